@@ -1,0 +1,1 @@
+"""A Siamese object tracker that learns from unlabelled video."""

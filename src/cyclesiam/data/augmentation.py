@@ -1,0 +1,140 @@
+"""Augmentation of crops and crop windows, on the device that they are on.
+
+Shapes: B crops, S pixels on a side. Chance comes from a generator that the caller owns.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentationConfig:
+    """How far crops stray from the plain ones.
+
+    Source: shifts, scales, blur and grey share of the published SiamMask configurations.
+    """
+
+    template_shift: float = 4.0
+    """Greatest shift of the template window, in crop pixels."""
+    template_scale: float = 0.05
+    """Greatest relative change of the template window's size."""
+    search_shift: float = 64.0
+    """Greatest shift of the search window, in crop pixels."""
+    search_scale: float = 0.18
+    """Greatest relative change of the search window's size."""
+    stretch: float = 0.0
+    """Greatest relative change of the search window's aspect."""
+    blur: float = 0.18
+    """Share of crops that are blurred."""
+    grey: float = 0.25
+    """Share of clips that are shown in grey."""
+    light: float = 0.2
+    """Greatest relative change of brightness, contrast, saturation and colour balance."""
+    noise: float = 0.0
+    """Deviation of pixel noise, in 0..255."""
+    occlusion: float = 0.0
+    """Share of search crops in which a rectangle is covered by another crop's pixels."""
+
+    def __post_init__(self) -> None:
+        for name in ("blur", "grey", "occlusion"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share, 0..1, got {getattr(self, name)}")
+        if not 0 <= self.search_scale < 1 or not 0 <= self.template_scale < 1:
+            raise ValueError("scale changes must lie in 0..1")
+
+
+def jitter_windows(
+    windows: Tensor,
+    crop_size: int,
+    *,
+    shift: float,
+    scale: float,
+    stretch: float = 0.0,
+    generator: Generator,
+) -> Tensor:
+    """Shift and resize windows at random.
+
+    Args:
+        windows: (B, 4) cxcywh in image pixels.
+        crop_size: side of the crops that they give.
+        shift: greatest shift along each axis, in crop pixels.
+        scale: greatest relative change of size.
+        stretch: greatest relative change of aspect.
+        generator: source of chance.
+
+    Returns:
+        (B, 4) cxcywh.
+    """
+    chance = 2 * torch.rand(len(windows), 4, generator=generator, device=windows.device) - 1
+    centre, size = windows[:, :2], windows[:, 2:]
+    centre = centre + chance[:, :2] * shift * size / crop_size
+    aspect = (1 + stretch) ** (chance[:, 3:] / 2)
+    size = size * (1 + scale * chance[:, 2:3]) * torch.cat((aspect, 1 / aspect), dim=-1)
+    return torch.cat((centre, size), dim=-1)
+
+
+def recolour(crops: Tensor, config: AugmentationConfig, generator: Generator) -> Tensor:
+    """Change light, colour, sharpness and noise of crops, each on its own.
+
+    Args:
+        crops: (B, 3, S, S) in 0..255.
+        config: how far.
+        generator: source of chance, on the crops' device.
+
+    Returns:
+        (B, 3, S, S) in 0..255.
+    """
+    B = len(crops)
+
+    def factor(*shape: int) -> Tensor:
+        chance = torch.rand(B, *shape, generator=generator, device=crops.device)
+        return 1 + config.light * (2 * chance - 1)
+
+    # A fixed number of rows, so that a GPU need not tell the host how many there are.
+    blurred = torch.randperm(B, generator=generator, device=crops.device)[: round(config.blur * B)]
+    soft = F.avg_pool2d(crops[blurred], 5, 1, 2, count_include_pad=False)
+    crops = crops.index_copy(0, blurred, soft)
+    grey = to_grey(crops)
+    mean = grey.mean(dim=(-2, -1), keepdim=True)
+    # saturation about grey, contrast about the mean, brightness of each channel, noise
+    crops = torch.lerp(grey, crops, factor(1, 1, 1))
+    crops = crops.sub_(mean).mul_(factor(1, 1, 1)).add_(mean).mul_(factor(3, 1, 1))
+    if config.noise:
+        amount = torch.rand(B, 1, 1, 1, generator=generator, device=crops.device) * config.noise
+        pattern = torch.randn(crops.shape[1:], generator=generator, device=crops.device)
+        crops = crops.addcmul_(amount, pattern)
+    return crops.clamp_(0, 255)
+
+
+def to_grey(crops: Tensor) -> Tensor:
+    """Give (B, 1, S, S) luma of (B, 3, S, S) crops."""
+    weights = crops.new_tensor(LUMA).reshape(1, 3, 1, 1)
+    return (crops * weights).sum(dim=1, keepdim=True)
+
+
+def occlude(crops: Tensor, share: float, generator: Generator) -> Tensor:
+    """Cover a part of some crops with the pixels of another.
+
+    Args:
+        crops: (B, 3, S, S).
+        share: of the crops, 0..1.
+        generator: source of chance, on the crops' device.
+
+    Returns:
+        (B, 3, S, S); in the covered ones a rectangle with sides of 10 to 25 % of the crop shows
+        what another crop shows there.
+    """
+    B, _, S, _ = crops.shape
+    chance = torch.rand(B, 5, generator=generator, device=crops.device)
+    middle, half = chance[:, :2] * S, (0.05 + 0.075 * chance[:, 2:4]) * S
+    pixels = torch.arange(S, device=crops.device) + 0.5
+    across = (pixels - middle[:, :1]).abs() < half[:, :1]  # (B, S)
+    down = (pixels - middle[:, 1:]).abs() < half[:, 1:]
+    covered = across[:, None, None, :] & down[:, None, :, None]
+    covered = covered & (chance[:, 4] < share)[:, None, None, None]
+    return torch.where(covered, crops.roll(1, dims=0), crops)

@@ -1,0 +1,171 @@
+"""Target discovery: boxes worth following in frames that nobody annotated.
+
+A candidate is scored by how much it differs from its surroundings, in motion (flow against the
+camera's own motion), in colour, and by how much texture it holds. Nothing here is learnt.
+
+Shapes: N candidates; maps are (h, w, channels), reduced by `SHRINK`.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cyclesiam.geometry.regions import mask_extent
+
+SHRINK = 2  # flow and contrast are measured on half the resolution
+SURROUND = 1.6  # side of the box that holds a candidate's surroundings, over the candidate's
+NOISE = 0.35  # flow in reduced pixels that is noise even in a still scene
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DiscoveryConfig:
+    """What a target may look like, and how it is drawn."""
+
+    candidates: int = 48
+    """Random boxes that compete on contrast."""
+    smallest: float = 0.10
+    """Least side of a random box, over the frame's shorter side."""
+    largest: float = 0.55
+    """Greatest side of a random box, over the frame's shorter side."""
+    sharpness: float = 4.0
+    """How strongly contrast decides; 0 draws candidates with equal chances."""
+    motion_preference: float = 0.75
+    """Chance that a moving region, where there is one, wins over contrast."""
+
+    def __post_init__(self) -> None:
+        if self.candidates < 1:
+            raise ValueError(f"candidates must be at least 1, got {self.candidates}")
+        if not 0 < self.smallest <= self.largest <= 1:
+            raise ValueError(f"0 < smallest <= largest <= 1 must hold, got {self}")
+
+
+def discover_target(
+    image: np.ndarray,
+    later: np.ndarray | None,
+    random: np.random.Generator,
+    config: DiscoveryConfig,
+) -> np.ndarray:
+    """Draw one target.
+
+    Args:
+        image: (H, W, 3) uint8 frame in which the target is wanted.
+        later: (H, W, 3) another frame of the scene, some frames away; None for a still picture.
+        random: source of chance.
+        config: what a target may look like.
+
+    Returns:
+        (4,) float xyxy in pixels of `image`.
+    """
+    if later is not None and random.random() < config.motion_preference:
+        moving = moving_regions(image, later)
+        if len(moving):
+            return moving[random.integers(len(moving))]
+    boxes = random_boxes((image.shape[0], image.shape[1]), config.candidates, random, config)
+    scores = contrast(image, boxes) * config.sharpness
+    chances = np.exp(scores - scores.max())
+    return boxes[random.choice(len(boxes), p=chances / chances.sum())]
+
+
+def random_boxes(
+    frame_size: tuple[int, int], count: int, random: np.random.Generator, config: DiscoveryConfig
+) -> np.ndarray:
+    """Draw (count, 4) xyxy boxes inside a frame (height, width), of log-uniform size and shape."""
+    height, width = frame_size
+    shorter = min(frame_size)
+    side = shorter * np.exp(random.uniform(*np.log([config.smallest, config.largest]), count))
+    stretch = np.exp(random.uniform(-0.6, 0.6, count))  # up to 3.3 : 1
+    w, h = np.minimum(side * stretch, width), np.minimum(side / stretch, height)
+    x, y = random.uniform(0, width - w), random.uniform(0, height - h)
+    return np.stack((x, y, x + w, y + h), axis=-1)
+
+
+def moving_regions(image: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """Find regions that do not move as the camera does.
+
+    Args:
+        image: (H, W, 3) uint8.
+        later: (H, W, 3) uint8, some frames away.
+
+    Returns:
+        (N, 4) xyxy boxes in pixels, between 0.4 % and 40 % of the frame's area; N may be 0.
+    """
+    motion = residual_motion(image, later)
+    threshold = max(NOISE, 2.0 * float(np.median(motion)), 0.3 * float(motion.max()))
+    moving = cv2.morphologyEx(
+        (motion > threshold).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+    )
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(moving)
+    areas = statistics[1:, cv2.CC_STAT_AREA] / moving.size
+    kept = np.flatnonzero((areas > 0.004) & (areas < 0.4)) + 1
+    if count <= 1 or not len(kept):
+        return np.empty((0, 4))
+    boxes = np.stack([mask_extent(labels == label) for label in kept]) * SHRINK
+    spans = (boxes[:, 2:] - boxes[:, :2]) / (image.shape[1], image.shape[0])
+    return boxes[(spans < 0.85).all(axis=-1)]
+
+
+def residual_motion(image: np.ndarray, later: np.ndarray) -> np.ndarray:
+    """Measure the motion that the camera does not explain.
+
+    Returns:
+        (h, w) length of the optical flow minus a fitted affine camera motion, in reduced pixels.
+    """
+    flow = _FLOW.calc(_grey(image), _grey(later), None)
+    h, w = flow.shape[:2]
+    y, x = np.mgrid[0:h:8, 0:w:8].reshape(2, -1)
+    points = np.stack((x, y), axis=-1).astype(np.float32)
+    # A fixed seed inside: the same frames give the same camera.
+    cv2.setRNGSeed(0)
+    camera, _ = cv2.estimateAffine2D(points, points + flow[y, x], ransacReprojThreshold=1.0)
+    if camera is None:
+        camera = np.float64([[1, 0, 0], [0, 1, 0]])
+    columns, rows = np.meshgrid(np.arange(w), np.arange(h))
+    grid = np.stack((columns, rows, np.ones_like(rows)), axis=-1)
+    return np.linalg.norm(flow - (grid @ camera.T - grid[..., :2]), axis=-1)
+
+
+def contrast(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Score how much boxes differ from their surroundings and how textured they are.
+
+    Args:
+        image: (H, W, 3) uint8.
+        boxes: (N, 4) xyxy in pixels.
+
+    Returns:
+        (N,) standard scores, mean 0 and deviation 1 over the N boxes.
+    """
+    small = cv2.resize(image, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
+    colour = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+    edges = np.abs(cv2.Laplacian(colour[..., 0], cv2.CV_32F))
+    sums = cv2.integral(np.dstack((colour, edges)))
+    inside, area = _box_sums(sums, boxes / SHRINK)
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    wider = np.concatenate((centre - half * SURROUND, centre + half * SURROUND), axis=-1)
+    around, wide_area = _box_sums(sums, wider / SHRINK)
+    ring = (around - inside) / np.maximum(wide_area - area, 1)[:, None]
+    inside /= area[:, None]
+    difference = np.linalg.norm(inside[:, :3] - ring[:, :3], axis=-1)
+    texture = np.log1p(inside[:, 3])
+    return (_standard(difference) + _standard(texture)) / 2
+
+
+_FLOW = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    small = cv2.resize(image, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+
+
+def _box_sums(sums: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum (N, C) channels over boxes from integral images; also the (N,) areas."""
+    limits = np.array([sums.shape[1] - 1, sums.shape[0] - 1] * 2)
+    x0, y0, x1, y1 = np.clip(boxes.round().astype(int), 0, limits).T
+    x1, y1 = np.maximum(x1, x0 + 1).clip(max=limits[0]), np.maximum(y1, y0 + 1).clip(max=limits[1])
+    totals = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return totals, np.maximum((x1 - x0) * (y1 - y0), 1).astype(float)
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / (values.std() + 1e-6)

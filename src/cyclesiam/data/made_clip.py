@@ -1,0 +1,325 @@
+"""A clip made by arithmetic, with exact boxes: for the demo and for tests, free of any licence.
+
+Seen from above, a striped beetle (the target) crawls over stony ground. It turns, comes nearer and
+goes away; a blue beetle (the distractor) crawls beside it, and a falling leaf covers a part of it
+once. The camera pans, zooms and rolls. All motion is smooth and counted in frames, so that a
+shorter clip is the beginning of a longer one.
+
+Shapes are polygons in units of the object: the body reaches from about -1 to 1 along x.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+SUPERSAMPLING = 2.0  # sprite pixels per image pixel at scale 1; the largest scale is 1.4
+PERIOD = 170  # frames of one sweep through the image and back
+LEAF_FRAME = 78  # when the leaf covers the target most
+SENSOR_NOISE = 3.0  # standard deviation, in grey levels
+
+SOIL = ((74, 60, 42), (112, 96, 66), (134, 128, 84), (88, 98, 54))
+STONE = ((96, 92, 86), (150, 142, 130), (186, 180, 166))
+TARGET_SHELL = ((176, 74, 22), (222, 120, 36), (238, 170, 74))
+DISTRACTOR_SHELL = ((38, 62, 104), (62, 102, 150), (120, 158, 186))
+LEAF = ((62, 84, 26), (116, 128, 44), (168, 150, 66))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MadeClip:
+    """A clip and the truth about its target.
+
+    Attributes:
+        images: T frames, RGB uint8 (H, W, 3).
+        boxes: (T, 4) xyxy in pixels, of the target's whole body, covered or not.
+    """
+
+    images: list[np.ndarray]
+    boxes: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sprite:
+    """An object to be laid over a picture, centred in its own.
+
+    Attributes:
+        colour: (S, S, 3) float32, in grey levels.
+        opacity: (S, S) float32 in [0, 1].
+        outline: (N, 2) polygon in units of the object.
+        radius: image pixels of one unit at scale 1.
+    """
+
+    colour: np.ndarray
+    opacity: np.ndarray
+    outline: np.ndarray
+    radius: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where an object is in the image: centre in pixels, scale, angle in radians (clockwise)."""
+
+    x: float
+    y: float
+    scale: float
+    angle: float
+
+    def rotation(self) -> np.ndarray:
+        """Give the matrix (2, 2) that turns and scales."""
+        c, s = math.cos(self.angle) * self.scale, math.sin(self.angle) * self.scale
+        return np.array([[c, -s], [s, c]])
+
+
+def make_clip(seed: int = 0, frames: int = 120, width: int = 480, height: int = 360) -> MadeClip:
+    """Make a clip; the same arguments always give the same one.
+
+    Args:
+        seed: of looks, paths and noise.
+        frames: how many; a longer clip begins with the shorter one.
+        width: of the images, in pixels.
+        height: of the images, in pixels; objects grow with it.
+
+    Returns:
+        The frames, and the box of the target in each; it is always inside the image.
+    """
+    if frames < 1 or width < 64 or height < 64:
+        raise ValueError(f"too small for a clip: {frames} frames of {width} x {height}")
+    looks, paths, noise = (np.random.default_rng([seed, use]) for use in range(3))
+    radius = 0.125 * height
+    ground = _make_ground(looks, 2 * width, 2 * height)
+    target = _make_beetle(looks, radius, TARGET_SHELL, slimness=0.62, stripes=5.0)
+    distractor = _make_beetle(looks, 0.85 * radius, DISTRACTOR_SHELL, slimness=0.85, stripes=0.0)
+    leaf = _make_leaf(looks, 0.9 * radius)
+    move_target, move_distractor, move_camera = _draw_paths(paths, width, height)
+    meeting, falls = move_target(LEAF_FRAME), paths.choice([-1.0, 1.0])
+
+    images, boxes = [], []
+    for frame in range(frames):
+        since = frame - LEAF_FRAME
+        drop = 0.013 * height * falls * since
+        leaf_pose = Pose(
+            meeting.x + 2.0 * math.sin(0.2 * since), meeting.y + drop, 1.0, 0.05 * since
+        )
+        pose = move_target(frame)
+        picture = _view_ground(ground, move_camera(frame), width, height)
+        picture = lay_over(picture, distractor, move_distractor(frame), shadow=True)
+        picture = lay_over(picture, target, pose, shadow=True)
+        picture = lay_over(picture, leaf, leaf_pose, shadow=False)
+        images.append(_photograph(picture, noise, frame))
+        boxes.append(outline_box(target, pose))
+    return MadeClip(images, np.stack(boxes))
+
+
+def outline_box(sprite: Sprite, pose: Pose) -> np.ndarray:
+    """Give the box (4,) xyxy of an object's whole outline, in image pixels."""
+    points = sprite.radius * sprite.outline @ pose.rotation().T + (pose.x, pose.y)
+    return np.concatenate((points.min(0), points.max(0)))
+
+
+def lay_over(picture: np.ndarray, sprite: Sprite, pose: Pose, *, shadow: bool) -> np.ndarray:
+    """Lay an object over a picture, float32 (H, W, 3); give the new one."""
+    H, W = picture.shape[:2]
+    opacity = _warp(sprite.opacity, pose, W, H)
+    if shadow:  # the sun stands at the upper left
+        off = 0.12 * sprite.radius * pose.scale
+        below = Pose(pose.x + off, pose.y + off, pose.scale, pose.angle)
+        dark = cv2.GaussianBlur(_warp(sprite.opacity, below, W, H), (0, 0), max(0.5, off / 2))
+        picture = picture * (1 - 0.45 * dark[..., None])
+    colour = _warp(sprite.colour, pose, W, H)
+    return picture + opacity[..., None] * (colour - picture)
+
+
+def _warp(layer: np.ndarray, pose: Pose, width: int, height: int) -> np.ndarray:
+    """Bring a sprite's layer to its place in an image of (height, width)."""
+    turn = pose.rotation() / SUPERSAMPLING
+    middle = layer.shape[0] / 2
+    # continuous coordinates: pixel (i, j) is centred at (j + 0.5, i + 0.5)
+    shift = np.array([pose.x, pose.y]) - 0.5 - turn @ np.full(2, middle - 0.5)
+    return cv2.warpAffine(layer, np.column_stack((turn, shift)), (width, height))
+
+
+def _draw_paths(rng: np.random.Generator, width: int, height: int):
+    """Draw the smooth paths of target, distractor and camera; functions of the frame's number."""
+    side = rng.choice([-1.0, 1.0])
+    p = rng.uniform(0, 2 * math.pi, 9)  # phases
+
+    def target(frame: int) -> Pose:
+        u = 2 * math.pi * frame / PERIOD
+        return Pose(
+            x=width * (0.5 - 0.28 * side * math.cos(u)),
+            y=height * (0.5 + 0.18 * math.sin(1.5 * u + p[0])),
+            scale=1.4 ** math.sin(1.2 * u + p[1]),
+            angle=math.radians(35) * math.sin(1.4 * u + p[2]),
+        )
+
+    def distractor(frame: int) -> Pose:
+        u = 2 * math.pi * frame / PERIOD
+        return Pose(
+            x=width * (0.5 + 0.34 * side * math.cos(0.8 * u)),
+            y=height * (0.5 + 0.36 * math.sin(0.9 * u + p[3])),
+            scale=1.15 ** math.sin(u + p[4]),
+            angle=0.8 * u + p[5],
+        )
+
+    def camera(frame: int) -> Pose:
+        u = 2 * math.pi * frame / PERIOD
+        return Pose(
+            x=width * (1 + 0.2 * math.sin(0.7 * u + p[6])),
+            y=height * (1 + 0.2 * math.sin(0.6 * u + p[7])),
+            scale=1.15 + 0.1 * math.sin(0.8 * u + p[8]),
+            angle=math.radians(4) * math.sin(0.5 * u + p[0]),
+        )
+
+    return target, distractor, camera
+
+
+def _view_ground(ground: np.ndarray, camera: Pose, width: int, height: int) -> np.ndarray:
+    """Cut what the camera sees: its pose gives the centre in the ground, zoom and roll."""
+    turn = camera.rotation()
+    shift = np.array([width / 2, height / 2]) - turn @ np.array([camera.x, camera.y])
+    matrix = np.column_stack((turn, shift))
+    return cv2.warpAffine(ground, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+
+
+def _photograph(picture: np.ndarray, rng: np.random.Generator, frame: int) -> np.ndarray:
+    """Turn light into pixels: a soft lens, a slow drift of exposure, sensor noise."""
+    soft = cv2.GaussianBlur(picture, (0, 0), 0.7)
+    exposure = 1 + 0.05 * math.sin(2 * math.pi * frame / 75)
+    noisy = soft * exposure + rng.normal(0, SENSOR_NOISE, picture.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+
+
+def _cloud(rng: np.random.Generator, width: int, height: int, coarsest: float) -> np.ndarray:
+    """Make natural-looking noise in [0, 1], (height, width): octaves, each half as strong."""
+    total, size, strength = np.zeros((height, width), np.float32), coarsest, 1.0
+    while size >= 2:
+        grid = rng.random((math.ceil(height / size) + 3, math.ceil(width / size) + 3), np.float32)
+        octave = cv2.resize(grid, None, fx=size, fy=size, interpolation=cv2.INTER_CUBIC)
+        total += strength * octave[:height, :width]
+        size, strength = size / 2, strength * 0.6
+    low, high = np.percentile(total, (1, 99))
+    return np.clip((total - low) / (high - low), 0, 1)
+
+
+def _paint(values: np.ndarray, palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
+    """Colour values in [0, 1] along a palette; float32 (..., 3)."""
+    stops = np.linspace(0, 1, len(palette))
+    channels = [np.interp(values, stops, channel) for channel in zip(*palette, strict=True)]
+    return np.stack(channels, axis=-1).astype(np.float32)
+
+
+def _fill(outline: np.ndarray, unit: float, size: int) -> np.ndarray:
+    """Fill a polygon, in units, in the middle of a (size, size) picture: float32 in [0, 1]."""
+    finer = 4  # drawn larger and averaged: smooth edges at the right place
+    points = (outline * unit + size / 2) * finer - 0.5
+    canvas = np.zeros((size * finer, size * finer), np.uint8)
+    cv2.fillPoly(canvas, [np.rint(points * 16).astype(np.int32)], 255, shift=4)
+    return cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+
+
+def _shade(opacity: np.ndarray, roundness: float) -> np.ndarray:
+    """Light a body that bulges within its outline, from the upper left: factors around 1."""
+    inside = cv2.distanceTransform((opacity > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    depth = np.clip(inside / max(inside.max(), 1e-6), 0, 1)
+    height = cv2.GaussianBlur(np.sqrt(1 - (1 - depth) ** 2), (0, 0), opacity.shape[0] / 60)
+    slope_y, slope_x = np.gradient(height * inside.max() * roundness)
+    light = (1 + slope_x + slope_y) / np.sqrt(3 * (1 + slope_x**2 + slope_y**2))
+    return (0.55 + 0.8 * np.clip(light, 0, 1)).astype(np.float32)
+
+
+def _grid(unit: float) -> tuple[int, np.ndarray, np.ndarray]:
+    """Give the size of a sprite, and x and y of its pixels in units of the object."""
+    size = 2 * math.ceil(1.3 * unit)
+    line = (np.arange(size, dtype=np.float32) + 0.5 - size / 2) / unit
+    return size, *np.meshgrid(line, line)
+
+
+def _blob(rng: np.random.Generator, slimness: float, roughness: float) -> np.ndarray:
+    """Draw a smooth closed outline (N, 2), about 1 long and `slimness` wide on each side."""
+    theta = np.linspace(0, 2 * math.pi, 120, endpoint=False)
+    radius = np.ones_like(theta)
+    for waves in (2, 3, 4, 5):
+        phase = rng.uniform(0, 2 * math.pi)
+        radius += rng.normal(0, roughness / waves) * np.cos(waves * theta + phase)
+    return np.column_stack((radius * np.cos(theta), slimness * radius * np.sin(theta)))
+
+
+def _make_beetle(
+    rng: np.random.Generator,
+    radius: float,
+    shell: tuple[tuple[int, int, int], ...],
+    *,
+    slimness: float,
+    stripes: float,
+) -> Sprite:
+    """Make a shiny body with a dark head, a seam, two eyes, and stripes or spots."""
+    unit = radius * SUPERSAMPLING
+    size, x, y = _grid(unit)
+    outline = _blob(rng, slimness, 0.05)
+    opacity = _fill(outline, unit, size)
+    cloud = _cloud(rng, size, size, unit / 2)
+    colour = _paint(cloud, shell)
+    if stripes:
+        marks = np.sin(stripes * math.pi * (x + 0.25 * y**2) + 2.5 * (cloud - 0.5))
+    else:
+        marks = 2.2 * (_cloud(rng, size, size, unit / 3) - 0.45)
+    colour *= 1 - 0.75 * np.clip(4 * marks - 0.8, 0, 1)[..., None]
+    head = np.clip(12 * (x - 0.58), 0, 1)[..., None]
+    colour += head * (np.array((46, 38, 34), np.float32) * (0.7 + 0.6 * cloud[..., None]) - colour)
+    seam = np.exp(-((y / 0.03) ** 2)) * (x < 0.58)
+    colour *= 1 - 0.5 * seam[..., None]
+    for side in (-1, 1):
+        far = np.hypot(x - 0.76, y - side * 0.45 * slimness)
+        eye = np.clip(12 * (0.1 - far), 0, 1)[..., None]
+        colour += eye * (np.array((226, 216, 180), np.float32) - colour)
+    colour *= _shade(opacity, 1.0)[..., None]
+    return Sprite(np.clip(colour, 0, 255), opacity, outline, radius)
+
+
+def _make_leaf(rng: np.random.Generator, radius: float) -> Sprite:
+    """Make a pointed leaf with veins."""
+    unit = radius * SUPERSAMPLING
+    size, x, y = _grid(unit)
+    along = np.linspace(-1, 1, 60)
+    half = 0.5 * (1 - along**2) * (1 + 0.06 * np.sin(17 * along))
+    outline = np.concatenate(
+        (np.column_stack((along, half)), np.column_stack((along, -half))[::-1])
+    )
+    opacity = _fill(outline, unit, size)
+    colour = _paint(_cloud(rng, size, size, unit / 2), LEAF)
+    veins = np.cos(9 * math.pi * (x - 0.9 * np.abs(y))) ** 24 + np.exp(-((y / 0.03) ** 2))
+    colour *= (1 + 0.3 * np.clip(veins, 0, 1) + 0.25 * y)[..., None]
+    return Sprite(np.clip(colour, 0, 255), opacity, outline, radius)
+
+
+def _make_ground(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+    """Make soil with moss and stones, float32 (height, width, 3)."""
+    soil = 0.65 * _cloud(rng, width, height, height / 5) + 0.35 * _cloud(rng, width, height, 12)
+    ground = _paint(np.clip(1.3 * soil - 0.15, 0, 1), SOIL)
+    grain = _cloud(rng, width, height, 8)
+    ground *= (0.72 + 0.56 * grain)[..., None]
+    for _ in range(110):
+        radius = height * rng.uniform(0.006, 0.034)
+        stone = _make_stone(rng, radius)
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+        _embed(ground, stone, Pose(x, y, 1.0, rng.uniform(0, 2 * math.pi)))
+    return ground
+
+
+def _make_stone(rng: np.random.Generator, radius: float) -> Sprite:
+    unit = radius * SUPERSAMPLING
+    size, _, _ = _grid(unit)
+    outline = _blob(rng, rng.uniform(0.6, 0.95), 0.12)
+    opacity = _fill(outline, unit, size)
+    colour = _paint(0.3 * rng.random() + 0.7 * _cloud(rng, size, size, max(3, unit / 2)), STONE)
+    colour *= (rng.uniform(0.55, 1.05) * _shade(opacity, 0.8))[..., None]
+    return Sprite(np.clip(colour, 0, 255), opacity, outline, radius)
+
+
+def _embed(ground: np.ndarray, stone: Sprite, pose: Pose) -> None:
+    """Lay a stone into the ground, in place; only its neighbourhood is touched."""
+    reach = math.ceil(1.8 * stone.radius) + 2
+    left, top = max(0, int(pose.x) - reach), max(0, int(pose.y) - reach)
+    part = ground[top : int(pose.y) + reach, left : int(pose.x) + reach]
+    part[:] = lay_over(part, stone, Pose(pose.x - left, pose.y - top, 1.0, pose.angle), shadow=True)

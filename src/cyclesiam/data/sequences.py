@@ -1,0 +1,131 @@
+"""One target in one video, as every benchmark reader of this package gives it.
+
+T: frames of a sequence. Boxes are xyxy in continuous pixels, NaN where the truth is unknown.
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cyclesiam.errors import DatasetError
+from cyclesiam.video import is_picture, read_image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sequence:
+    """Frames of a video and the truth about one target in it.
+
+    Args:
+        name: name of the target, unique in its benchmark.
+        frames: T picture files, in order.
+        boxes: (T, 4) xyxy in pixels; a row of NaN where the target is absent or not annotated.
+
+    Raises:
+        DatasetError: no frames, or not one box for each frame.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    boxes: np.ndarray
+
+    def __post_init__(self) -> None:
+        boxes = np.array(self.boxes, dtype=np.float64)
+        if not self.frames or boxes.shape != (len(self.frames), 4):
+            raise DatasetError(
+                f"{self.name}: {len(self.frames)} frames, but boxes of shape {boxes.shape}; "
+                "every frame needs one box of four numbers. Unpack the sequence again."
+            )
+        boxes.setflags(write=False)
+        object.__setattr__(self, "boxes", boxes)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def images(self) -> Iterator[np.ndarray]:
+        """Read the frames one by one, each (H, W, 3) uint8 RGB.
+
+        Raises:
+            SourceError: a frame cannot be read.
+        """
+        return map(read_image, self.frames)
+
+
+class SequenceReader(ABC):
+    """A benchmark on disk: the names of its targets, each read when it is asked for."""
+
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def read(self, name: str) -> Sequence:
+        """Give the sequence called `name`, one of `names`.
+
+        Raises:
+            DatasetError: its frames or its annotation are missing, malformed or disagree.
+        """
+
+    def sequences(self) -> Iterator[Sequence]:
+        """Read every sequence, in the order of `names`."""
+        return map(self.read, self.names)
+
+
+def boxes_from_xywh(xywh: np.ndarray, *, origin: float = 0.0) -> np.ndarray:
+    """Turn a benchmark's rows into xyxy boxes, NaN where a row is no box.
+
+    Args:
+        xywh: (T, 4) as annotated.
+        origin: coordinate that the benchmark gives to the first pixel's left and top edge: 1 for
+            those that were made in MATLAB.
+
+    Returns:
+        (T, 4) xyxy in continuous pixels; NaN where a number is not finite or a size not above
+        zero, which is how benchmarks write "absent".
+    """
+    corner, size = xywh[:, :2] - origin, xywh[:, 2:]
+    boxes = np.concatenate((corner, corner + size), axis=1)
+    known = np.all(np.isfinite(xywh), axis=1) & np.all(size > 0, axis=1)
+    return np.where(known[..., None], boxes, np.nan)
+
+
+def frame_number(path: Path) -> int:
+    """Give the number at the end of a frame's file name, -1 if it has none.
+
+    >>> frame_number(Path("img/00012.jpg"))
+    12
+    """
+    digits = re.findall(r"\d+", path.stem)
+    return int(digits[-1]) if digits else -1
+
+
+def picture_files(folder: Path) -> tuple[Path, ...]:
+    """List the pictures of a folder by their number, then by name.
+
+    Raises:
+        DatasetError: the folder is missing or holds no picture.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: this folder of frames is missing. Unpack it there.")
+    pictures = (
+        path
+        for path in folder.iterdir()
+        # a copy made on a Mac has "._NAME" beside each file, which is no picture
+        if is_picture(path) and not path.name.startswith(".")
+    )
+    frames = tuple(sorted(pictures, key=lambda path: (frame_number(path), path.name)))
+    if not frames:
+        raise DatasetError(f"{folder}: no picture in this folder. Unpack them there.")
+    return frames
+
+
+def subfolders(root: Path, benchmark: str) -> list[Path]:
+    """List the folders in a benchmark's root by name.
+
+    Raises:
+        DatasetError: the root is not a folder.
+    """
+    if not root.is_dir():
+        raise DatasetError(f"{benchmark}: {root} is not a folder. Give the unpacked benchmark's.")
+    return sorted(path for path in root.iterdir() if path.is_dir())

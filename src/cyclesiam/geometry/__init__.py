@@ -1,0 +1,1 @@
+"""Pure functions on tensors: boxes, anchors, proposals, crop windows, regions."""

@@ -1,0 +1,25 @@
+"""Regions of other shapes (polygons, masks) and their axis-aligned extent."""
+
+import numpy as np
+
+
+def polygon_extent(points: np.ndarray) -> np.ndarray:
+    """Give the box around polygons.
+
+    Args:
+        points: (..., 2n) corners x1, y1, x2, y2, ...
+
+    Returns:
+        (..., 4) xyxy; NaN where a corner is NaN.
+    """
+    x, y = points[..., 0::2], points[..., 1::2]
+    return np.stack((x.min(-1), y.min(-1), x.max(-1), y.max(-1)), axis=-1)
+
+
+def mask_extent(mask: np.ndarray) -> np.ndarray:
+    """Give the box (4,) xyxy around the non-zero pixels of a (H, W) mask; NaN if there are none."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return np.full(4, np.nan)
+    # A pixel covers the unit square from its index on.
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)

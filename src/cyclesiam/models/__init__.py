@@ -1,0 +1,1 @@
+"""Networks: backbones, correlation, heads, and weights on disk."""

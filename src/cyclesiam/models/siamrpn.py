@@ -1,0 +1,164 @@
+"""The network: a Siamese region-proposal network over any backbone.
+
+Shapes: B targets, K anchors, G x G response positions, N = K * G * G proposals.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cyclesiam.geometry.anchors import AnchorConfig, make_anchors
+from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
+from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.models.backbones import Backbone, BackboneName, ResNet50, SmallBackbone
+from cyclesiam.models.heads import Branch, ShapePrior
+
+TEMPLATE_GRID = 7  # the middle of the 15 x 15 template features; the rest is context and border
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkConfig:
+    """What makes a network: weights fit one of the same config only."""
+
+    backbone: BackboneName = "small"
+    """`small` for CPUs, `resnet50` for the paper's."""
+    wide_shortcuts: bool = False
+    """Only for `resnet50`: the published SiamMask's 3x3 shortcuts."""
+    hidden_channels: int = 96
+    """Channels of each branch's response."""
+    adapter_kernel: int = 1
+    """Size of the convolutions that adapt features to a branch."""
+    shape_prior: bool = True
+    """Tell the branches the size of the first box; False for the paper's network."""
+    template_size: int = 127
+    """Side of the template crop in pixels."""
+    search_size: int = 255
+    """Side of the search crop in pixels."""
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    """Shapes of the proposals."""
+
+    def __post_init__(self) -> None:
+        if self.backbone not in ("small", "resnet50"):
+            raise ValueError(f"backbone must be small or resnet50, got {self.backbone!r}")
+        for name in ("template_size", "search_size"):
+            if (getattr(self, name) - 7) % self.anchors.stride:
+                raise ValueError(
+                    f"{name} must be 7 more than a multiple of {self.anchors.stride}, so that "
+                    f"strides meet the crop's centre; got {getattr(self, name)}"
+                )
+
+
+class Response(NamedTuple):
+    """What the heads say before it is read as boxes: what training compares with labels.
+
+    Args:
+        logits: (B, N, 2) background and object.
+        offsets: (B, N, 4) from the anchors, as `encode_boxes`.
+    """
+
+    logits: Tensor
+    offsets: Tensor
+
+
+class SiamRPN(nn.Module):
+    """Find the target of a template in a search crop.
+
+    Source: CycleSiam (Yuan et al., IROS 2020), section III.B; SiamRPN++ (Li et al., CVPR 2019).
+    """
+
+    anchors: Tensor  # (N, 4) cxcywh in crop pixels
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, config: NetworkConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or NetworkConfig()
+        self.backbone = make_backbone(config)
+        K, channels = len(config.anchors.ratios), self.backbone.channels
+        sizes = config.hidden_channels, config.adapter_kernel
+        self.score = Branch(channels, sizes[0], 2 * K, sizes[1])
+        self.box = Branch(channels, sizes[0], 4 * K, sizes[1])
+        self.shape_prior = ShapePrior(sizes[0], branches=2) if config.shape_prior else None
+        grid = (config.search_size - 7) // config.anchors.stride - TEMPLATE_GRID + 1
+        anchors = make_anchors(config.anchors, grid, config.search_size)
+        self.register_buffer("anchors", anchors, persistent=False)
+        for name in ("mean", "deviation"):
+            statistic = torch.tensor(getattr(self.backbone, name)).reshape(3, 1, 1)
+            self.register_buffer(name, statistic, persistent=False)
+
+    @property
+    def template_size(self) -> int:
+        """Side of the crops that `embed` takes, in pixels."""
+        return self.config.template_size
+
+    @property
+    def search_size(self) -> int:
+        """Side of the crops that `search` takes, in pixels."""
+        return self.config.search_size
+
+    def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
+        """Embed templates.
+
+        Args:
+            crops: (B, 3, 127, 127) in 0..255.
+            boxes: (B, 4) xyxy, the targets in crop pixels.
+
+        Returns:
+            One set of kernels for each branch and, with a shape prior, its modulation.
+        """
+        features = self._features(crops)
+        margin = (features.shape[-1] - TEMPLATE_GRID) // 2
+        middle = features[..., margin:-margin, margin:-margin]
+        kernels = self.score.embed(middle), self.box.embed(middle)
+        if self.shape_prior is None:
+            return kernels
+        # A square target fills half of its template: its size is the unit.
+        sizes = (boxes[:, 2:] - boxes[:, :2]) / (self.template_size / 2)
+        return *kernels, self.shape_prior(sizes.clamp(min=1e-3).log())
+
+    def respond(self, template: tuple[Tensor, ...], crops: Tensor) -> Response:
+        """Search (B, 3, 255, 255) crops, 0..255, for templates; give the heads' raw answer."""
+        score_kernel, box_kernel, *prior = template
+        features = self._features(crops)
+        score_modulation = box_modulation = None
+        if prior:
+            (score_gain, score_shift), (box_gain, box_shift) = (
+                branch.unbind(dim=1) for branch in prior[0].unbind(dim=1)
+            )
+            score_modulation, box_modulation = (score_gain, score_shift), (box_gain, box_shift)
+        return Response(
+            _per_proposal(self.score(score_kernel, features, score_modulation), 2),
+            _per_proposal(self.box(box_kernel, features, box_modulation), 4),
+        )
+
+    def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
+        """Search (B, 3, 255, 255) crops, 0..255, for templates.
+
+        Returns:
+            Decoded boxes in crop pixels and object probabilities; their `features` are the
+            `Response` that they were read from.
+        """
+        response = self.respond(template, crops)
+        boxes = cxcywh_to_xyxy(decode_boxes(response.offsets.float(), self.anchors))
+        scores = response.logits.float().softmax(dim=-1)[..., 1]
+        return Proposals(boxes, scores, response)
+
+    def _features(self, crops: Tensor) -> Tensor:
+        normal = (crops - self.mean) / self.deviation
+        return self.backbone(normal.contiguous(memory_format=torch.channels_last))
+
+
+def make_backbone(config: NetworkConfig) -> Backbone:
+    """Build the backbone that a config names, with random weights."""
+    if config.backbone == "small":
+        return SmallBackbone()
+    return ResNet50(wide_shortcuts=config.wide_shortcuts)
+
+
+def _per_proposal(maps: Tensor, numbers: int) -> Tensor:
+    """Reshape (B, K * numbers, G, G) into (B, K * G * G, numbers), anchors in `make_anchors`' order."""
+    B, channels, G, _ = maps.shape
+    maps = maps.reshape(B, channels // numbers, numbers, G * G)
+    return maps.transpose(-1, -2).reshape(B, -1, numbers)

@@ -1,0 +1,174 @@
+"""One step of Siamese tracking, for a batch of targets: the only copy of this arithmetic.
+
+The online tracker calls it with B targets of one frame, the training cycle with B clips of one
+target each. State in, state out; nothing is remembered here.
+
+Shapes: B targets, F frames (F = B, or 1 frame that all targets share), N proposals a target.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from cyclesiam.geometry.boxes import (
+    cxcywh_to_xyxy,
+    keep_in_frame,
+    xyxy_to_cxcywh,
+)
+from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut
+from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
+
+Template = tuple[Tensor, ...]
+CropChange = Callable[[Tensor], Tensor]
+
+
+def unchanged(crops: Tensor) -> Tensor:
+    """Give (B, 3, S, S) crops as they are."""
+    return crops
+
+
+class Network(Protocol):
+    """Whatever can embed a template and search for it: PyTorch, or an exported file."""
+
+    @property
+    def template_size(self) -> int:
+        """Side of a template crop in pixels."""
+        ...
+
+    @property
+    def search_size(self) -> int:
+        """Side of a search crop in pixels."""
+        ...
+
+    def embed(self, crops: Tensor, boxes: Tensor) -> Template:
+        """Embed (B, 3, template_size, template_size) crops in 0..255, with the targets' boxes
+        (B, 4) xyxy in crop pixels; what it gives is opaque, batch first."""
+        ...
+
+    def search(self, template: Template, crops: Tensor) -> Proposals:
+        """Search (B, 3, search_size, search_size) crops in 0..255 for B templates."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """Where B targets are, and what they look like.
+
+    Args:
+        boxes: (B, 4) xyxy in image pixels.
+        scores: (B,) the network's belief in `boxes`, 0..1.
+        template: what `Network.embed` gave.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the network sees of B targets in a frame.
+
+    Args:
+        proposals: candidate boxes in crop pixels.
+        windows: (B, 4) cxcywh in image pixels, of the search crops.
+    """
+
+    proposals: Proposals
+    windows: Tensor
+
+
+def embed_targets(
+    network: Network,
+    frames: Tensor,
+    boxes: Tensor,
+    windows: Tensor | None = None,
+    change: CropChange = unchanged,
+) -> Template:
+    """Cut the templates of targets with their context, and embed them.
+
+    Args:
+        network: embeds.
+        frames: (F, 3, H, W) uint8.
+        boxes: (B, 4) xyxy in image pixels.
+        windows: (B, 4) cxcywh to cut; the boxes with their context where none are given.
+        change: what is done to the crops before they are embedded (augmentation).
+    """
+    windows = context_windows(boxes) if windows is None else windows
+    crops = change(cut(frames, windows, network.template_size))
+    return network.embed(crops, boxes_to_crop(boxes, windows, network.template_size))
+
+
+def search_windows(network: Network, boxes: Tensor) -> Tensor:
+    """Give the (B, 4) cxcywh windows to search around boxes, at the templates' resolution."""
+    return context_windows(boxes, scale=network.search_size / network.template_size)
+
+
+def start(network: Network, frames: Tensor, boxes: Tensor) -> TargetState:
+    """Begin to follow targets, (B, 4) xyxy in frames (F, 3, H, W) uint8."""
+    template = embed_targets(network, frames, boxes)
+    return TargetState(boxes, torch.ones_like(boxes[:, 0]), template)
+
+
+def observe(
+    network: Network,
+    template: Template,
+    frames: Tensor,
+    windows: Tensor,
+    change: CropChange = unchanged,
+) -> Observation:
+    """Search windows of frames for templates.
+
+    Args:
+        network: searches.
+        template: of B targets.
+        frames: (F, 3, H, W) uint8.
+        windows: (B, 4) cxcywh in image pixels.
+        change: what is done to the crops before they are searched (augmentation).
+    """
+    crops = change(cut(frames, windows, network.search_size))
+    return Observation(network.search(template, crops), windows)
+
+
+def advance(
+    network: Network, state: TargetState, frames: Tensor, config: ChoiceConfig
+) -> TargetState:
+    """Follow targets into the next frame: search around the last boxes, choose, smooth.
+
+    Args:
+        network: searches.
+        state: where the targets were; its template stays.
+        frames: (F, 3, H, W) uint8.
+        config: how far the network's answer is trusted.
+    """
+    windows = search_windows(network, state.boxes)
+    observation = observe(network, state.template, frames, windows)
+    return settle(state, observation, network.search_size, frames.shape[-2:], config)
+
+
+def settle(
+    state: TargetState,
+    observation: Observation,
+    search_size: int,
+    frame_size: torch.Size,
+    config: ChoiceConfig,
+) -> TargetState:
+    """Choose among what was observed and give the targets' next state.
+
+    The centre moves to the chosen proposal's; the size moves towards it, the further the higher
+    its score and the less it changes.
+
+    Source: SiamRPN (Li et al., CVPR 2018), section 4.4.
+    """
+    crop_to_image = observation.windows[:, 2:] / search_size
+    last_sizes = state.boxes[:, 2:] - state.boxes[:, :2]
+    choice = choose(observation.proposals, last_sizes / crop_to_image, search_size, config)
+    chosen = xyxy_to_cxcywh(boxes_to_image(choice.boxes, observation.windows, search_size))
+    trust = (config.size_smoothing * choice.scores * choice.constancy)[:, None]
+    sizes = last_sizes + trust * (chosen[:, 2:] - last_sizes)
+    boxes = cxcywh_to_xyxy(torch.cat((chosen[:, :2], sizes), dim=-1))
+    boxes = keep_in_frame(boxes, (frame_size[0], frame_size[1]))
+    return TargetState(boxes, choice.scores, state.template)

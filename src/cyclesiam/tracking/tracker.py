@@ -1,0 +1,149 @@
+"""The tracker that people use: pictures in, boxes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cyclesiam.errors import TargetError
+from cyclesiam.geometry.boxes import xywh_to_xyxy
+from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.tracking.results import State, TrackResult
+from cyclesiam.tracking.siamese import Network, TargetState, advance, start
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackerConfig:
+    """How a tracker reads its network."""
+
+    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
+    """Penalty, window and smoothing."""
+    lost_below: float = 0.2
+    """A target whose score is lower is called lost."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lost_below <= 1:
+            raise ValueError(f"lost_below must lie in 0..1, got {self.lost_below}")
+
+
+class Tracker:
+    """Follow one or more targets from their boxes in one frame.
+
+    `init` and `update` are OpenCV's and GOT-10k's verbs, for one target:
+
+        tracker = Tracker(network)
+        tracker.init(first_frame, (x, y, w, h))
+        for frame in frames:
+            result = tracker.update(frame)
+
+    `start` and `step` are the same for several.
+
+    Args:
+        network: embeds templates and searches crops.
+        config: how its answers are read.
+        device: where the network's parameters are; frames are sent there once.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        config: TrackerConfig | None = None,
+        *,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.network = network
+        self.config = config or TrackerConfig()
+        self.device = torch.device(device)
+        self._targets: TargetState | None = None
+
+    def init(self, image: np.ndarray, box_xywh: Sequence[float]) -> None:
+        """Begin to follow one target, and forget all others.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box_xywh: its left, top, width and height in pixels.
+
+        Raises:
+            TargetError: the box is not four finite numbers, is empty, or lies outside the image.
+            ValueError: the image is not (H, W, 3) uint8.
+        """
+        self.start(image, [box_xywh])
+
+    def update(self, image: np.ndarray) -> TrackResult:
+        """Follow the first target into the next frame, (H, W, 3) uint8 RGB."""
+        return self.step(image)[0]
+
+    @torch.inference_mode()
+    def start(
+        self, image: np.ndarray, boxes_xywh: Sequence[Sequence[float]]
+    ) -> tuple[TrackResult, ...]:
+        """Begin to follow several targets; they are numbered from 1. Raises as `init`."""
+        frame = self._frame(image)
+        boxes = [check_box(box, (image.shape[0], image.shape[1])) for box in boxes_xywh]
+        if not boxes:
+            raise TargetError("there is no box to start from: give at least one x, y, w, h")
+        corners = xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float32, device=self.device))
+        self._targets = start(self.network, frame, corners)
+        return self._results(self._targets)
+
+    @torch.inference_mode()
+    def step(self, image: np.ndarray) -> tuple[TrackResult, ...]:
+        """Follow all targets into the next frame, (H, W, 3) uint8 RGB.
+
+        Raises:
+            TargetError: no target was started.
+        """
+        if self._targets is None:
+            raise TargetError("a target must be set with .init(image, box) before .update(image)")
+        frame = self._frame(image)
+        self._targets = advance(self.network, self._targets, frame, self.config.choice)
+        return self._results(self._targets)
+
+    def _frame(self, image: np.ndarray) -> Tensor:
+        """Give an image as (1, 3, H, W) on the device, without a copy on a CPU."""
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise ValueError(
+                f"an image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
+            )
+        pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
+        return pixels.to(self.device).permute(2, 0, 1)[None]
+
+    def _results(self, targets: TargetState) -> tuple[TrackResult, ...]:
+        rows = zip(targets.boxes.tolist(), targets.scores.tolist(), strict=True)
+        return tuple(
+            TrackResult(id=number, box=tuple(box), score=score, state=self._state(score))
+            for number, (box, score) in enumerate(rows, start=1)
+        )
+
+    def _state(self, score: float) -> State:
+        return "lost" if score < self.config.lost_below else "tracking"
+
+
+def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
+    """Give a box as four floats, if it can be a target.
+
+    Args:
+        box_xywh: left, top, width, height in pixels.
+        frame_size: height and width of the frame.
+
+    Raises:
+        TargetError: what is wrong with it.
+    """
+    height, width = frame_size
+    try:
+        box = [float(number) for number in box_xywh]
+    except (TypeError, ValueError):
+        raise TargetError(f"a box is four numbers x, y, w, h; got {box_xywh!r}") from None
+    shown = ", ".join(f"{number:g}" for number in box)
+    if len(box) != 4:
+        raise TargetError(f"a box is four numbers x, y, w, h; got {len(box)}: {shown}")
+    if not np.isfinite(box).all():
+        raise TargetError(f"a box must be finite numbers x, y, w, h; got {shown}")
+    x, y, w, h = box
+    if w <= 0 or h <= 0:
+        raise TargetError(f"a box must have a width and height above zero; got {shown}")
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise TargetError(f"the box {shown} (x, y, w, h) lies outside the {width}x{height} frame")
+    return box

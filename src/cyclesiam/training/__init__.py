@@ -1,0 +1,1 @@
+"""Learning without labels: the cycle, its labels and losses, the loop and its recipes."""

@@ -1,0 +1,348 @@
+"""The loop: batches of unlabelled clips in, weights on disk out.
+
+Shapes: B clips, N anchors.
+"""
+
+import copy
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Sampler
+
+from cyclesiam.data.augmentation import (
+    AugmentationConfig,
+    jitter_windows,
+    occlude,
+    recolour,
+    to_grey,
+)
+from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request, Scene
+from cyclesiam.errors import TrainingError
+from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
+from cyclesiam.geometry.crops import boxes_to_crop
+from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.models.checkpoints import Policy, TrainingRecord, save_weights
+from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
+from cyclesiam.training.cycle import HomeChange, Walk, go_home, walk
+from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
+from cyclesiam.training.losses import Losses, cycle_loss
+from cyclesiam.training.optimisation import OptimiserConfig, learning_rate, make_optimiser
+
+STATE_FILE = "training.ckpt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig:
+    """Everything that a run depends on, beside its clips and its machine."""
+
+    recipe: str
+    """Name of the recipe."""
+    steps: int
+    """Steps in all."""
+    seed: int = 0
+    """Of all chance."""
+    policy: Policy = "none"
+    """Which labels are read."""
+    negatives: float = 0.2
+    """Share of pairs whose template shows another clip's target."""
+    trust: float = 0.3
+    """A walk on which the network believed less than this is taken for lost, and left out."""
+    averaging: float = 0.998
+    """Decay of the running average of the weights, which walks and which is saved."""
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    """`auto` takes bf16 where the device has arithmetic for it."""
+    workers: int = 1
+    """Processes that decode and draw clips."""
+    save_every: int = 500
+    """Steps between checkpoints."""
+    log_every: int = 25
+    """Steps between reports."""
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    clips: ClipConfig = field(default_factory=ClipConfig)
+    labels: LabelConfig = field(default_factory=LabelConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.log_every < 1 or self.save_every < 1 or self.workers < 0:
+            raise ValueError("steps, log_every and save_every must be 1 or more, workers 0 or more")
+        for name in ("negatives", "trust", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """The state of a run, averaged over the steps since the last report."""
+
+    step: int
+    steps: int
+    stage: Stage
+    loss: float
+    score_loss: float
+    box_loss: float
+    accuracy: float
+    """Share of targets whose best proposal overlaps them by more than half."""
+    dropped: float
+    """Share of cycles left out because they drifted off."""
+    learning_rate: float
+    samples_per_second: float
+    seconds_left: float
+
+
+class Trainer:
+    """Train a network on scenes.
+
+    Args:
+        config: the run.
+        scenes: what to learn from.
+        output: folder for weights, state and curves.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        resume: go on from the state in `output`.
+
+    Raises:
+        TrainingError: there is nothing to resume, or it is of another run.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        scenes: list[Scene],
+        output: str | Path,
+        *,
+        device: str = "auto",
+        resume: bool = False,
+    ) -> None:
+        self.config = config
+        self.output = Path(output)
+        self.fabric = Fabric(
+            accelerator="cpu" if device == "cpu" else "auto" if device == "auto" else "cuda",
+            devices=[int(device[5:])] if device.startswith("cuda:") else 1,
+            precision=_precision(config, device),
+            loggers=TensorBoardLogger(self.output, name="", version="curves"),
+        )
+        torch.manual_seed(config.seed)
+        network = SiamRPN(config.network).to(memory_format=torch.channels_last)
+        self.guide = AveragedModel(
+            network, multi_avg_fn=get_ema_multi_avg_fn(config.averaging), use_buffers=True
+        ).to(self.fabric.device)
+        self.guide.eval().requires_grad_(False)
+        self.network = network.to(self.fabric.device).train()
+        self.optimiser = make_optimiser(config.optimiser, self.network)
+        self.chance = torch.Generator(self.fabric.device)
+        self.chance.manual_seed(config.seed)
+        self.curriculum = Curriculum()
+        self.step = 0
+        if resume:
+            self._load()
+        self._dataset = ClipDataset(scenes, config.clips, config.seed)
+
+    def run(self) -> Iterator[Report]:
+        """Train to the last step, reporting on the way; interrupted, it leaves a checkpoint."""
+        since, tallies = time.perf_counter(), []
+        try:
+            for batch in self._batches():
+                tallies.append(self._learn(batch))
+                self.step += 1
+                if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+                    yield self._report(tallies, time.perf_counter() - since)
+                    since, tallies = time.perf_counter(), []
+                if self.step % self.config.save_every == 0:
+                    self.save()
+        finally:
+            self.save()
+
+    def save(self) -> None:
+        """Write the averaged weights, and the state from which a run goes on."""
+        config = self.config
+        record = TrainingRecord(
+            policy=config.policy,
+            recipe=config.recipe,
+            steps=self.step,
+            samples=self.step * config.clips.batch_size,
+            seed=config.seed,
+        )
+        save_weights(self.output, self.guide.module, record)
+        state = {
+            "network": self.network.state_dict(),
+            "guide": self.guide.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "chance": self.chance.get_state(),
+            "curriculum": asdict(self.curriculum),
+            "step": self.step,
+            "config": _plain(config),
+        }
+        unfinished = self.output / f"{STATE_FILE}.part"
+        torch.save(state, unfinished)
+        unfinished.replace(self.output / STATE_FILE)
+
+    def _load(self) -> None:
+        file = self.output / STATE_FILE
+        if not file.is_file():
+            raise TrainingError(f"there is no run to resume in {self.output}: {file} is missing")
+        try:
+            state = torch.load(file, map_location=self.fabric.device, weights_only=True)
+        except Exception as error:
+            raise TrainingError(f"cannot resume from {file}: {error}") from error
+        if state["config"] != _plain(self.config):
+            raise TrainingError(
+                f"{file} belongs to a run with another recipe or settings; "
+                "resume with those of the run, or choose another output folder"
+            )
+        self.network.load_state_dict(state["network"])
+        self.guide.load_state_dict(state["guide"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.chance.set_state(state["chance"].cpu())
+        self.curriculum = Curriculum(**state["curriculum"])
+        self.step = state["step"]
+
+    def _batches(self) -> DataLoader[Batch]:
+        return DataLoader(
+            self._dataset,
+            batch_size=None,
+            sampler=_Requests(self),
+            num_workers=self.config.workers,
+            worker_init_fn=_ignore_interrupts,
+        )
+
+    def _learn(self, batch: Batch) -> dict[str, float]:
+        """Take one step of the optimiser; give its figures."""
+        config = self.config
+        frames, boxes = batch.frames.to(self.fabric.device), batch.boxes.to(self.fabric.device)
+        with self.fabric.autocast():
+            walked = walk(self.guide.module, frames, boxes, batch.request.turn, config.choice)
+            losses, found, dropped = self._home(frames, boxes, walked)
+        if not losses.total.isfinite():
+            raise TrainingError(
+                f"the loss is {losses.total.item()} at step {self.step}, with clips from "
+                f"{', '.join(sorted(set(batch.names)))}; the last checkpoint in {self.output} stands"
+            )
+        rate = learning_rate(config.optimiser, self.step / config.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.zero_grad()
+        losses.total.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip)
+        self.optimiser.step()
+        self.guide.update_parameters(self.network)
+        accuracy = found.item()
+        stage = Stage(batch.request.turn, batch.request.gap)
+        self.curriculum = self.curriculum.after(config.curriculum, stage, accuracy)
+        return {
+            "loss": losses.total.item(),
+            "score_loss": losses.score.item(),
+            "box_loss": losses.box.item(),
+            "accuracy": accuracy,
+            "dropped": dropped.item(),
+        }
+
+    def _home(self, frames: Tensor, boxes: Tensor, walked: Walk) -> tuple[Losses, Tensor, Tensor]:
+        """Take the last step of the cycle; give losses, share found and share dropped."""
+        config, network = self.config, self.network
+        B = len(boxes)
+        negative = torch.rand(B, generator=self.chance, device=boxes.device) < config.negatives
+        rows = torch.arange(B, device=boxes.device)
+        partners = torch.where(negative, rows.roll(1), rows)
+        observation = go_home(network, frames, walked, self._change(boxes), partners)
+        targets = boxes_to_crop(boxes, observation.windows, network.search_size)
+        proposals = observation.proposals
+        logits, offsets = proposals.features
+        labels = label_anchors(network.anchors, targets, config.labels)
+        labels[negative] = BACKGROUND
+        best = proposals.scores.argmax(dim=1)
+        overlap = box_iou(proposals.boxes[rows, best], targets)
+        middle = (targets[:, :2] + targets[:, 2:]) / 2
+        inside = ((middle > 0) & (middle < network.search_size)).all(dim=1)
+        kept = (walked.scores >= config.trust) & inside
+        labels = sample_labels(labels, proposals.scores, config.labels, self.chance)
+        wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
+        weights = torch.where(kept, walked.scores, 0.0)
+        losses = cycle_loss(logits.float(), offsets.float(), wanted, labels, weights)
+        found = (overlap[~negative] > 0.5).float().mean() if (~negative).any() else overlap.sum() * 0
+        return losses, found, 1 - kept.float().mean()
+
+    def _change(self, boxes: Tensor) -> HomeChange:
+        """Draw the augmentation of one step."""
+        config, chance = self.config.augmentation, self.chance
+        grey = torch.rand(len(boxes), 1, 1, 1, generator=chance, device=boxes.device) < config.grey
+
+        def recoloured(crops: Tensor) -> Tensor:
+            return recolour(torch.where(grey, to_grey(crops), crops), config, chance)
+
+        return HomeChange(
+            template_windows=lambda windows: jitter_windows(
+                windows,
+                self.network.template_size,
+                shift=config.template_shift,
+                scale=config.template_scale,
+                generator=chance,
+            ),
+            template_crops=recoloured,
+            search_windows=lambda windows: jitter_windows(
+                windows,
+                self.network.search_size,
+                shift=config.search_shift,
+                scale=config.search_scale,
+                stretch=config.stretch,
+                generator=chance,
+            ),
+            search_crops=lambda crops: recoloured(occlude(crops, config.occlusion, chance)),
+        )
+
+    def _report(self, tallies: list[dict[str, float]], seconds: float) -> Report:
+        means = {name: sum(t[name] for t in tallies) / len(tallies) for name in tallies[0]}
+        per_step = seconds / len(tallies)
+        report = Report(
+            step=self.step,
+            steps=self.config.steps,
+            stage=self.config.curriculum.stages[self.curriculum.level],
+            learning_rate=self.optimiser.param_groups[0]["lr"],
+            samples_per_second=self.config.clips.batch_size / per_step,
+            seconds_left=per_step * (self.config.steps - self.step),
+            **means,
+        )
+        curves = {**means, "turn": report.stage.turn, "gap": report.stage.gap}
+        self.fabric.log_dict(curves | {"samples_per_second": report.samples_per_second}, self.step)
+        return report
+
+
+class _Requests(Sampler[Request]):
+    """Ask for the batches that remain, each of the stage that the curriculum is at by then."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self.trainer = trainer
+
+    def __iter__(self) -> Iterator[Request]:
+        config = self.trainer.config
+        for number in range(self.trainer.step, config.steps):
+            stage = self.trainer.curriculum.draw(config.curriculum, number, config.seed)
+            yield Request(number, *stage)
+
+
+def _ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which still has a checkpoint to write."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _precision(config: TrainingConfig, device: str) -> Any:
+    if config.precision != "auto":
+        return config.precision
+    if device != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+
+
+def _plain(config: TrainingConfig) -> dict[str, Any]:
+    return asdict(replace(config))

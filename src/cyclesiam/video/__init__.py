@@ -1,0 +1,31 @@
+"""Frames in and out: video files, picture folders, cameras and streams; H.264 files.
+
+Every image is RGB, uint8, (H, W, 3), upright: rotation flags of phones and cameras are applied.
+Grey and palette pictures become RGB, transparency is dropped, 16 bits are scaled to 8. Frames
+count from 0, and the first frame is at 0 seconds.
+"""
+
+from cyclesiam.video.frames import (
+    Frame,
+    Frames,
+    SourceInfo,
+    is_video,
+    open_frames,
+    probe,
+    read_run,
+)
+from cyclesiam.video.pictures import is_picture, read_image
+from cyclesiam.video.writing import VideoWriter
+
+__all__ = [
+    "Frame",
+    "Frames",
+    "SourceInfo",
+    "VideoWriter",
+    "is_picture",
+    "is_video",
+    "open_frames",
+    "probe",
+    "read_image",
+    "read_run",
+]

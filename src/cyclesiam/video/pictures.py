@@ -1,0 +1,56 @@
+"""Pictures and folders of pictures, read with OpenCV."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cyclesiam.errors import SourceError
+
+PICTURE_SUFFIXES = frozenset(".jpg .jpeg .png .bmp .webp .tif .tiff .ppm .pgm .pnm".split())
+
+
+def is_picture(path: str | Path) -> bool:
+    """Whether the name ends like a picture's."""
+    return Path(path).suffix.lower() in PICTURE_SUFFIXES
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read a picture as RGB uint8 (H, W, 3), upright as its EXIF orientation says.
+
+    Raises:
+        SourceError: it is missing, damaged, or of floating-point brightness.
+    """
+    try:
+        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    # ANYDEPTH keeps 16 bits, ANYCOLOR drops alpha; unlike UNCHANGED they honour the orientation
+    flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+    image = None
+    with suppress(cv2.error):
+        image = cv2.imdecode(data, flags)
+    if image is None:
+        raise SourceError(f"{path}: is not a picture, or is damaged; replace or remove it")
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 255 = 257
+    if image.dtype != np.uint8:
+        raise SourceError(f"{path}: holds {image.dtype} pixels; save it with 8 or 16 bits")
+    return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """List a folder's pictures in natural order: 2.jpg before 10.jpg."""
+
+    def by_numbers(path: Path) -> tuple[list[tuple[int, str]], str]:
+        parts = re.findall(r"\d+|\D+", path.stem)
+        return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
+
+    files = [p for p in folder.iterdir() if is_picture(p) and not p.name.startswith(".")]
+    if not files:
+        raise SourceError(
+            f"{folder}: holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}"
+        )
+    return sorted(files, key=by_numbers)

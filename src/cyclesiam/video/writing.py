@@ -1,0 +1,147 @@
+"""H.264 files out, written with PyAV."""
+
+import math
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace
+from av.video.stream import VideoStream
+
+from cyclesiam.errors import SourceError
+
+WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+
+
+class VideoWriter:
+    """Write frames to a video file that any player opens: H.264, 4:2:0, index in front.
+
+    The file appears with the first frame. Odd sizes grow to even ones by repeating the edge.
+
+    Args:
+        path: where to; the suffix is one of `WRITABLE_SUFFIXES`, the folder exists.
+        fps: frames a second.
+
+    Raises:
+        SourceError: the path cannot be written, or a frame has another size than the first.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        if not (math.isfinite(fps) and fps > 0):
+            raise ValueError(f"frames a second must be above zero, got {fps}")
+        self.path = Path(path)
+        self.rate = _to_rate(fps)
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._shape: tuple[int, ...] = ()
+        self._written = 0
+        self._is_new = not self.path.exists()
+        if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
+            raise SourceError(f"{path}: name it with one of {', '.join(WRITABLE_SUFFIXES)}")
+        if self.path.is_dir():
+            raise SourceError(f"{path}: cannot be written, it is a folder; give a file name")
+        if not self.path.parent.is_dir():
+            raise SourceError(f"{path}: cannot be written, its folder is missing; make it first")
+
+    def write(self, image: np.ndarray) -> None:
+        """Append one frame.
+
+        Args:
+            image: RGB, uint8 (H, W, 3), of the same size as the first.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            raise ValueError(f"a frame is uint8 (H, W, 3), got {image.dtype} {image.shape}")
+        if self._shape and image.shape != self._shape:
+            (h, w), (H, W) = image.shape[:2], self._shape[:2]
+            raise SourceError(
+                f"{self.path}: frame {self._written} is {w} x {h}, but the first was {W} x {H}; "
+                "write one size to one file"
+            )
+        self._shape = image.shape
+        picture = _to_even_yuv(image)
+        picture.pts, picture.time_base = self._written, 1 / self.rate
+        try:
+            self._mux(picture)
+        except (av.FFmpegError, OSError) as error:
+            self._give_up(error)
+        self._written += 1
+
+    def close(self) -> None:
+        """Finish the file; without a frame there is none. Twice is once."""
+        if self._container is None:
+            return
+        try:
+            self._mux(None)
+            self._container.close()
+        except (av.FFmpegError, OSError) as error:
+            self._give_up(error)
+        self._container = None
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        if self._container is None:
+            assert picture is not None
+            self._container, self._stream = _create_video(self.path, self.rate, picture)
+        assert self._stream is not None
+        self._container.mux(self._stream.encode(picture))
+
+    def _give_up(self, error: Exception) -> None:
+        container, self._container = self._container, None
+        with suppress(av.FFmpegError, OSError):
+            if container is not None:
+                container.close()
+        if self._written == 0 and self._is_new:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        raise SourceError(
+            f"{self.path}: frame {self._written} cannot be written ({error}); "
+            "check that the folder is writable and the disk not full"
+        ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _to_rate(fps: float) -> Fraction:
+    """Find the fraction that a rate stands for.
+
+    >>> _to_rate(12.5), _to_rate(29.97)
+    (Fraction(25, 2), Fraction(30000, 1001))
+    """
+    whole = round(fps * 1.001)  # the rates of American television are 1000/1001 of a whole one
+    if whole and abs(fps * 1.001 - whole) < 1e-3:
+        return Fraction(whole * 1000, 1001)
+    return Fraction(fps).limit_denominator(1001)
+
+
+def _to_even_yuv(image: np.ndarray) -> av.VideoFrame:
+    """Convert to 4:2:0 in BT.709, whose sizes are even."""
+    padding = ((0, image.shape[0] % 2), (0, image.shape[1] % 2), (0, 0))
+    even = np.ascontiguousarray(np.pad(image, padding, mode="edge"))
+    return av.VideoFrame.from_ndarray(even, format="rgb24").reformat(
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+    )
+
+
+def _create_video(
+    path: Path, rate: Fraction, picture: av.VideoFrame
+) -> tuple[OutputContainer, VideoStream]:
+    """Open a file for pictures like this one."""
+    options = {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
+    container = av.open(str(path), "w", options=options)
+    stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "fast"})
+    stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuv420p"
+    codec = stream.codec_context
+    codec.time_base = 1 / rate
+    codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
+    codec.color_primaries = codec.color_trc = 1  # BT.709 as well, so that players need not guess
+    container.start_encoding()  # creates the file: what forbids it shows now
+    return container, stream

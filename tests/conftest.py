@@ -1,0 +1,40 @@
+"""Fixtures that several test modules share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items):
+    if SHARED.is_dir():
+        return
+    skip = pytest.mark.skip(reason=f"no real clips: {SHARED} is absent")
+    for item in items:
+        if "shared" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the repository; for tests marked `shared`."""
+    return SHARED
+
+
+@pytest.fixture
+def made_frames() -> list[np.ndarray]:
+    """Twelve RGB frames (48, 64, 3): a bright square moves over a colour ramp, 2 px a frame.
+
+    In frame t the square covers the box (10 + 2t, 14, 26 + 2t, 30).
+    """
+    y, x = np.mgrid[:48, :64]
+    ramp = np.stack((x * 3, y * 4, (x + y) * 2), axis=-1).astype(np.uint8)
+    frames = []
+    for t in range(12):
+        frame = ramp.copy()
+        frame[14:30, 10 + 2 * t : 26 + 2 * t] = (240, 200, 40)
+        frames.append(frame)
+    return frames
