@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from cyclesiam.data.segmentation_datasets import DAVIS2016, mask_extent
+from cyclesiam.data.segmentation_datasets import DAVIS2016
 from cyclesiam.errors import DatasetError
 
 
@@ -19,17 +19,6 @@ def mask_of(x0, y0, x1, y1, *channels):
     mask = np.zeros((20, 30, *channels), np.uint8)
     mask[y0:y1, x0:x1] = 255
     return mask
-
-
-@pytest.mark.parametrize("box", [(3, 4, 10, 15), (0, 0, 30, 20), (7, 8, 8, 9)])
-def test_mask_extent_of_a_rectangle_is_the_rectangle(box):
-    np.testing.assert_array_equal(mask_extent(mask_of(*box)), box)
-
-
-def test_mask_extent_of_scattered_pixels_holds_them_all():
-    mask = np.zeros((20, 30), bool)
-    mask[[2, 18], [25, 5]] = True
-    np.testing.assert_array_equal(mask_extent(mask), [5, 2, 26, 19])
 
 
 def test_davis_boxes_are_the_extent_of_its_masks(tmp_path):

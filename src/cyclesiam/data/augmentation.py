@@ -36,7 +36,7 @@ class AugmentationConfig:
     light: float = 0.2
     """Greatest relative change of brightness, contrast, saturation and colour balance."""
     noise: float = 0.0
-    """Deviation of pixel noise, in 0..255."""
+    """Greatest deviation of pixel noise, in 0..255."""
     occlusion: float = 0.0
     """Share of search crops in which a rectangle is covered by another crop's pixels."""
 

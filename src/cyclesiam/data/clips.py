@@ -1,13 +1,15 @@
 """Unlabelled clips to learn from: any folders of videos, frame folders and still pictures.
 
-No annotation is opened here: a clip is a few frames of one scene and one discovered box in its
-first frame (label policy `none`).
+No annotation is opened here, folders of masks included: a clip is a few frames of one scene and
+one discovered box in its first frame (label policy `none`).
 
 Shapes: B clips of T frames, (H, W) the canvas that every clip is cut to.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +27,11 @@ from cyclesiam.video import is_picture, is_video, probe, read_image, read_run
 
 CHUNK = 64  # frames that are decoded, and kept, together
 FRAME_FOLDER = 12  # a folder with at least as many pictures of one size may be a video
+FRAME_NAME = re.compile(r"(?:f|frame|im|img|image)?[_-]*(\d+)")
+ANNOTATION_FOLDER = re.compile(
+    r"(annotation|mask|label|segmentation|ground_?truth).*|anno|gt", re.IGNORECASE
+)
+ATTEMPTS = 100  # draws of unreadable chunks in a row, after which there is nothing to learn from
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +82,26 @@ class Batch(NamedTuple):
         frames: (B, T, 3, H, W) uint8, each frame channels-last in memory.
         boxes: (B, 4) xyxy in pixels, the targets in frame 0.
         names: (B,) where the clips come from.
+        problems: what could not be read while drawing, one line each; other clips stand in.
     """
 
     request: Request
     frames: Tensor
     boxes: Tensor
     names: tuple[str, ...]
+    problems: tuple[str, ...] = ()
 
 
 def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     """Find everything to learn from under files and folders.
 
     A folder whose pictures are consecutively numbered frames of one size is one video; other
-    pictures are stills.
+    pictures are stills. Hidden files are passed over, and so are folders named like annotations
+    (`Annotations`, `masks`, `labels`, `gt`, ...): their pictures are masks. Stills are not opened
+    yet; one that is broken shows when a clip is drawn from it.
 
     Returns:
-        The scenes in a fixed order, and a line for each file that could not be read.
+        The scenes in a fixed order, and a line for each file or folder that was left out.
 
     Raises:
         TrainingError: a source does not exist, or nothing usable was found.
@@ -100,7 +111,9 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     for source in map(Path, sources):
         if not source.exists():
             raise TrainingError(f"there is nothing to learn from at {source}: no such file")
-        for path in _media(source):
+        media, annotations = _media(source)
+        problems += [f"{folder}: left out, its name says annotations" for folder in annotations]
+        for path in media:
             try:
                 frames = 1 if path.is_file() and is_picture(path) else probe(path).frames
                 scenes.append(Scene(path, frames))
@@ -115,40 +128,60 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     return scenes, problems
 
 
-def _media(source: Path) -> list[Path]:
-    """List videos, frame folders and stills under a path, sorted."""
+def _media(source: Path) -> tuple[list[Path], list[Path]]:
+    """List videos, frame folders and stills under a path, sorted; and folders of annotations."""
     if source.is_file():
-        return [source]
-    folders = [source, *sorted(path for path in source.rglob("*") if path.is_dir())]
+        return [source], []
     media: list[Path] = []
-    for folder in folders:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
+    annotations: list[Path] = []
+    for folder in [source, *sorted(path for path in source.rglob("*") if path.is_dir())]:
+        if any(ANNOTATION_FOLDER.fullmatch(part) for part in folder.relative_to(source).parts):
+            annotations.append(folder)
+            continue
+        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
+        files = [path for path in files if not path.name.startswith(".")]
         pictures = [path for path in files if is_picture(path)]
         media += [path for path in files if is_video(path)]
         media += [folder] if _are_frames(pictures) else pictures
-    return media
+    return media, annotations
 
 
 def _are_frames(pictures: list[Path]) -> bool:
-    """Say whether pictures are the frames of one video: plain numbers, without great gaps."""
+    """Say whether pictures are the frames of one video: numbered without great gaps, of one size.
+
+    Five of them are measured: a set of numbered photographs has several sizes.
+    """
     if len(pictures) < FRAME_FOLDER:
         return False
-    numbers = sorted(
-        int(digits) for path in pictures if (digits := path.stem.lstrip("frameimg_-")).isdigit()
-    )
-    return len(numbers) == len(pictures) and numbers[-1] - numbers[0] < 2 * len(numbers)
+    names = [FRAME_NAME.fullmatch(path.stem) for path in pictures]
+    numbers = sorted(int(name[1]) for name in names if name)
+    if len(numbers) < len(pictures) or numbers[-1] - numbers[0] >= 2 * len(numbers):
+        return False
+    sizes = set()
+    for path in pictures[:: -(-len(pictures) // 5)]:
+        with suppress(SourceError):  # it shows, with its name, when it is read for a clip
+            sizes.add(read_image(path).shape)
+    return len(sizes) <= 1
 
 
 class ClipDataset(Dataset[Batch]):
     """Whole batches by request, each a function of the seed and the request alone.
 
+    A chunk that cannot be read is replaced by another draw and told in `Batch.problems`: one
+    damaged file must not end a long run, nor go unnoticed.
+
     Args:
         scenes: what to draw from.
         config: how.
         seed: of all chance.
+
+    Raises:
+        TrainingError: there is no scene, or, of a batch, none that can be read.
     """
 
     def __init__(self, scenes: list[Scene], config: ClipConfig, seed: int) -> None:
+        if not scenes:
+            raise TrainingError("there is nothing to learn from: give videos or pictures")
         self.config = config
         self.seed = seed
         self.videos = [scene for scene in scenes if scene.frames > 1]
@@ -159,23 +192,26 @@ class ClipDataset(Dataset[Batch]):
         self._chunks = ChunkCache(int(config.memory_gigabytes * 2**30))
 
     def __getitem__(self, request: Request) -> Batch:
-        clips = [self._clip(request, row) for row in range(self.config.batch_size)]
+        problems: dict[str, None] = {}  # each once, in order
+        clips = [self._clip(request, row, problems) for row in range(self.config.batch_size)]
         frames = torch.from_numpy(np.stack([frames for frames, _, _ in clips]))
         return Batch(
             request,
             frames.permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) in memory
             torch.from_numpy(np.stack([box for _, box, _ in clips])).float(),
             tuple(name for _, _, name in clips),
+            tuple(problems),
         )
 
-    def _clip(self, request: Request, row: int) -> tuple[np.ndarray, np.ndarray, str]:
+    def _clip(
+        self, request: Request, row: int, problems: dict[str, None]
+    ) -> tuple[np.ndarray, np.ndarray, str]:
         # The chunk changes every `reads` batches, and not for all rows at once.
         shared = np.random.default_rng(
             (self.seed, 1, row, (request.number + row) // self.config.reads)
         )
         random = np.random.default_rng((self.seed, 2, row, request.number))
-        scene = self._draw_scene(shared)
-        images = self._chunks.read(scene.path, int(shared.integers(scene.frames)) // CHUNK)
+        scene, images = self._draw_chunk(shared, problems)
         if len(images) == 1:
             frames = _wander(images[0], request, self._canvas, random)
             later = None
@@ -188,6 +224,22 @@ class ClipDataset(Dataset[Batch]):
     def _canvas(self) -> tuple[int, int]:
         return self.config.height, self.config.width
 
+    def _draw_chunk(
+        self, random: np.random.Generator, problems: dict[str, None]
+    ) -> tuple[Scene, list[np.ndarray]]:
+        """Draw a scene and a chunk of it that can be read."""
+        for _ in range(ATTEMPTS):
+            scene = self._draw_scene(random)
+            chunk = int(random.integers(scene.frames)) // CHUNK
+            try:
+                return scene, self._chunks.read(scene.path, chunk)
+            except SourceError as error:
+                problems[str(error)] = None
+        raise TrainingError(
+            f"nothing can be read any more; after {ATTEMPTS} attempts the last problem was: "
+            f"{[*problems][-1]}"
+        )
+
     def _draw_scene(self, random: np.random.Generator) -> Scene:
         still = random.random() < self.config.stills_share
         if self.stills and (still or not self.videos):
@@ -196,7 +248,7 @@ class ClipDataset(Dataset[Batch]):
 
 
 class ChunkCache:
-    """Decoded chunks of videos, the least recently used dropped first.
+    """Decoded chunks of videos, the least recently used dropped first; failures are kept too.
 
     Args:
         capacity: bytes of pixels to keep.
@@ -206,25 +258,43 @@ class ChunkCache:
         self.capacity = capacity
         self.size = 0
         self._chunks: OrderedDict[tuple[Path, int], list[np.ndarray]] = OrderedDict()
+        self._broken: dict[tuple[Path, int], str] = {}
 
     def read(self, path: Path, chunk: int) -> list[np.ndarray]:
-        """Give frames chunk * CHUNK ... of a video, or a still picture as a chunk of one."""
+        """Give frames chunk * CHUNK ... of a video, or a still picture as a chunk of one.
+
+        Raises:
+            SourceError: they cannot be read; asked again, it says so without another attempt.
+        """
         key = (path, chunk)
+        if key in self._broken:
+            raise SourceError(self._broken[key])
         if key in self._chunks:
             self._chunks.move_to_end(key)
             return self._chunks[key]
-        if path.is_file() and is_picture(path):
-            images = [read_image(path)]
-        else:
-            images = read_run(path, chunk * CHUNK, CHUNK)
-        if not images:
-            raise SourceError(f"{path} holds no frame {chunk * CHUNK}, though it announces more")
+        try:
+            images = _decode(path, chunk * CHUNK)
+        except SourceError as error:
+            self._broken[key] = str(error)
+            raise
         self._chunks[key] = images
         self.size += sum(image.nbytes for image in images)
         while self.size > self.capacity and len(self._chunks) > 1:
             _, dropped = self._chunks.popitem(last=False)
             self.size -= sum(image.nbytes for image in dropped)
         return images
+
+
+def _decode(path: Path, first: int) -> list[np.ndarray]:
+    """Read up to CHUNK frames of one size from frame `first` on."""
+    if path.is_file() and is_picture(path):
+        return [read_image(path)]
+    images = read_run(path, first, CHUNK)
+    if not images:
+        raise SourceError(f"{path}: holds no frame {first}, though it announces more; replace it")
+    if len({image.shape for image in images}) > 1:
+        raise SourceError(f"{path}: has frames of several sizes after frame {first}; replace it")
+    return images
 
 
 def _walk(
@@ -270,7 +340,8 @@ def _draw_view(
     height, width = shape[:2]
     scale = min(height / canvas[0], width / canvas[1]) * random.uniform(0.75, 1.0)
     w, h = canvas[1] * scale, canvas[0] * scale
-    return np.array([random.uniform(w / 2, width - w / 2), random.uniform(h / 2, height - h / 2), w, h])
+    x, y = random.uniform(w / 2, width - w / 2), random.uniform(h / 2, height - h / 2)
+    return np.array([x, y, w, h])
 
 
 def _look(

@@ -73,7 +73,8 @@ def random_boxes(
     """Draw (count, 4) xyxy boxes inside a frame (height, width), of log-uniform size and shape."""
     height, width = frame_size
     shorter = min(frame_size)
-    side = shorter * np.exp(random.uniform(*np.log([config.smallest, config.largest]), count))
+    low, high = np.log([config.smallest, config.largest])
+    side = shorter * np.exp(random.uniform(low, high, count))
     stretch = np.exp(random.uniform(-0.6, 0.6, count))  # up to 3.3 : 1
     w, h = np.minimum(side * stretch, width), np.minimum(side / stretch, height)
     x, y = random.uniform(0, width - w), random.uniform(0, height - h)
@@ -100,8 +101,10 @@ def moving_regions(image: np.ndarray, later: np.ndarray) -> np.ndarray:
     kept = np.flatnonzero((areas > 0.004) & (areas < 0.4)) + 1
     if count <= 1 or not len(kept):
         return np.empty((0, 4))
+    size = np.array([image.shape[1], image.shape[0]])
     boxes = np.stack([mask_extent(labels == label) for label in kept]) * SHRINK
-    spans = (boxes[:, 2:] - boxes[:, :2]) / (image.shape[1], image.shape[0])
+    boxes = np.minimum(boxes, np.tile(size, 2))  # an odd side was rounded
+    spans = (boxes[:, 2:] - boxes[:, :2]) / size
     return boxes[(spans < 0.85).all(axis=-1)]
 
 
@@ -111,7 +114,7 @@ def residual_motion(image: np.ndarray, later: np.ndarray) -> np.ndarray:
     Returns:
         (h, w) length of the optical flow minus a fitted affine camera motion, in reduced pixels.
     """
-    flow = _FLOW.calc(_grey(image), _grey(later), None)
+    flow = _FLOW.calc(_grey(image), _grey(later), None)  # pyright: ignore
     h, w = flow.shape[:2]
     y, x = np.mgrid[0:h:8, 0:w:8].reshape(2, -1)
     points = np.stack((x, y), axis=-1).astype(np.float32)
@@ -119,7 +122,7 @@ def residual_motion(image: np.ndarray, later: np.ndarray) -> np.ndarray:
     cv2.setRNGSeed(0)
     camera, _ = cv2.estimateAffine2D(points, points + flow[y, x], ransacReprojThreshold=1.0)
     if camera is None:
-        camera = np.float64([[1, 0, 0], [0, 1, 0]])
+        camera = np.eye(2, 3)
     columns, rows = np.meshgrid(np.arange(w), np.arange(h))
     grid = np.stack((columns, rows, np.ones_like(rows)), axis=-1)
     return np.linalg.norm(flow - (grid @ camera.T - grid[..., :2]), axis=-1)
@@ -150,7 +153,7 @@ def contrast(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return (_standard(difference) + _standard(texture)) / 2
 
 
-_FLOW = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+_FLOW = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

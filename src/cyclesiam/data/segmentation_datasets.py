@@ -7,6 +7,7 @@ import numpy as np
 
 from cyclesiam.data.sequences import Sequence, SequenceReader, picture_files, subfolders
 from cyclesiam.errors import DatasetError, SourceError
+from cyclesiam.geometry.regions import mask_extent
 from cyclesiam.video import read_image
 
 
@@ -52,25 +53,6 @@ class DAVIS2016(SequenceReader):
             )
         boxes = np.stack([mask_extent(_read_mask(path)) for path in masks])
         return Sequence(name=name, frames=frames, boxes=boxes)
-
-
-def mask_extent(mask: np.ndarray) -> np.ndarray:
-    """Give the smallest box around a mask.
-
-    Args:
-        mask: (H, W); not zero is the object.
-
-    Returns:
-        (4,) xyxy in continuous pixels, so a mask of one pixel has a box of size 1; NaN if the mask
-        is empty.
-
-    >>> mask_extent(np.eye(3))
-    array([0., 0., 3., 3.])
-    """
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
-    if not columns.size:
-        return np.full(4, np.nan)
-    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float64)
 
 
 def _read_mask(path: Path) -> np.ndarray:

@@ -19,6 +19,7 @@ from cyclesiam.data.sequences import (
     subfolders,
 )
 from cyclesiam.errors import DatasetError
+from cyclesiam.geometry.regions import polygon_extent
 
 # First and last frame of OTB sequences that have more pictures than annotated rows (from 1).
 # Source: the benchmark's page, "Visual Tracker Benchmark", notes on the sequences.
@@ -232,9 +233,8 @@ def _extent_xywh(region: np.ndarray) -> np.ndarray:
     """Upright box around (4,) xywh or the corners (8,) x1, y1, ... x4, y4, as (4,) xywh."""
     if len(region) == 4:
         return region
-    corners = region.reshape(4, 2)
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    return np.concatenate((low, high - low))
+    extent = polygon_extent(region)
+    return np.concatenate((extent[:2], extent[2:] - extent[:2]))
 
 
 def _read_rows(path: Path, *, columns: tuple[int, ...]) -> list[np.ndarray]:

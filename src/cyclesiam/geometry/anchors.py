@@ -25,6 +25,7 @@ class AnchorConfig:
     """Distance of two positions in crop pixels."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ratios", tuple(self.ratios))  # JSON knows lists only
         if not self.ratios or min(self.ratios) <= 0 or self.scale <= 0 or self.stride <= 0:
             raise ValueError(f"ratios, scale and stride of anchors must be above zero, got {self}")
 

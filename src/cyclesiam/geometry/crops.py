@@ -40,9 +40,7 @@ def boxes_to_crop(boxes: Tensor, windows: Tensor, crop_size: int) -> Tensor:
     """Express (..., 4) xyxy boxes in image pixels in the pixels of the crops of `windows`."""
     corners = cxcywh_to_xyxy(windows)
     origin, scale = corners[..., :2], crop_size / windows[..., 2:]
-    return torch.cat(
-        ((boxes[..., :2] - origin) * scale, (boxes[..., 2:] - origin) * scale), dim=-1
-    )
+    return torch.cat(((boxes[..., :2] - origin) * scale, (boxes[..., 2:] - origin) * scale), dim=-1)
 
 
 def boxes_to_image(boxes: Tensor, windows: Tensor, crop_size: int) -> Tensor:

@@ -80,6 +80,7 @@ class SmallBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Turn (B, C, H, W) features into as many."""
         return self.relu(features + self.layers(features))
 
 
@@ -110,6 +111,7 @@ class Bottleneck(nn.Module):
         self.downsample = downsample
 
     def forward(self, features: Tensor) -> Tensor:
+        """Turn (B, in, H, W) features into (B, 4 * width, H', W')."""
         shortcut = features if self.downsample is None else self.downsample(features)
         out = self.relu(self.bn1(self.conv1(features)))
         out = self.relu(self.bn2(self.conv2(out)))
@@ -120,6 +122,7 @@ class MiddleShortcut(nn.Sequential):
     """A strided 1x1 shortcut that reads where an unpadded strided 3x3 has its middles."""
 
     def forward(self, input: Tensor) -> Tensor:
+        """Apply the layers to (B, C, H, W) features without their outermost pixels."""
         return super().forward(input[..., 1:-1, 1:-1])
 
 

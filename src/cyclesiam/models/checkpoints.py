@@ -1,19 +1,30 @@
-"""Weights on disk: a folder with `model.safetensors`, `config.json` and `record.json`."""
+"""Weights on disk: a folder with `model.safetensors`, `config.json` and `record.json`.
+
+And weights of others: a backbone trained for pictures, in one file.
+"""
 
 import json
+import pickle
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.anchors import AnchorConfig
+from cyclesiam.models.backbones import ResNet50
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 
 Policy = Literal["none", "first-box", "first-mask", "untrained"]
 SHIPPED = Path(__file__).parents[1] / "weights"
+FIRST_BLOCK = "layer1.0.conv1.weight"  # tells a ResNet, and what stands before its names
+COPIES = ("student", "encoder_k")  # networks beside the one that DINO and MoCo hand on
+BORROWED = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # all but our own `adjust`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +60,8 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
         unfinished = folder / "model.safetensors.part"
         save_file(tensors, unfinished)
         unfinished.replace(folder / "model.safetensors")
-    except OSError as error:
-        raise WeightsError(f"cannot write weights to {folder}: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"cannot write weights to {folder}: {error}; check it") from error
 
 
 def load_weights(name: str | Path) -> tuple[SiamRPN, TrainingRecord]:
@@ -87,6 +98,75 @@ def load_weights(name: str | Path) -> tuple[SiamRPN, TrainingRecord]:
     return network.eval(), origin
 
 
+def load_backbone(network: SiamRPN, file: str | Path) -> None:
+    """Begin with a ResNet-50 that was trained for pictures: torchvision's, MoCo's, DINO's.
+
+    Its names may lie in nested dictionaries (`state_dict`, `model`, `teacher`) and behind prefixes
+    (`module.`, `backbone.`, `encoder_q.`); `layer4` and `fc` are left out, `adjust` stays random.
+
+    Args:
+        network: its backbone's weights are replaced.
+        file: `.safetensors`, or anything that `torch.save` wrote without foreign classes.
+
+    Raises:
+        WeightsError: the network's backbone is another, or the file is unreadable or holds no
+            ResNet-50 with shortcuts as the network's.
+    """
+    backbone, file = network.backbone, Path(file)
+    if not isinstance(backbone, ResNet50):
+        raise WeightsError(f"{file} is for a resnet50 backbone; this network's is small")
+    tensors = dict(_flatten(_read_tensors(file)))
+    prefixes = [key.removesuffix(FIRST_BLOCK) for key in tensors if key.endswith(FIRST_BLOCK)]
+    if not prefixes:
+        raise WeightsError(f"{file} holds no ResNet-50: there is no {FIRST_BLOCK}; choose another")
+    prefix = min(prefixes, key=lambda name: (any(copy in name for copy in COPIES), len(name)))
+    found = {
+        key.removeprefix(prefix): value
+        for key, value in tensors.items()
+        if key.startswith(prefix) and key.removeprefix(prefix).startswith(BORROWED)
+    }
+    _check_shapes(file, found, backbone)
+    backbone.load_state_dict(backbone.state_dict() | found)
+
+
+def _read_tensors(file: Path) -> Mapping[str, Any]:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"cannot read weights from {file}: {reason}") from error
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{file} should hold weights by name, but holds {type(content)}")
+    return content
+
+
+def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Give the tensors of nested dictionaries with names joined by dots."""
+    for name, value in content.items():
+        if isinstance(value, Tensor):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{name}.")
+
+
+def _check_shapes(file: Path, found: Mapping[str, Tensor], backbone: ResNet50) -> None:
+    wanted = {
+        name: tuple(value.shape)
+        for name, value in backbone.state_dict().items()
+        if name.startswith(BORROWED) and not name.endswith("num_batches_tracked")  # newer than some
+    }
+    given = {name: tuple(value.shape) for name, value in found.items()}
+    for name in [*wanted, *given]:
+        if name.endswith("num_batches_tracked") or wanted.get(name) == given.get(name):
+            continue
+        raise WeightsError(
+            f"{file} holds another network than a ResNet-50 with this one's shortcuts: {name} is "
+            f"{given.get(name, 'missing')}, not {wanted.get(name, 'there')}"
+        )
+
+
 def _find(name: str | Path) -> Path:
     if (folder := Path(name)).is_dir():
         return folder
@@ -94,8 +174,8 @@ def _find(name: str | Path) -> Path:
         return folder
     shipped = sorted(path.name for path in SHIPPED.glob("*/")) if SHIPPED.is_dir() else []
     raise WeightsError(
-        f"there are no weights {str(name)!r}: give a folder that `cyclesiam train` wrote, or one of "
-        f"the shipped weights: {', '.join(shipped) or 'none'}"
+        f"there are no weights {str(name)!r}: give a folder that `cyclesiam train` wrote, or one "
+        f"of the shipped weights: {', '.join(shipped) or 'none'}"
     )
 
 

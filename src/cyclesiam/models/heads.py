@@ -68,12 +68,15 @@ class ShapePrior(nn.Module):
     def __init__(self, hidden_channels: int, branches: int) -> None:
         super().__init__()
         self.hidden_channels = hidden_channels
-        self.layers = nn.Sequential(
-            nn.Linear(2, 32), nn.ReLU(inplace=True), nn.Linear(32, 2 * branches * hidden_channels)
-        )
-        nn.init.zeros_(self.layers[-1].weight)  # at first it says nothing
-        nn.init.zeros_(self.layers[-1].bias)
+        last = nn.Linear(32, 2 * branches * hidden_channels)
+        self.layers = nn.Sequential(nn.Linear(2, 32), nn.ReLU(inplace=True), last)
+        nn.init.zeros_(last.weight)  # at first it says nothing
+        nn.init.zeros_(last.bias)
 
     def forward(self, sizes: Tensor) -> Tensor:
-        """Turn (B, 2) logarithms of relative width and height into (B, branches, 2, hidden, 1, 1)."""
+        """Give gain and shift of each branch, (B, branches, 2, hidden, 1, 1).
+
+        Args:
+            sizes: (B, 2) logarithms of relative width and height.
+        """
         return self.layers(sizes).reshape(len(sizes), -1, 2, self.hidden_channels, 1, 1)

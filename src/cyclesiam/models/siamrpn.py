@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from cyclesiam.geometry.anchors import AnchorConfig, make_anchors
@@ -40,6 +41,8 @@ class NetworkConfig:
     """Shapes of the proposals."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.anchors, dict):  # as the hub's mixin reads it from config.json
+            object.__setattr__(self, "anchors", AnchorConfig(**self.anchors))
         if self.backbone not in ("small", "resnet50"):
             raise ValueError(f"backbone must be small or resnet50, got {self.backbone!r}")
         for name in ("template_size", "search_size"):
@@ -48,6 +51,13 @@ class NetworkConfig:
                     f"{name} must be 7 more than a multiple of {self.anchors.stride}, so that "
                     f"strides meet the crop's centre; got {getattr(self, name)}"
                 )
+        template, search = (self.template_size - 7) // 8, (self.search_size - 7) // 8
+        fits = TEMPLATE_GRID <= template <= search and template % 2 == 1
+        if self.anchors.stride != 8 or not fits:
+            raise ValueError(
+                "anchors must have the backbones' stride 8, the template an odd number of "
+                f"{TEMPLATE_GRID} features or more on a side, and the search no fewer; got {self}"
+            )
 
 
 class Response(NamedTuple):
@@ -62,8 +72,11 @@ class Response(NamedTuple):
     offsets: Tensor
 
 
-class SiamRPN(nn.Module):
+class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license="mit"):
     """Find the target of a template in a search crop.
+
+    `from_pretrained` and `save_pretrained` are the hub's; `models.checkpoints` adds checks that
+    explain themselves, and the record of where weights come from.
 
     Source: CycleSiam (Yuan et al., IROS 2020), section III.B; SiamRPN++ (Li et al., CVPR 2019).
     """
@@ -75,6 +88,8 @@ class SiamRPN(nn.Module):
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or NetworkConfig()
+        self.normalises = True  # colours; False once that is folded into the backbone
+        self._hub_mixin_config = config  # so that a default is written out, too
         self.backbone = make_backbone(config)
         K, channels = len(config.anchors.ratios), self.backbone.channels
         sizes = config.hidden_channels, config.adapter_kernel
@@ -110,7 +125,8 @@ class SiamRPN(nn.Module):
         """
         features = self._features(crops)
         margin = (features.shape[-1] - TEMPLATE_GRID) // 2
-        middle = features[..., margin:-margin, margin:-margin]
+        within = slice(margin, margin + TEMPLATE_GRID)
+        middle = features[..., within, within]
         kernels = self.score.embed(middle), self.box.embed(middle)
         if self.shape_prior is None:
             return kernels
@@ -146,8 +162,9 @@ class SiamRPN(nn.Module):
         return Proposals(boxes, scores, response)
 
     def _features(self, crops: Tensor) -> Tensor:
-        normal = (crops - self.mean) / self.deviation
-        return self.backbone(normal.contiguous(memory_format=torch.channels_last))
+        if self.normalises:
+            crops = (crops - self.mean) / self.deviation
+        return self.backbone(crops.contiguous(memory_format=torch.channels_last))
 
 
 def make_backbone(config: NetworkConfig) -> Backbone:
@@ -158,7 +175,7 @@ def make_backbone(config: NetworkConfig) -> Backbone:
 
 
 def _per_proposal(maps: Tensor, numbers: int) -> Tensor:
-    """Reshape (B, K * numbers, G, G) into (B, K * G * G, numbers), anchors in `make_anchors`' order."""
+    """Turn (B, K * numbers, G, G) maps into (B, K * G * G, numbers) in `make_anchors`' order."""
     B, channels, G, _ = maps.shape
     maps = maps.reshape(B, channels // numbers, numbers, G * G)
     return maps.transpose(-1, -2).reshape(B, -1, numbers)

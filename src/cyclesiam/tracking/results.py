@@ -1,11 +1,18 @@
-"""What a tracker says of a frame, and its form on disk: one JSON object a line."""
+"""What a tracker says of a frame, and its form on disk: one JSON object a line.
+
+A line:
+
+    {"frame": 0, "time": 0.0,
+     "targets": [{"id": 1, "box": [x, y, w, h], "score": 0.97, "state": "tracking"}]}
+"""
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self, TextIO, get_args
 
 from cyclesiam.errors import SourceError
 
@@ -61,3 +68,127 @@ class FrameResult:
             for target in self.targets
         ]
         return json.dumps({"frame": self.frame, "time": round(self.time, 6), "targets": targets})
+
+    @classmethod
+    def from_json(cls, line: str) -> Self:
+        """Read what `to_json` gave.
+
+        Raises:
+            ValueError: what the line lacks.
+        """
+        content = _as_object(json.loads(line), "a line")
+        targets = content.get("targets")
+        if not isinstance(targets, list):
+            raise ValueError("`targets` must be a list")
+        return cls(
+            frame=_read_count(content, "frame", least=0),
+            time=_as_number(content.get("time"), "`time`"),
+            targets=tuple(_read_target(_as_object(target, "a target")) for target in targets),
+        )
+
+
+class ResultWriter:
+    """Write results to a file, a line for each frame, each on disk before the next frame.
+
+    The file appears with the first result, and replaces an older one.
+
+    Args:
+        path: where to; the folder exists.
+
+    Raises:
+        SourceError: the path cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._file: TextIO | None = None
+        if self.path.is_dir():
+            raise SourceError(f"{path}: cannot be written, it is a folder; give a file name")
+        if not self.path.parent.is_dir():
+            raise SourceError(f"{path}: cannot be written, its folder is missing; make it first")
+
+    def write(self, result: FrameResult) -> None:
+        """Append the result of one frame."""
+        try:
+            if self._file is None:
+                self._file = self.path.open("w", encoding="utf-8")
+            self._file.write(result.to_json() + "\n")
+            self._file.flush()
+        except OSError as error:
+            self.close()
+            if isinstance(error, BrokenPipeError):  # a reader that had enough: not the path's fault
+                raise
+            raise SourceError(
+                f"{self.path}: frame {result.frame} cannot be written ({error.strerror}); "
+                "check that the folder is writable and the disk not full"
+            ) from error
+
+    def close(self) -> None:
+        """Finish the file; without a result there is none. Twice is once."""
+        if self._file is not None:
+            with suppress(OSError):  # each line was flushed, or its error was told
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def read_results(path: str | Path) -> Iterator[FrameResult]:
+    """Read what `ResultWriter` wrote, frame by frame; boxes are true to a hundredth of a pixel.
+
+    Raises:
+        SourceError: while iterating: the file cannot be read, or a line is damaged.
+    """
+    try:
+        with Path(path).open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    result = FrameResult.from_json(line)
+                except ValueError as error:
+                    raise SourceError(
+                        f"{path}, line {number}: is no result of a frame ({error}); "
+                        "use the lines before it, or track again"
+                    ) from error
+                yield result
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: is not text; give a file that `track` wrote") from error
+
+
+def _read_target(content: dict[str, Any]) -> TrackResult:
+    box = content.get("box")
+    if not isinstance(box, list) or len(box) != 4:
+        raise ValueError("`box` must be x, y, w, h")
+    x, y, w, h = (_as_number(value, "`box`") for value in box)
+    state: Any = content.get("state")
+    if state not in get_args(State):
+        raise ValueError(f"`state` must be {' or '.join(get_args(State))}, got {state!r}")
+    return TrackResult(
+        id=_read_count(content, "id", least=1),
+        box=(x, y, x + w, y + h),
+        score=_as_number(content.get("score"), "`score`"),
+        state=state,
+    )
+
+
+def _as_object(value: Any, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{what} must be a JSON object")
+    return value
+
+
+def _as_number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{what} must hold finite numbers, got {value!r}")
+    return float(value)
+
+
+def _read_count(content: dict[str, Any], name: str, *, least: int) -> int:
+    value = content.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"`{name}` must be a whole number from {least}, got {value!r}")
+    return value

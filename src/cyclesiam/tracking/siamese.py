@@ -13,11 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cyclesiam.geometry.boxes import (
-    cxcywh_to_xyxy,
-    keep_in_frame,
-    xyxy_to_cxcywh,
-)
+from cyclesiam.geometry.boxes import cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
 
@@ -44,8 +40,15 @@ class Network(Protocol):
         ...
 
     def embed(self, crops: Tensor, boxes: Tensor) -> Template:
-        """Embed (B, 3, template_size, template_size) crops in 0..255, with the targets' boxes
-        (B, 4) xyxy in crop pixels; what it gives is opaque, batch first."""
+        """Embed (B, 3, template_size, template_size) crops in 0..255.
+
+        Args:
+            crops: the templates.
+            boxes: (B, 4) xyxy, the targets in crop pixels.
+
+        Returns:
+            Whatever `search` needs; opaque, batch first.
+        """
         ...
 
     def search(self, template: Template, crops: Tensor) -> Proposals:

@@ -31,7 +31,7 @@ class CurriculumConfig:
 
     def __post_init__(self) -> None:
         if not self.stages or self.stages[0].turn != 0:
-            raise ValueError("the first stage must have turn 0: an untrained network follows nothing")
+            raise ValueError("the first stage must have turn 0: who knows nothing follows nothing")
         if any(stage.turn < 0 or (stage.turn and stage.gap < 1) for stage in self.stages):
             raise ValueError(f"a stage with a walk needs a gap of 1 or more, got {self.stages}")
         if not 0 <= self.review <= 1 or not 0 <= self.success <= 1:

@@ -1,11 +1,12 @@
 """Optimisers and learning-rate schedules."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,3 +64,26 @@ def make_optimiser(config: OptimiserConfig, network: nn.Module) -> torch.optim.O
     if config.method == "adamw":
         return torch.optim.AdamW(groups, lr=config.first_rate)
     return torch.optim.SGD(groups, lr=config.first_rate, momentum=config.momentum)
+
+
+def running_average(
+    decay: float,
+) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Give `AveragedModel` an exponential average over fewer steps while there are few.
+
+    So the random start is soon forgotten.
+
+    Args:
+        decay: share of the average that a step keeps, 0..1, once there are many steps.
+    """
+
+    @torch.no_grad()
+    def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
+        for mean, value in zip(averaged, current, strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, share)
+            else:
+                mean.copy_(value)  # the norms' counts of batches
+
+    return average

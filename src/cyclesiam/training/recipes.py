@@ -40,7 +40,7 @@ def small() -> TrainingConfig:
     """The shipped weights: the small network, a few hours on two cores."""
     return TrainingConfig(
         recipe="small",
-        steps=6000,
+        steps=5500,
         clips=ClipConfig(memory_gigabytes=7.0),
         labels=LabelConfig(objects=32, backgrounds=96, hard_share=0.5),
         augmentation=AugmentationConfig(search_scale=0.25, stretch=0.25, noise=8.0, occlusion=0.15),

@@ -3,20 +3,16 @@
 Shapes: B clips, N anchors.
 """
 
-import copy
-import signal
+import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import TensorBoardLogger
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Sampler
+from torch.optim.swa_utils import AveragedModel
 
 from cyclesiam.data.augmentation import (
     AugmentationConfig,
@@ -30,13 +26,20 @@ from cyclesiam.errors import TrainingError
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig
-from cyclesiam.models.checkpoints import Policy, TrainingRecord, save_weights
+from cyclesiam.models.checkpoints import Policy, TrainingRecord, load_backbone, save_weights
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
 from cyclesiam.training.cycle import HomeChange, Walk, go_home, walk
 from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
+from cyclesiam.training.loading import load_batches
 from cyclesiam.training.losses import Losses, cycle_loss
-from cyclesiam.training.optimisation import OptimiserConfig, learning_rate, make_optimiser
+from cyclesiam.training.machine import Precision, make_fabric
+from cyclesiam.training.optimisation import (
+    OptimiserConfig,
+    learning_rate,
+    make_optimiser,
+    running_average,
+)
 
 STATE_FILE = "training.ckpt"
 
@@ -59,7 +62,7 @@ class TrainingConfig:
     """A walk on which the network believed less than this is taken for lost, and left out."""
     averaging: float = 0.998
     """Decay of the running average of the weights, which walks and which is saved."""
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Precision = "auto"
     """`auto` takes bf16 where the device has arithmetic for it."""
     workers: int = 1
     """Processes that decode and draw clips."""
@@ -100,6 +103,12 @@ class Report:
     learning_rate: float
     samples_per_second: float
     seconds_left: float
+    problems: tuple[str, ...] = ()
+    """What could not be read for clips, one line each, every one told once in a run."""
+
+
+class _DivergedError(TrainingError):
+    """The state is no longer worth keeping."""
 
 
 class Trainer:
@@ -111,9 +120,13 @@ class Trainer:
         output: folder for weights, state and curves.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         resume: go on from the state in `output`.
+        backbone_weights: file of weights that a `resnet50` begins with, see `load_backbone`; a
+            resumed run needs it no more.
 
     Raises:
-        TrainingError: there is nothing to resume, or it is of another run.
+        TrainingError: there is nothing to resume, or it is of another run; no scenes; no such
+            device; or `output` cannot be written.
+        WeightsError: the backbone's weights do not fit.
     """
 
     def __init__(
@@ -124,19 +137,20 @@ class Trainer:
         *,
         device: str = "auto",
         resume: bool = False,
+        backbone_weights: str | Path | None = None,
     ) -> None:
         self.config = config
-        self.output = Path(output)
-        self.fabric = Fabric(
-            accelerator="cpu" if device == "cpu" else "auto" if device == "auto" else "cuda",
-            devices=[int(device[5:])] if device.startswith("cuda:") else 1,
-            precision=_precision(config, device),
-            loggers=TensorBoardLogger(self.output, name="", version="curves"),
-        )
+        self.output = _make_folder(Path(output))
+        self.fabric = make_fabric(device, config.precision, self.output)
         torch.manual_seed(config.seed)
-        network = SiamRPN(config.network).to(memory_format=torch.channels_last)
+        network = SiamRPN(config.network)
+        self.initial_weights = "random"
+        if backbone_weights is not None and not resume:
+            load_backbone(network, backbone_weights)
+            self.initial_weights = Path(backbone_weights).name
+        network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.guide = AveragedModel(
-            network, multi_avg_fn=get_ema_multi_avg_fn(config.averaging), use_buffers=True
+            network, multi_avg_fn=running_average(config.averaging), use_buffers=True
         ).to(self.fabric.device)
         self.guide.eval().requires_grad_(False)
         self.network = network.to(self.fabric.device).train()
@@ -145,24 +159,42 @@ class Trainer:
         self.chance.manual_seed(config.seed)
         self.curriculum = Curriculum()
         self.step = 0
+        self._stopping = False
         if resume:
             self._load()
         self._dataset = ClipDataset(scenes, config.clips, config.seed)
+        self._problems: dict[str, bool] = {}  # what could not be read: whether it was told
 
     def run(self) -> Iterator[Report]:
-        """Train to the last step, reporting on the way; interrupted, it leaves a checkpoint."""
+        """Train to the last step, reporting on the way; interrupted, it leaves a checkpoint.
+
+        Raises:
+            TrainingError: the loss or its gradient is not finite (the checkpoint before stands),
+                or nothing can be read any more.
+        """
         since, tallies = time.perf_counter(), []
         try:
-            for batch in self._batches():
+            for batch in load_batches(self._dataset, self._requests(), self.config.workers):
                 tallies.append(self._learn(batch))
+                self._problems = dict.fromkeys(batch.problems, False) | self._problems
                 self.step += 1
                 if self.step % self.config.log_every == 0 or self.step == self.config.steps:
                     yield self._report(tallies, time.perf_counter() - since)
                     since, tallies = time.perf_counter(), []
                 if self.step % self.config.save_every == 0:
                     self.save()
-        finally:
+                if self._stopping:
+                    break
+        except _DivergedError:
+            raise  # the last checkpoint is better than what this step found
+        except BaseException:
             self.save()
+            raise
+        self.save()
+
+    def stop(self) -> None:
+        """Let the run end after the step in hand, with a checkpoint; for handlers of signals."""
+        self._stopping = True
 
     def save(self) -> None:
         """Write the averaged weights, and the state from which a run goes on."""
@@ -173,8 +205,9 @@ class Trainer:
             steps=self.step,
             samples=self.step * config.clips.batch_size,
             seed=config.seed,
+            initial_weights=self.initial_weights,
         )
-        save_weights(self.output, self.guide.module, record)
+        save_weights(self.output, self._guide, record)
         state = {
             "network": self.network.state_dict(),
             "guide": self.guide.state_dict(),
@@ -182,11 +215,15 @@ class Trainer:
             "chance": self.chance.get_state(),
             "curriculum": asdict(self.curriculum),
             "step": self.step,
+            "initial_weights": self.initial_weights,
             "config": _plain(config),
         }
         unfinished = self.output / f"{STATE_FILE}.part"
-        torch.save(state, unfinished)
-        unfinished.replace(self.output / STATE_FILE)
+        try:
+            torch.save(state, unfinished)
+            unfinished.replace(self.output / STATE_FILE)
+        except (OSError, RuntimeError) as error:
+            raise TrainingError(f"cannot write {unfinished}: {_first_line(error)}") from error
 
     def _load(self) -> None:
         file = self.output / STATE_FILE
@@ -195,7 +232,7 @@ class Trainer:
         try:
             state = torch.load(file, map_location=self.fabric.device, weights_only=True)
         except Exception as error:
-            raise TrainingError(f"cannot resume from {file}: {error}") from error
+            raise TrainingError(f"cannot resume from {file}: {_first_line(error)}") from error
         if state["config"] != _plain(self.config):
             raise TrainingError(
                 f"{file} belongs to a run with another recipe or settings; "
@@ -207,34 +244,35 @@ class Trainer:
         self.chance.set_state(state["chance"].cpu())
         self.curriculum = Curriculum(**state["curriculum"])
         self.step = state["step"]
+        self.initial_weights = state["initial_weights"]
 
-    def _batches(self) -> DataLoader[Batch]:
-        return DataLoader(
-            self._dataset,
-            batch_size=None,
-            sampler=_Requests(self),
-            num_workers=self.config.workers,
-            worker_init_fn=_ignore_interrupts,
-        )
+    @property
+    def _guide(self) -> SiamRPN:
+        """The network with averaged weights."""
+        assert isinstance(self.guide.module, SiamRPN)
+        return self.guide.module
+
+    def _requests(self) -> Iterator[Request]:
+        """Ask for the batches that remain, each of the stage that the curriculum is at by then."""
+        config = self.config
+        for number in range(self.step, config.steps):
+            yield Request(number, *self.curriculum.draw(config.curriculum, number, config.seed))
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """Take one step of the optimiser; give its figures."""
         config = self.config
         frames, boxes = batch.frames.to(self.fabric.device), batch.boxes.to(self.fabric.device)
         with self.fabric.autocast():
-            walked = walk(self.guide.module, frames, boxes, batch.request.turn, config.choice)
+            walked = walk(self._guide, frames, boxes, batch.request.turn, config.choice)
             losses, found, dropped = self._home(frames, boxes, walked)
-        if not losses.total.isfinite():
-            raise TrainingError(
-                f"the loss is {losses.total.item()} at step {self.step}, with clips from "
-                f"{', '.join(sorted(set(batch.names)))}; the last checkpoint in {self.output} stands"
-            )
+        self._check_finite("loss", losses.total, batch)
         rate = learning_rate(config.optimiser, self.step / config.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.zero_grad()
         losses.total.backward()
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip)
+        self._check_finite("gradient", norm, batch)
         self.optimiser.step()
         self.guide.update_parameters(self.network)
         accuracy = found.item()
@@ -248,11 +286,20 @@ class Trainer:
             "dropped": dropped.item(),
         }
 
+    def _check_finite(self, name: str, value: Tensor, batch: Batch) -> None:
+        if not value.isfinite():
+            raise _DivergedError(
+                f"the {name} is {value.item()} at step {self.step}, with clips from "
+                f"{', '.join(sorted(set(batch.names)))}; what was saved before in {self.output} "
+                "stands: lower the learning rate, or leave these clips out"
+            )
+
     def _home(self, frames: Tensor, boxes: Tensor, walked: Walk) -> tuple[Losses, Tensor, Tensor]:
         """Take the last step of the cycle; give losses, share found and share dropped."""
         config, network = self.config, self.network
         B = len(boxes)
         negative = torch.rand(B, generator=self.chance, device=boxes.device) < config.negatives
+        negative &= B > 1  # alone, a clip has no other's template
         rows = torch.arange(B, device=boxes.device)
         partners = torch.where(negative, rows.roll(1), rows)
         observation = go_home(network, frames, walked, self._change(boxes), partners)
@@ -270,7 +317,8 @@ class Trainer:
         wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
         weights = torch.where(kept, walked.scores, 0.0)
         losses = cycle_loss(logits.float(), offsets.float(), wanted, labels, weights)
-        found = (overlap[~negative] > 0.5).float().mean() if (~negative).any() else overlap.sum() * 0
+        positive = (~negative).float()
+        found = ((overlap > 0.5) * positive).sum() / positive.sum().clamp(min=1)
         return losses, found, 1 - kept.float().mean()
 
     def _change(self, boxes: Tensor) -> HomeChange:
@@ -304,6 +352,8 @@ class Trainer:
     def _report(self, tallies: list[dict[str, float]], seconds: float) -> Report:
         means = {name: sum(t[name] for t in tallies) / len(tallies) for name in tallies[0]}
         per_step = seconds / len(tallies)
+        problems = tuple(problem for problem, told in self._problems.items() if not told)
+        self._problems = dict.fromkeys(self._problems, True)
         report = Report(
             step=self.step,
             steps=self.config.steps,
@@ -311,6 +361,7 @@ class Trainer:
             learning_rate=self.optimiser.param_groups[0]["lr"],
             samples_per_second=self.config.clips.batch_size / per_step,
             seconds_left=per_step * (self.config.steps - self.step),
+            problems=problems,
             **means,
         )
         curves = {**means, "turn": report.stage.turn, "gap": report.stage.gap}
@@ -318,31 +369,20 @@ class Trainer:
         return report
 
 
-class _Requests(Sampler[Request]):
-    """Ask for the batches that remain, each of the stage that the curriculum is at by then."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.trainer = trainer
-
-    def __iter__(self) -> Iterator[Request]:
-        config = self.trainer.config
-        for number in range(self.trainer.step, config.steps):
-            stage = self.trainer.curriculum.draw(config.curriculum, number, config.seed)
-            yield Request(number, *stage)
+def _make_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingError(
+            f"cannot write to {folder}: {error.strerror}; choose another"
+        ) from error
+    return folder
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which still has a checkpoint to write."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _precision(config: TrainingConfig, device: str) -> Any:
-    if config.precision != "auto":
-        return config.precision
-    if device != "cpu" and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    return "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() else "32-true"
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _plain(config: TrainingConfig) -> dict[str, Any]:
-    return asdict(replace(config))
+    """Give the config as JSON holds it, which compares and loads without any class."""
+    return json.loads(json.dumps(asdict(config)))

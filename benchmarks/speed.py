@@ -1,0 +1,65 @@
+"""CPU time of a tracking step beside OpenCV's trackers, one thread, measured in turn.
+
+    .venv/bin/python benchmarks/speed.py [--weights default] [--rounds 7] [--frames 20]
+
+Each round runs every tracker over the same frames of the made clip, one after another; the
+figures are medians over rounds, the ratios are taken round by round. CPU time, not wall time:
+on a busy machine only the former means anything, and only its ratios carry to another machine.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import cv2
+import torch
+
+from cyclesiam.data.made_clip import make_clip
+from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
+from cyclesiam.evaluation.protocols import BoxTracker
+from cyclesiam.evaluation.siamese_tracker import SiameseTracker
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.models.fusion import for_inference
+from cyclesiam.tracking.tracker import Tracker
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--frames", type=int, default=20)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    network = for_inference(load_weights(options.weights)[0])
+    makers: dict[str, Callable[[], BoxTracker]] = {
+        "cyclesiam": lambda: SiameseTracker(Tracker(network)),
+        "csrt": OPENCV_TRACKERS["csrt"],
+        "kcf": OPENCV_TRACKERS["kcf"],
+    }
+    clip = make_clip(frames=options.frames + 1, width=640, height=480)
+    left, top, right, bottom = clip.boxes[0]
+    box = (left, top, right - left, bottom - top)
+    milliseconds: dict[str, list[float]] = {name: [] for name in makers}
+    for counted in range(-1, options.rounds):  # the first round warms up
+        for name, make in makers.items():
+            tracker = make()
+            tracker.init(clip.images[0], box)
+            start = time.process_time()
+            for image in clip.images[1:]:
+                tracker.update(image)
+            spent = (time.process_time() - start) / options.frames * 1000
+            if counted >= 0:
+                milliseconds[name].append(spent)
+    print(f"CPU ms a frame, 640x480, one thread, {options.rounds} rounds of {options.frames} frames")
+    for name, values in milliseconds.items():
+        ratios = [a / b for a, b in zip(values, milliseconds["csrt"], strict=True)]
+        print(
+            f"{name:10s} median {statistics.median(values):7.2f}   "
+            f"of CSRT {statistics.median(ratios):5.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""`cyclesiam demo`: show in a minute what the shipped tracker does, without any data."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from cyclesiam.cli.options import (
+    Device,
+    UsageError,
+    Weights,
+    counted,
+    find_device,
+    load_network,
+    make_folder,
+    watch,
+)
+from cyclesiam.cli.track import follow
+from cyclesiam.data.made_clip import MadeClip, make_clip
+from cyclesiam.errors import SourceError
+from cyclesiam.evaluation.metrics import frame_overlaps
+from cyclesiam.tracking.drawing import contact_sheet, draw, outline
+from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
+from cyclesiam.tracking.tracker import Tracker
+from cyclesiam.video import Frame, VideoWriter
+
+FPS = 25.0
+SHEET_PICTURES = 12
+SHEET_COLUMNS = 4
+SHEET_WIDTH = 320  # pixels of each picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Demo:
+    """Track a beetle through a small made-up clip, and compare with the truth.
+
+    Needs no data and under a minute. cyclesiam demo --output runs/demo
+    """
+
+    output: Path = Path("runs/demo")
+    """Folder for demo.mp4, demo.jsonl and demo.jpg."""
+    frames: int = 120
+    """Length of the clip."""
+    weights: Weights = "default"
+    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    device: Device = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+
+    def __call__(self) -> None:
+        """Make the clip, track, draw, and say how well it went."""
+        if self.frames < 1:
+            raise UsageError(f"--frames must be 1 or more, got {self.frames}")
+        device = find_device(self.device)
+        network, record = load_network(self.weights, device)
+        make_folder(self.output)
+        print(f"Making a clip of {counted(self.frames, 'frame')} ...", flush=True)
+        clip = make_clip(frames=self.frames)
+        started = time.perf_counter()
+        results = track_clip(Tracker(network, device=device), clip)
+        seconds = time.perf_counter() - started
+        self._write(clip, results)
+        found = np.array([result.targets[0].box for result in results])
+        print(
+            f"Weights {self.weights}, trained for {counted(record.steps, 'step')} by the label "
+            f"policy `{record.policy}`.\n"
+            f"Mean overlap with the truth: {frame_overlaps(found, clip.boxes).mean():.2f} "
+            f"({len(results) / seconds:.1f} frames a second on {device}).\n"
+            f"Look at {self.output / 'demo.mp4'} or {self.output / 'demo.jpg'}: colour is what "
+            f"was found, thin white the truth. Boxes: {self.output / 'demo.jsonl'}"
+        )
+
+    def _write(self, clip: MadeClip, results: list[FrameResult]) -> None:
+        pictures = [
+            draw(outline(image, box), result.targets)
+            for image, box, result in zip(clip.images, clip.boxes.tolist(), results, strict=True)
+        ]
+        with VideoWriter(self.output / "demo.mp4", FPS) as video:
+            for picture in pictures:
+                video.write(picture)
+        with ResultWriter(self.output / "demo.jsonl") as lines:
+            for result in results:
+                lines.write(result)
+        write_sheet(self.output / "demo.jpg", pictures)
+
+
+def track_clip(tracker: Tracker, clip: MadeClip) -> list[FrameResult]:
+    """Follow a clip's target from its true box in the first frame."""
+    left, top, right, bottom = clip.boxes[0].tolist()
+    box = (left, top, right - left, bottom - top)
+    frames = (Frame(index, index / FPS, image) for index, image in enumerate(clip.images))
+
+    def as_result(frame: Frame, targets: tuple[TrackResult, ...]) -> FrameResult:
+        return FrameResult(frame=frame.index, time=frame.time, targets=targets)
+
+    followed = watch(follow(tracker, frames, [box]), "tracking", len(clip.images))
+    return [as_result(frame, targets) for frame, targets in followed]
+
+
+def write_sheet(path: Path, pictures: list[np.ndarray]) -> None:
+    """Write evenly chosen pictures, from the first to the last, as one JPEG."""
+    chosen = np.linspace(0, len(pictures) - 1, min(SHEET_PICTURES, len(pictures))).round()
+    columns = min(SHEET_COLUMNS, len(chosen))
+    sheet = contact_sheet([pictures[int(i)] for i in chosen], columns=columns, width=SHEET_WIDTH)
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    try:
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be written ({error.strerror}); free it") from error

@@ -1,0 +1,116 @@
+"""Options that several commands share: boxes, devices, weights; and what they show on the way."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import torch
+import tyro
+from rich.console import Console
+from rich.progress import track
+from tyro.constructors import PrimitiveConstructorSpec
+
+from cyclesiam.errors import CycleSiamError, SourceError
+from cyclesiam.models.checkpoints import TrainingRecord, load_weights
+from cyclesiam.models.siamrpn import SiamRPN
+
+XYWH = tuple[float, float, float, float]
+Item = TypeVar("Item")
+
+
+class UsageError(CycleSiamError):
+    """The options make no sense; exit status 2."""
+
+
+def parse_box(text: str) -> XYWH:
+    """Read a box.
+
+    >>> parse_box("120,80.5,64,48")
+    (120.0, 80.5, 64.0, 48.0)
+    """
+    try:
+        x, y, w, h = (float(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(f"a box is four numbers X,Y,W,H in pixels, got {text!r}") from None
+    return x, y, w, h
+
+
+Box = Annotated[
+    XYWH,
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="X,Y,W,H",
+        instance_from_str=lambda texts: parse_box(texts[0]),
+        is_instance=lambda box: isinstance(box, tuple) and len(box) == 4,
+        str_from_instance=lambda box: [",".join(f"{number:g}" for number in box)],
+    ),
+]
+"""An option of one argument, X,Y,W,H."""
+
+Weights = Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]
+Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]
+
+
+def find_device(name: str) -> torch.device:
+    """Give the device that is meant: `auto` takes the first CUDA device where there is one.
+
+    Raises:
+        UsageError: no device is called so.
+        CycleSiamError: it is not in this machine.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UsageError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise CycleSiamError(
+            f"--device {name}: torch {torch.__version__} finds no CUDA device here; use "
+            "--device cpu, or install a driver and a build of torch with CUDA"
+        )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise CycleSiamError(
+            f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, "
+            "counted from 0"
+        )
+    return device
+
+
+def load_network(weights: str, device: torch.device) -> tuple[SiamRPN, TrainingRecord]:
+    """Read a network onto a device, to be used as it is."""
+    network, record = load_weights(weights)
+    network.requires_grad_(False)
+    return network.to(device), record
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, if there is none.
+
+    Raises:
+        SourceError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"{folder}: cannot be made into a folder for results ({error.strerror}); "
+            "choose another --output"
+        ) from error
+
+
+def watch(items: Iterable[Item], what: str, count: int | None) -> Iterator[Item]:
+    """Give the items on, with a progress bar on a terminal."""
+    console = Console(stderr=True)
+    yield from track(
+        items, what, total=count, console=console, transient=True, disable=not console.is_terminal
+    )
+
+
+def counted(count: int, one: str) -> str:
+    """Say how many of something.
+
+    >>> counted(1, "target"), counted(3, "frame")
+    ('1 target', '3 frames')
+    """
+    return f"{count} {one}{'' if count == 1 else 's'}"

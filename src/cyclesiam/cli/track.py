@@ -1,0 +1,121 @@
+"""`cyclesiam track`: follow objects through a video."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlparse
+
+import tyro
+
+from cyclesiam.cli.options import (
+    XYWH,
+    Box,
+    Device,
+    UsageError,
+    Weights,
+    counted,
+    find_device,
+    load_network,
+    watch,
+)
+from cyclesiam.tracking.drawing import draw
+from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
+from cyclesiam.tracking.tracker import Tracker
+from cyclesiam.video import Frame, VideoWriter, open_frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """Follow one or more objects through a video.
+
+    cyclesiam track street.mp4 --box 120,80,64,48 --video followed.mp4
+    """
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
+    """Video file, folder of pictures, camera number or stream URL."""
+    box: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
+    """An object in the first frame: left, top, width, height in pixels. Once for each object."""
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE.jsonl", help_behavior_hint="")] = (
+        None
+    )
+    """Where the boxes go, a line of JSON for each frame; else SOURCE's name in this folder."""
+    video: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4", help_behavior_hint="")] = None
+    """Also write the video with the boxes drawn into it."""
+    weights: Weights = "default"
+    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    device: Device = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+
+    def __call__(self) -> None:
+        """Follow the boxes to the source's end, or to where it breaks; say where results are."""
+        output = self.output or default_output(self.source)
+        self._check(output)
+        frame_count, started = 0, time.perf_counter()
+        try:
+            with ExitStack() as stack:
+                frames = stack.enter_context(open_frames(self.source))
+                results = stack.enter_context(ResultWriter(output))
+                video = self.video and stack.enter_context(VideoWriter(self.video, frames.fps))
+                device = find_device(self.device)
+                tracker = Tracker(load_network(self.weights, device)[0], device=device)
+                started = time.perf_counter()
+                followed = follow(tracker, frames, self.box)
+                for frame, targets in watch(followed, "tracking", frames.count):
+                    results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
+                    frame_count += 1
+                    if video:
+                        video.write(draw(frame.image, targets))
+        finally:  # whatever ended it: what is written stays, and counts
+            if frame_count:
+                self._report(frame_count, time.perf_counter() - started, output)
+
+    def _check(self, output: Path) -> None:
+        if not self.box:
+            raise UsageError(
+                f"{self.source}: which object? Give its box in the first frame, "
+                "--box X,Y,W,H in pixels, once for each object"
+            )
+        source = Path(self.source).resolve()
+        if source in (output.resolve(), self.video and self.video.resolve()):
+            raise UsageError(f"{self.source} would be overwritten; write to another file")
+        if self.video and self.video.resolve() == output.resolve():
+            raise UsageError(f"{output}: --output and --video are one file; name two")
+
+    def _report(self, frame_count: int, seconds: float, output: Path) -> None:
+        print(
+            f"Followed {counted(len(self.box), 'object')} through "
+            f"{counted(frame_count, 'frame')} in {seconds:.1f} s, "
+            f"{frame_count / max(seconds, 1e-9):.1f} frames a second."
+        )
+        print(f"Boxes: {output}")
+        if self.video:
+            print(f"Video: {self.video}")
+
+
+def follow(
+    tracker: Tracker, frames: Iterable[Frame], boxes: Sequence[XYWH]
+) -> Iterator[tuple[Frame, tuple[TrackResult, ...]]]:
+    """Start a tracker on the boxes, xywh, in the first frame; give each frame and its results."""
+    for frame in frames:
+        started = frame.index > 0
+        yield frame, tracker.step(frame.image) if started else tracker.start(frame.image, boxes)
+
+
+def default_output(source: str) -> Path:
+    """Name the results after the source, in the current folder.
+
+    >>> default_output("clips/street.mp4").name, default_output("0").name
+    ('street.jsonl', 'camera0.jsonl')
+    >>> default_output("rtsp://10.0.0.5:554/live/door?user=me").name
+    'door.jsonl'
+    """
+    if source.isdigit() and not Path(source).exists():
+        return Path(f"camera{source}.jsonl")
+    if "://" in source:
+        url = urlparse(source)
+        return Path(f"{Path(url.path).stem or url.hostname or 'stream'}.jsonl")
+    path = Path(source).resolve()
+    return Path(f"{path.name if path.is_dir() else path.stem}.jsonl")

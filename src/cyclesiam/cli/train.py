@@ -1,0 +1,258 @@
+"""`cyclesiam train`: learn a tracker from unlabelled videos and pictures."""
+
+import logging
+import os
+import shlex
+import signal
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
+
+from cyclesiam.cli.options import Device, UsageError, counted, find_device, make_folder
+from cyclesiam.data.clips import Scene, find_scenes
+from cyclesiam.errors import MissingExtraError, TrainingError
+
+if TYPE_CHECKING:
+    from cyclesiam.training.trainer import Report, Trainer, TrainingConfig
+
+Recipe = Literal["smoke", "small", "cyclesiam"]
+SHOWN_PROBLEMS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Learn a tracker from videos and pictures; no label is read.
+
+    cyclesiam train my_videos more/pictures --recipe small --output runs/mine
+    """
+
+    sources: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="SOURCE ...", help_behavior_hint="(required)"),
+    ]
+    """Video files, pictures, or folders to search for both."""
+    output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """Where weights, curves and the state to resume from go."""
+    recipe: Recipe = "small"
+    """smoke: a minute's trial; small: as the shipped weights, hours; cyclesiam: as the paper."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Go on with the run in --output; give the same recipe, steps and seed."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Length of the run; the recipe's where not given."""
+    seed: int = 0
+    """Of all chance."""
+    backbone: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Weights that a ResNet-50 begins with: torchvision's, MoCo's, DINO's."""
+    device: Device = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+
+    def __call__(self) -> None:
+        """Find what to learn from, train, and say where the weights are."""
+        if not self.sources:
+            raise UsageError("nothing to learn from: give videos, pictures or folders of them")
+        check_extra()
+        from cyclesiam.training.trainer import Trainer
+
+        config, device = self._config(), find_device(self.device)
+        self._check_output()
+        scenes = self._find_scenes()
+        make_folder(self.output)
+        with without_chatter():
+            trainer = Trainer(
+                config,
+                scenes,
+                self.output,
+                device=str(device),
+                resume=self.resume,
+                backbone_weights=self.backbone,
+            )
+            if trainer.step >= config.steps:
+                print(f"This run is complete: {counted(trainer.step, 'step')}.")
+            else:
+                self._train(trainer)
+        print(
+            f"Weights: {self.output}\n"
+            f"Try them: cyclesiam demo --weights {shlex.quote(str(self.output))}\n"
+            f"Curves: tensorboard --logdir {shlex.quote(str(self.output))}"
+        )
+
+    def _config(self) -> "TrainingConfig":
+        from cyclesiam.training.recipes import RECIPES
+
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed must be 0 or more, got {self.seed}")
+        config = RECIPES[self.recipe]()
+        steps = config.steps if self.steps is None else self.steps
+        try:
+            return replace(config, steps=steps, seed=self.seed)
+        except ValueError as error:
+            raise UsageError(f"recipe {self.recipe}: {error}") from error
+
+    def _check_output(self) -> None:
+        """Neither overwrite a run nor go on with none, and find that out before hours of work."""
+        state = self._state_file()
+        if self.resume and not state.is_file():
+            raise TrainingError(
+                f"there is no run to resume in {self.output}: {state} is missing; "
+                "start one without --resume"
+            )
+        if not self.resume and state.exists():
+            raise TrainingError(
+                f"{self.output} holds a run already; go on with it by --resume, or choose "
+                "another --output"
+            )
+        if not self.resume and (self.output / "model.safetensors").exists():
+            raise TrainingError(f"{self.output} holds weights already; choose another --output")
+
+    def _find_scenes(self) -> list[Scene]:
+        with Console(stderr=True).status("looking for videos and pictures"):
+            scenes, problems = find_scenes(self.sources)
+        videos = sum(scene.frames > 1 for scene in scenes)
+        print(
+            f"Learning from {counted(videos, 'video')} and "
+            f"{counted(len(scenes) - videos, 'picture')}; "
+            f"{counted(len(problems), 'file')} cannot be read.",
+            flush=True,
+        )
+        for problem in problems[:SHOWN_PROBLEMS]:
+            print(f"  {problem}")
+        if len(problems) > SHOWN_PROBLEMS:
+            print(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
+        return scenes
+
+    def _train(self, trainer: "Trainer") -> None:
+        steps = trainer.config.steps
+        reports = cast("Generator[Report]", trainer.run())  # its end, however it comes, saves
+        try:
+            with gentle_interrupts(trainer.stop), closing(reports):
+                show(reports, trainer.step, steps)
+        except KeyboardInterrupt:
+            pass  # it was in a hurry
+        if trainer.step < steps:
+            if not self._state_file().is_file():
+                trainer.save()  # the run had not begun
+            raise KeyboardInterrupt(
+                f"step {trainer.step} of {steps} is saved; go on with: {self._resume_command()}"
+            )
+
+    def _state_file(self) -> Path:
+        from cyclesiam.training.trainer import STATE_FILE
+
+        return self.output / STATE_FILE
+
+    def _resume_command(self) -> str:
+        """Give the command that goes on with this run."""
+        words = ["cyclesiam", "train", *self.sources, "--recipe", self.recipe]
+        words += ["--output", str(self.output), "--resume"]
+        words += [] if self.steps is None else ["--steps", str(self.steps)]
+        words += ["--seed", str(self.seed)] if self.seed else []
+        words += ["--device", self.device] if self.device != "auto" else []
+        return shlex.join(words)
+
+
+def check_extra() -> None:
+    """Find the packages that only training needs.
+
+    Raises:
+        MissingExtraError: one is not installed.
+    """
+    for package in ("lightning", "tensorboard"):
+        if find_spec(package) is None:
+            raise MissingExtraError(
+                f'training needs the package {package}: pip install "cyclesiam[train]"'
+            )
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Silence what lightning tells everybody: its tips, and which precision it was asked for."""
+    loggers = [logging.getLogger(name) for name in ("lightning", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@contextmanager
+def gentle_interrupts(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C only ask for a stop; the second interrupts; later ones do nothing.
+
+    A step cut in half, or a loader left in the middle of a batch, is of no use to anybody. And
+    nothing is to disturb the saving that an interrupt causes.
+    """
+
+    def hurry(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    def ask(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, hurry)
+        stop()
+        os.write(
+            2, b"\nstopping after this step; again Ctrl-C to stop at once\n"
+        )  # may be amid print
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def show(reports: "Iterable[Report]", step: int, steps: int) -> None:
+    """Show a run as it goes: a bar on a terminal, else a line for each report."""
+    console = Console(stderr=True)
+    bar = Progress(
+        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
+        BarColumn(bar_width=16, table_column=Column(min_width=16)),
+        TextColumn("{task.description}", table_column=Column(ratio=1)),  # wraps where it must
+        console=console,
+        expand=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("starting", total=steps, completed=step)
+        for report in reports:
+            bar.update(task, completed=report.step, description=describe(report))
+            if not console.is_terminal:
+                print(f"step {report.step} of {report.steps}: {describe(report)}", flush=True)
+            for problem in report.problems:
+                console.print(f"left out: {problem}", highlight=False, markup=False)
+
+
+def describe(report: "Report") -> str:
+    """Say in a few words how a run stands."""
+    return (
+        f"turn {report.stage.turn} gap {report.stage.gap}  loss {report.loss:.3f}  "
+        f"matching {report.accuracy:.0%}  dropped {report.dropped:.0%}  "
+        f"{report.samples_per_second:.0f} samples/s  {duration(report.seconds_left)} left"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Give a time in the two units that matter.
+
+    >>> duration(5), duration(95), duration(5460), duration(200_000)
+    ('5 s', '1 min 35 s', '1 h 31 min', '2 d 7 h')
+    """
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
+        if whole >= size:
+            return f"{whole // size} {unit} {whole % size // smaller} {name}"
+    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"

@@ -1,0 +1,43 @@
+"""The same network with less to do a frame: what is constant at inference, folded into weights."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cyclesiam.models.siamrpn import SiamRPN
+
+
+def for_inference(network: SiamRPN) -> SiamRPN:
+    """Give a copy that answers alike (to rounding) and faster, but cannot learn or be saved.
+
+    Each norm is folded into the convolution before it, the normalisation of colours into the
+    first convolution, and weights lie in memory as the CPU's convolutions want them.
+
+    Args:
+        network: any, in any mode; it is not changed.
+    """
+    fused = copy.deepcopy(network).eval().requires_grad_(False)
+    for module in list(fused.modules()):
+        _fold_norms(module)
+    _fold_colours(fused)
+    return fused.to(memory_format=torch.channels_last)
+
+
+def _fold_norms(parent: nn.Module) -> None:
+    """Fold each batch norm among a module's children into the convolution just before it."""
+    children = list(parent.named_children())
+    for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
+            setattr(parent, norm_name, nn.Identity())
+
+
+def _fold_colours(network: SiamRPN) -> None:
+    """Let the first convolution take colours as they are; it is not padded, so this is exact."""
+    first = next(module for module in network.backbone.modules() if isinstance(module, nn.Conv2d))
+    assert first.bias is not None and not any(first.padding)
+    first.bias.data -= (first.weight * (network.mean / network.deviation)).sum(dim=(1, 2, 3))
+    first.weight.data /= network.deviation
+    network.normalises = False

@@ -1,0 +1,144 @@
+"""Results drawn into pictures: boxes with labels, and sheets of small pictures.
+
+Colours are those of Okabe and Ito, which people with any colour vision tell apart; a target keeps
+its colour through a video. A target that is lost is drawn dashed and dim.
+
+Images are RGB uint8 (H, W, 3). Lines are as thick as the image is large.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from cyclesiam.tracking.results import TrackResult
+
+Colour = tuple[int, int, int]
+
+PALETTE: tuple[Colour, ...] = (
+    (230, 159, 0),  # orange
+    (86, 180, 233),  # sky blue
+    (0, 158, 115),  # bluish green
+    (240, 228, 66),  # yellow
+    (204, 121, 167),  # reddish purple
+    (213, 94, 0),  # vermilion
+    (0, 114, 178),  # blue
+)
+"""Source: Okabe and Ito, "Color Universal Design", 2008; without black."""
+WHITE: Colour = (255, 255, 255)
+BLACK: Colour = (0, 0, 0)
+LINE_SHARE = 1 / 200  # thickness of a line, of the image's mean side: 2 pixels at 480 x 360
+LOST_OPACITY = 0.55
+DASH = 5  # length of a dash and of a gap, in thicknesses
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_HEIGHT = 22  # pixels of a capital letter at scale 1
+
+
+def colour_of(id: int) -> Colour:
+    """Give the colour of a target by its number, from 1; after the last, the first again."""
+    return PALETTE[(id - 1) % len(PALETTE)]
+
+
+def draw(image: np.ndarray, targets: Sequence[TrackResult]) -> np.ndarray:
+    """Draw targets into a copy of an image: a box, its number and score.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; stays as it is.
+        targets: drawn in order, the last one on top.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    drawn = np.array(image, order="C")
+    for target in targets:
+        if target.state == "lost":
+            over = drawn.copy()
+            _draw_target(over, target)
+            drawn = cv2.addWeighted(over, LOST_OPACITY, drawn, 1 - LOST_OPACITY, 0)
+        else:
+            _draw_target(drawn, target)
+    return drawn
+
+
+def outline(image: np.ndarray, box: Sequence[float], colour: Colour = WHITE) -> np.ndarray:
+    """Draw a thin frame, xyxy, into a copy of an image: the truth, say."""
+    drawn = np.array(image, order="C")
+    _draw_lines(drawn, _corners(drawn, box), colour, max(1, line_width(image) // 2))
+    return drawn
+
+
+def contact_sheet(images: Sequence[np.ndarray], *, columns: int, width: int) -> np.ndarray:
+    """Lay small copies of images out in rows, from left to right.
+
+    Args:
+        images: at least one, all of one size.
+        columns: pictures in a row.
+        width: of each small picture, in pixels.
+
+    Returns:
+        (rows * h, columns * width, 3) uint8; places without a picture are white.
+    """
+    if not images or columns < 1 or width < 1:
+        raise ValueError(f"a sheet of {len(images)} images in {columns} columns of {width} pixels")
+    height = max(1, round(width * images[0].shape[0] / images[0].shape[1]))
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * height, columns * width, 3), 255, np.uint8)
+    for place, image in enumerate(images):
+        y, x = place // columns * height, place % columns * width
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        sheet[y : y + height, x : x + width] = small
+    return sheet
+
+
+def line_width(image: np.ndarray) -> int:
+    """Give the thickness of lines in an image of this size, in pixels."""
+    return max(1, round(LINE_SHARE * (image.shape[0] + image.shape[1]) / 2))
+
+
+def _draw_target(image: np.ndarray, target: TrackResult) -> None:
+    width, corners, colour = line_width(image), _corners(image, target.box), colour_of(target.id)
+    lost = target.state == "lost"
+    _draw_lines(image, corners, BLACK, width + 2, dashed=lost)  # an edge that shows on any ground
+    _draw_lines(image, corners, colour, width, dashed=lost)
+    label = f"{target.id} {'lost' if lost else f'{target.score:.2f}'}"
+    _draw_label(image, label, corners, colour)
+
+
+def _corners(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    """Give the first and last pixel (2, 2) that a box covers, not far outside the image."""
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = np.clip(box, -max(width, height), 2 * max(width, height))
+    first = np.round((x0, y0))
+    return np.stack((first, np.maximum(np.round((x1, y1)) - 1, first))).astype(int)
+
+
+def _draw_lines(
+    image: np.ndarray, corners: np.ndarray, colour: Colour, width: int, *, dashed: bool = False
+) -> None:
+    (x0, y0), (x1, y1) = corners.tolist()
+    if not dashed:
+        cv2.rectangle(image, (x0, y0), (x1, y1), colour, width)
+        return
+    step = max(8, DASH * line_width(image))  # 8: round ends leave a gap between thin dashes
+    for x in range(x0, x1 + 1, 2 * step):
+        for y in (y0, y1):
+            cv2.line(image, (x, y), (min(x + step, x1), y), colour, width)
+    for y in range(y0, y1 + 1, 2 * step):
+        for x in (x0, x1):
+            cv2.line(image, (x, y), (x, min(y + step, y1)), colour, width)
+
+
+def _draw_label(image: np.ndarray, text: str, corners: np.ndarray, colour: Colour) -> None:
+    """Write on a plate above the box, or inside it where there is no room above."""
+    line = line_width(image)
+    scale, pad = max(0.35, 5 * line / FONT_HEIGHT), 2 * line
+    (text_width, text_height), _ = cv2.getTextSize(text, FONT, scale, max(1, line // 2))
+    plate_width, plate_height = text_width + 2 * pad, text_height + 2 * pad
+    left = int(np.clip(corners[0, 0] - line, 0, max(image.shape[1] - plate_width, 0)))
+    above = int(corners[0, 1]) - plate_height - line // 2
+    top = above if above >= 0 else int(corners[0, 1]) + line
+    top = int(np.clip(top, 0, max(image.shape[0] - plate_height, 0)))
+    cv2.rectangle(image, (left, top), (left + plate_width, top + plate_height), colour, cv2.FILLED)
+    ink = BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 100 else WHITE
+    origin = (left + pad, top + pad + text_height)
+    cv2.putText(image, text, origin, FONT, scale, ink, max(1, line // 2), cv2.LINE_AA)

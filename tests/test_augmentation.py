@@ -1,0 +1,124 @@
+import pytest
+import torch
+
+from cyclesiam.data.augmentation import (
+    AugmentationConfig,
+    jitter_windows,
+    occlude,
+    recolour,
+    to_grey,
+)
+
+PLAIN = AugmentationConfig(blur=0, grey=0, light=0)
+
+
+def chance(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def make_crops(B=4, S=40):
+    return torch.rand(B, 3, S, S, generator=chance(9)) * 255
+
+
+def test_windows_stray_as_far_as_they_may_and_no_farther():
+    windows = torch.tensor([[100.0, 80.0, 200.0, 200.0]]).expand(2000, 4)
+    moved = jitter_windows(windows, 100, shift=10, scale=0.2, stretch=0.5, generator=chance())
+    shift = (moved[:, :2] - windows[:, :2]).abs()
+    assert 19 < shift.max() <= 20  # 10 crop pixels of two image pixels each
+    area = moved[:, 2:].prod(dim=1).sqrt() / 200
+    assert 0.8 - 1e-4 <= area.min() < 0.81
+    assert 1.19 < area.max() <= 1.2 + 1e-4
+    aspect = moved[:, 2] / moved[:, 3]
+    assert 1 / 1.5 - 1e-4 <= aspect.min() < 0.68
+    assert 1.48 < aspect.max() <= 1.5 + 1e-4
+    assert moved[:, :2].mean(dim=0).sub(windows[0, :2]).abs().max() < 1  # to no side
+
+
+def test_no_freedom_no_change():
+    windows = torch.tensor([[100.0, 80.0, 200.0, 100.0]])
+    same = jitter_windows(windows, 100, shift=0, scale=0, generator=chance())
+    torch.testing.assert_close(same, windows)
+
+
+def test_a_plain_recolouring_changes_nothing():
+    crops = make_crops()
+    before = crops.clone()
+    torch.testing.assert_close(recolour(crops, PLAIN, chance()), crops, rtol=1e-4, atol=1e-2)
+    assert torch.equal(crops, before)
+
+
+def test_recolouring_changes_light_within_its_range_and_leaves_its_argument():
+    crops = torch.full((500, 3, 4, 4), 100.0)
+    before = crops.clone()
+    changed = recolour(crops, AugmentationConfig(blur=0, light=0.2), chance())
+    assert torch.equal(crops, before)
+    # A grey, even crop has no saturation and no contrast: brightness of the channels remains.
+    assert changed.min() >= 80 - 1e-3
+    assert changed.max() <= 120 + 1e-3
+    assert changed.std() > 5
+    assert (changed[:, 0] - changed[:, 1]).abs().max() > 10
+
+
+def test_recoloured_crops_stay_in_range():
+    wild = AugmentationConfig(light=0.9, noise=100, blur=0.5)
+    changed = recolour(make_crops(), wild, chance())
+    assert changed.min() >= 0
+    assert changed.max() <= 255
+
+
+def test_as_many_crops_are_blurred_as_said():
+    crops = make_crops(B=10)
+    changed = recolour(crops, AugmentationConfig(blur=0.3, grey=0, light=0), chance())
+    blurred = (changed - crops).abs().mean(dim=(1, 2, 3)) > 1
+    assert blurred.sum() == 3
+    assert changed[blurred].std() < crops[blurred].std() / 2
+
+
+def test_noise_is_as_strong_as_said():
+    config = AugmentationConfig(blur=0, grey=0, light=0, noise=8)
+    changed = recolour(torch.full((200, 3, 20, 20), 128.0), config, chance())
+    deviations = changed.std(dim=(1, 2, 3))
+    assert deviations.max() < 9
+    assert deviations.min() < 1
+    assert 3 < deviations.mean() < 5
+
+
+def test_grey_is_luma():
+    crops = torch.tensor([255.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
+    assert to_grey(crops).item() == pytest.approx(76.245)  # 0.299 of red
+    white = torch.full((1, 3, 2, 2), 255.0)
+    torch.testing.assert_close(to_grey(white), torch.full((1, 1, 2, 2), 255.0))
+
+
+def test_an_occlusion_is_a_rectangle_of_another_crop():
+    crops = torch.arange(8.0).reshape(8, 1, 1, 1).expand(8, 3, 100, 100).contiguous()
+    covered = occlude(crops, 1.0, chance())
+    for b in range(8):
+        other = covered[b, 0] != b
+        assert (covered[b, 0][other] == (b - 1) % 8).all()
+        rows, columns = other.any(dim=1), other.any(dim=0)
+        assert torch.equal(other, rows[:, None] & columns[None])  # a rectangle
+        assert rows.sum() <= 25 + 1
+        assert columns.sum() <= 25 + 1
+
+
+def test_the_share_of_occlusions():
+    crops = torch.arange(400.0).reshape(400, 1, 1, 1).expand(400, 3, 20, 20)
+    changed = (occlude(crops, 0.25, chance()) != crops).any(dim=3).any(dim=2).any(dim=1)
+    assert 70 < changed.sum() < 130
+    assert torch.equal(occlude(crops, 0.0, chance()), crops)
+
+
+def test_the_same_seed_gives_the_same_crops():
+    config = AugmentationConfig(noise=5, occlusion=0.5)
+    crops = make_crops()
+    assert torch.equal(recolour(crops, config, chance(3)), recolour(crops, config, chance(3)))
+    assert not torch.equal(recolour(crops, config, chance(3)), recolour(crops, config, chance(4)))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"blur": 1.5}, {"grey": -0.1}, {"occlusion": 2}, {"search_scale": 1}]
+)
+def test_impossible_augmentations_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"0\.\.1"):
+        AugmentationConfig(**wrong)

@@ -1,0 +1,104 @@
+import math
+
+import pytest
+import torch
+
+from cyclesiam.geometry.proposals import (
+    ChoiceConfig,
+    Proposals,
+    choose,
+    cosine_window,
+    padded_scale,
+    size_constancy,
+)
+
+CROP = 255
+FREE = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
+
+
+def square(cx, cy, side):
+    return [cx - side / 2, cy - side / 2, cx + side / 2, cy + side / 2]
+
+
+def test_padded_scale_by_hand():
+    # p = (20 + 40) / 2 = 30, sqrt(50 * 70)
+    assert padded_scale(torch.tensor([20.0, 40.0])).item() == pytest.approx(math.sqrt(3500))
+
+
+@pytest.mark.parametrize(
+    ("size", "change"),
+    [
+        ((40, 40), 1.0),
+        ((80, 80), 2.0),  # twice the scale
+        ((20, 20), 2.0),  # half counts as much as twice
+        # p = 50, scale sqrt(70 * 130) / 80, shape 4
+        ((20, 80), math.sqrt(70 * 130) / 80 * 4),
+        ((80, 20), math.sqrt(70 * 130) / 80 * 4),
+    ],
+)
+def test_constancy_by_hand(size, change):
+    constancy = size_constancy(torch.tensor(size).float(), torch.tensor([40.0, 40.0]), 0.1)
+    assert constancy.item() == pytest.approx(math.exp(-0.1 * (change - 1)))
+
+
+def test_no_penalty_no_distrust():
+    sizes = torch.tensor([[1.0, 200.0], [40.0, 40.0]])
+    assert size_constancy(sizes, torch.tensor([40.0, 40.0]), 0).tolist() == [1, 1]
+
+
+def test_the_cosine_window_by_hand():
+    centres = torch.tensor([[127.5, 127.5], [0, 127.5], [127.5 / 2, 127.5], [-50, 300]])
+    expected = torch.tensor([1.0, 0.0, 0.5, 0.0])
+    torch.testing.assert_close(cosine_window(centres, CROP), expected, atol=1e-6, rtol=0)
+
+
+def test_without_penalty_and_window_the_best_score_wins():
+    boxes = torch.tensor([[square(20, 20, 300), square(127, 127, 40)]])
+    choice = choose(
+        Proposals(boxes, torch.tensor([[0.9, 0.8]])), torch.tensor([[40.0, 40]]), CROP, FREE
+    )
+    assert choice.index.tolist() == [0]
+    assert choice.scores.tolist() == pytest.approx([0.9])
+
+
+@pytest.mark.parametrize(
+    ("config", "chosen"),
+    [
+        ({"size_penalty": 0, "window_influence": 0.0}, 0),  # 0.9 is best
+        # 0.9 e^(-0.5 (2 - 1)) = 0.546 against 0.7 and 0.6
+        ({"size_penalty": 0.5, "window_influence": 0.0}, 1),
+        # 0.5 * 0.7 + 0.5 * 0 against 0.5 * 0.6 + 0.5 * 1; the first 0.45 + 0.5 * 0.5 = 0.7
+        ({"size_penalty": 0, "window_influence": 0.5}, 2),
+    ],
+)
+def test_penalty_and_window_by_hand(config, chosen):
+    boxes = torch.tensor(
+        [[square(127.5 / 2, 127.5, 80), square(0, 127.5, 40), square(127.5, 127.5, 40)]]
+    )
+    proposals = Proposals(boxes, torch.tensor([[0.9, 0.7, 0.6]]))
+    choice = choose(proposals, torch.tensor([[40.0, 40.0]]), CROP, ChoiceConfig(**config))
+    assert choice.index.tolist() == [chosen]
+    torch.testing.assert_close(choice.boxes, boxes[:, chosen])
+
+
+def test_a_batch_is_chosen_row_by_row():
+    generator = torch.Generator().manual_seed(0)
+    corner = torch.rand(3, 50, 2, generator=generator) * 200
+    size = torch.rand(3, 50, 2, generator=generator) * 60 + 5
+    boxes = torch.cat((corner, corner + size), dim=-1)
+    scores = torch.rand(3, 50, generator=generator)
+    last = torch.tensor([[20.0, 30], [50, 50], [9, 60]])
+    together = choose(Proposals(boxes, scores), last, CROP, ChoiceConfig())
+    for b in range(3):
+        row = slice(b, b + 1)
+        alone = choose(Proposals(boxes[row], scores[row]), last[row], CROP, ChoiceConfig())
+        assert alone.index[0] == together.index[b]
+        torch.testing.assert_close(alone.constancy[0], together.constancy[b])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"size_penalty": -1}, {"window_influence": 1.1}, {"size_smoothing": -0.1}]
+)
+def test_impossible_trust_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        ChoiceConfig(**wrong)

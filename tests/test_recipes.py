@@ -1,0 +1,63 @@
+import dataclasses
+import json
+
+import pytest
+
+from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.training.curriculum import Stage
+from cyclesiam.training.recipes import RECIPES, cyclesiam, small, smoke
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_knows_its_name_and_can_be_written_down(name):
+    config = RECIPES[name]()
+    assert config.recipe == name
+    assert config == RECIPES[name]()
+    json.dumps(dataclasses.asdict(config))
+
+
+def test_every_recipe_learns_without_labels():
+    assert {recipe().policy for recipe in RECIPES.values()} == {"none"}
+
+
+def test_the_papers_constants():
+    config = cyclesiam()
+    assert config.clips.batch_size == 32
+    assert config.steps * config.clips.batch_size == 20 * 600_000  # epochs of samples
+    assert config.network.backbone == "resnet50"
+    assert config.network.hidden_channels == 256
+    assert config.network.adapter_kernel == 3
+    assert not config.network.shape_prior
+    assert (config.network.template_size, config.network.search_size) == (127, 255)
+    anchors = config.network.anchors
+    assert (anchors.ratios, anchors.scale, anchors.stride) == ((0.33, 0.5, 1, 2, 3), 8, 8)
+    labels = config.labels
+    assert (labels.object_above, labels.background_below) == (0.6, 0.3)
+    assert (labels.objects, labels.backgrounds, labels.hard_share) == (16, 48, 0)
+    optimiser = config.optimiser
+    assert (optimiser.method, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-4)
+    assert (optimiser.first_rate, optimiser.rate, optimiser.last_rate) == (0.001, 0.005, 0.0025)
+    assert (optimiser.clip, config.negatives) == (10, 0.2)
+    augmentation = config.augmentation
+    assert (augmentation.template_shift, augmentation.template_scale) == (4, 0.05)
+    assert (augmentation.search_shift, augmentation.search_scale) == (64, 0.18)
+    assert (augmentation.blur, augmentation.grey) == (0.18, 0.25)
+    assert max(stage.gap for stage in config.curriculum.stages) == 20
+    assert {stage.turn for stage in config.curriculum.stages} == {0, 1, 2}
+
+
+def test_what_small_does_otherwise():
+    ours, theirs = small(), cyclesiam()
+    assert ours.network == NetworkConfig()
+    assert ours.network.shape_prior
+    assert ours.optimiser.method == "adamw"
+    assert (ours.labels.objects, ours.labels.backgrounds, ours.labels.hard_share) == (32, 96, 0.5)
+    assert ours.curriculum == theirs.curriculum
+    assert ours.choice == theirs.choice
+
+
+def test_smoke_is_the_small_method_in_short():
+    config = smoke()
+    assert config.network == small().network
+    assert config.steps * config.clips.batch_size < 2000
+    assert config.curriculum.stages == (Stage(0, 0), Stage(1, 3))
