@@ -3,7 +3,6 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_network import TINY
 
 from cyclesiam.errors import WeightsError
 from cyclesiam.models.backbones import ResNet50
@@ -14,6 +13,7 @@ from cyclesiam.models.checkpoints import (
     save_weights,
 )
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from tiny_network import TINY
 
 RECORD = TrainingRecord(policy="none", recipe="tiny", steps=7, samples=56, seed=3)
 
@@ -91,7 +91,7 @@ def test_a_broken_or_missing_file_is_named(saved, name):
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(WeightsError, match="cannot write weights to .*file"):
+    with pytest.raises(WeightsError, match=r"cannot write weights to .*file"):
         save_weights(tmp_path / "file" / "weights", SiamRPN(TINY), RECORD)
 
 

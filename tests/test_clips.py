@@ -1,11 +1,16 @@
 import builtins
 import io
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+from cyclesiam.data import clips
+from cyclesiam.data.clips import ChunkCache, ClipConfig, ClipDataset, Request, Scene, find_scenes
+from cyclesiam.errors import SourceError, TrainingError
 from made_media import (
     moving_square,
     textured,
@@ -14,10 +19,6 @@ from made_media import (
     write_stills,
     write_video,
 )
-
-from cyclesiam.data import clips
-from cyclesiam.data.clips import ChunkCache, ClipConfig, ClipDataset, Request, Scene, find_scenes
-from cyclesiam.errors import SourceError, TrainingError
 
 SMALL = ClipConfig(height=64, width=80, batch_size=3, reads=2)
 
@@ -97,7 +98,7 @@ def test_hidden_files_are_passed_over(tmp_path):
 
 
 def test_nothing_to_learn_from(tmp_path, media):
-    with pytest.raises(TrainingError, match="there is nothing to learn from at .*nosuch"):
+    with pytest.raises(TrainingError, match=r"there is nothing to learn from at .*nosuch"):
         find_scenes([media, tmp_path / "nosuch"])
     with pytest.raises(TrainingError, match="found no readable video or picture in"):
         find_scenes([tmp_path])
@@ -209,7 +210,7 @@ def test_a_short_video_gives_what_it_has(count):
 def test_a_still_drifts_and_zooms():
     image = textured(0)
     frames = clips._wander(image, Request(0, 3, 8), (64, 80), np.random.default_rng(0))
-    changes = [np.abs(a.astype(int) - b).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    changes = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)]
     assert len(frames) == 4
     assert min(changes) > 0.5
     assert max(changes) < 40

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 import torch
-from blob_network import BlobNetwork, bright_square
 
+from blob_network import BlobNetwork, bright_square
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
@@ -76,7 +76,7 @@ def test_templates_are_cut_at_the_predicted_place_and_size():
     torch.testing.assert_close(walked.boxes, torch.tensor(boxes[1:2]).float(), rtol=0, atol=0.4)
     assert len(network.embedded) == 3  # in frames 0, 1 and 2: at home there is another
     for crops, in_crop in network.embedded:
-        x0, y0, x1, y1 = in_crop[0].tolist()
+        x0, _, x1, _ = in_crop[0].tolist()
         assert x1 - x0 == pytest.approx(63.5, abs=0.01)  # a square fills half of its template
         bright = (crops[0, 0] > 127).sum().item()
         assert bright**0.5 == pytest.approx(63.5, abs=1.5)
@@ -154,7 +154,9 @@ def test_changes_reach_what_they_are_named_after():
     home = go_home(network, clips, Walk(boxes, torch.ones(1), 0), change)
     crops, in_crop = network.embedded[0]
     assert crops.max() == 127.5
-    shifted = boxes_to_crop(boxes - torch.tensor([5.0, 0, 5, 0]), torch.tensor([[80.0, 80, 80, 80]]), 127)
+    shifted = boxes_to_crop(
+        boxes - torch.tensor([5.0, 0, 5, 0]), torch.tensor([[80.0, 80, 80, 80]]), 127
+    )
     torch.testing.assert_close(in_crop, shifted)
     torch.testing.assert_close(home.windows[:, :2], torch.tensor([[80.0, 87.0]]))
     assert network.searched[0].min() == 0

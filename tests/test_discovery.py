@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_media import moving_square, textured
 
 from cyclesiam.data.discovery import (
     DiscoveryConfig,
@@ -12,6 +11,7 @@ from cyclesiam.data.discovery import (
     random_boxes,
     residual_motion,
 )
+from made_media import moving_square, textured
 
 CONFIG = DiscoveryConfig()
 
@@ -106,7 +106,7 @@ def test_any_frame_has_a_target(size, kind):
     random = np.random.default_rng(0)
     first, later = {
         "even": lambda: [np.full((*size, 3), 90, np.uint8)] * 2,
-        "textured": lambda: [textured(1, 80, 320)[: size[0], :size[1]], textured(2, *size)],
+        "textured": lambda: [textured(1, 80, 320)[: size[0], : size[1]], textured(2, *size)],
         "noise": lambda: list(random.integers(0, 256, (2, *size, 3), dtype=np.uint8)),
     }[kind]()
     later = np.resize(later, first.shape)

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from blob_network import BlobNetwork, bright_square
 
+from blob_network import BlobNetwork, bright_square
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
 from cyclesiam.tracking.siamese import (

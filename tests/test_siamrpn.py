@@ -2,11 +2,11 @@ import dataclasses
 
 import pytest
 import torch
-from tiny_network import TINY
 
 from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from tiny_network import TINY
 
 GRID = 11  # positions on a side: 17 search features less 7 of the template, plus 1
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from blob_network import BlobNetwork, bright_square
 
+from blob_network import BlobNetwork, bright_square
 from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.siamese import advance, start

@@ -2,15 +2,16 @@ import dataclasses
 
 import pytest
 import torch
-from made_media import moving_square, textured, write_picture, write_video
-from tiny_network import TINY
 
 from cyclesiam.data.clips import ClipConfig, Scene, find_scenes
 from cyclesiam.errors import TrainingError, WeightsError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
+from cyclesiam.training.optimisation import OptimiserConfig
 from cyclesiam.training.recipes import FAST
 from cyclesiam.training.trainer import Trainer, TrainingConfig
+from made_media import moving_square, textured, write_picture, write_video
+from tiny_network import TINY
 
 CONFIG = TrainingConfig(
     recipe="tiny",
@@ -86,15 +87,19 @@ def test_workers_change_nothing_but_when_a_stage_begins(tmp_path, scenes):
     assert [r.loss for r in alone.run()] == [r.loss for r in helped.run()]
 
 
-# The first losses of CONFIG. A refactoring keeps them; a change of method writes them anew and
-# says so. Arithmetic differs between CPUs in the seventh digit, and AdamW, whose first steps are
-# as large for a gradient of 1e-7 as for one of 1, carries that into the fifth.
-LOSSES = [0.0] * 6
+# The first losses of CONFIG with the paper's SGD: a refactoring keeps them, a change of method
+# writes them anew and says so. Float arithmetic differs between CPUs (tried: other kernels, other
+# numbers of threads) by 1e-4 of the loss after three steps of turn 0. From then on there are walks,
+# in which the arg-max of nearly equal scores may fall on another anchor: 1e-2 was seen.
+TURN_0_LOSSES = [1.05133, 0.80067, 0.64647]
+WALK_LOSSES = [0.92217, 1.15126, 0.62486]
 
 
 def test_the_first_losses(tmp_path, scenes):
-    losses = [report.loss for report in make_trainer(tmp_path, scenes, steps=6).run()]
-    assert losses == pytest.approx(LOSSES, rel=1e-3)
+    trainer = make_trainer(tmp_path, scenes, steps=6, optimiser=OptimiserConfig())
+    losses = [report.loss for report in trainer.run()]
+    assert losses[:3] == pytest.approx(TURN_0_LOSSES, rel=1e-3)
+    assert losses[3:] == pytest.approx(WALK_LOSSES, rel=5e-2)
 
 
 def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):

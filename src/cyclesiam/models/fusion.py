@@ -1,6 +1,7 @@
 """The same network with less to do a frame: what is constant at inference, folded into weights."""
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -22,13 +23,13 @@ def for_inference(network: SiamRPN) -> SiamRPN:
     for module in list(fused.modules()):
         _fold_norms(module)
     _fold_colours(fused)
-    return fused.to(memory_format=torch.channels_last)
+    return fused.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _fold_norms(parent: nn.Module) -> None:
     """Fold each batch norm among a module's children into the convolution just before it."""
     children = list(parent.named_children())
-    for (conv_name, conv), (norm_name, norm) in zip(children, children[1:], strict=False):
+    for (conv_name, conv), (norm_name, norm) in pairwise(children):
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(parent, conv_name, fuse_conv_bn_eval(conv, norm))
             setattr(parent, norm_name, nn.Identity())
@@ -36,8 +37,9 @@ def _fold_norms(parent: nn.Module) -> None:
 
 def _fold_colours(network: SiamRPN) -> None:
     """Let the first convolution take colours as they are; it is not padded, so this is exact."""
-    first = next(module for module in network.backbone.modules() if isinstance(module, nn.Conv2d))
-    assert first.bias is not None and not any(first.padding)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    assert first.bias is not None
+    assert not any(first.padding)
     first.bias.data -= (first.weight * (network.mean / network.deviation)).sum(dim=(1, 2, 3))
     first.weight.data /= network.deviation
     network.normalises = False

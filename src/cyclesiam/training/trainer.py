@@ -244,7 +244,7 @@ class Trainer:
         self.chance.set_state(state["chance"].cpu())
         self.curriculum = Curriculum(**state["curriculum"])
         self.step = state["step"]
-        self.initial_weights = state["initial_weights"]
+        self.initial_weights = state.get("initial_weights", "random")
 
     @property
     def _guide(self) -> SiamRPN:

@@ -1,0 +1,171 @@
+"""The metrics as a checker of conformance vectors calls them: plain lists in, plain dicts out."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # runs without an install
+
+from cyclesiam.evaluation import davis as masks
+from cyclesiam.evaluation import got10k as pooled
+from cyclesiam.evaluation import otb, vot
+from cyclesiam.evaluation import region_overlap as regions
+
+TOOLS = {
+    "region_overlap": ["pysot", "matlab_2019", "vot_toolkit"],
+    "vot_supervised": ["pysot", "matlab_2019", "vot_toolkit"],
+    "otb_ope": ["pysot", "got10k"],
+    "got10k": ["got10k"],
+    "davis": ["davis2017", "davis2016"],
+}
+
+
+def region_overlap(a, b, bounds, tool):
+    return regions.region_overlap(to_region(a), to_region(b), bounds, tool)
+
+
+def to_region(given):
+    """Give a list of numbers, or a mask as run lengths that start with zeros, as a region."""
+    if not isinstance(given, dict):
+        return np.array(given, dtype=float)
+    width, height = given["size"]
+    values = np.arange(len(given["rle"])) % 2 == 1
+    pixels = np.repeat(values, given["rle"]).reshape(height, width)
+    return regions.Mask(offset=tuple(given["offset"]), pixels=pixels)
+
+
+def vot_supervised(dataset, tool):
+    sequences = {
+        s["name"]: vot.SupervisedRuns(
+            width=s["width"],
+            height=s["height"],
+            truth=[to_region(region) for region in s["groundtruth"]],
+            runs=[[to_region(region) for region in run] for run in s["runs"]],
+        )
+        for s in dataset["sequences"]
+    }
+    analyse = _vot_toolkit if tool == "vot_toolkit" else _vot_challenge
+    scores, answer = analyse(dataset, sequences, tool)
+    return answer | {
+        "accuracy": scores.accuracy,
+        "eao": {f"{a}_{b}": scores.eao((a, b)) for a, b in dataset["eao_intervals"]},
+        "eao_curve": scores.curve,
+    }
+
+
+def _vot_challenge(dataset, sequences, tool):
+    burn_in = dataset["burnin"]
+    scores = vot.vot_challenge(
+        sequences, tool, burn_in=burn_in, restart_after=dataset["skip_initialize"]
+    )
+    return scores, {
+        "lost_number": scores.failures,
+        "robustness_per_100_frames": scores.failures_per_100_frames,
+        "per_sequence": {
+            name: {"accuracy": scores.accuracy_of[name], "failures": s.failures}
+            for name, s in sequences.items()
+        },
+        "frame_overlaps_burnin": {
+            name: vot.challenge_overlaps(s, tool, burn_in=burn_in) for name, s in sequences.items()
+        },
+    }
+
+
+def _vot_toolkit(dataset, sequences, tool):
+    scores = vot.vot_toolkit(sequences, burn_in=dataset["burnin"])
+    return scores, {
+        "robustness_length_weighted_failures": scores.failures_weighted,
+        "reliability_s30": scores.reliability,
+        "cumulative_failures": scores.failures,
+        "per_sequence": {
+            name: {
+                "accuracy": scores.accuracy_of[name],
+                "mean_failures": scores.failures_of[name],
+                "reliability_s30": scores.reliability_of[name],
+            }
+            for name in sequences
+        },
+        "frame_overlaps_no_burnin": {n: vot.toolkit_overlaps(s) for n, s in sequences.items()},
+    }
+
+
+def otb_ope(dataset, tool):
+    score = {"pysot": otb.pysot_curves, "got10k": otb.got10k_curves}[tool]
+    curves = {
+        s["name"]: score(np.array(s["result"], float), np.array(s["groundtruth"], float))
+        for s in dataset["sequences"]
+    }
+    mean = otb.mean_curves(curves.values())
+    answer = _otb_numbers(mean) | {
+        "success_curve": mean.success,
+        "precision_curve": mean.precision,
+        "per_sequence": {name: _otb_numbers(each) for name, each in curves.items()},
+    }
+    if mean.norm_precision is None:
+        return answer | {"success_rate_0.50": mean.success_50}
+    return answer | {"norm_precision_curve": mean.norm_precision}
+
+
+def _otb_numbers(curves):
+    numbers = {"success_auc": curves.success_auc, "precision_20px": curves.precision_20}
+    if curves.norm_precision is not None:
+        numbers["norm_precision_0.20"] = curves.norm_precision_20
+    return numbers
+
+
+def got10k(dataset, tool):
+    overlaps = {
+        s["name"]: pooled.judged_overlaps(
+            [np.array(run, float) for run in s["runs"]],
+            np.array(s["groundtruth"], float),
+            cover=np.array(s["cover"]),
+            resolution=s["resolution"],
+        )
+        for s in dataset["sequences"]
+    }
+    lengths = {s["name"]: len(s["groundtruth"]) - 1 for s in dataset["sequences"]}
+    scores = pooled.overlap_scores(np.concatenate(list(overlaps.values())))
+    each = {name: pooled.overlap_scores(found) for name, found in overlaps.items()}
+    return {
+        "ao": scores.ao,
+        "sr_0.50": scores.sr_50,
+        "sr_0.75": scores.sr_75,
+        "success_curve_101": scores.curve,
+        "per_sequence": {
+            name: {"ao": s.ao, "sr_0.50": s.sr_50, "length": lengths[name]}
+            for name, s in each.items()
+        },
+    }
+
+
+def davis(dataset, tool):
+    objects = {}
+    for s in dataset["sequences"]:
+        if tool == "davis2016":
+            objects[s["name"]] = masks.score_mask(s["segmentation"], s["annotation"])
+            continue
+        for k, found in enumerate(masks.score_objects(s["segmentation"], s["annotation"]), start=1):
+            objects[f"{s['name']}_{k}"] = found
+    per_object = {}
+    for name, found in objects.items():
+        frames = {"J": found.j, "F": found.f}
+        if tool == "davis2016":
+            frames = {key: np.pad(f, 1, constant_values=np.nan) for key, f in frames.items()}
+        per_object[name] = {f"{key}_frames": f for key, f in frames.items()}
+        per_object[name] |= _davis_numbers(masks.summarise(found.j), masks.summarise(found.f))
+    mean = _davis_numbers(
+        masks.mean_scores([masks.summarise(found.j) for found in objects.values()]),
+        masks.mean_scores([masks.summarise(found.f) for found in objects.values()]),
+    )
+    if tool == "davis2016":
+        return mean | {"per_sequence": per_object}
+    return mean | {"J&F_mean": (mean["J_mean"] + mean["F_mean"]) / 2, "per_object": per_object}
+
+
+def _davis_numbers(j, f):
+    return {
+        f"{measure}_{key}": getattr(scores, key)
+        for measure, scores in (("J", j), ("F", f))
+        for key in ("mean", "recall", "decay")
+    }
