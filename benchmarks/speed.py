@@ -20,7 +20,6 @@ from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
 from cyclesiam.evaluation.protocols import BoxTracker
 from cyclesiam.evaluation.siamese_tracker import SiameseTracker
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.models.fusion import for_inference
 from cyclesiam.tracking.tracker import Tracker
 
 
@@ -32,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    network = for_inference(load_weights(options.weights)[0])
+    network, _ = load_weights(options.weights)
     makers: dict[str, Callable[[], BoxTracker]] = {
         "cyclesiam": lambda: SiameseTracker(Tracker(network)),
         "csrt": OPENCV_TRACKERS["csrt"],

@@ -27,7 +27,7 @@ def saved(tmp_path):
 
 def test_weights_come_back_as_they_were(saved):
     folder, network = saved
-    loaded, record = load_weights(folder)
+    loaded, record = load_weights(folder, trainable=True)
     assert record == RECORD
     assert loaded.config == TINY
     assert not loaded.training
@@ -42,7 +42,7 @@ def test_weights_may_be_written_over(saved):
     folder, network = saved
     torch.nn.init.ones_(network.score.predict[-1].bias)
     save_weights(folder, network, RECORD)
-    loaded, _ = load_weights(folder)
+    loaded, _ = load_weights(folder, trainable=True)
     assert loaded.score.predict[-1].bias.eq(1).all()
     assert not [path for path in folder.iterdir() if path.suffix == ".part"]
 

@@ -62,7 +62,7 @@ def test_snippets_run(page, snippet, tmp_path, monkeypatch):
 
 def test_the_shown_result_is_what_is_written():
     (_, shown), *_ = blocks("json")
-    target = TrackResult(id=1, box=(120, 80, 184, 128), score=1.0, state="tracking")
+    target = TrackResult(id=1, box=(120.0, 80.0, 184.0, 128.0), score=1.0, state="tracking")
     assert shown.strip() == FrameResult(frame=0, time=0.0, targets=(target,)).to_json()
 
 

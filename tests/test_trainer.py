@@ -91,8 +91,8 @@ def test_workers_change_nothing_but_when_a_stage_begins(tmp_path, scenes):
 # writes them anew and says so. Float arithmetic differs between CPUs (tried: other kernels, other
 # numbers of threads) by 1e-4 of the loss after three steps of turn 0. From then on there are walks,
 # in which the arg-max of nearly equal scores may fall on another anchor: 1e-2 was seen.
-TURN_0_LOSSES = [1.05133, 0.80067, 0.64647]
-WALK_LOSSES = [0.92217, 1.15126, 0.62486]
+TURN_0_LOSSES = [0.80115, 1.22782, 0.64091]
+WALK_LOSSES = [0.87594, 1.53033, 0.60318]
 
 
 def test_the_first_losses(tmp_path, scenes):
@@ -105,7 +105,7 @@ def test_the_first_losses(tmp_path, scenes):
 def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):
     trainer = make_trainer(tmp_path, scenes, steps=2)
     reports = list(trainer.run())
-    network, record = load_weights(tmp_path)
+    network, record = load_weights(tmp_path, trainable=True)
     assert_same_weights(network, trainer.guide.module)
     assert not torch.equal(network.box.predict[-1].weight, trainer.network.box.predict[-1].weight)
     assert (record.policy, record.recipe, record.steps, record.samples) == ("none", "tiny", 2, 6)

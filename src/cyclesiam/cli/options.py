@@ -80,7 +80,6 @@ def find_device(name: str) -> torch.device:
 def load_network(weights: str, device: torch.device) -> tuple[SiamRPN, TrainingRecord]:
     """Read a network onto a device, to be used as it is."""
     network, record = load_weights(weights)
-    network.requires_grad_(False)
     return network.to(device), record
 
 

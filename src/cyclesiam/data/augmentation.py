@@ -63,7 +63,7 @@ def jitter_windows(
         windows: (B, 4) cxcywh in image pixels.
         crop_size: side of the crops that they give.
         shift: greatest shift along each axis, in crop pixels.
-        scale: greatest relative change of size.
+        scale: greatest relative change of size; as often smaller as larger.
         stretch: greatest relative change of aspect.
         generator: source of chance.
 
@@ -74,7 +74,7 @@ def jitter_windows(
     centre, size = windows[:, :2], windows[:, 2:]
     centre = centre + chance[:, :2] * shift * size / crop_size
     aspect = (1 + stretch) ** (chance[:, 3:] / 2)
-    size = size * (1 + scale * chance[:, 2:3]) * torch.cat((aspect, 1 / aspect), dim=-1)
+    size = size * (1 + scale) ** chance[:, 2:3] * torch.cat((aspect, 1 / aspect), dim=-1)
     return torch.cat((centre, size), dim=-1)
 
 

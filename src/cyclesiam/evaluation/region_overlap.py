@@ -93,22 +93,27 @@ def region_overlaps(
     for region in (*a, *b):
         _check(region, rules)
     overlaps = np.empty(len(a))
-    of_kind: dict[tuple[int, int], list[int]] = {}
+    of_kind: dict[tuple[int, int], list[tuple[int, np.ndarray, np.ndarray]]] = {}
     for pair, (one, other) in enumerate(zip(a, b, strict=True)):
         if isinstance(one, Mask) or isinstance(other, Mask):
             overlaps[pair] = _masks_vot_toolkit(one, other, bounds)
         else:
-            of_kind.setdefault((len(one), len(other)), []).append(pair)
+            of_kind.setdefault((len(one), len(other)), []).append((pair, one, other))
     for (size_a, size_b), pairs in of_kind.items():
         at_once = len(pairs) if size_a == size_b == 4 else PAIRS_AT_ONCE
         for start in range(0, len(pairs), at_once):
-            some = pairs[start : start + at_once]
-            sides = [np.stack([np.asarray(side[pair]) for pair in some]) for side in (a, b)]
-            if rules == "vot_toolkit":
-                overlaps[some] = _overlaps_vot_toolkit(*sides, bounds)
-            else:
-                overlaps[some] = _overlaps_c(*sides, bounds, rules)
+            some, of_a, of_b = zip(*pairs[start : start + at_once], strict=True)
+            overlaps[list(some)] = _overlaps(
+                np.stack(of_a, dtype=float), np.stack(of_b, dtype=float), bounds, rules
+            )
     return overlaps
+
+
+def _overlaps(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> np.ndarray:
+    """Give the overlaps (N,) of regions (N, numbers), all of one kind on either side."""
+    if rules == "vot_toolkit":
+        return _overlaps_vot_toolkit(a, b, bounds)
+    return _overlaps_c(a, b, bounds, rules)
 
 
 def is_code(region: Region, code: int | None = None) -> bool:
@@ -148,7 +153,7 @@ def _corners(regions: np.ndarray, rules: Rules) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Raster:
-    """Where the C rules fill: (..., 2) origin and size; (...) whether they say 0 without filling."""
+    """Where the C rules fill: (..., 2) origin and size; (...) whether it is 0 without filling."""
 
     origin: np.ndarray
     size: np.ndarray
@@ -186,18 +191,18 @@ def _round_away(values: np.ndarray) -> np.ndarray:
 
 
 def _overlaps_c(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> np.ndarray:
-    """Give the overlaps (N,) of regions (N, numbers), all of one kind on either side."""
     if a.shape[1] == 1 or b.shape[1] == 1:
         return np.full(len(a), np.nan)
     corners = _corners(a, rules), _corners(b, rules)
     raster = _raster_c(*corners, bounds)
-    inner = [_round_away(points - raster.origin[:, None]) for points in corners]
+    inner_a, inner_b = (_round_away(points - raster.origin[:, None]) for points in corners)
     count = _count_rectangles if a.shape[1] == b.shape[1] == 4 else _count_polygons
     overlaps = np.zeros(len(a))
     filled = ~raster.apart
     if filled.any():
         size = raster.size[filled].astype(int)
-        overlaps[filled] = _quotient_c(*count(*(points[filled] for points in inner), size))
+        shared, either = count(inner_a[filled], inner_b[filled], size)
+        overlaps[filled] = _quotient_c(shared, either)
     return overlaps
 
 
@@ -284,7 +289,6 @@ def _rectangle_in_raster(rectangle: Limits, raster: Limits) -> Limits:
 
 
 def _overlaps_vot_toolkit(a: np.ndarray, b: np.ndarray, bounds: Bounds) -> np.ndarray:
-    """Give the overlaps (N,) of regions (N, numbers), all of one kind on either side."""
     raster, overlaps = _raster_vot_toolkit(_box(a), _box(b), bounds)
     open_ = np.isnan(overlaps)
     if not open_.any():
@@ -326,8 +330,8 @@ def _fill(regions: np.ndarray, raster: Limits) -> Spans:
 
 def _masks_vot_toolkit(a: Region, b: Region, bounds: Bounds) -> float:
     """Give the overlap of two regions of which one at least is a mask."""
-    boxes = [_mask_box(each) if isinstance(each, Mask) else _box(each) for each in (a, b)]
-    raster, decided = _raster_vot_toolkit(*boxes, bounds)
+    box_a, box_b = (_mask_box(one) if isinstance(one, Mask) else _box(one) for one in (a, b))
+    raster, decided = _raster_vot_toolkit(box_a, box_b, bounds)
     if not np.isnan(decided):
         return float(decided)
     first, second = _paint(a, raster), _paint(b, raster)

@@ -38,7 +38,7 @@ class Spans:
         """Give the rasters as (..., H, width) bool."""
         columns = np.arange(width)
         first, last = self.first[..., None], self.last[..., None]
-        return ((first <= columns) & (columns <= last)).any(axis=-2)
+        return np.any((first <= columns) & (columns <= last), axis=-2)
 
 
 def rectangle_spans(first: np.ndarray, last: np.ndarray, height: int) -> Spans:

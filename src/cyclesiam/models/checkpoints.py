@@ -18,6 +18,7 @@ from torch import Tensor
 from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.models.backbones import ResNet50
+from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 
 Policy = Literal["none", "first-box", "first-mask", "untrained"]
@@ -50,7 +51,10 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
 
     Raises:
         WeightsError: the folder cannot be written.
+        ValueError: the network was made for inference, and its weights are no longer apart.
     """
+    if not network.normalises:
+        raise ValueError("a network made for inference cannot be saved; load it as trainable")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -64,11 +68,14 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
         raise WeightsError(f"cannot write weights to {folder}: {error}; check it") from error
 
 
-def load_weights(name: str | Path) -> tuple[SiamRPN, TrainingRecord]:
+def load_weights(
+    name: str | Path, *, trainable: bool = False
+) -> tuple[SiamRPN, TrainingRecord]:
     """Read a network and where it comes from.
 
     Args:
         name: name of shipped weights, or a folder that `save_weights` wrote.
+        trainable: give the network as it was saved; else a faster one, for tracking only.
 
     Raises:
         WeightsError: there are none, or they are unreadable, or of another network.
@@ -95,7 +102,7 @@ def load_weights(name: str | Path) -> tuple[SiamRPN, TrainingRecord]:
             f"{file} holds the weights of another network than its config.json describes: "
             f"{lines[1].strip() if len(lines) > 1 else lines[0]}"
         ) from error
-    return network.eval(), origin
+    return (network if trainable else for_inference(network)).eval(), origin
 
 
 def load_backbone(network: SiamRPN, file: str | Path) -> None:

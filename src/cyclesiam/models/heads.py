@@ -13,18 +13,28 @@ class Branch(nn.Module):
         hidden_channels: channels of the response.
         out_channels: numbers predicted at each position.
         kernel_size: of the adapting convolutions.
+        response_kernel: of the first convolution over the response. 1 in SiamRPN++; 3 sees how
+            wide the peak of the response is, which tells the size of the target.
 
     Source: SiamRPN++ (Li et al., CVPR 2019), figure 3.
     """
 
     def __init__(
-        self, in_channels: int, hidden_channels: int, out_channels: int, kernel_size: int
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        response_kernel: int = 1,
     ) -> None:
         super().__init__()
+        padding = response_kernel // 2
         self.correlation = DepthwiseCorrelation(in_channels, hidden_channels, kernel_size)
         self.normalise = nn.BatchNorm2d(hidden_channels)  # a sum of 49 products has no scale
         self.predict = nn.Sequential(
-            nn.Conv2d(hidden_channels, hidden_channels, 1, bias=False),
+            nn.Conv2d(
+                hidden_channels, hidden_channels, response_kernel, padding=padding, bias=False
+            ),
             nn.BatchNorm2d(hidden_channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden_channels, out_channels, 1),

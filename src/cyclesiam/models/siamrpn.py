@@ -27,8 +27,10 @@ class NetworkConfig:
     """`small` for CPUs, `resnet50` for the paper's."""
     wide_shortcuts: bool = False
     """Only for `resnet50`: the published SiamMask's 3x3 shortcuts."""
-    hidden_channels: int = 96
+    hidden_channels: int = 72
     """Channels of each branch's response."""
+    box_kernel: int = 3
+    """Size of the first convolution over the box branch's response; 1 in the paper's network."""
     adapter_kernel: int = 1
     """Size of the convolutions that adapt features to a branch."""
     shape_prior: bool = True
@@ -94,7 +96,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         K, channels = len(config.anchors.ratios), self.backbone.channels
         sizes = config.hidden_channels, config.adapter_kernel
         self.score = Branch(channels, sizes[0], 2 * K, sizes[1])
-        self.box = Branch(channels, sizes[0], 4 * K, sizes[1])
+        self.box = Branch(channels, sizes[0], 4 * K, sizes[1], config.box_kernel)
         self.shape_prior = ShapePrior(sizes[0], branches=2) if config.shape_prior else None
         grid = (config.search_size - 7) // config.anchors.stride - TEMPLATE_GRID + 1
         anchors = make_anchors(config.anchors, grid, config.search_size)

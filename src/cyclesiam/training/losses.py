@@ -61,7 +61,13 @@ def box_loss(offsets: Tensor, wanted: Tensor, labels: Tensor, weights: Tensor) -
 
 
 def cycle_loss(
-    logits: Tensor, offsets: Tensor, wanted: Tensor, labels: Tensor, weights: Tensor
+    logits: Tensor,
+    offsets: Tensor,
+    wanted: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    *,
+    box_weight: float = BOX_WEIGHT,
 ) -> Losses:
     """L = L_score + lambda 1 * L_box; arguments as `score_loss` and `box_loss`.
 
@@ -69,4 +75,4 @@ def cycle_loss(
     """
     score = score_loss(logits, labels, weights)
     box = box_loss(offsets, wanted, labels, weights)
-    return Losses(score + BOX_WEIGHT * box, score, box)
+    return Losses(score + box_weight * box, score, box)

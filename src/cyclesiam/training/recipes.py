@@ -40,10 +40,11 @@ def small() -> TrainingConfig:
     """The shipped weights: the small network, a few hours on two cores."""
     return TrainingConfig(
         recipe="small",
-        steps=5500,
+        steps=4500,
         clips=ClipConfig(memory_gigabytes=7.0),
+        box_weight=10.0,
         labels=LabelConfig(objects=32, backgrounds=96, hard_share=0.5),
-        augmentation=AugmentationConfig(search_scale=0.25, stretch=0.25, noise=8.0, occlusion=0.15),
+        augmentation=AugmentationConfig(search_scale=0.35, stretch=0.25, noise=8.0, occlusion=0.15),
         optimiser=FAST,
     )
 
@@ -55,7 +56,11 @@ def cyclesiam() -> TrainingConfig:
         steps=375_000,
         workers=8,
         network=NetworkConfig(
-            backbone="resnet50", hidden_channels=256, adapter_kernel=3, shape_prior=False
+            backbone="resnet50",
+            hidden_channels=256,
+            adapter_kernel=3,
+            box_kernel=1,
+            shape_prior=False,
         ),
         optimiser=OptimiserConfig(),
     )

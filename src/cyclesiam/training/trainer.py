@@ -32,7 +32,7 @@ from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
 from cyclesiam.training.cycle import HomeChange, Walk, go_home, walk
 from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
 from cyclesiam.training.loading import load_batches
-from cyclesiam.training.losses import Losses, cycle_loss
+from cyclesiam.training.losses import BOX_WEIGHT, Losses, cycle_loss
 from cyclesiam.training.machine import Precision, make_fabric
 from cyclesiam.training.optimisation import (
     OptimiserConfig,
@@ -60,6 +60,8 @@ class TrainingConfig:
     """Share of pairs whose template shows another clip's target."""
     trust: float = 0.3
     """A walk on which the network believed less than this is taken for lost, and left out."""
+    box_weight: float = BOX_WEIGHT
+    """Weight of the box loss beside the score loss."""
     averaging: float = 0.998
     """Decay of the running average of the weights, which walks and which is saved."""
     precision: Precision = "auto"
@@ -316,7 +318,9 @@ class Trainer:
         labels = sample_labels(labels, proposals.scores, config.labels, self.chance)
         wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
         weights = torch.where(kept, walked.scores, 0.0)
-        losses = cycle_loss(logits.float(), offsets.float(), wanted, labels, weights)
+        losses = cycle_loss(
+            logits.float(), offsets.float(), wanted, labels, weights, box_weight=config.box_weight
+        )
         positive = (~negative).float()
         found = ((overlap > 0.5) * positive).sum() / positive.sum().clamp(min=1)
         return losses, found, 1 - kept.float().mean()
