@@ -51,7 +51,9 @@ def main() -> None:
             spent = (time.process_time() - start) / options.frames * 1000
             if counted >= 0:
                 milliseconds[name].append(spent)
-    print(f"CPU ms a frame, 640x480, one thread, {options.rounds} rounds of {options.frames} frames")
+    print(
+        f"CPU ms a frame, 640x480, one thread, {options.rounds} rounds of {options.frames} frames"
+    )
     for name, values in milliseconds.items():
         ratios = [a / b for a, b in zip(values, milliseconds["csrt"], strict=True)]
         print(

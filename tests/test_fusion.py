@@ -44,6 +44,11 @@ def test_no_norm_remains_after_a_convolution(network):
     assert norms == ["score.normalise", "box.normalise"]  # these stand behind a correlation
 
 
+def test_fusing_twice_is_fusing_once(network):
+    fused = for_inference(network)
+    assert for_inference(fused) is fused
+
+
 def test_a_fused_network_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match="load it as trainable"):
         save_weights(tmp_path, for_inference(SiamRPN()), TrainingRecord())

@@ -27,6 +27,7 @@ def test_the_papers_constants():
     assert config.network.backbone == "resnet50"
     assert config.network.hidden_channels == 256
     assert config.network.adapter_kernel == 3
+    assert config.network.box_kernel == 1
     assert not config.network.shape_prior
     assert (config.network.template_size, config.network.search_size) == (127, 255)
     anchors = config.network.anchors
@@ -38,6 +39,7 @@ def test_the_papers_constants():
     assert (optimiser.method, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-4)
     assert (optimiser.first_rate, optimiser.rate, optimiser.last_rate) == (0.001, 0.005, 0.0025)
     assert (optimiser.clip, config.negatives) == (10, 0.2)
+    assert config.box_weight == 1
     augmentation = config.augmentation
     assert (augmentation.template_shift, augmentation.template_scale) == (4, 0.05)
     assert (augmentation.search_shift, augmentation.search_scale) == (64, 0.18)
@@ -50,6 +52,7 @@ def test_what_small_does_otherwise():
     ours, theirs = small(), cyclesiam()
     assert ours.network == NetworkConfig()
     assert ours.network.shape_prior
+    assert (ours.network.box_kernel, ours.box_weight) == (3, 10)
     assert ours.optimiser.method == "adamw"
     assert (ours.labels.objects, ours.labels.backgrounds, ours.labels.hard_share) == (32, 96, 0.5)
     assert ours.curriculum == theirs.curriculum

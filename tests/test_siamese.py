@@ -9,6 +9,7 @@ from cyclesiam.tracking.siamese import (
     TargetState,
     advance,
     embed_targets,
+    refresh,
     search_windows,
     settle,
     start,
@@ -108,3 +109,27 @@ def test_nothing_is_changed_in_place():
     advance(network, state, frames, ChoiceConfig())
     torch.testing.assert_close((frames, boxes), kept)
     assert state.boxes is boxes
+
+
+def test_a_template_follows_by_its_score():
+    network = BlobNetwork()
+    frames = bright_square((60, 60, 100, 100))[None]
+    boxes = torch.tensor([[60.0, 60, 100, 100], [50, 50, 110, 110], [40, 40, 90, 90]])
+    zeros = torch.zeros(3, 4)
+    state = TargetState(boxes, torch.tensor([1.0, 0.5, 0.1]), (zeros,))
+    (now,) = start(network, frames, boxes).template
+    refreshed = refresh(network, state, frames, 0.2, 0.3)
+    (mixed,) = refreshed.template
+    torch.testing.assert_close(mixed[0], 0.2 * now[0])  # certain: the whole rate
+    torch.testing.assert_close(mixed[1], 0.1 * now[1])  # half believed: half of it
+    torch.testing.assert_close(mixed[2], zeros[2])  # in doubt: nothing
+    assert torch.equal(refreshed.boxes, boxes)
+    assert state.template[0] is zeros
+    assert not zeros.any()
+
+
+def test_a_template_that_sees_the_same_stays():
+    network, frames = BlobNetwork(), bright_square((60, 60, 100, 100))[None]
+    state = start(network, frames, torch.tensor([[60.0, 60, 100, 100]]))
+    (after,) = refresh(network, state, frames, 0.7, 0.0).template
+    torch.testing.assert_close(after, state.template[0])

@@ -140,3 +140,23 @@ def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
 def test_a_share_is_a_share():
     with pytest.raises(ValueError, match="lost_below"):
         TrackerConfig(lost_below=2)
+
+
+def test_the_template_is_refreshed_every_few_frames():
+    network = BlobNetwork()
+    tracker = Tracker(network, TrackerConfig(refresh_rate=0.5, refresh_every=2))
+    tracker.init(image_of((60, 60, 100, 100)), (60, 60, 40, 40))
+    embedded = []
+    for _ in range(4):
+        tracker.update(image_of((60, 60, 100, 100)))
+        embedded.append(len(network.embedded))
+    assert embedded == [1, 2, 2, 3]
+
+
+def test_without_a_rate_the_first_template_stays():
+    network = BlobNetwork()
+    tracker = Tracker(network, TrackerConfig(refresh_rate=0))
+    tracker.init(image_of((60, 60, 100, 100)), (60, 60, 40, 40))
+    for _ in range(4):
+        tracker.update(image_of((60, 60, 100, 100)))
+    assert len(network.embedded) == 1

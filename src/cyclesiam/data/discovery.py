@@ -26,7 +26,7 @@ class DiscoveryConfig:
     """Random boxes that compete on contrast."""
     smallest: float = 0.10
     """Least side of a random box, over the frame's shorter side."""
-    largest: float = 0.55
+    largest: float = 0.35
     """Greatest side of a random box, over the frame's shorter side."""
     sharpness: float = 4.0
     """How strongly contrast decides; 0 draws candidates with equal chances."""
@@ -89,7 +89,7 @@ def moving_regions(image: np.ndarray, later: np.ndarray) -> np.ndarray:
         later: (H, W, 3) uint8, some frames away.
 
     Returns:
-        (N, 4) xyxy boxes in pixels, between 0.4 % and 40 % of the frame's area; N may be 0.
+        (N, 4) xyxy boxes in pixels, between 0.4 % and 15 % of the frame's area; N may be 0.
     """
     motion = residual_motion(image, later)
     threshold = max(NOISE, 2.0 * float(np.median(motion)), 0.3 * float(motion.max()))
@@ -98,7 +98,7 @@ def moving_regions(image: np.ndarray, later: np.ndarray) -> np.ndarray:
     )
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(moving)
     areas = statistics[1:, cv2.CC_STAT_AREA] / moving.size
-    kept = np.flatnonzero((areas > 0.004) & (areas < 0.4)) + 1
+    kept = np.flatnonzero((areas > 0.004) & (areas < 0.15)) + 1
     if count <= 1 or not len(kept):
         return np.empty((0, 4))
     size = np.array([image.shape[1], image.shape[0]])

@@ -68,9 +68,7 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
         raise WeightsError(f"cannot write weights to {folder}: {error}; check it") from error
 
 
-def load_weights(
-    name: str | Path, *, trainable: bool = False
-) -> tuple[SiamRPN, TrainingRecord]:
+def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN, TrainingRecord]:
     """Read a network and where it comes from.
 
     Args:

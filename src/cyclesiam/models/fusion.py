@@ -17,8 +17,11 @@ def for_inference(network: SiamRPN) -> SiamRPN:
     first convolution, and weights lie in memory as the CPU's convolutions want them.
 
     Args:
-        network: any, in any mode; it is not changed.
+        network: any, in any mode; it is not changed. One that was made for inference already is
+            given back.
     """
+    if not network.normalises:
+        return network
     fused = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(fused.modules()):
         _fold_norms(module)

@@ -175,3 +175,26 @@ def settle(
     boxes = cxcywh_to_xyxy(torch.cat((chosen[:, :2], sizes), dim=-1))
     boxes = keep_in_frame(boxes, (frame_size[0], frame_size[1]))
     return TargetState(boxes, choice.scores, state.template)
+
+
+def refresh(
+    network: Network, state: TargetState, frames: Tensor, rate: float, least_score: float
+) -> TargetState:
+    """Let templates follow slow changes of looks: mix in how the targets look now.
+
+    Kernels are mixed as they are embedded; a correlation is linear in them.
+
+    Args:
+        network: embeds.
+        state: the targets in these frames.
+        frames: (F, 3, H, W) uint8.
+        rate: share of the new template of a certain target, 0..1.
+        least_score: a target whose score is lower keeps its template.
+    """
+    shares = torch.where(state.scores >= least_score, rate * state.scores, 0.0)
+    now = embed_targets(network, frames, state.boxes)
+    mixed = tuple(
+        old + shares.reshape(-1, *[1] * (old.ndim - 1)).to(old.dtype) * (new - old)
+        for old, new in zip(state.template, now, strict=True)
+    )
+    return TargetState(state.boxes, state.scores, mixed)

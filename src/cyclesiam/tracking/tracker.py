@@ -11,7 +11,7 @@ from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.results import State, TrackResult
-from cyclesiam.tracking.siamese import Network, TargetState, advance, start
+from cyclesiam.tracking.siamese import Network, TargetState, advance, refresh, start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,11 +21,18 @@ class TrackerConfig:
     choice: ChoiceConfig = field(default_factory=ChoiceConfig)
     """Penalty, window and smoothing."""
     lost_below: float = 0.2
-    """A target whose score is lower is called lost."""
+    """A target whose score is lower is called lost, and keeps its template."""
+    refresh_rate: float = 0.1
+    """Share of a certain target's present looks that enters its template each time; 0 for none."""
+    refresh_every: int = 3
+    """Frames from one refreshing of the templates to the next."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.lost_below <= 1:
-            raise ValueError(f"lost_below must lie in 0..1, got {self.lost_below}")
+        for name in ("lost_below", "refresh_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if self.refresh_every < 1:
+            raise ValueError(f"refresh_every must be 1 or more, got {self.refresh_every}")
 
 
 class Tracker:
@@ -57,6 +64,7 @@ class Tracker:
         self.config = config or TrackerConfig()
         self.device = torch.device(device)
         self._targets: TargetState | None = None
+        self._steps = 0  # since the targets were started
 
     def init(self, image: np.ndarray, box_xywh: Sequence[float]) -> None:
         """Begin to follow one target, and forget all others.
@@ -85,7 +93,7 @@ class Tracker:
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
         corners = xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float32, device=self.device))
-        self._targets = start(self.network, frame, corners)
+        self._targets, self._steps = start(self.network, frame, corners), 0
         return self._results(self._targets)
 
     @torch.inference_mode()
@@ -98,8 +106,13 @@ class Tracker:
         if self._targets is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
         frame = self._frame(image)
-        self._targets = advance(self.network, self._targets, frame, self.config.choice)
-        return self._results(self._targets)
+        config = self.config
+        targets = advance(self.network, self._targets, frame, config.choice)
+        self._steps += 1
+        if config.refresh_rate and self._steps % config.refresh_every == 0:
+            targets = refresh(self.network, targets, frame, config.refresh_rate, config.lost_below)
+        self._targets = targets
+        return self._results(targets)
 
     def _frame(self, image: np.ndarray) -> Tensor:
         """Give an image as (1, 3, H, W) on the device, without a copy on a CPU."""

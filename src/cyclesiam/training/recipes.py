@@ -37,10 +37,10 @@ def smoke() -> TrainingConfig:
 
 
 def small() -> TrainingConfig:
-    """The shipped weights: the small network, a few hours on two cores."""
+    """The shipped weights: the small network, one to two hours on two cores."""
     return TrainingConfig(
         recipe="small",
-        steps=4500,
+        steps=3000,
         clips=ClipConfig(memory_gigabytes=7.0),
         box_weight=10.0,
         labels=LabelConfig(objects=32, backgrounds=96, hard_share=0.5),
