@@ -5,7 +5,7 @@ import torch
 from blob_network import BlobNetwork, bright_square
 from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import ChoiceConfig
-from cyclesiam.tracking.siamese import advance, start
+from cyclesiam.tracking.siamese import advance, calibrate, start
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig, check_box
 
 TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
@@ -31,7 +31,7 @@ def test_it_takes_the_same_step_as_a_batch():
     results = tracker.step(second)
     frames = torch.from_numpy(np.stack((first, second))).permute(0, 3, 1, 2)
     network = BlobNetwork(0.6)
-    state = start(network, frames[:1], boxes)
+    state = calibrate(network, start(network, frames[:1], boxes), frames[:1])
     state = advance(network, state, frames[1:], ChoiceConfig())
     assert [result.box for result in results] == [tuple(box) for box in state.boxes.tolist()]
     assert [result.id for result in results] == [1, 2]

@@ -11,7 +11,7 @@ from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.results import State, TrackResult
-from cyclesiam.tracking.siamese import Network, TargetState, advance, refresh, start
+from cyclesiam.tracking.siamese import Network, TargetState, advance, calibrate, refresh, start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +22,8 @@ class TrackerConfig:
     """Penalty, window and smoothing."""
     lost_below: float = 0.2
     """A target whose score is lower is called lost, and keeps its template."""
+    calibrated: bool = True
+    """Measure in the first frame how the network's box differs from the given one."""
     refresh_rate: float = 0.1
     """Share of a certain target's present looks that enters its template each time; 0 for none."""
     refresh_every: int = 3
@@ -93,7 +95,10 @@ class Tracker:
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
         corners = xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float32, device=self.device))
-        self._targets, self._steps = start(self.network, frame, corners), 0
+        targets = start(self.network, frame, corners)
+        if self.config.calibrated:
+            targets = calibrate(self.network, targets, frame)
+        self._targets, self._steps = targets, 0
         return self._results(self._targets)
 
     @torch.inference_mode()
