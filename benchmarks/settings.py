@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import torch
 
-from cyclesiam.data.clips import Scene, find_scenes
 from cyclesiam.data.discovery import DiscoveryConfig, discover_target
+from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.evaluation.metrics import overlap
 from cyclesiam.geometry.crops import crop_to_image_matrix
 from cyclesiam.geometry.proposals import ChoiceConfig

@@ -1,21 +1,26 @@
 import builtins
 import io
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from cyclesiam.data import clips
-from cyclesiam.data.clips import ChunkCache, ClipConfig, ClipDataset, Request, Scene, find_scenes
-from cyclesiam.errors import SourceError, TrainingError
+from cyclesiam.data import clips, scenes
+from cyclesiam.data.clips import ClipConfig, ClipDataset, Request
+from cyclesiam.data.compositing import CompositingConfig
+from cyclesiam.data.scenes import Scene, find_scenes
+from cyclesiam.errors import TrainingError
+from cyclesiam.geometry.boxes import xyxy_to_cxcywh
+from cyclesiam.geometry.crops import cut_by_warp
 from made_media import (
     moving_square,
     textured,
     write_frames,
-    write_picture,
     write_stills,
     write_video,
 )
@@ -36,116 +41,12 @@ def media(tmp_path_factory):
     return root
 
 
-def names(scenes):
-    return [(scene.path.name, scene.frames) for scene in scenes]
-
-
-# --- what is found
-
-
-def test_videos_frame_folders_and_stills_are_found(media):
-    scenes, problems = find_scenes([media])
-    assert names(scenes) == [
-        ("walk", 14),
-        ("still-a.png", 1),
-        ("still-b.png", 1),
-        ("street.mp4", 20),
-    ]
-    assert problems == [
-        f"{media / folder}: left out, its name says annotations"
-        for folder in ("Annotations", "Annotations/walk")
-    ]
-
-
-def test_a_single_file_or_frame_folder_is_a_source(media):
-    sources = [media / "videos" / "street.mp4", str(media / "frames" / "walk")]
-    scenes, problems = find_scenes([*sources, media / "stills" / "still-a.png"])
-    assert names(scenes) == [("street.mp4", 20), ("walk", 14), ("still-a.png", 1)]
-    assert problems == []
-
-
-@pytest.mark.parametrize(
-    "name", ["annotations", "Masks", "labels_train", "GT", "ground-truth", "SegmentationClass"]
-)
-def test_folders_named_like_annotations_are_left_out(tmp_path, name):
-    write_stills(tmp_path / "images", 1)
-    write_stills(tmp_path / name.replace("-", "_") / "deeper", 1)
-    scenes, problems = find_scenes([tmp_path])
-    assert len(scenes) == 1
-    assert len(problems) == 2
-
-
-def test_a_folder_that_is_named_itself_is_taken_at_its_word(tmp_path):
-    scenes, _ = find_scenes([write_stills(tmp_path / "masks", 2)])
-    assert len(scenes) == 2
-
-
-def test_a_broken_video_is_told_and_left_out(tmp_path, media):
-    (tmp_path / "broken.mp4").write_bytes((media / "videos" / "street.mp4").read_bytes()[:900])
-    write_stills(tmp_path, 1)
-    scenes, problems = find_scenes([tmp_path])
-    assert names(scenes) == [("still-a.png", 1)]
-    assert len(problems) == 1
-    assert "broken.mp4" in problems[0]
-
-
-def test_hidden_files_are_passed_over(tmp_path):
-    write_frames(tmp_path, moving_square(12))
-    (tmp_path / "._00001.png").write_bytes(b"of another system")
-    scenes, problems = find_scenes([tmp_path])
-    assert names(scenes) == [(tmp_path.name, 12)]
-    assert problems == []
-
-
-def test_nothing_to_learn_from(tmp_path, media):
-    with pytest.raises(TrainingError, match=r"there is nothing to learn from at .*nosuch"):
-        find_scenes([media, tmp_path / "nosuch"])
-    with pytest.raises(TrainingError, match="found no readable video or picture in"):
-        find_scenes([tmp_path])
-    (tmp_path / "broken.mp4").write_bytes(b"no video")
-    with pytest.raises(TrainingError, match=r"the first of 1 problems: .*broken\.mp4"):
-        find_scenes([tmp_path])
-    with pytest.raises(TrainingError, match="give videos or pictures"):
-        ClipDataset([], SMALL, 0)
-
-
-def touch_pictures(folder, stems):
-    paths = [folder / f"{stem}.png" for stem in stems]
-    for path in paths:
-        path.write_bytes(b"")
-    return paths
-
-
-@pytest.mark.parametrize(
-    ("stems", "are_frames"),
-    [
-        ([f"{n:05}" for n in range(12)], True),
-        ([f"frame_{n}" for n in range(12)], True),
-        ([f"img{n:04}" for n in range(1, 24, 2)], True),
-        ([f"{n:05}" for n in range(11)], False),  # too few
-        ([f"{10 * n:05}" for n in range(12)], False),  # great gaps
-        ([f"cat-{n}" for n in range(12)], False),  # a name of their own
-        ([*[f"{n:05}" for n in range(12)], "cover"], False),
-    ],
-)
-def test_frames_are_told_from_stills_by_their_names(tmp_path, stems, are_frames):
-    assert clips._are_frames(touch_pictures(tmp_path, stems)) == are_frames
-
-
-def test_numbered_photographs_of_several_sizes_are_stills(tmp_path):
-    sizes = [(64, 80), (80, 64)] * 6
-    for number, size in enumerate(sizes):
-        write_picture(tmp_path / f"{number:06}.png", textured(number, *size))
-    scenes, _ = find_scenes([tmp_path])
-    assert [scene.frames for scene in scenes] == [1] * 12
-
-
 # --- what is drawn
 
 
 def dataset(media, **changes):
-    scenes, _ = find_scenes([media])
-    return ClipDataset(scenes, SMALL, **{"seed": 0, **changes})
+    found, _ = find_scenes([media])
+    return ClipDataset(found, SMALL, **{"seed": 0, **changes})
 
 
 @pytest.mark.parametrize("turn", [0, 1, 3])
@@ -155,16 +56,17 @@ def test_a_batch_is_what_it_says(media, turn):
     assert batch.frames.shape == (3, turn + 1, 3, 64, 80)
     assert batch.frames.dtype == torch.uint8
     assert batch.frames.permute(0, 1, 3, 4, 2).is_contiguous()  # as OpenCV wants each
-    assert batch.boxes.shape == (3, 4)
+    assert batch.boxes.shape == (3, turn + 1, 4)
     assert batch.boxes.dtype == torch.float32
-    assert (batch.boxes[:, :2] >= 0).all()
-    assert (batch.boxes[:, 2:] <= torch.tensor([80.0, 64.0])).all()
+    assert (batch.boxes[:, 0, :2] >= 0).all()
+    assert (batch.boxes[:, 0, 2:] <= torch.tensor([80.0, 64.0])).all()
     assert len(batch.names) == 3
     assert batch.problems == ()
 
 
 def same(one, other):
-    return torch.equal(one.frames, other.frames) and torch.equal(one.boxes, other.boxes)
+    boxes = one.boxes.nan_to_num(-1), other.boxes.nan_to_num(-1)
+    return torch.equal(one.frames, other.frames) and torch.equal(*boxes)
 
 
 def test_a_batch_depends_on_seed_and_request_alone(media):
@@ -179,7 +81,9 @@ def test_a_batch_depends_on_seed_and_request_alone(media):
 
 def test_a_chunk_serves_several_batches(media, monkeypatch):
     read = []
-    monkeypatch.setattr(clips, "_decode", lambda path, first: read.append(path) or moving_square(3))
+    monkeypatch.setattr(
+        scenes, "_decode", lambda path, first: read.append(path) or moving_square(3)
+    )
     data = dataset(media)
     monkeypatch.setattr(data._chunks, "capacity", 0)  # keeps only the latest
     drawn = [data._draw_scene(np.random.default_rng((0, 1, 0, n // 2))) for n in range(8)]
@@ -209,11 +113,38 @@ def test_a_short_video_gives_what_it_has(count):
 
 def test_a_still_drifts_and_zooms():
     image = textured(0)
-    frames = clips._wander(image, Request(0, 3, 8), (64, 80), np.random.default_rng(0))
+    frames, _ = clips._wander(image, Request(0, 3, 8), (64, 80), np.random.default_rng(0))
     changes = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)]
     assert len(frames) == 4
     assert min(changes) > 0.5
     assert max(changes) < 40
+
+
+def test_boxes_are_known_where_clips_are_made(media):
+    data = dataset(media)
+    plain = CompositingConfig(share=0)
+    only_videos = ClipDataset(data.videos, replace(SMALL, compositing=plain), 0)
+    boxes = only_videos[Request(0, 2, 3)].boxes
+    assert boxes[:, 0].isfinite().all()
+    assert boxes[:, 1:].isnan().all()
+    only_stills = ClipDataset(data.stills, replace(SMALL, compositing=plain), 0)
+    assert only_stills[Request(0, 2, 3)].boxes.isfinite().all()
+    composed = ClipDataset(data.videos, replace(SMALL, compositing=CompositingConfig(share=1)), 0)
+    assert composed[Request(0, 1, 3)].boxes[:, 0].isfinite().all()
+
+
+@pytest.mark.parametrize("seed", range(6))  # mirrored and not
+def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(media, seed):
+    data = dataset(media)
+    smooth = cv2.GaussianBlur(textured(0, 200, 240), (0, 0), 4)
+    frames, boxes = data._wander(smooth, Request(0, 2, 8), np.random.default_rng(seed))
+    pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+    where = xyxy_to_cxcywh(torch.from_numpy(boxes).float())
+    seen = [cut_by_warp(pictures[t : t + 1], where[t : t + 1], 24) for t in range(3)]
+    inside = slice(6, 18)  # the picture's border may show in the rest
+    for later in seen[1:]:
+        difference = (later - seen[0])[..., inside, inside].abs().mean()
+        assert difference < 0.3 * (seen[0] - seen[0].mean()).abs().mean()
 
 
 def test_stills_have_their_share(media):
@@ -242,9 +173,9 @@ def test_annotations_are_never_opened(media, monkeypatch):
     watch(builtins, "open")
     watch(io, "open")
     watch(os, "open")
-    watch(clips, "read_image")
-    watch(clips, "read_run")
-    watch(clips, "probe")
+    watch(scenes, "read_image")
+    watch(scenes, "read_run")
+    watch(scenes, "probe")
     data = dataset(media)
     for number in range(8):
         data[Request(number, 1, 3)]
@@ -259,9 +190,9 @@ def test_annotations_are_never_opened(media, monkeypatch):
 
 
 def test_a_scene_that_breaks_is_told_and_another_stands_in(media):
-    scenes, _ = find_scenes([media])
+    found, _ = find_scenes([media])
     gone = Scene(media / "videos" / "gone.mp4", 500)
-    data = ClipDataset([*scenes, gone], SMALL, 0)
+    data = ClipDataset([*found, gone], SMALL, 0)
     batches = [data[Request(number, 1, 3)] for number in range(12)]
     told = {problem for batch in batches for problem in batch.problems}
     assert told
@@ -272,9 +203,9 @@ def test_a_scene_that_breaks_is_told_and_another_stands_in(media):
 def test_a_still_that_breaks_is_told(media, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
-    scenes, problems = find_scenes([media / "stills", broken])
+    found, problems = find_scenes([media / "stills", broken])
     assert problems == []  # stills are not opened yet
-    data = ClipDataset(scenes, SMALL, 0)
+    data = ClipDataset(found, SMALL, 0)
     told = {problem for n in range(12) for problem in data[Request(n, 0, 0)].problems}
     assert len(told) == 1
     assert "broken.png" in told.pop()
@@ -285,41 +216,6 @@ def test_where_nothing_can_be_read_the_last_problem_is_told(tmp_path):
     with pytest.raises(TrainingError, match=r"nothing can be read any more.*gone\.mp4") as caught:
         data[Request(0, 0, 0)]
     assert "\n" not in str(caught.value)
-
-
-def test_a_broken_chunk_is_tried_once(tmp_path, monkeypatch):
-    tries = []
-
-    def decode(path, first):
-        tries.append(first)
-        raise SourceError("broken")
-
-    monkeypatch.setattr(clips, "_decode", decode)
-    cache = ChunkCache(100)
-    for _ in range(3):
-        with pytest.raises(SourceError, match="broken"):
-            cache.read(tmp_path, 2)
-    assert tries == [128]
-
-
-def test_frames_of_several_sizes_in_one_chunk_are_a_problem(tmp_path):
-    write_frames(tmp_path, [textured(0), textured(1, 64, 64)])
-    with pytest.raises(SourceError, match="has frames of several sizes"):
-        ChunkCache(10**6).read(tmp_path, 0)
-    with pytest.raises(SourceError, match="holds no frame 64"):
-        ChunkCache(10**6).read(tmp_path, 1)
-
-
-def test_the_cache_forgets_the_longest_unused(monkeypatch):
-    read = []
-    chunk = [np.zeros((10, 10, 3), np.uint8)]  # 300 bytes
-    monkeypatch.setattr(clips, "_decode", lambda path, first: read.append(path.name) or chunk)
-    cache = ChunkCache(700)
-    for name in "a b a c b a".split():
-        cache.read(Path(name), 0)
-    # a, b fit; a is used again, so c drives out b; b drives out a
-    assert read == ["a", "b", "c", "b", "a"]
-    assert cache.size == 600
 
 
 def test_impossible_clips_are_refused():

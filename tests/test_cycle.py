@@ -7,7 +7,15 @@ from blob_network import BlobNetwork, bright_square
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
-from cyclesiam.training.cycle import HomeChange, Walk, go_home, palindrome, run_cycle, walk
+from cyclesiam.training.cycle import (
+    HomeChange,
+    Walk,
+    find_last,
+    go_home,
+    palindrome,
+    run_cycle,
+    walk,
+)
 
 TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
@@ -17,6 +25,7 @@ class Recorder:
 
     template_size = 127
     search_size = 255
+    stride = 8
 
     def __init__(self, score=0.9):
         self.score = score
@@ -96,7 +105,7 @@ def test_only_the_last_step_has_gradients():
     assert not walked.boxes.requires_grad
     assert not walked.scores.requires_grad
     home = go_home(network, grey_clips(), walked, HomeChange())
-    home.proposals.features.sum().backward()
+    home.proposals.response.sum().backward()
     # The template of the last step was cut from frame 1, whose grey is 10: only it remains.
     assert network.weight.grad is not None
     assert network.weight.grad.item() == pytest.approx(10.0)
@@ -113,6 +122,29 @@ def test_without_a_turn_there_is_no_walk():
     assert network.log == []
     assert (walked.frame, walked.scores.tolist()) == (0, [1])
     assert walked.boxes is BOX
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_what_is_known_is_taken_and_the_rest_is_walked(turn):
+    network = Recorder(score=0.7)
+    clips = grey_clips(B=3)
+    truth = torch.full((3, 5, 4), torch.nan)
+    truth[:, 0] = BOX
+    truth[1, 1] = torch.tensor([20.0, 22.0, 50.0, 60.0])
+    found = find_last(network, clips, truth, turn, ChoiceConfig())
+    assert found.frame == 1
+    torch.testing.assert_close(found.boxes[1], truth[1, 1])
+    torch.testing.assert_close(found.scores, torch.tensor([0.7, 1.0, 0.7]))
+    walked = walk(network, clips[[0, 2]], truth[[0, 2], 0], turn, ChoiceConfig())
+    torch.testing.assert_close(found.boxes[[0, 2]], walked.boxes)
+
+
+def test_where_all_is_known_nothing_is_searched():
+    network = Recorder()
+    found = find_last(network, grey_clips(), BOX.expand(1, 5, 4), 3, ChoiceConfig())
+    assert (found.frame, network.log) == (1, [])
+    found = find_last(network, grey_clips(), BOX[:, None], 0, ChoiceConfig())
+    assert (found.frame, network.log) == (0, [])
 
 
 def test_a_walk_is_believed_as_little_as_its_worst_step():
@@ -136,8 +168,8 @@ def test_partners_swap_templates_and_nothing_else():
     walked = Walk(boxes, torch.ones(3), 0)
     own = go_home(Recorder(), clips, walked, HomeChange())
     swapped = go_home(Recorder(), clips, walked, HomeChange(), torch.tensor([2, 0, 1]))
-    torch.testing.assert_close(own.proposals.features, torch.tensor([0.0, 100, 200]))
-    torch.testing.assert_close(swapped.proposals.features, torch.tensor([200.0, 0, 100]))
+    torch.testing.assert_close(own.proposals.response, torch.tensor([0.0, 100, 200]))
+    torch.testing.assert_close(swapped.proposals.response, torch.tensor([200.0, 0, 100]))
     torch.testing.assert_close(own.windows, swapped.windows)
 
 

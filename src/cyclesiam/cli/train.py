@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
 from cyclesiam.cli.options import Device, UsageError, counted, find_device, make_folder
-from cyclesiam.data.clips import Scene, find_scenes
+from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:

@@ -1,17 +1,13 @@
-"""Unlabelled clips to learn from: any folders of videos, frame folders and still pictures.
+"""Unlabelled clips to learn from, drawn out of scenes.
 
-No annotation is opened here, folders of masks included: a clip is a few frames of one scene and
-one discovered box in its first frame (label policy `none`).
+A clip is a few frames of one scene and the box of one target. In a real video the box is discovered
+in the first frame, and only tracking can tell where it goes (label policy `none`). Where a clip is
+made, by a view that drifts over a still picture or by compositing, every frame's box is known.
 
 Shapes: B clips of T frames, (H, W) the canvas that every clip is cut to.
 """
 
-import re
-from collections import OrderedDict
-from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -20,26 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclesiam.data.compositing import CompositingConfig, composite
 from cyclesiam.data.discovery import DiscoveryConfig, discover_target
+from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene
 from cyclesiam.errors import SourceError, TrainingError
 from cyclesiam.geometry.crops import crop_to_image_matrix
-from cyclesiam.video import is_picture, is_video, probe, read_image, read_run
 
-CHUNK = 64  # frames that are decoded, and kept, together
-FRAME_FOLDER = 12  # a folder with at least as many pictures of one size may be a video
-FRAME_NAME = re.compile(r"(?:f|frame|im|img|image)?[_-]*(\d+)")
-ANNOTATION_FOLDER = re.compile(
-    r"(annotation|mask|label|segmentation|ground_?truth).*|anno|gt", re.IGNORECASE
-)
 ATTEMPTS = 100  # draws of unreadable chunks in a row, after which there is nothing to learn from
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """One video, frame folder or still picture that clips can be drawn from."""
-
-    path: Path
-    frames: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +43,8 @@ class ClipConfig:
     """Decoded chunks that a worker keeps."""
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     """How targets are found."""
+    compositing: CompositingConfig = field(default_factory=CompositingConfig)
+    """How many clips show a pasted target, and how it moves."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width) < 64 or self.batch_size < 1 or self.reads < 1:
@@ -80,7 +65,7 @@ class Batch(NamedTuple):
     Args:
         request: what was asked for.
         frames: (B, T, 3, H, W) uint8, each frame channels-last in memory.
-        boxes: (B, 4) xyxy in pixels, the targets in frame 0.
+        boxes: (B, T, 4) xyxy in pixels, the targets; NaN after frame 0 where nobody knows.
         names: (B,) where the clips come from.
         problems: what could not be read while drawing, one line each; other clips stand in.
     """
@@ -90,78 +75,6 @@ class Batch(NamedTuple):
     boxes: Tensor
     names: tuple[str, ...]
     problems: tuple[str, ...] = ()
-
-
-def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
-    """Find everything to learn from under files and folders.
-
-    A folder whose pictures are consecutively numbered frames of one size is one video; other
-    pictures are stills. Hidden files are passed over, and so are folders named like annotations
-    (`Annotations`, `masks`, `labels`, `gt`, ...): their pictures are masks. Stills are not opened
-    yet; one that is broken shows when a clip is drawn from it.
-
-    Returns:
-        The scenes in a fixed order, and a line for each file or folder that was left out.
-
-    Raises:
-        TrainingError: a source does not exist, or nothing usable was found.
-    """
-    scenes: list[Scene] = []
-    problems: list[str] = []
-    for source in map(Path, sources):
-        if not source.exists():
-            raise TrainingError(f"there is nothing to learn from at {source}: no such file")
-        media, annotations = _media(source)
-        problems += [f"{folder}: left out, its name says annotations" for folder in annotations]
-        for path in media:
-            try:
-                frames = 1 if path.is_file() and is_picture(path) else probe(path).frames
-                scenes.append(Scene(path, frames))
-            except SourceError as error:
-                problems.append(str(error))
-    if not scenes:
-        where = ", ".join(map(str, sources))
-        raise TrainingError(
-            f"found no readable video or picture in {where}"
-            + (f"; the first of {len(problems)} problems: {problems[0]}" if problems else "")
-        )
-    return scenes, problems
-
-
-def _media(source: Path) -> tuple[list[Path], list[Path]]:
-    """List videos, frame folders and stills under a path, sorted; and folders of annotations."""
-    if source.is_file():
-        return [source], []
-    media: list[Path] = []
-    annotations: list[Path] = []
-    for folder in [source, *sorted(path for path in source.rglob("*") if path.is_dir())]:
-        if any(ANNOTATION_FOLDER.fullmatch(part) for part in folder.relative_to(source).parts):
-            annotations.append(folder)
-            continue
-        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-        files = [path for path in files if not path.name.startswith(".")]
-        pictures = [path for path in files if is_picture(path)]
-        media += [path for path in files if is_video(path)]
-        media += [folder] if _are_frames(pictures) else pictures
-    return media, annotations
-
-
-def _are_frames(pictures: list[Path]) -> bool:
-    """Say whether pictures are the frames of one video: numbered without great gaps, of one size.
-
-    Five of them are measured: a set of numbered photographs has several sizes.
-    """
-    if len(pictures) < FRAME_FOLDER:
-        return False
-    names = [FRAME_NAME.fullmatch(path.stem) for path in pictures]
-    numbers = sorted(int(name[1]) for name in names if name)
-    if len(numbers) < len(pictures) or numbers[-1] - numbers[0] >= 2 * len(numbers):
-        return False
-    sizes = set()
-    for path in pictures[:: -(-len(pictures) // 5)]:
-        with suppress(SourceError):  # it shows, with its name, when it is read for a clip
-            sizes.add(read_image(path).shape)
-    return len(sizes) <= 1
 
 
 class ClipDataset(Dataset[Batch]):
@@ -212,13 +125,47 @@ class ClipDataset(Dataset[Batch]):
         )
         random = np.random.default_rng((self.seed, 2, row, request.number))
         scene, images = self._draw_chunk(shared, problems)
-        if len(images) == 1:
-            frames = _wander(images[0], request, self._canvas, random)
-            later = None
+        if random.random() < self.config.compositing.share:
+            donors = [_pick(self._draw_chunk(shared, problems)[1], random) for _ in range(2)]
+            frames, boxes = self._compose(images, donors, request, random)
+        elif len(images) == 1:
+            frames, boxes = self._wander(images[0], request, random)
         else:
-            frames, later = _walk(images, request, self._canvas, random)
-        target = discover_target(frames[0], later, random, self.config.discovery)
-        return np.stack(frames), target, scene.path.name
+            frames, boxes = self._discover(images, request, random)
+        return np.stack(frames), boxes, scene.path.name
+
+    def _discover(
+        self, images: list[np.ndarray], request: Request, random: np.random.Generator
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Frames of a real walk, and the box of what was discovered in the first."""
+        frames, later = _walk(images, request, self._canvas, random)
+        boxes = np.full((len(frames), 4), np.nan)
+        boxes[0] = discover_target(frames[0], later, random, self.config.discovery)
+        return frames, boxes
+
+    def _wander(
+        self, image: np.ndarray, request: Request, random: np.random.Generator
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Frames of a view that wanders over a still, and the boxes of a target in it."""
+        frames, motions = _wander(image, request, self._canvas, random)
+        target = discover_target(frames[0], None, random, self.config.discovery)
+        middle = np.array([self._canvas[1], self._canvas[0]]) / 2
+        boxes = [(target.reshape(2, 2) - middle) * scale + middle + at for scale, at in motions]
+        return frames, np.stack(boxes).reshape(-1, 4)
+
+    def _compose(
+        self,
+        images: list[np.ndarray],
+        donors: list[np.ndarray],
+        request: Request,
+        random: np.random.Generator,
+    ) -> tuple[list[np.ndarray], np.ndarray]:
+        """Frames over which cut-outs of the donors move, and the boxes of one of them."""
+        if len(images) == 1:
+            frames, _ = _wander(images[0], request, self._canvas, random)
+        else:
+            frames, _ = _walk(images, request, self._canvas, random)
+        return composite(frames, donors, random, self.config.compositing)
 
     @property
     def _canvas(self) -> tuple[int, int]:
@@ -247,54 +194,8 @@ class ClipDataset(Dataset[Batch]):
         return self.videos[random.choice(len(self.videos), p=self.video_chances)]
 
 
-class ChunkCache:
-    """Decoded chunks of videos, the least recently used dropped first; failures are kept too.
-
-    Args:
-        capacity: bytes of pixels to keep.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.size = 0
-        self._chunks: OrderedDict[tuple[Path, int], list[np.ndarray]] = OrderedDict()
-        self._broken: dict[tuple[Path, int], str] = {}
-
-    def read(self, path: Path, chunk: int) -> list[np.ndarray]:
-        """Give frames chunk * CHUNK ... of a video, or a still picture as a chunk of one.
-
-        Raises:
-            SourceError: they cannot be read; asked again, it says so without another attempt.
-        """
-        key = (path, chunk)
-        if key in self._broken:
-            raise SourceError(self._broken[key])
-        if key in self._chunks:
-            self._chunks.move_to_end(key)
-            return self._chunks[key]
-        try:
-            images = _decode(path, chunk * CHUNK)
-        except SourceError as error:
-            self._broken[key] = str(error)
-            raise
-        self._chunks[key] = images
-        self.size += sum(image.nbytes for image in images)
-        while self.size > self.capacity and len(self._chunks) > 1:
-            _, dropped = self._chunks.popitem(last=False)
-            self.size -= sum(image.nbytes for image in dropped)
-        return images
-
-
-def _decode(path: Path, first: int) -> list[np.ndarray]:
-    """Read up to CHUNK frames of one size from frame `first` on."""
-    if path.is_file() and is_picture(path):
-        return [read_image(path)]
-    images = read_run(path, first, CHUNK)
-    if not images:
-        raise SourceError(f"{path}: holds no frame {first}, though it announces more; replace it")
-    if len({image.shape for image in images}) > 1:
-        raise SourceError(f"{path}: has frames of several sizes after frame {first}; replace it")
-    return images
+def _pick(images: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
+    return images[random.integers(len(images))]
 
 
 def _walk(
@@ -320,17 +221,24 @@ def _walk(
 
 def _wander(
     image: np.ndarray, request: Request, canvas: tuple[int, int], random: np.random.Generator
-) -> list[np.ndarray]:
-    """Make turn + 1 frames of a still by a view that drifts and zooms."""
-    view = _draw_view(image.shape, canvas, random)
+) -> tuple[list[np.ndarray], list[tuple[float, np.ndarray]]]:
+    """Make turn + 1 frames of a still by a view that drifts and zooms.
+
+    Returns:
+        The frames, and how the picture lies in each, against the first: its scale about the
+        canvas's middle, and its shift in pixels of the canvas.
+    """
+    view = first = _draw_view(image.shape, canvas, random)
     drift = random.normal(0, 0.02 * min(image.shape[:2]), 2)
     zoom = np.exp(random.normal(0, 0.04))
     mirrored = random.random() < 0.5
-    frames = []
+    frames, motions = [], []
     for _ in range(request.turn + 1):
         frames.append(_look(image, view, canvas, mirrored))
+        shift = (first[:2] - view[:2]) * canvas[0] / view[3]
+        motions.append((first[3] / view[3], shift * (-1, 1) if mirrored else shift))
         view = np.concatenate((view[:2] + drift, view[2:] * zoom))
-    return frames
+    return frames, motions
 
 
 def _draw_view(

@@ -80,6 +80,29 @@ def walk(network: Network, clips: Tensor, boxes: Tensor, turn: int, config: Choi
     return Walk(boxes, scores, at)
 
 
+def find_last(
+    network: Network, clips: Tensor, truth: Tensor, turn: int, config: ChoiceConfig
+) -> Walk:
+    """Give where targets are before the way home: as it is known, or else by a walk.
+
+    Args:
+        network: embeds and searches.
+        clips: (B, T, 3, H, W) uint8 frames, with T > turn.
+        truth: (B, T, 4) xyxy in pixels; of frame 0, and where a clip was made of all frames; NaN
+            where only tracking can tell.
+        turn: last frame of the forward walk.
+        config: how the network's answers are read.
+    """
+    frame = min(turn, 1)
+    boxes, scores = truth[:, frame], torch.ones_like(truth[:, 0, 0])
+    rows = boxes.isnan().any(dim=1).nonzero()[:, 0]
+    if len(rows):
+        walked = walk(network, clips[rows], truth[rows, 0], turn, config)
+        boxes = boxes.index_copy(0, rows, walked.boxes)
+        scores = scores.index_copy(0, rows, walked.scores.to(scores.dtype))
+    return Walk(boxes, scores, frame)
+
+
 def go_home(
     network: Network,
     clips: Tensor,

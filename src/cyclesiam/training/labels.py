@@ -25,6 +25,13 @@ class LabelConfig:
     """Overlap with the target above which an anchor is the object."""
     background_below: float = 0.3
     """Overlap below which it is background; between the two it stays silent."""
+    nearest_share: float = 1.0
+    """An anchor is the object, too, if it overlaps by more than this share of what the nearest
+    anchor does, and background only below half of that; so a target much larger or smaller than
+    the anchors teaches as well. 1 leaves it at the fixed thresholds, as the paper does."""
+    nearest_share: float = 1.0
+    """An anchor is the object, too, if it overlaps by more than this share of what the best anchor
+    does: a target much larger or smaller than all anchors is to teach as well. 1 for the paper."""
     objects: int = 16
     """Most object anchors of an image that teach."""
     backgrounds: int = 48
@@ -35,6 +42,8 @@ class LabelConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.background_below <= self.object_above <= 1:
             raise ValueError(f"0 <= background_below <= object_above <= 1 must hold, got {self}")
+        if not 0 < self.nearest_share <= 1:
+            raise ValueError(f"nearest_share must lie in 0..1, got {self.nearest_share}")
         if self.objects < 1 or self.backgrounds < 1 or not 0 <= self.hard_share <= 1:
             raise ValueError(f"there must be object and background anchors, got {self}")
 
@@ -53,7 +62,8 @@ def label_anchors(anchors: Tensor, targets: Tensor, config: LabelConfig) -> Tens
     iou = box_iou(cxcywh_to_xyxy(anchors), targets[:, None])
     labels = torch.full(iou.shape, IGNORED, device=iou.device)
     labels[iou < config.background_below] = BACKGROUND
-    labels[iou > config.object_above] = OBJECT
+    best = iou.amax(dim=1, keepdim=True)
+    labels[iou > (config.nearest_share * best).clamp(max=config.object_above)] = OBJECT
     return labels
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from cyclesiam.data.augmentation import AugmentationConfig
 from cyclesiam.data.clips import ClipConfig
+from cyclesiam.data.compositing import CompositingConfig
 from cyclesiam.models.siamrpn import NetworkConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.labels import LabelConfig
@@ -40,10 +41,16 @@ def small() -> TrainingConfig:
     """The shipped weights: the small network, one to two hours on two cores."""
     return TrainingConfig(
         recipe="small",
-        steps=3000,
-        clips=ClipConfig(memory_gigabytes=7.0),
+        steps=4500,
+        trust=0.5,
+        curriculum=CurriculumConfig(
+            stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12)),
+            longest=600,
+            review=0.5,
+        ),
+        clips=ClipConfig(memory_gigabytes=9.0),
         box_weight=10.0,
-        labels=LabelConfig(objects=32, backgrounds=96, hard_share=0.5),
+        labels=LabelConfig(nearest_share=0.8, objects=32, backgrounds=96, hard_share=0.5),
         augmentation=AugmentationConfig(search_scale=0.35, stretch=0.25, noise=8.0, occlusion=0.15),
         optimiser=FAST,
     )
@@ -55,11 +62,12 @@ def cyclesiam() -> TrainingConfig:
         recipe="cyclesiam",
         steps=375_000,
         workers=8,
+        clips=ClipConfig(compositing=CompositingConfig(share=0.0)),
         network=NetworkConfig(
             backbone="resnet50",
             hidden_channels=256,
             adapter_kernel=3,
-            box_kernel=1,
+            box_head="depthwise",
             shape_prior=False,
         ),
         optimiser=OptimiserConfig(),

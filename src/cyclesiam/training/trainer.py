@@ -21,7 +21,8 @@ from cyclesiam.data.augmentation import (
     recolour,
     to_grey,
 )
-from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request, Scene
+from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
+from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
@@ -29,7 +30,7 @@ from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.checkpoints import Policy, TrainingRecord, load_backbone, save_weights
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
-from cyclesiam.training.cycle import HomeChange, Walk, go_home, walk
+from cyclesiam.training.cycle import HomeChange, Walk, find_last, go_home
 from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
 from cyclesiam.training.loading import load_batches
 from cyclesiam.training.losses import BOX_WEIGHT, Losses, cycle_loss
@@ -265,8 +266,8 @@ class Trainer:
         config = self.config
         frames, boxes = batch.frames.to(self.fabric.device), batch.boxes.to(self.fabric.device)
         with self.fabric.autocast():
-            walked = walk(self._guide, frames, boxes, batch.request.turn, config.choice)
-            losses, found, dropped = self._home(frames, boxes, walked)
+            walked = find_last(self._guide, frames, boxes, batch.request.turn, config.choice)
+            losses, found, dropped = self._home(frames, boxes[:, 0], walked)
         self._check_finite("loss", losses.total, batch)
         rate = learning_rate(config.optimiser, self.step / config.steps)
         for group in self.optimiser.param_groups:
@@ -307,7 +308,7 @@ class Trainer:
         observation = go_home(network, frames, walked, self._change(boxes), partners)
         targets = boxes_to_crop(boxes, observation.windows, network.search_size)
         proposals = observation.proposals
-        logits, offsets = proposals.features
+        logits, offsets, _ = proposals.response
         labels = label_anchors(network.anchors, targets, config.labels)
         labels[negative] = BACKGROUND
         best = proposals.scores.argmax(dim=1)

@@ -1,0 +1,267 @@
+"""Compositing: cut-outs of pictures that move over clips, with a box that is known in every frame.
+
+A piece of one picture, in a random shape, is pasted over the frames of another scene and moves,
+turns, swells and bends on its way. Nobody drew it, yet where it is and how far it reaches is
+exact: it teaches what discovery cannot, where a target ends. Companions, some cut from the same
+stuff, pass behind and before it.
+
+Shapes: T frames, each (H, W, 3) uint8; a sprite is (S, S, 3) pixels and an (S, S) alpha.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from cyclesiam.geometry.regions import mask_extent
+
+FILLED = 0.75  # share of a sprite's side that its shape spans; the rest is room to bend
+FINEST, COARSEST = 128, 24  # sides of sprites in pixels: about as large as they are shown
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompositingConfig:
+    """How cut-outs look and move. Changes are standard deviations from one frame to the next."""
+
+    share: float = 0.7
+    """Share of clips that show a pasted target."""
+    smallest: float = 0.08
+    """Least side of a target, over the frame's shorter side."""
+    largest: float = 0.45
+    """Greatest side of a target, over the frame's shorter side."""
+    shift: float = 0.25
+    """Of the place, over the target's side."""
+    scale: float = 0.12
+    """Of the logarithm of the size; the aspect changes half as much."""
+    rotation: float = 0.15
+    """Of the angle, in radians."""
+    bend: float = 0.04
+    """Of every point's displacement, over the target's side."""
+    light: float = 0.1
+    """Of brightness and of each colour's, over their value."""
+    companions: int = 3
+    """Most cut-outs beside the target."""
+    lookalike: float = 0.5
+    """Chance that a companion is made of the target's stuff."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1 or not 0 <= self.lookalike <= 1:
+            raise ValueError(f"share and lookalike must lie in 0..1, got {self}")
+        if not 0 < self.smallest <= self.largest <= 1 or self.companions < 0:
+            raise ValueError(
+                "0 < smallest <= largest <= 1 and 0 or more companions must hold, "
+                f"got {self.smallest}, {self.largest} and {self.companions}"
+            )
+
+
+class Sprite(NamedTuple):
+    """A cut-out.
+
+    Args:
+        pixels: (S, S, 3) uint8.
+        alpha: (S, S) float32 in 0..1.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """How a sprite lies in a frame.
+
+    Args:
+        centre: x, y in pixels.
+        size: width and height of the sprite's square, in pixels.
+        angle: in radians.
+    """
+
+    centre: np.ndarray
+    size: np.ndarray
+    angle: float
+
+
+def composite(
+    frames: list[np.ndarray],
+    donors: list[np.ndarray],
+    random: np.random.Generator,
+    config: CompositingConfig,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Let cut-outs move over frames.
+
+    Args:
+        frames: T pictures of one size; they are not changed.
+        donors: pictures to cut from; the target comes from the first.
+        random: source of chance.
+        config: how the cut-outs look and move.
+
+    Returns:
+        T new frames, and (T, 4) xyxy boxes of the target in pixels: its whole extent within the
+        frame, whatever covers it.
+    """
+    height, width = frames[0].shape[:2]
+    path = draw_path(len(frames), (height, width), random, config)
+    target = cut_sprite(donors[0], _resolution(path), random)
+    before: list[tuple[Sprite, list[Pose]]] = []
+    behind: list[tuple[Sprite, list[Pose]]] = []
+    for _ in range(random.integers(config.companions + 1)):
+        alike = random.random() < config.lookalike
+        donor = donors[0] if alike else donors[random.integers(len(donors))]
+        poses = _beside(path, random, config)
+        layer = before if random.random() < 0.3 else behind
+        layer.append((cut_sprite(donor, _resolution(poses), random), poses))
+    layers = [*behind, (target, path), *before]
+    shown, boxes = [], []
+    for time, frame in enumerate(frames):
+        picture = frame.copy()
+        for sprite, poses in layers:
+            box = paste(picture, bend(sprite, random, config), poses[time])
+            if sprite is target:
+                boxes.append(box)
+        shown.append(picture)
+    return shown, np.stack(boxes)
+
+
+def cut_sprite(picture: np.ndarray, side: int, random: np.random.Generator) -> Sprite:
+    """Cut a piece of random shape out of an (H, W, 3) picture, as a sprite of a side in pixels."""
+    shorter = min(picture.shape[:2])
+    span = min(max(int(shorter * np.exp(random.uniform(np.log(0.15), np.log(0.7)))), 16), shorter)
+    y = random.integers(picture.shape[0] - span + 1)
+    x = random.integers(picture.shape[1] - span + 1)
+    piece = picture[y : y + span, x : x + span]
+    way = cv2.INTER_AREA if span > side else cv2.INTER_LINEAR
+    return Sprite(cv2.resize(piece, (side, side), interpolation=way), draw_shape(side, random))
+
+
+def draw_shape(side: int, random: np.random.Generator) -> np.ndarray:
+    """Draw an alpha, (S, S) float32: one to four lobes that span `FILLED` of both its sides.
+
+    Between lobes the background shows, as it does in the box around most real objects.
+    """
+    steps = (np.arange(COARSEST * 2) + 0.5) / COARSEST - 1
+    grid = np.stack(np.meshgrid(steps, steps))
+    inside = np.zeros(grid.shape[1:], bool)
+    for lobe in range(random.integers(1, 5)):
+        spread = 0.0 if lobe == 0 else 0.5
+        middle = random.uniform(-spread, spread, (2, 1, 1))
+        draw = _bar if random.random() < 0.25 else _blob
+        inside |= draw(*(grid - middle), random)
+    x0, y0, x1, y1 = mask_extent(inside).astype(int)
+    margin = round(side * (1 - FILLED) / 2)
+    shape = inside[y0:y1, x0:x1].astype(np.float32)
+    shape = cv2.resize(shape, (side - 2 * margin,) * 2, interpolation=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(np.pad((shape > 0.5).astype(np.float32), margin), (3, 3), 0)
+
+
+def _bar(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Give the pixels of a turned rectangle around the origin."""
+    angle = random.uniform(0, np.pi)
+    along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+    return (abs(along) < random.uniform(0.3, 0.7)) & (abs(across) < random.uniform(0.15, 0.6))
+
+
+def _blob(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Give the pixels of a wavy ellipse around the origin."""
+    theta = np.arctan2(y, x)
+    radius = np.full_like(theta, random.uniform(0.35, 0.7))
+    for wave in range(1, 6):
+        phase = random.uniform(0, 2 * np.pi)
+        radius *= 1 + random.normal(0, 0.2 / wave) * np.cos(wave * theta + phase)
+    return np.hypot(*random.uniform(1, 1.8, 2)[:, None, None] * (x, y)) < radius
+
+
+def draw_path(
+    count: int, frame_size: tuple[int, int], random: np.random.Generator, config: CompositingConfig
+) -> list[Pose]:
+    """Draw `count` poses of a target on its way through frames of (height, width)."""
+    height, width = frame_size
+    low, high = np.log([config.smallest, config.largest])
+    side = min(frame_size) * np.exp(random.uniform(low, high)) / FILLED
+    stretch = np.exp(random.normal(0, 0.3))
+    start = Pose(
+        np.array([random.uniform(0.15, 0.85) * width, random.uniform(0.15, 0.85) * height]),
+        side * np.array([stretch, 1 / stretch]),
+        random.normal(0, 0.3),
+    )
+    return _follow(start, count, random, config)
+
+
+def _follow(
+    start: Pose, count: int, random: np.random.Generator, config: CompositingConfig
+) -> list[Pose]:
+    """Continue a pose for `count` frames, at a nearly even pace."""
+    shift = random.normal(0, config.shift, 2)
+    growth = random.normal(0, config.scale) + random.normal(0, config.scale / 2, 2)
+    turn = random.normal(0, config.rotation)
+    poses = [start]
+    for _ in range(count - 1):
+        last = poses[-1]
+        side = FILLED * np.sqrt(last.size.prod())
+        centre = last.centre + (shift + random.normal(0, config.shift / 3, 2)) * side
+        size = last.size * np.exp(growth + random.normal(0, config.scale / 3))
+        poses.append(Pose(centre, size, last.angle + turn))
+    return poses
+
+
+def _beside(path: list[Pose], random: np.random.Generator, config: CompositingConfig) -> list[Pose]:
+    """Draw the way of a companion that begins near a target."""
+    start = path[0]
+    direction, distance = random.uniform(0, 2 * np.pi), random.uniform(0.6, 2.0)
+    away = distance * np.array([np.cos(direction), np.sin(direction)])
+    beside = replace(
+        start,
+        centre=start.centre + away * start.size,
+        size=start.size * np.exp(random.normal(0, 0.4)),
+        angle=random.normal(0, 0.5),
+    )
+    return _follow(beside, len(path), random, config)
+
+
+def _resolution(poses: list[Pose]) -> int:
+    """Side in pixels of a sprite that is shown about as large as it is stored."""
+    return int(np.clip(np.sqrt(poses[0].size.prod()), COARSEST, FINEST))
+
+
+def bend(sprite: Sprite, random: np.random.Generator, config: CompositingConfig) -> Sprite:
+    """Change a sprite a little, as things change from one frame to the next: form and light."""
+    side = len(sprite.alpha)
+    coarse = random.normal(0, config.bend * side, (4, 4, 2)).astype(np.float32)
+    field = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
+    steps = np.arange(side, dtype=np.float32)
+    x, y = np.meshgrid(steps, steps)
+    where = x + field[..., 0], y + field[..., 1]
+    pixels = cv2.remap(sprite.pixels, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    alpha = cv2.remap(sprite.alpha, *where, cv2.INTER_LINEAR)
+    gain = (1 + random.normal(0, config.light)) * (1 + random.normal(0, config.light / 2, 3))
+    return Sprite(np.clip(pixels * gain.astype(np.float32), 0, 255).astype(np.uint8), alpha)
+
+
+def paste(frame: np.ndarray, sprite: Sprite, pose: Pose) -> np.ndarray:
+    """Lay a sprite over a frame, in place.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        sprite: what is pasted.
+        pose: where.
+
+    Returns:
+        (4,) xyxy of the sprite's pixels in the frame; NaN where none is in it.
+    """
+    height, width = frame.shape[:2]
+    cos, sin = np.cos(pose.angle), np.sin(pose.angle)
+    turned = np.array([[cos, -sin], [sin, cos]]) * pose.size  # unit square to pixels
+    reach = np.abs(turned).sum(axis=1) / 2
+    x0, y0 = np.floor(np.maximum(pose.centre - reach, 0)).astype(int).tolist()
+    x1, y1 = np.ceil(np.minimum(pose.centre + reach, (width, height))).astype(int).tolist()
+    if x1 <= x0 or y1 <= y0:
+        return np.full(4, np.nan)
+    # the sprite's middle comes to the centre; pixel i is sampled at i + 0.5
+    linear, middle = turned / len(sprite.alpha), len(sprite.alpha) / 2 - 0.5
+    offset = pose.centre - 0.5 - (x0, y0) - linear @ np.full(2, middle)
+    matrix, size = np.column_stack((linear, offset)), (x1 - x0, y1 - y0)
+    alpha = cv2.warpAffine(sprite.alpha, matrix, size)
+    pixels = cv2.warpAffine(sprite.pixels, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
+    part = frame[y0:y1, x0:x1]
+    part[:] = part + (pixels.astype(np.float32) - part) * alpha[..., None]
+    return mask_extent(alpha > 0.5) + np.array([x0, y0, x0, y0])
