@@ -5,10 +5,20 @@ import torch
 from blob_network import BlobNetwork, bright_square
 from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.siamese import advance, calibrate, start
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig, check_box
+from tiny_network import TINY
 
 TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
+
+
+SILENT = FilterConfig(share=0)  # the blob network gives no features
+
+
+def blob_tracker(network):
+    return Tracker(network, TrackerConfig(online=SILENT))
 
 
 def image_of(box):
@@ -16,7 +26,7 @@ def image_of(box):
 
 
 def test_one_target_is_followed():
-    tracker = Tracker(BlobNetwork(), TrackerConfig(choice=TRUSTING))
+    tracker = Tracker(BlobNetwork(), TrackerConfig(choice=TRUSTING, online=SILENT))
     tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
     result = tracker.update(image_of((108, 76, 148, 116)))
     assert result.box_xywh == pytest.approx((108, 76, 40, 40), abs=0.3)
@@ -24,7 +34,7 @@ def test_one_target_is_followed():
 
 
 def test_it_takes_the_same_step_as_a_batch():
-    tracker = Tracker(BlobNetwork(0.6))
+    tracker = blob_tracker(BlobNetwork(0.6))
     first, second = image_of((100, 80, 140, 120)), image_of((104, 84, 144, 124))
     boxes = torch.tensor([[100.0, 80, 140, 120], [90, 70, 150, 130]])
     tracker.start(first, [(100, 80, 40, 40), (90, 70, 60, 60)])
@@ -40,7 +50,7 @@ def test_it_takes_the_same_step_as_a_batch():
 def test_several_targets_are_followed_as_each_alone():
     first, second = image_of((100, 80, 140, 120)), image_of((104, 84, 144, 124))
     boxes = [(100, 80, 40, 40), (90, 70, 60, 60)]
-    together, alone = Tracker(BlobNetwork()), Tracker(BlobNetwork())
+    together, alone = blob_tracker(BlobNetwork()), blob_tracker(BlobNetwork())
     together.start(first, boxes)
     results = together.step(second)
     for box, result in zip(boxes, results, strict=True):
@@ -50,14 +60,14 @@ def test_several_targets_are_followed_as_each_alone():
 
 @pytest.mark.parametrize(("score", "state"), [(0.19, "lost"), (0.21, "tracking")])
 def test_a_doubtful_box_is_called_lost(score, state):
-    tracker = Tracker(BlobNetwork(score))
+    tracker = blob_tracker(BlobNetwork(score))
     image = image_of((100, 80, 140, 120))
     tracker.init(image, (100, 80, 40, 40))
     assert tracker.update(image).state == state
 
 
 def test_a_new_start_forgets_the_old_targets():
-    tracker = Tracker(BlobNetwork())
+    tracker = blob_tracker(BlobNetwork())
     image = image_of((100, 80, 140, 120))
     tracker.start(image, [(100, 80, 40, 40), (90, 70, 60, 60)])
     tracker.init(image, (100, 80, 40, 40))
@@ -66,7 +76,7 @@ def test_a_new_start_forgets_the_old_targets():
 
 def test_a_start_says_what_was_given():
     image = image_of((100, 80, 140, 120))
-    (result,) = Tracker(BlobNetwork()).start(image, [(100, 80, 40, 40)])
+    (result,) = blob_tracker(BlobNetwork()).start(image, [(100, 80, 40, 40)])
     assert result.box_xywh == (100, 80, 40, 40)
     assert (result.score, result.state) == (1, "tracking")
 
@@ -76,7 +86,7 @@ def test_a_start_says_what_was_given():
 )
 def test_any_memory_layout_will_do(view):
     image = view(image_of((100, 80, 140, 120)))
-    plain, viewed = Tracker(BlobNetwork()), Tracker(BlobNetwork())
+    plain, viewed = blob_tracker(BlobNetwork()), blob_tracker(BlobNetwork())
     plain.init(np.ascontiguousarray(image), (95, 85, 40, 40))
     viewed.init(image, (95, 85, 40, 40))
     assert viewed.update(image) == plain.update(np.ascontiguousarray(image))
@@ -85,19 +95,19 @@ def test_any_memory_layout_will_do(view):
 def test_a_frame_that_may_not_be_written_is_read():
     image = image_of((100, 80, 140, 120))
     image.flags.writeable = False
-    tracker = Tracker(BlobNetwork())
+    tracker = blob_tracker(BlobNetwork())
     tracker.init(image, (100, 80, 40, 40))
     assert tracker.update(image).score == 1
 
 
 def test_a_step_before_the_start_says_what_to_do():
     with pytest.raises(TargetError, match=r"must be set with \.init\(image, box\) before"):
-        Tracker(BlobNetwork()).update(image_of((0, 0, 1, 1)))
+        blob_tracker(BlobNetwork()).update(image_of((0, 0, 1, 1)))
 
 
 def test_a_start_needs_a_box():
     with pytest.raises(TargetError, match="there is no box to start from"):
-        Tracker(BlobNetwork()).start(image_of((0, 0, 1, 1)), [])
+        blob_tracker(BlobNetwork()).start(image_of((0, 0, 1, 1)), [])
 
 
 @pytest.mark.parametrize(
@@ -105,7 +115,7 @@ def test_a_start_needs_a_box():
 )
 def test_a_picture_of_another_kind_is_refused(image):
     with pytest.raises(ValueError, match=r"must be \(height, width, 3\) uint8 RGB"):
-        Tracker(BlobNetwork()).init(image, (1, 1, 3, 3))
+        blob_tracker(BlobNetwork()).init(image, (1, 1, 3, 3))
 
 
 @pytest.mark.parametrize(
@@ -144,7 +154,7 @@ def test_a_share_is_a_share():
 
 def test_the_template_is_refreshed_every_few_frames():
     network = BlobNetwork()
-    tracker = Tracker(network, TrackerConfig(refresh_rate=0.5, refresh_every=2))
+    tracker = Tracker(network, TrackerConfig(online=SILENT, refresh_rate=0.5, refresh_every=2))
     tracker.init(image_of((60, 60, 100, 100)), (60, 60, 40, 40))
     embedded = []
     for _ in range(4):
@@ -155,8 +165,42 @@ def test_the_template_is_refreshed_every_few_frames():
 
 def test_without_a_rate_the_first_template_stays():
     network = BlobNetwork()
-    tracker = Tracker(network, TrackerConfig(refresh_rate=0))
+    tracker = Tracker(network, TrackerConfig(online=SILENT, refresh_rate=0))
     tracker.init(image_of((60, 60, 100, 100)), (60, 60, 40, 40))
     for _ in range(4):
         tracker.update(image_of((60, 60, 100, 100)))
     assert len(network.embedded) == 1
+
+
+def test_a_filter_learns_in_its_frames_alone():
+    torch.manual_seed(0)
+    online = FilterConfig(every=2, least_score=0.0, channels=8)
+    tracker = Tracker(SiamRPN(TINY).eval(), TrackerConfig(online=online))
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    tracker.start(image, [(60, 40, 30, 30), (20, 50, 40, 20)])
+    counts = []
+    for _ in range(4):
+        tracker.step(image)
+        counts.append(len(tracker._targets.online.samples))
+    assert counts == [6, 7, 7, 8]
+
+
+def test_a_filter_votes_with_its_share():
+    torch.manual_seed(0)
+    network = SiamRPN(TINY).eval()
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    scores = {}
+    for share in (0.0, 0.5, 1.0):
+        config = TrackerConfig(online=FilterConfig(share=share), choice=TRUSTING)
+        tracker = Tracker(network, config)
+        tracker.init(image, (60, 40, 30, 30))
+        scores[share] = tracker.update(image).score
+    # the frame is the first one's: the filter knows its target, an untrained network does not
+    assert scores[0.0] < scores[0.5] < scores[1.0]
+    assert scores[1.0] > 0.7
+
+
+def test_a_network_without_features_says_what_to_do():
+    tracker = Tracker(BlobNetwork())
+    with pytest.raises(ValueError, match="gives no features to learn from: set the filter's share"):
+        tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))

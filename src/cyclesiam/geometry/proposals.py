@@ -20,12 +20,15 @@ class Proposals:
     Args:
         boxes: (B, N, 4) xyxy in crop pixels.
         scores: (B, N) probability in 0..1 that the box is the target.
-        features: whatever else the network computed on the way; opaque to the tracker.
+        response: what boxes and scores were read from; the network's and its training's matter.
+        features: (B, D, H, W) of the search crop, cells centred in it, from which a tracker may
+            learn more about its target; None if the network keeps them to itself.
     """
 
     boxes: Tensor
     scores: Tensor
-    features: Any = None
+    response: Any = None
+    features: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

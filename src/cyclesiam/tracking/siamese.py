@@ -22,6 +22,21 @@ from cyclesiam.geometry.boxes import (
 )
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
+from cyclesiam.tracking.online_filter import (
+    FilterConfig,
+    FilterState,
+    answer,
+    improve,
+    learn_filter,
+    project,
+    remember,
+    votes,
+    wanted_peaks,
+)
+
+# Where a filter's first views lie: shift of the search window, over its side, and its scale. No
+# cell of the features is then always the target's, and sizes are not learnt by heart.
+VIEWS = ((0, 0, 1), (0.25, 0.2, 1), (-0.25, 0.2, 1), (0.2, -0.25, 1), (-0.2, -0.25, 1), (0, 0, 1.2))
 
 Template = tuple[Tensor, ...]
 CropChange = Callable[[Tensor], Tensor]
@@ -43,6 +58,11 @@ class Network(Protocol):
     @property
     def search_size(self) -> int:
         """Side of a search crop in pixels."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Crop pixels from one cell of the features, where `search` gives them, to the next."""
         ...
 
     def embed(self, crops: Tensor, boxes: Tensor) -> Template:
@@ -72,12 +92,14 @@ class TargetState:
         template: what `Network.embed` gave.
         bias: (B, 4) what the network answers, as offsets from the box, for a target that has not
             moved; None where that was not measured. See `calibrate`.
+        online: what the targets learnt for themselves; None where they do not. See `learn`.
     """
 
     boxes: Tensor
     scores: Tensor
     template: Template
     bias: Tensor | None = None
+    online: FilterState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +178,22 @@ def advance(
         frames: (F, 3, H, W) uint8.
         config: how far the network's answer is trusted.
     """
+    observation = look(network, state, frames)
+    return settle(state, observation, network.search_size, frames.shape[-2:], config)
+
+
+def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
+    """Search frames (F, 3, H, W) around the last boxes; where targets have filters, they vote."""
     windows = search_windows(network, state.boxes)
     observation = observe(network, state.template, frames, windows)
-    return settle(state, observation, network.search_size, frames.shape[-2:], config)
+    if state.online is None:
+        return observation
+    proposals, share = observation.proposals, state.online.config.share
+    answers = answer(state.online, project(state.online, _features(proposals)))
+    centres = xyxy_to_cxcywh(proposals.boxes)[..., :2]
+    heard = votes(answers, centres, network.stride, network.search_size)
+    scores = (1 - share) * proposals.scores + share * heard
+    return replace(observation, proposals=replace(proposals, scores=scores))
 
 
 def settle(
@@ -240,3 +275,60 @@ def refresh(
         for old, new in zip(state.template, now, strict=True)
     )
     return replace(state, template=mixed)
+
+
+def learn(
+    network: Network, state: TargetState, frames: Tensor, config: FilterConfig
+) -> TargetState:
+    """Let each target learn a filter of its own in the frame of its first box.
+
+    Args:
+        network: gives the features.
+        state: targets as `start` gives them.
+        frames: (F, 3, H, W) uint8, the same frames.
+        config: how filters learn and vote.
+    """
+    windows = search_windows(network, state.boxes)
+    features, wanted = [], []
+    for *shift, scale in VIEWS:
+        moved = windows[:, :2] + windows.new_tensor(shift) * windows[:, 2:]
+        view = torch.cat((moved, scale * windows[:, 2:]), dim=-1)
+        features.append(_features(observe(network, state.template, frames, view).proposals))
+        wanted.append(_wanted(network, state.boxes, view, features[-1], config))
+    online = learn_filter(torch.stack(features), torch.stack(wanted), config)
+    return replace(state, online=online)
+
+
+def teach(network: Network, state: TargetState, observation: Observation) -> TargetState:
+    """Let the filters of targets learn from a frame, as far as the targets are sure of it.
+
+    Args:
+        network: searched.
+        state: targets with filters, settled in this frame.
+        observation: what was seen of it.
+    """
+    assert state.online is not None
+    config = state.online.config
+    sure = state.scores >= config.least_score
+    if not sure.any():
+        return state
+    features = _features(observation.proposals)
+    wanted = _wanted(network, state.boxes, observation.windows, features, config)
+    online = remember(state.online, project(state.online, features), wanted, sure)
+    return replace(state, online=improve(online, config.steps))
+
+
+def _features(proposals: Proposals) -> Tensor:
+    """Give what a filter learns from, in its precision."""
+    if proposals.features is None:
+        raise ValueError("this network gives no features to learn from: set the filter's share 0")
+    return proposals.features.float()
+
+
+def _wanted(
+    network: Network, boxes: Tensor, windows: Tensor, features: Tensor, config: FilterConfig
+) -> Tensor:
+    size = network.search_size
+    positions = features.shape[-1] - config.size + 1
+    in_crop = boxes_to_crop(boxes, windows, size)
+    return wanted_peaks(in_crop, network.stride, size, positions, config.width)

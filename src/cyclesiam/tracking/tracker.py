@@ -10,8 +10,19 @@ from torch import Tensor
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.results import State, TrackResult
-from cyclesiam.tracking.siamese import Network, TargetState, advance, calibrate, refresh, start
+from cyclesiam.tracking.siamese import (
+    Network,
+    TargetState,
+    calibrate,
+    learn,
+    look,
+    refresh,
+    settle,
+    start,
+    teach,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +31,8 @@ class TrackerConfig:
 
     choice: ChoiceConfig = field(default_factory=ChoiceConfig)
     """Penalty, window and smoothing."""
+    online: FilterConfig = field(default_factory=FilterConfig)
+    """What each target learns for itself on the way."""
     lost_below: float = 0.2
     """A target whose score is lower is called lost, and keeps its template."""
     calibrated: bool = True
@@ -98,6 +111,8 @@ class Tracker:
         targets = start(self.network, frame, corners)
         if self.config.calibrated:
             targets = calibrate(self.network, targets, frame)
+        if self.config.online.share:
+            targets = learn(self.network, targets, frame, self.config.online)
         self._targets, self._steps = targets, 0
         return self._results(self._targets)
 
@@ -112,8 +127,12 @@ class Tracker:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
         frame = self._frame(image)
         config = self.config
-        targets = advance(self.network, self._targets, frame, config.choice)
+        seen = look(self.network, self._targets, frame)
+        size = self.network.search_size
+        targets = settle(self._targets, seen, size, frame.shape[-2:], config.choice)
         self._steps += 1
+        if config.online.share and self._steps % config.online.every == 0:
+            targets = teach(self.network, targets, seen)
         if config.refresh_rate and self._steps % config.refresh_every == 0:
             targets = refresh(self.network, targets, frame, config.refresh_rate, config.lost_below)
         self._targets = targets

@@ -1,0 +1,222 @@
+"""A small correlation filter that a target learns for itself while it is followed.
+
+The network knows how to compare; what tells this target from what is around it here, it cannot
+know. A ridge regression over the network's own features learns that from the frames seen so far:
+the answer is to be a peak at the target and nothing elsewhere. It votes beside the network's score.
+
+Shapes: B targets, V views, N remembered samples, C filter channels of D feature channels, H x W
+feature cells, h x w positions of the filter, M proposals.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.grad import conv2d_weight
+
+from cyclesiam.geometry.boxes import xyxy_to_cxcywh
+
+EMPTY = 1e-9  # keeps a division finite where a filter has nothing to learn
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FilterConfig:
+    """How the filter learns, and how much it says.
+
+    Source: ATOM (Danelljan et al., CVPR 2019), section 3.2, for an online classifier by gradient
+    steps of exact length; DROL (Zhou et al., AAAI 2020) for its vote beside a Siamese score.
+    """
+
+    share: float = 0.7
+    """Of its vote in a proposal's score, 0..1; with 0 there is no filter."""
+    channels: int = 32
+    """Principal components of the target's surroundings that the filter sees."""
+    size: int = 5
+    """Side of the filter in feature cells, odd."""
+    width: float = 0.2
+    """Deviation of the wanted peak, over the target's side."""
+    ridge: float = 0.1
+    """Weight of the filter's squared norm beside the squared error."""
+    first_steps: int = 40
+    """Gradient steps in the first frame."""
+    steps: int = 2
+    """Gradient steps each time that it learns later."""
+    every: int = 4
+    """Frames from one time to the next."""
+    memory: int = 16
+    """Samples that are remembered beside the first frame's; the oldest is forgotten."""
+    rate: float = 0.1
+    """Weight of a new sample among all."""
+    first_share: float = 0.3
+    """Weight that the first frame keeps, 0..1."""
+    least_score: float = 0.3
+    """A target whose score is lower teaches nothing."""
+
+    def __post_init__(self) -> None:
+        for name in ("share", "rate", "first_share", "least_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if self.size % 2 == 0 or min(self.channels, self.size, self.every, self.memory) < 1:
+            raise ValueError(f"an odd size, and channels, every, memory of 1 or more; got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class FilterState:
+    """The filters of B targets and what they learn from.
+
+    Args:
+        kernel: (B, C, k, k).
+        mean: (B, D, 1, 1) of the features in the first frame.
+        basis: (B, C, D) their principal components, scaled to the variance of the first.
+        samples: N of (B, C, H, W), the first frame's views before later ones.
+        wanted: N of (B, h, w), the answers to learn.
+        weights: (N, B), each target's sum to 1.
+        views: how many samples are the first frame's.
+        config: how the filters learn and vote.
+    """
+
+    kernel: Tensor
+    mean: Tensor
+    basis: Tensor
+    samples: tuple[Tensor, ...]
+    wanted: tuple[Tensor, ...]
+    weights: Tensor
+    views: int
+    config: FilterConfig
+
+
+def learn_filter(features: Tensor, wanted: Tensor, config: FilterConfig) -> FilterState:
+    """Learn a filter for each target from views of its first frame.
+
+    Args:
+        features: (V, B, D, H, W).
+        wanted: (V, B, h, w) as `wanted_peaks` gives them, for h = H - size + 1.
+        config: how.
+    """
+    V, B, D, H, W = features.shape
+    cells = features[0].flatten(2)  # (B, D, H * W)
+    mean = cells.mean(dim=2, keepdim=True)
+    spread = (cells - mean) @ (cells - mean).mT / (H * W)
+    variances, vectors = torch.linalg.eigh(spread)  # ascending
+    channels = min(config.channels, D)
+    scale = variances[:, -1:, None].clamp(min=EMPTY).sqrt()
+    state = FilterState(
+        kernel=features.new_zeros(B, channels, config.size, config.size),
+        mean=mean[..., None],
+        basis=vectors[..., -channels:].mT / scale,
+        samples=(),
+        wanted=tuple(wanted),
+        weights=features.new_full((V, B), 1 / V),
+        views=V,
+        config=config,
+    )
+    state = replace(state, samples=tuple(project(state, view) for view in features))
+    return improve(state, config.first_steps)
+
+
+def wanted_peaks(
+    boxes: Tensor, stride: int, crop_size: int, positions: int, width: float
+) -> Tensor:
+    """Give what the filter is to answer: a Gaussian peak on the target.
+
+    Args:
+        boxes: (..., 4) xyxy in crop pixels.
+        stride: pixels from one position to the next.
+        crop_size: side of the crop in pixels; the positions lie about its middle.
+        positions: on a side.
+        width: deviation of the peak over the target's side, the root of its area.
+
+    Returns:
+        (..., positions, positions) in 0..1.
+    """
+    centre, size = xyxy_to_cxcywh(boxes).split(2, dim=-1)
+    steps = torch.arange(positions, device=boxes.device) - (positions - 1) / 2
+    places = crop_size / 2 + stride * steps
+    deviation = width * size.prod(dim=-1).sqrt()[..., None, None]
+    distance = (places - centre[..., None]) / deviation  # (..., 2, positions)
+    x, y = torch.exp(-(distance**2) / 2).unbind(dim=-2)
+    return y[..., :, None] * x[..., None, :]
+
+
+def project(state: FilterState, features: Tensor) -> Tensor:
+    """Reduce (B, D, H, W) features to the filter's (B, C, H, W)."""
+    B, _, H, W = features.shape
+    return (state.basis @ (features - state.mean).flatten(2)).reshape(B, -1, H, W)
+
+
+def answer(state: FilterState, projected: Tensor) -> Tensor:
+    """Give the filters' answers (B, h, w) to (B, C, H, W) projected features."""
+    return _apply(projected[None], state.kernel)[0]
+
+
+def votes(answers: Tensor, centres: Tensor, stride: int, crop_size: int) -> Tensor:
+    """Read answers where proposals lie.
+
+    Args:
+        answers: (B, h, w).
+        centres: (B, M, 2) in crop pixels.
+        stride: pixels from one answer to the next.
+        crop_size: side of the crop in pixels.
+
+    Returns:
+        (B, M) in 0..1, bilinear between positions.
+    """
+    reach = stride * answers.shape[-1] / 2
+    where = ((centres - crop_size / 2) / reach)[:, :, None]
+    read = F.grid_sample(answers[:, None], where, align_corners=False, padding_mode="border")
+    return read[:, 0, :, 0].clamp(0, 1)
+
+
+def remember(state: FilterState, projected: Tensor, wanted: Tensor, sure: Tensor) -> FilterState:
+    """Add a sample to what the filters learn from; the oldest later one makes room.
+
+    Args:
+        state: the filters.
+        projected: (B, C, H, W).
+        wanted: (B, h, w).
+        sure: (B,) bool; to the others the sample counts nothing.
+    """
+    views, config = state.views, state.config
+    samples, answers, weights = state.samples, state.wanted, state.weights
+    if len(samples) - views >= config.memory:
+        samples = samples[:views] + samples[views + 1 :]
+        answers = answers[:views] + answers[views + 1 :]
+        weights = torch.cat((weights[:views], weights[views + 1 :]))
+    news = config.rate * sure
+    later = torch.cat((weights[views:] * (1 - news), news[None]))
+    # the later ones' sum is what the first frame leaves them, or less while they are few
+    total = later.sum(dim=0)
+    room = total.clamp(max=1 - config.first_share) / total.clamp(min=EMPTY)
+    first = weights[:views] / weights[:views].sum(dim=0) * (1 - total * room)
+    return replace(
+        state,
+        samples=(*samples, projected),
+        wanted=(*answers, wanted),
+        weights=torch.cat((first, later * room)),
+    )
+
+
+def improve(state: FilterState, steps: int) -> FilterState:
+    """Take steepest-descent steps of exact length towards the least weighted squared error."""
+    ridge = state.config.ridge
+    samples, wanted = torch.stack(state.samples), torch.stack(state.wanted)
+    weights = state.weights[..., None, None]
+    N, B, C, H, W = samples.shape
+    kernel = state.kernel
+    for _ in range(steps):
+        error = (_apply(samples, kernel) - wanted) * weights
+        gradient = conv2d_weight(samples.reshape(N, B * C, H, W), kernel.shape, error, groups=B)
+        gradient = gradient + ridge * kernel
+        change = _apply(samples, gradient)
+        square = (gradient**2).sum(dim=(1, 2, 3))
+        curvature = (weights * change**2).sum(dim=(0, 2, 3)) + ridge * square
+        length = square / curvature.clamp(min=EMPTY)
+        kernel = kernel - length[:, None, None, None] * gradient
+    return replace(state, kernel=kernel)
+
+
+def _apply(samples: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate (N, B, C, H, W) samples with (B, C, k, k) kernels into (N, B, h, w)."""
+    N, B, C, H, W = samples.shape
+    return F.conv2d(samples.reshape(N, B * C, H, W), kernel, groups=B)
