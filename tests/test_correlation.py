@@ -2,7 +2,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cyclesiam.models.correlation import DepthwiseCorrelation, cross_correlate_depthwise
+from cyclesiam.models.correlation import (
+    DepthwiseCorrelation,
+    cross_correlate_depthwise,
+    cross_correlate_pixelwise,
+)
 
 
 def make_pair(B=2, C=3, H=6, W=5, h=3, w=2, dtype=torch.float64):
@@ -54,6 +58,16 @@ def test_a_gradient_flows_to_one_alone():
         cross_correlate_depthwise(search, template.detach()).sum(), search
     )
     assert gradient.shape == search.shape
+
+
+def test_the_pixelwise_correlation_compares_every_pair_of_cells():
+    search, template = make_pair()
+    cells = template.flatten(2).mT  # (2, 6, 3)
+    similarity = cross_correlate_pixelwise(search, cells)
+    assert similarity.shape == (2, 6, 6, 5)
+    for b, cell, y, x in [(0, 0, 0, 0), (1, 5, 2, 4), (1, 3, 5, 1)]:
+        expected = template[b, :, cell // 2, cell % 2] @ search[b, :, y, x]
+        torch.testing.assert_close(similarity[b, cell, y, x], expected)
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])

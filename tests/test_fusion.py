@@ -41,7 +41,7 @@ def test_a_fused_network_answers_alike(network):
 def test_no_norm_remains_after_a_convolution(network):
     fused = for_inference(network)
     norms = [n for n, m in fused.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    assert norms == ["score.normalise", "box.normalise"]  # these stand behind a correlation
+    assert norms == ["score.normalise"]  # it stands behind a correlation
 
 
 def test_fusing_twice_is_fusing_once(network):

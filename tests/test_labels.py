@@ -47,6 +47,24 @@ def test_each_image_has_its_own_labels():
     assert not (labels[2] == OBJECT).any()
 
 
+def test_a_target_of_another_size_than_all_anchors_teaches_by_the_nearest():
+    anchors = make_anchors(AnchorConfig(), 25, 255)
+    small = torch.tensor([[107.5, 107.5, 147.5, 147.5]])  # 40 px; the anchors have 64: IoU 0.39
+    strict = label_anchors(anchors, small, LabelConfig())
+    assert not (strict == OBJECT).any()
+    labels = label_anchors(anchors, small, LabelConfig(nearest_share=0.8))[0]
+    iou = box_iou(cxcywh_to_xyxy(anchors), small)
+    assert torch.equal(labels == OBJECT, iou > 0.8 * iou.max())
+    assert torch.equal(labels == BACKGROUND, (iou < 0.3) & (labels != OBJECT))
+
+
+def test_the_nearest_anchors_do_not_raise_the_threshold():
+    anchors = make_anchors(AnchorConfig(), 25, 255)
+    exact = torch.tensor([[95.5, 95.5, 159.5, 159.5]])
+    wide = label_anchors(anchors, exact, LabelConfig(nearest_share=0.8))
+    assert torch.equal(wide, label_anchors(anchors, exact, LabelConfig()))
+
+
 def drawn(labels, config, scores=None):
     scores = torch.zeros(labels.shape) if scores is None else scores
     return sample_labels(labels, scores, config, CHANCE.manual_seed(0))

@@ -27,7 +27,8 @@ def test_the_papers_constants():
     assert config.network.backbone == "resnet50"
     assert config.network.hidden_channels == 256
     assert config.network.adapter_kernel == 3
-    assert config.network.box_kernel == 1
+    assert config.network.box_head == "depthwise"
+    assert config.clips.compositing.share == 0
     assert not config.network.shape_prior
     assert (config.network.template_size, config.network.search_size) == (127, 255)
     anchors = config.network.anchors
@@ -35,6 +36,7 @@ def test_the_papers_constants():
     labels = config.labels
     assert (labels.object_above, labels.background_below) == (0.6, 0.3)
     assert (labels.objects, labels.backgrounds, labels.hard_share) == (16, 48, 0)
+    assert labels.nearest_share == 1
     optimiser = config.optimiser
     assert (optimiser.method, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-4)
     assert (optimiser.first_rate, optimiser.rate, optimiser.last_rate) == (0.001, 0.005, 0.0025)
@@ -52,10 +54,12 @@ def test_what_small_does_otherwise():
     ours, theirs = small(), cyclesiam()
     assert ours.network == NetworkConfig()
     assert ours.network.shape_prior
-    assert (ours.network.box_kernel, ours.box_weight) == (3, 10)
+    assert (ours.network.box_head, ours.box_weight) == ("pixelwise", 10)
+    assert (ours.labels.nearest_share, ours.clips.compositing.share) == (0.8, 0.7)
     assert ours.optimiser.method == "adamw"
     assert (ours.labels.objects, ours.labels.backgrounds, ours.labels.hard_share) == (32, 96, 0.5)
-    assert ours.curriculum == theirs.curriculum
+    assert (ours.trust, ours.curriculum.review) == (0.5, 0.5)
+    assert max(stage.gap for stage in ours.curriculum.stages) == 12
     assert ours.choice == theirs.choice
 
 

@@ -27,8 +27,8 @@ def make_crops(network, B=3):
 
 def silence(head):
     """Make a head say the same at every position: its last bias, zero at first."""
-    torch.nn.init.zeros_(head.predict[-1].weight)
-    torch.nn.init.zeros_(head.predict[-1].bias)
+    torch.nn.init.zeros_([*head.predict.modules()][-1].weight)
+    torch.nn.init.zeros_([*head.predict.modules()][-1].bias)
 
 
 @torch.inference_mode()
@@ -39,8 +39,8 @@ def test_shapes(network):
     assert network.anchors.shape == (N, 4)
     assert proposals.boxes.shape == (3, N, 4)
     assert proposals.scores.shape == (3, N)
-    assert proposals.features.logits.shape == (3, N, 2)
-    assert proposals.features.offsets.shape == (3, N, 4)
+    assert proposals.response.logits.shape == (3, N, 2)
+    assert proposals.response.offsets.shape == (3, N, 4)
     assert 0 < proposals.scores.min() <= proposals.scores.max() < 1
 
 
@@ -73,8 +73,8 @@ def test_without_offsets_the_proposals_are_the_anchors(network):
 def test_the_channels_of_an_anchor_meet_its_shape(network, anchor):
     silence(network.score)
     silence(network.box)
-    network.score.predict[-1].bias[2 * anchor + 1] = 5  # the object's logit
-    network.box.predict[-1].bias[4 * anchor] = 1  # one anchor's width to the right
+    [*network.score.predict.modules()][-1].bias[2 * anchor + 1] = 5  # the object's logit
+    [*network.box.predict.modules()][-1].bias[4 * anchor] = 1  # one anchor's width to the right
     templates, boxes, searches = make_crops(network, 1)
     proposals = network.search(network.embed(templates, boxes), searches)
     chosen = (proposals.scores[0] > 0.9).nonzero()[:, 0]
@@ -128,7 +128,7 @@ def test_the_size_of_the_target_is_told_only_as_a_modulation(network):
     templates, boxes, _ = make_crops(network, 2)
     first, second = network.embed(templates, boxes), network.embed(templates, boxes[[1, 0]])
     torch.testing.assert_close(first[:2], second[:2])
-    assert first[2].shape == (2, 2, 2, 16, 1, 1)
+    assert [part.shape for part in first[2:]] == [(2, 2, 16, 1, 1), (2, 2, 48, 1, 1)]
     assert not first[2].any()  # a new network's prior is silent
     torch.nn.init.normal_(network.shape_prior.layers[-1].weight)
     told = network.embed(templates, boxes)[2]

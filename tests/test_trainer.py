@@ -3,7 +3,9 @@ import dataclasses
 import pytest
 import torch
 
-from cyclesiam.data.clips import ClipConfig, Scene, find_scenes
+from cyclesiam.data.clips import ClipConfig
+from cyclesiam.data.compositing import CompositingConfig
+from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError, WeightsError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
@@ -24,7 +26,7 @@ CONFIG = TrainingConfig(
     log_every=1,
     save_every=100,
     network=TINY,
-    clips=ClipConfig(batch_size=3, height=96, width=128),
+    clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=0.34)),
     curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=2, longest=2),
     optimiser=FAST,
 )
@@ -107,7 +109,10 @@ def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):
     reports = list(trainer.run())
     network, record = load_weights(tmp_path, trainable=True)
     assert_same_weights(network, trainer.guide.module)
-    assert not torch.equal(network.box.predict[-1].weight, trainer.network.box.predict[-1].weight)
+    assert not torch.equal(
+        [*network.box.predict.modules()][-1].weight,
+        [*trainer.network.box.predict.modules()][-1].weight,
+    )
     assert (record.policy, record.recipe, record.steps, record.samples) == ("none", "tiny", 2, 6)
     assert (record.seed, record.initial_weights) == (1, "random")
     assert list((tmp_path / "curves").iterdir())
@@ -124,7 +129,7 @@ def test_weights_that_diverge_stop_the_run_and_spare_what_was_saved(tmp_path, sc
     names = ("model.safetensors", "training.ckpt", "record.json")  # of the second step
     saved = {name: (tmp_path / name).read_bytes() for name in names}
     with torch.no_grad():
-        trainer.network.score.predict[-1].bias.fill_(float("nan"))
+        [*trainer.network.score.predict.modules()][-1].bias.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"the loss is nan at step 3, .*[abc]\.png") as caught:
         next(run)
     assert "\n" not in str(caught.value)
@@ -134,23 +139,37 @@ def test_weights_that_diverge_stop_the_run_and_spare_what_was_saved(tmp_path, sc
 
 def test_a_gradient_that_diverges_stops_the_run_before_it_does_harm(tmp_path, scenes):
     trainer = make_trainer(tmp_path, scenes)
-    weight = trainer.network.box.predict[-1].weight
+    weight = [*trainer.network.box.predict.modules()][-1].weight
     weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(TrainingError, match="the gradient is nan at step 0"):
         next(trainer.run())
     assert all(parameter.isfinite().all() for parameter in trainer.network.parameters())
 
 
-def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path, scenes):
-    stages = (Stage(0, 0), Stage(1, 3))
-    walks = CurriculumConfig(stages=stages, patience=1, longest=1, review=0)
-    trainer = make_trainer(tmp_path, scenes, steps=3, trust=0.99, curriculum=walks)
+def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):
+    video = write_video(tmp_path / "street.mp4", moving_square(20, height=96, width=128))
+    walks = CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=1, longest=1, review=0)
+    clips = dataclasses.replace(CONFIG.clips, compositing=CompositingConfig(share=0))
+    trainer = make_trainer(
+        tmp_path / "out",
+        find_scenes([video])[0],
+        steps=3,
+        trust=0.99,
+        curriculum=walks,
+        clips=clips,
+    )
     first, second, third = trainer.run()
     # Without a walk the first step believes all; then no new network believes so much in a walk.
     assert first.dropped == 0
     assert second.dropped == third.dropped == 1
     assert second.loss == 0
     assert first.stage == second.stage == Stage(1, 3)
+
+
+def test_where_the_box_is_known_nothing_is_dropped(tmp_path, scenes):
+    walks = CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=1, longest=1, review=0)
+    trainer = make_trainer(tmp_path, scenes, steps=3, trust=0.99, curriculum=walks)
+    assert [report.dropped for report in trainer.run()][:2] == [0, 0]
 
 
 def test_a_lone_clip_has_no_negative_pair(tmp_path, scenes):

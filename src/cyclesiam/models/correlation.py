@@ -23,6 +23,25 @@ def cross_correlate_depthwise(search: Tensor, template: Tensor) -> Tensor:
     return _DepthwiseCorrelation.apply(search, template)  # pyright: ignore[reportReturnType]
 
 
+def cross_correlate_pixelwise(search: Tensor, template: Tensor) -> Tensor:
+    """Compare every cell of the search features with every cell of the template.
+
+    Where the depth-wise correlation says that something like the template lies around here, this
+    says which part of the template lies here: it keeps the target's extent.
+
+    Args:
+        search: (B, C, H, W).
+        template: (B, h * w, C).
+
+    Returns:
+        (B, h * w, H, W): dot products.
+
+    Source: Alpha-Refine (Yan et al., CVPR 2021), section 3.2.
+    """
+    B, _, H, W = search.shape
+    return (template @ search.flatten(2)).reshape(B, -1, H, W)
+
+
 def _slide(search: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
     """Correlate every channel of every target with its own kernel, as one grouped convolution."""
     B, C, H, W = search.shape

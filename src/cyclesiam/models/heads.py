@@ -1,8 +1,14 @@
 """Heads: what a response says about score and box at every position."""
 
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cyclesiam.models.correlation import DepthwiseCorrelation
+from cyclesiam.models.correlation import DepthwiseCorrelation, cross_correlate_pixelwise
+
+Modulation = tuple[Tensor, Tensor]  # gain and shift of each channel, each (B, C, 1, 1)
 
 
 class Branch(nn.Module):
@@ -13,8 +19,6 @@ class Branch(nn.Module):
         hidden_channels: channels of the response.
         out_channels: numbers predicted at each position.
         kernel_size: of the adapting convolutions.
-        response_kernel: of the first convolution over the response. 1 in SiamRPN++; 3 sees how
-            wide the peak of the response is, which tells the size of the target.
 
     Source: SiamRPN++ (Li et al., CVPR 2019), figure 3.
     """
@@ -25,16 +29,12 @@ class Branch(nn.Module):
         hidden_channels: int,
         out_channels: int,
         kernel_size: int,
-        response_kernel: int = 1,
     ) -> None:
         super().__init__()
-        padding = response_kernel // 2
         self.correlation = DepthwiseCorrelation(in_channels, hidden_channels, kernel_size)
         self.normalise = nn.BatchNorm2d(hidden_channels)  # a sum of 49 products has no scale
         self.predict = nn.Sequential(
-            nn.Conv2d(
-                hidden_channels, hidden_channels, response_kernel, padding=padding, bias=False
-            ),
+            nn.Conv2d(hidden_channels, hidden_channels, 1, bias=False),
             nn.BatchNorm2d(hidden_channels),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden_channels, out_channels, 1),
@@ -45,20 +45,81 @@ class Branch(nn.Module):
         return self.correlation.adapt_template(template)
 
     def forward(
-        self, kernel: Tensor, search: Tensor, modulation: tuple[Tensor, Tensor] | None = None
+        self, kernel: Tensor, search: Tensor, modulation: Modulation | None = None
     ) -> Tensor:
         """Predict (B, out, H - h + 1, W - w + 1) maps.
 
         Args:
             kernel: (B, hidden, h, w) from `embed`.
             search: (B, C, H, W) features.
-            modulation: gain and shift of the response, each (B, hidden, 1, 1).
+            modulation: of the response.
         """
-        response = self.normalise(self.correlation(kernel, search))
-        if modulation is not None:
-            gain, shift = modulation
-            response = response * (1 + gain) + shift
-        return self.predict(response)
+        return self.predict(modulate(self.normalise(self.correlation(kernel, search)), modulation))
+
+
+class PixelwiseBranch(nn.Module):
+    """One task of the tracker that sees which part of the template lies where.
+
+    The similarities of a search cell with all cells of the template, as shares, and some of its
+    own features pass through dilated convolutions that look as far as a target reaches. So the
+    extent of the target is there to be read off, which a depth-wise correlation blurs.
+
+    Args:
+        in_channels: channels of the backbone's features.
+        hidden_channels: channels of the convolutions.
+        out_channels: numbers predicted at each position.
+        cells: cells on a side of the template.
+    """
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int, out_channels: int, cells: int
+    ) -> None:
+        super().__init__()
+        compared, own = 64, 24
+        self.cells = cells
+        self.adapt_template = nn.Conv2d(in_channels, compared, 1, bias=False)
+        self.adapt_search = nn.Conv2d(in_channels, compared, 1, bias=False)
+        self.adapt_search.load_state_dict(self.adapt_template.state_dict())  # alike to begin with
+        self.sharpness = nn.Parameter(torch.tensor(16.0))  # of the shares; cosines are flat
+        self.own = nn.Sequential(
+            nn.Conv2d(in_channels, own, 1, bias=False), nn.BatchNorm2d(own), nn.ReLU(inplace=True)
+        )
+        layers: list[nn.Module] = []
+        widths = cells**2 + own, hidden_channels, hidden_channels
+        for dilation, width in enumerate(widths, start=1):  # together 6 cells to each side
+            layers += [
+                nn.Conv2d(
+                    width, hidden_channels, 3, padding=dilation, dilation=dilation, bias=False
+                ),
+                nn.BatchNorm2d(hidden_channels),
+                nn.ReLU(inplace=True),
+            ]
+        self.look = nn.Sequential(*layers)
+        self.predict = nn.Conv2d(hidden_channels, out_channels, 1)
+
+    def embed(self, template: Tensor) -> Tensor:
+        """Turn (B, C, h, w) template features into (B, h * w, 64) unit vectors."""
+        return F.normalize(self.adapt_template(template).float().flatten(2), dim=1).mT
+
+    def forward(
+        self, kernel: Tensor, search: Tensor, modulation: Modulation | None = None
+    ) -> Tensor:
+        """Predict (B, out, H - h + 1, W - w + 1) maps; arguments as `Branch`."""
+        compared = F.normalize(self.adapt_search(search).float(), dim=1)
+        similarity = cross_correlate_pixelwise(compared, kernel)
+        shares = (self.sharpness * similarity).softmax(dim=1) * self.cells
+        seen = self.look(torch.cat((shares, self.own(search)), dim=1))
+        margin = self.cells // 2
+        seen = seen[..., margin:-margin, margin:-margin]
+        return self.predict(modulate(seen, modulation))
+
+
+def modulate(response: Tensor, modulation: Modulation | None) -> Tensor:
+    """Change (B, C, H, W) channels by a gain and a shift, if there are any."""
+    if modulation is None:
+        return response
+    gain, shift = modulation
+    return response * (1 + gain) + shift
 
 
 class ShapePrior(nn.Module):
@@ -69,24 +130,24 @@ class ShapePrior(nn.Module):
     response, settles it for next to no arithmetic.
 
     Args:
-        hidden_channels: channels of the response.
-        branches: how many branches are told.
+        channels: of each branch's response.
 
     Source: FiLM (Perez et al., AAAI 2018), for the form.
     """
 
-    def __init__(self, hidden_channels: int, branches: int) -> None:
+    def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
-        self.hidden_channels = hidden_channels
-        last = nn.Linear(32, 2 * branches * hidden_channels)
+        self.channels = [2 * count for count in channels]
+        last = nn.Linear(32, sum(self.channels))
         self.layers = nn.Sequential(nn.Linear(2, 32), nn.ReLU(inplace=True), last)
         nn.init.zeros_(last.weight)  # at first it says nothing
         nn.init.zeros_(last.bias)
 
-    def forward(self, sizes: Tensor) -> Tensor:
-        """Give gain and shift of each branch, (B, branches, 2, hidden, 1, 1).
+    def forward(self, sizes: Tensor) -> tuple[Tensor, ...]:
+        """Give the modulation of each branch, (B, 2, channels, 1, 1): gain and shift.
 
         Args:
             sizes: (B, 2) logarithms of relative width and height.
         """
-        return self.layers(sizes).reshape(len(sizes), -1, 2, self.hidden_channels, 1, 1)
+        parts = self.layers(sizes).split(self.channels, dim=1)
+        return tuple(part.reshape(len(sizes), 2, -1, 1, 1) for part in parts)

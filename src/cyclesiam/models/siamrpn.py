@@ -4,7 +4,7 @@ Shapes: B targets, K anchors, G x G response positions, N = K * G * G proposals.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -14,7 +14,7 @@ from cyclesiam.geometry.anchors import AnchorConfig, make_anchors
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import Backbone, BackboneName, ResNet50, SmallBackbone
-from cyclesiam.models.heads import Branch, ShapePrior
+from cyclesiam.models.heads import Branch, PixelwiseBranch, ShapePrior
 
 TEMPLATE_GRID = 7  # the middle of the 15 x 15 template features; the rest is context and border
 
@@ -28,9 +28,12 @@ class NetworkConfig:
     wide_shortcuts: bool = False
     """Only for `resnet50`: the published SiamMask's 3x3 shortcuts."""
     hidden_channels: int = 72
-    """Channels of each branch's response."""
-    box_kernel: int = 3
-    """Size of the first convolution over the box branch's response; 1 in the paper's network."""
+    """Channels of the response of each branch that correlates depth-wise."""
+    box_head: Literal["pixelwise", "depthwise"] = "pixelwise"
+    """How the box branch compares: cell by cell, which shows the target's extent, or depth-wise
+    as the score branch does, which is the paper's."""
+    box_channels: int = 48
+    """Channels of a pixelwise box branch."""
     adapter_kernel: int = 1
     """Size of the convolutions that adapt features to a branch."""
     shape_prior: bool = True
@@ -47,6 +50,8 @@ class NetworkConfig:
             object.__setattr__(self, "anchors", AnchorConfig(**self.anchors))
         if self.backbone not in ("small", "resnet50"):
             raise ValueError(f"backbone must be small or resnet50, got {self.backbone!r}")
+        if self.box_head not in ("pixelwise", "depthwise"):
+            raise ValueError(f"box_head must be pixelwise or depthwise, got {self.box_head!r}")
         for name in ("template_size", "search_size"):
             if (getattr(self, name) - 7) % self.anchors.stride:
                 raise ValueError(
@@ -68,10 +73,12 @@ class Response(NamedTuple):
     Args:
         logits: (B, N, 2) background and object.
         offsets: (B, N, 4) from the anchors, as `encode_boxes`.
+        features: (B, C, H, W) of the search crop, that they were read from.
     """
 
     logits: Tensor
     offsets: Tensor
+    features: Tensor
 
 
 class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license="mit"):
@@ -94,10 +101,15 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         self._hub_mixin_config = config  # so that a default is written out, too
         self.backbone = make_backbone(config)
         K, channels = len(config.anchors.ratios), self.backbone.channels
-        sizes = config.hidden_channels, config.adapter_kernel
-        self.score = Branch(channels, sizes[0], 2 * K, sizes[1])
-        self.box = Branch(channels, sizes[0], 4 * K, sizes[1], config.box_kernel)
-        self.shape_prior = ShapePrior(sizes[0], branches=2) if config.shape_prior else None
+        hidden, adapter = config.hidden_channels, config.adapter_kernel
+        self.score = Branch(channels, hidden, 2 * K, adapter)
+        if config.box_head == "pixelwise":
+            box_hidden = config.box_channels
+            self.box = PixelwiseBranch(channels, box_hidden, 4 * K, TEMPLATE_GRID)
+        else:
+            box_hidden = hidden
+            self.box = Branch(channels, hidden, 4 * K, adapter)
+        self.shape_prior = ShapePrior((hidden, box_hidden)) if config.shape_prior else None
         grid = (config.search_size - 7) // config.anchors.stride - TEMPLATE_GRID + 1
         anchors = make_anchors(config.anchors, grid, config.search_size)
         self.register_buffer("anchors", anchors, persistent=False)
@@ -115,6 +127,11 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         """Side of the crops that `search` takes, in pixels."""
         return self.config.search_size
 
+    @property
+    def stride(self) -> int:
+        """Crop pixels from one cell of the features to the next."""
+        return self.config.anchors.stride
+
     def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         """Embed templates.
 
@@ -123,7 +140,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             boxes: (B, 4) xyxy, the targets in crop pixels.
 
         Returns:
-            One set of kernels for each branch and, with a shape prior, its modulation.
+            One set of kernels for each branch and, with a shape prior, each one's modulation.
         """
         features = self._features(crops)
         margin = (features.shape[-1] - TEMPLATE_GRID) // 2
@@ -134,7 +151,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             return kernels
         # A square target fills half of its template: its size is the unit.
         sizes = (boxes[:, 2:] - boxes[:, :2]) / (self.template_size / 2)
-        return *kernels, self.shape_prior(sizes.clamp(min=1e-3).log())
+        return *kernels, *self.shape_prior(sizes.clamp(min=1e-3).log())
 
     def respond(self, template: tuple[Tensor, ...], crops: Tensor) -> Response:
         """Search (B, 3, 255, 255) crops, 0..255, for templates; give the heads' raw answer."""
@@ -142,26 +159,24 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         features = self._features(crops)
         score_modulation = box_modulation = None
         if prior:
-            (score_gain, score_shift), (box_gain, box_shift) = (
-                branch.unbind(dim=1) for branch in prior[0].unbind(dim=1)
-            )
-            score_modulation, box_modulation = (score_gain, score_shift), (box_gain, box_shift)
+            score_modulation, box_modulation = (part.unbind(dim=1) for part in prior)
         return Response(
             _per_proposal(self.score(score_kernel, features, score_modulation), 2),
             _per_proposal(self.box(box_kernel, features, box_modulation), 4),
+            features,
         )
 
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
         """Search (B, 3, 255, 255) crops, 0..255, for templates.
 
         Returns:
-            Decoded boxes in crop pixels and object probabilities; their `features` are the
+            Decoded boxes in crop pixels and object probabilities; their `response` is the
             `Response` that they were read from.
         """
         response = self.respond(template, crops)
         boxes = cxcywh_to_xyxy(decode_boxes(response.offsets.float(), self.anchors))
         scores = response.logits.float().softmax(dim=-1)[..., 1]
-        return Proposals(boxes, scores, response)
+        return Proposals(boxes, scores, response, response.features)
 
     def _features(self, crops: Tensor) -> Tensor:
         if self.normalises:
