@@ -73,13 +73,13 @@ class Sequence:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def images(self) -> Iterator[np.ndarray]:
-        """Read the frames one by one, each (H, W, 3) uint8 RGB.
+    def images(self, first: int = 0) -> Iterator[np.ndarray]:
+        """Read the frames one by one, each (H, W, 3) uint8 RGB, from the `first` one on.
 
         Raises:
             SourceError: a frame cannot be read.
         """
-        return map(read_image, self.frames)
+        return map(read_image, self.frames[first:])
 
 
 class SequenceReader(ABC):
