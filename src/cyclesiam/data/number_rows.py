@@ -14,6 +14,7 @@ import numpy as np
 
 from cyclesiam.errors import DatasetError
 
+NaN = Literal["refused", "whole rows", "anywhere"]
 SEPARATORS = bytes.maketrans(b"\t;", b",,")
 SPACES = re.compile(rb"(?<=[^\s,]) +(?=[^\s,])")  # that separate two numbers
 
@@ -36,15 +37,13 @@ class NumberRows:
         return values
 
 
-def read_number_rows(
-    path: Path, columns: Collection[int], *, absent: Literal["refused", "nan"] = "refused"
-) -> NumberRows:
+def read_number_rows(path: Path, columns: Collection[int], *, nan: NaN = "refused") -> NumberRows:
     """Read one row of numbers a line, separated by commas, semicolons, tabs or spaces.
 
     Args:
         path: UTF-8 text, with or without a byte order mark; blank lines at the end do not count.
         columns: how many numbers a row may have.
-        absent: whether a row may be NaN in all its places.
+        nan: whether a number may be NaN: never, where its whole row is, or anywhere.
 
     Raises:
         DatasetError: the file is missing, empty or not UTF-8, or a line is not such a row.
@@ -59,7 +58,7 @@ def read_number_rows(
         raise DatasetError(f"{path}: this file is empty. Write a row for each frame.")
     rows = _read_quickly(data, columns)
     if rows is None or not _all_finite(rows):
-        return _read_carefully(path, data, columns, nan_rows=absent == "nan")
+        return _read_carefully(path, data, columns, nan)
     return rows
 
 
@@ -97,15 +96,13 @@ def _all_finite(rows: NumberRows) -> bool:
     return all(np.isfinite(values).all() for _, values in rows.kinds.values())
 
 
-def _read_carefully(
-    path: Path, data: bytes, columns: Collection[int], *, nan_rows: bool
-) -> NumberRows:
+def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaN) -> NumberRows:
     """Parse line by line, to read what is unusual and to say where a mistake is."""
     frames: dict[int, list[int]] = {}
     values: dict[int, list[list[float]]] = {}
     lines = _decode(path, data).rstrip().splitlines()
     for number, line in enumerate(lines):
-        row = _parse_line(line, columns, f"{path}, line {number + 1}", nan_rows)
+        row = _parse_line(line, columns, f"{path}, line {number + 1}", nan)
         frames.setdefault(len(row), []).append(number)
         values.setdefault(len(row), []).append(row)
     kinds = {size: (np.array(frames[size]), np.array(values[size])) for size in frames}
@@ -122,7 +119,7 @@ def _decode(path: Path, data: bytes) -> str:
         raise DatasetError(f"{path}, line {line}: this is not UTF-8. Save it as UTF-8.") from error
 
 
-def _parse_line(line: str, columns: Collection[int], place: str, nan_rows: bool) -> list[float]:
+def _parse_line(line: str, columns: Collection[int], place: str, nan: NaN) -> list[float]:
     words = re.split(r"[,;\s]+", line.strip(" \t\r,;"))
     try:
         row = [float(word) for word in words]
@@ -133,10 +130,12 @@ def _parse_line(line: str, columns: Collection[int], place: str, nan_rows: bool)
         raise DatasetError(
             f"{place}: expected {wanted} numbers, got {line.strip()[:60]!r}. Mend this line."
         )
-    finite = np.isfinite(row)
-    if not finite.all() and not (nan_rows and np.isnan(row).all()):
+    known = np.isfinite(row)
+    if nan == "anywhere" or (nan == "whole rows" and np.isnan(row).all()):
+        known |= np.isnan(row)
+    if not known.all():
         raise DatasetError(
             f"{place}: got {line.strip()[:60]!r}, but every number must be finite"
-            f"{', or all of them NaN' if nan_rows else ''}. Mend this line."
+            f"{', or all of them NaN' if nan == 'whole rows' else ''}. Mend this line."
         )
     return row

@@ -9,8 +9,8 @@ T: frames of a sequence. Below `FOLDER`, one tracker's folder:
 | `vot` | `baseline/NAME/NAME_001.txt`: a code or a region a frame | `baseline/NAME/NAME_time.txt` |
 | `masks` (DAVIS) | `NAME/00000.png`: named as the frames | `times/NAME_time.txt` |
 
-Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 on. A time file has a
-column for each run. Every file appears whole or not at all: it is written beside its place first.
+Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 on. A time file has
+a column for each run. Every file appears whole or not at all: it is written beside its place first.
 """
 
 import os
@@ -197,14 +197,14 @@ def read_trajectory(path: Path, frames: int) -> RegionTable:
 
 
 def read_times(path: Path, frames: int) -> np.ndarray | None:
-    """Read seconds (T, runs) for each frame; None where there is no such file.
+    """Read seconds (T, runs) for each frame, NaN where unknown; None where there is no such file.
 
     Raises:
         DatasetError: file and line that are wrong.
     """
     if not path.is_file():
         return None
-    rows = read_number_rows(path, frozenset(range(1, MOST_RUNS)))
+    rows = read_number_rows(path, range(1, MOST_RUNS), nan="anywhere")
     _check_rows(path, rows.length, frames)
     if len(rows.kinds) > 1:
         raise DatasetError(f"{path}: some lines have more numbers than others. Remove this file.")
