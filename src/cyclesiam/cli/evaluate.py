@@ -19,7 +19,10 @@ from cyclesiam.evaluation.protocols import BoxTracker
 from cyclesiam.evaluation.siamese_tracker import SiameseTracker
 from cyclesiam.tracking.tracker import Tracker
 
-Benchmark = Literal["otb", "uav123", "vot2018", "davis2016"]
+Benchmark = Literal[
+    "otb", "otb2013", "otb50", "otb100", "uav123", "uav123_10fps", "lasot", "got10k",
+    "trackingnet", "vot2016", "vot2018", "vid", "davis2016", "davis2017",
+]  # fmt: skip
 TrackerName = Literal["cyclesiam", "csrt", "kcf", "mil"]
 Source = tuple[Callable[[], BoxTracker], str | None, str]
 """How to make a tracker, the name of its weights, and the labels that they saw."""

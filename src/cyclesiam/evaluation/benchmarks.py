@@ -13,19 +13,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from cyclesiam.data.segmentation_datasets import DAVIS2016
+from cyclesiam.data.benchmark_readers import BOX_READERS
 from cyclesiam.data.sequences import Sequence, SequenceReader
-from cyclesiam.data.tracking_datasets import OTB, UAV123, VOT2018
 from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.metrics import centre_errors, frame_overlaps, precision_at, success_auc
 from cyclesiam.evaluation.protocols import BoxTracker, Trajectory, one_pass
 
-BENCHMARKS: dict[str, Callable[[Path], SequenceReader]] = {
-    "otb": OTB,
-    "uav123": UAV123,
-    "vot2018": VOT2018,
-    "davis2016": DAVIS2016,
-}
+BENCHMARKS = BOX_READERS
 """Name to the reader of a benchmark's root folder."""
 
 
