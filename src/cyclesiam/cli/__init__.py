@@ -14,6 +14,7 @@ from cyclesiam import __version__
 from cyclesiam.cli.demo import Demo
 from cyclesiam.cli.evaluate import Evaluate
 from cyclesiam.cli.options import UsageError
+from cyclesiam.cli.score import Score
 from cyclesiam.cli.track import Track
 from cyclesiam.cli.train import Train
 from cyclesiam.errors import CycleSiamError
@@ -26,6 +27,7 @@ Command = (
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Score, tyro.conf.subcommand("score")]
 )
 
 
@@ -54,7 +56,7 @@ def run() -> None:
     sys.exit(main())
 
 
-def _carry_out(command: Demo | Track | Train | Evaluate) -> int:
+def _carry_out(command: Demo | Track | Train | Evaluate | Score) -> int:
     name = f"cyclesiam {type(command).__name__.lower()}"
     try:
         command()

@@ -58,6 +58,18 @@ class ResultFolder:
             case "vot":
                 return self.path / "baseline" / name / f"{_last(name)}_{run + 1:03}.txt"
 
+    def holds_any(self, names: Iterable[str]) -> bool:
+        """Say whether there is a result of one of the sequences."""
+        return any(self._first_run(name).exists() for name in names)
+
+    def _first_run(self, name: str) -> Path:
+        """Give the file of a sequence's first run; other programs write Jogging-1 or Jogging_1."""
+        path = self.run_file(name)
+        if self.layout == "flat" and not path.exists():
+            others = (self.run_file(name.replace(".", mark)) for mark in "-_")
+            return next((other for other in others if other.exists()), path)
+        return path
+
     def start_file(self, name: str, first: int) -> Path:
         """Give the file of a run that began in a later frame."""
         return self.path / "starts" / f"{name}_{first:06}.txt"
@@ -74,7 +86,7 @@ class ResultFolder:
         Raises:
             DatasetError: there is none, or one is missing between others.
         """
-        first = self.run_file(name)
+        first = self._first_run(name)
         if not first.exists():
             raise DatasetError(
                 f"{first}: there is no result of the sequence {name}. Run the tracker on it, or "
