@@ -72,6 +72,14 @@ def test_tiger1_begins_where_its_target_is_seen(tmp_path, rows, first):
     np.testing.assert_array_equal(sequence.boxes[0], [5, 0, 10, 5])  # the row of frame 6
 
 
+@pytest.mark.parametrize(("name", "rows"), [("Tiger1", 354), ("David", 471), ("BlurCar1", 742)])
+def test_otb_official_ranges_with_one_picture(tmp_path, name, rows):
+    first, last = OTB_RANGES[name]
+    make_otb(tmp_path, name, rows_of(rows), [first])
+    sequence = OTB(tmp_path).read(name, pictures="some")
+    assert numbers_of(sequence) == list(range(first, last + 1))
+
+
 def test_board_has_five_digits(tmp_path):
     make_frames(tmp_path / "Board/img", [1, 2], digits=5)
     write(tmp_path / "Board/groundtruth_rect.txt", "\n".join(rows_of(2)))

@@ -9,32 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from cyclesiam.data.sequences import Sequence, boxes_from_xywh
+from cyclesiam.data.number_rows import read_lines, read_number_rows
+from cyclesiam.data.sequences import Pictures, Sequence, boxes_from_xywh, frame_number
 from cyclesiam.errors import DatasetError
 
 BOX = frozenset({4})
 FLAGS = frozenset({0.0, 1.0})
-
-
-def read_lines(path: Path) -> list[str]:
-    """Read lines of UTF-8 text, with or without a byte order mark; blank lines at the end go.
-
-    Raises:
-        DatasetError: the file cannot be read, or is not UTF-8 text.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: the file cannot be read ({error.strerror}). Unpack the sequence there."
-        ) from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise DatasetError(f"{path}, line 1: this is UTF-16 or no text at all. Save it as UTF-8.")
-    try:
-        return data.decode("utf-8-sig").rstrip().splitlines()
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{path}, line {line}: this is not UTF-8. Save it as UTF-8.") from error
 
 
 def text_files(folder: Path, *patterns: str) -> list[Path]:
@@ -59,32 +39,28 @@ def read_names(path: Path) -> tuple[str, ...]:
     return tuple(name for name in names if name)
 
 
-def read_rows(path: Path, *, columns: Collection[int] = BOX) -> list[np.ndarray]:
-    """Read one row of numbers a line, separated by commas, semicolons, tabs or spaces.
-
-    Args:
-        path: the annotation.
-        columns: how many numbers a row may have.
+def read_boxes(path: Path) -> np.ndarray:
+    """Read one `x,y,w,h` a line, separated by commas, semicolons, tabs or spaces.
 
     Returns:
-        A row for each line: finite numbers, or NaN in all its places where the target is absent.
+        (T, 4) as they are in the file; NaN in rows that are NaN, where the target is absent.
 
     Raises:
         DatasetError: the file is missing or empty, or a line is not such a row.
     """
-    lines = read_lines(path)
-    if not lines:
-        raise DatasetError(f"{path}: this annotation is empty. Unpack the sequence again.")
-    return [_parse_row(line, columns, f"{path}, line {n}") for n, line in enumerate(lines, 1)]
+    return read_number_rows(path, BOX, nan="whole rows").table()
 
 
-def read_values(path: Path, count: int, allowed: Collection[float] = FLAGS) -> np.ndarray:
-    """Read one number for each frame (or attribute), on lines of their own or on one line.
+def read_values(
+    path: Path, count: int, allowed: Collection[float] = FLAGS, *, short: bool = False
+) -> np.ndarray:
+    """Read one number for each frame (or attribute), one a line or all on one line.
 
     Args:
         path: the file.
         count: how many there must be.
         allowed: what each may be.
+        short: whether fewer will do; the others are 0.
 
     Returns:
         (count,) float.
@@ -92,22 +68,24 @@ def read_values(path: Path, count: int, allowed: Collection[float] = FLAGS) -> n
     Raises:
         DatasetError: the file is missing, or does not hold `count` such numbers.
     """
-    values: list[float] = []
-    for number, line in enumerate(read_lines(path), 1):
-        for word in _words(line):
-            value = _number(word)
-            if value is None or value not in allowed:
-                wanted = ", ".join(f"{value:g}" for value in sorted(allowed))
-                raise DatasetError(
-                    f"{path}, line {number}: expected one of {wanted}, got {word[:20]!r}. "
-                    "Mend this line."
-                )
-            values.append(value)
-    if len(values) != count:
+    rows = read_number_rows(path, {1, count}, nan="anywhere")
+    numbers = []
+    for lines, values in rows.kinds.values():
+        strange = np.argwhere(~np.isin(values, list(allowed)))
+        if len(strange):
+            row, column = strange[0]
+            wanted = ", ".join(f"{value:g}" for value in sorted(allowed))
+            raise DatasetError(
+                f"{path}, line {lines[row] + 1}: expected one of {wanted}, got "
+                f"{values[row, column]:g}. Mend this line."
+            )
+        numbers.append(values.ravel())
+    found = np.concatenate(numbers)
+    if len(found) > count or (len(found) < count and not short):
         raise DatasetError(
-            f"{path}: {len(values)} numbers where {count} are wanted. Unpack the sequence again."
+            f"{path}: {len(found)} numbers where {count} are wanted. Unpack the sequence again."
         )
-    return np.array(values)
+    return np.pad(found, (0, count - len(found)))
 
 
 def read_attributes(path: Path, names: tuple[str, ...], length: int) -> dict[str, np.ndarray]:
@@ -127,50 +105,65 @@ def read_attributes(path: Path, names: tuple[str, ...], length: int) -> dict[str
     return {name: np.full(length, flag == 1) for name, flag in zip(names, flags, strict=True)}
 
 
-def check_counts(name: str, frames: tuple[Path, ...], rows: list[np.ndarray], truth: Path) -> None:
-    """See that every frame has its row.
+def fit_frames(
+    name: str, frames: tuple[Path, ...], count: int, truth: Path, pictures: Pictures
+) -> tuple[Path, ...]:
+    """See that every annotated frame has its picture.
+
+    Args:
+        name: of the target.
+        frames: pictures that are there, at least one.
+        count: T, how many the truth has.
+        truth: its file, for messages.
+        pictures: as in `SequenceReader.read`; with `some`, those that are missing get names that
+            count on from the first that is there, which must have a number.
+
+    Returns:
+        T paths.
 
     Raises:
-        DatasetError: it is not so.
+        DatasetError: there are more pictures, or fewer and all are wanted.
     """
-    if len(frames) != len(rows):
+    if pictures == "some" and len(frames) < count and frame_number(frames[0]) >= 0:
+        head, digits, tail = re.findall(r"(.*?)(\d+)(\D*)$", frames[0].stem)[0]
+        stems = (f"{head}{int(digits) + n:0{len(digits)}}{tail}" for n in range(count))
+        return tuple(frames[0].with_stem(stem) for stem in stems)
+    if len(frames) != count:
         raise DatasetError(
-            f"{name}: {len(frames)} frames, but {len(rows)} boxes in {truth}. "
+            f"{name}: {len(frames)} frames, but {count} boxes in {truth}. "
             f"Compare with {frames[0].parent}, and unpack the sequence again."
         )
+    return frames
 
 
 def make_sequence(
     name: str,
     frames: tuple[Path, ...],
-    rows: list[np.ndarray],
+    xywh: np.ndarray,
     truth: Path,
     *,
+    pictures: Pictures = "all",
     origin: float = 0.0,
-    first_only: bool = False,
     tags: dict[str, np.ndarray] | None = None,
     cover: np.ndarray | None = None,
 ) -> Sequence:
-    """Put frames and annotated x, y, w, h together.
+    """Put frames and annotated boxes together.
 
     Args:
         name: of the target.
-        frames: T pictures.
-        rows: T times (4,) xywh as annotated.
+        frames: its pictures.
+        xywh: (T, 4) as annotated.
         truth: the file that they are from, for messages.
+        pictures: as in `SequenceReader.read`.
         origin: coordinate of the first pixel's left and top edge.
-        first_only: whether the benchmark keeps the truth to itself after the first frame; then
-            there may be one row only.
         tags: as in `Sequence`.
         cover: as in `Sequence`.
 
     Raises:
-        DatasetError: not a row for each frame, or the first frame has no box.
+        DatasetError: frames and boxes disagree, or the first frame has no box.
     """
-    if first_only and len(rows) == 1:
-        rows = rows + [np.full(4, np.nan)] * (len(frames) - 1)
-    check_counts(name, frames, rows, truth)
-    boxes = boxes_from_xywh(np.stack(rows), origin=origin)
+    frames = fit_frames(name, frames, len(xywh), truth, pictures)
+    boxes = boxes_from_xywh(xywh, origin=origin)
     if np.isnan(boxes[0]).any():
         raise DatasetError(
             f"{truth}, line 1: {name} has no box in its first frame, so nothing can be followed "
@@ -179,30 +172,6 @@ def make_sequence(
     return Sequence(name=name, frames=frames, boxes=boxes, tags=tags or {}, cover=cover)
 
 
-def _parse_row(line: str, columns: Collection[int], place: str) -> np.ndarray:
-    numbers = [_number(word) for word in _words(line)]
-    if None in numbers or len(numbers) not in columns:
-        wanted = " or ".join(map(str, sorted(columns)[:3]))
-        more = " ..." if len(columns) > 3 else ""
-        raise DatasetError(
-            f"{place}: expected {wanted}{more} numbers, got {line.strip()[:60]!r}. Mend this line."
-        )
-    row = np.array(numbers, dtype=np.float64)
-    if not np.isfinite(row).all() and not np.isnan(row).all():
-        raise DatasetError(
-            f"{place}: got {line.strip()[:60]!r}, but numbers must be finite, or all NaN where the "
-            "target is absent. Mend this line."
-        )
-    return row
-
-
-def _words(line: str) -> list[str]:
-    line = line.strip(" \t\r,;")
-    return re.split(r"[,;\s]+", line) if line else []
-
-
-def _number(word: str) -> float | None:
-    try:
-        return float(word)
-    except ValueError:
-        return None
+def pad_with_nan(xywh: np.ndarray, count: int) -> np.ndarray:
+    """Lengthen (1, 4), the only box that a benchmark gives away, to (count, 4) with NaN."""
+    return np.concatenate((xywh, np.full((count - 1, 4), np.nan))) if len(xywh) == 1 else xywh

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from cyclesiam.data.annotation_files import text_files
-from cyclesiam.data.sequences import Sequence, SequenceReader, picture_files
+from cyclesiam.data.sequences import Pictures, Sequence, SequenceReader, picture_files
 from cyclesiam.errors import DatasetError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -58,11 +58,13 @@ class ImageNetVideo(SequenceReader):
                 "`root` must be the folder ILSVRC2015, which holds Data and Annotations."
             )
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the track called `name`, such as `ILSVRC2015_val_00000000.0`."""
         video, number = self._tracks[name]
         frames = picture_files(self._frame_folder / video.relative_to(self._truth_folder))
         truths = text_files(video, "*.xml")
+        if pictures == "some":
+            frames = tuple(frames[0].with_stem(path.stem) for path in truths)
         if [path.stem for path in frames] != [path.stem for path in truths]:
             raise DatasetError(
                 f"{name}: {len(frames)} frames in {frames[0].parent} and {len(truths)} XML files "

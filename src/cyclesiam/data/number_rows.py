@@ -16,6 +16,7 @@ from cyclesiam.errors import DatasetError
 
 NaN = Literal["refused", "whole rows", "anywhere"]
 SEPARATORS = bytes.maketrans(b"\t;", b",,")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SPACES = re.compile(rb"(?<=[^\s,]) +(?=[^\s,])")  # that separate two numbers
 
 
@@ -48,18 +49,22 @@ def read_number_rows(path: Path, columns: Collection[int], *, nan: NaN = "refuse
     Raises:
         DatasetError: the file is missing, empty or not UTF-8, or a line is not such a row.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: the file cannot be read ({error.strerror}). Put it there."
-        ) from error
-    if not data.strip():
+    data = _read_bytes(path)
+    if not data.removeprefix(BYTE_ORDER_MARK).strip():
         raise DatasetError(f"{path}: this file is empty. Write a row for each frame.")
     rows = _read_quickly(data, columns)
     if rows is None or not _all_finite(rows):
         return _read_carefully(path, data, columns, nan)
     return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read lines of UTF-8 text, with or without a byte order mark; blank lines at the end go.
+
+    Raises:
+        DatasetError: the file cannot be read, or is not UTF-8 text.
+    """
+    return _decode_lines(path, _read_bytes(path))
 
 
 def _read_quickly(data: bytes, columns: Collection[int]) -> NumberRows | None:
@@ -100,7 +105,7 @@ def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaN)
     """Parse line by line, to read what is unusual and to say where a mistake is."""
     frames: dict[int, list[int]] = {}
     values: dict[int, list[list[float]]] = {}
-    lines = _decode(path, data).rstrip().splitlines()
+    lines = _decode_lines(path, data)
     for number, line in enumerate(lines):
         row = _parse_line(line, columns, f"{path}, line {number + 1}", nan)
         frames.setdefault(len(row), []).append(number)
@@ -109,11 +114,20 @@ def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaN)
     return NumberRows(length=len(lines), kinds=kinds)
 
 
-def _decode(path: Path, data: bytes) -> str:
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: the file cannot be read ({error.strerror}). Put it there."
+        ) from error
+
+
+def _decode_lines(path: Path, data: bytes) -> list[str]:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise DatasetError(f"{path}, line 1: this is UTF-16 or no text at all. Save it as UTF-8.")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DatasetError(f"{path}, line {line}: this is not UTF-8. Save it as UTF-8.") from error

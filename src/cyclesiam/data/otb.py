@@ -9,11 +9,12 @@ import numpy as np
 from cyclesiam.data.annotation_files import (
     make_sequence,
     read_attributes,
-    read_lines,
-    read_rows,
+    read_boxes,
     text_files,
 )
+from cyclesiam.data.number_rows import read_lines
 from cyclesiam.data.sequences import (
+    Pictures,
     Sequence,
     SequenceReader,
     frame_number,
@@ -37,8 +38,9 @@ OTB_RANGES = {
 Source: the benchmark's page, "Visual Tracker Benchmark", and its `configSeqs.m`."""
 
 OTB_OMITTED = {"Tiger1": 5}
-"""Annotated frames at the beginning that the benchmark's program leaves out, since the target is
-hidden there. Source: its folder `initOmit`; so do pysot and pytracking, but not got10k."""
+"""Frames at the beginning of a whole annotation that the benchmark's program leaves out, since the
+target is hidden there. Source: its folder `initOmit`; so do pysot and pytracking, but not got10k.
+"""
 
 OTB_ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
 """In the order of the benchmark's `anno/att/NAME.txt`: illumination variation, out-of-plane
@@ -111,20 +113,20 @@ class OTB(SequenceReader):
                 "`root` must be the folder that holds the sequences' folders."
             )
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the target called `name`, such as `Bolt` or `Jogging.2`."""
         truth = self._truth[name]
         video = truth.parent.name
-        rows = read_rows(truth)
-        frames = picture_files(truth.parent / "img")
-        if len(frames) != len(rows) and video in OTB_RANGES:
+        xywh, frames = read_boxes(truth), picture_files(truth.parent / "img")
+        if video in OTB_RANGES:
             first, last = OTB_RANGES[video]
-            frames = tuple(path for path in frames if first <= frame_number(path) <= last)
-        if len(frames) == len(rows) and frame_number(frames[0]) == 1:
-            omitted = OTB_OMITTED.get(video, 0)
-            frames, rows = frames[omitted:], rows[omitted:]
-        tags = self._tags(truth.parent, len(frames))
-        return make_sequence(name, frames, rows, truth, origin=1.0, tags=tags)
+            if len(xywh) == last:
+                xywh = xywh[OTB_OMITTED.get(video, 0) :]
+            if len(frames) != len(xywh):
+                official = tuple(path for path in frames if first <= frame_number(path) <= last)
+                frames = official or frames
+        tags = self._tags(truth.parent, len(xywh))
+        return make_sequence(name, frames, xywh, truth, pictures=pictures, origin=1.0, tags=tags)
 
     def _tags(self, folder: Path, length: int) -> dict[str, np.ndarray]:
         named = folder / "attrs.txt"

@@ -6,10 +6,11 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.data.annotation_files import read_lines, read_names
+from cyclesiam.data.annotation_files import read_names
 from cyclesiam.data.label_maps import VOID, picture_size, read_label_map
+from cyclesiam.data.number_rows import read_lines
 from cyclesiam.data.segmentation_sequences import SegmentationReader, SegmentationSequence
-from cyclesiam.data.sequences import picture_files, subfolders
+from cyclesiam.data.sequences import Pictures, frame_number, picture_files, subfolders
 from cyclesiam.errors import DatasetError
 
 
@@ -44,9 +45,11 @@ class DAVIS2016(SegmentationReader):
             self.names = tuple(f.name for f in subfolders(self._mask_folder, "DAVIS-2016"))
         _check_some(self.names, "DAVIS-2016", source)
 
-    def read(self, name: str) -> SegmentationSequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
         """Give the sequence called `name`; its object has the number 1."""
-        frames, annotations = _aligned(self._frame_folder / name, self._mask_folder / name)
+        frames, annotations = _aligned(
+            self._frame_folder / name, self._mask_folder / name, pictures
+        )
         _check_every_frame(frames, annotations)
         sequence = SegmentationSequence(
             name=name, frames=frames, annotations=annotations, first_frames={1: 0}, one_object=True
@@ -85,9 +88,11 @@ class DAVIS2017(SegmentationReader):
             self.names = tuple(f.name for f in subfolders(self._mask_folder, "DAVIS-2017"))
         _check_some(self.names, "DAVIS-2017", source)
 
-    def read(self, name: str) -> SegmentationSequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
         """Give the sequence called `name`."""
-        frames, annotations = _aligned(self._frame_folder / name, self._mask_folder / name)
+        frames, annotations = _aligned(
+            self._frame_folder / name, self._mask_folder / name, pictures
+        )
         if not self._first_only:
             _check_every_frame(frames, annotations)
         first_frames = _first_frames(annotations[:1])
@@ -131,9 +136,11 @@ class YouTubeVOS(SegmentationReader):
             source, self.names = self._meta, tuple(sorted(self._beginnings))
         _check_some(self.names, "YouTube-VOS", source)
 
-    def read(self, name: str) -> SegmentationSequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
         """Give the sequence called `name`; this reads the maps in which objects begin."""
-        frames, annotations = _aligned(self._frame_folder / name, self._mask_folder / name)
+        frames, annotations = _aligned(
+            self._frame_folder / name, self._mask_folder / name, pictures
+        )
         if self._beginnings is None:
             first_frames = _first_frames(annotations)
         else:
@@ -154,21 +161,23 @@ class YouTubeVOS(SegmentationReader):
 
 
 def _aligned(
-    frame_folder: Path, mask_folder: Path
+    frame_folder: Path, mask_folder: Path, pictures: Pictures
 ) -> tuple[tuple[Path, ...], tuple[Path | None, ...]]:
-    """Frames, and the mask of each by its name; every mask has a frame of its size."""
-    frames = picture_files(frame_folder)
+    """Frames, and the mask of each by its name; every mask has the size of its frame."""
+    there = picture_files(frame_folder)
     masks = {path.stem: path for path in picture_files(mask_folder)}
-    annotations = tuple(masks.pop(frame.stem, None) for frame in frames)
-    if masks:
+    absent = sorted(masks.keys() - {path.stem for path in there})
+    if absent and pictures == "all":
         raise DatasetError(
-            f"{min(masks.values())}: this mask has no frame in {frame_folder}. "
+            f"{masks[absent[0]]}: this mask has no frame in {frame_folder}. "
             "Unpack the sequence again."
         )
-    for frame, mask in zip(frames, annotations, strict=True):
-        if mask is not None:
-            _check_size(frame, mask)
-    return frames, annotations
+    for frame in there:
+        if frame.stem in masks:
+            _check_size(frame, masks[frame.stem])
+    named = (there[0].with_stem(stem) for stem in absent)
+    frames = tuple(sorted((*there, *named), key=lambda path: (frame_number(path), path.name)))
+    return frames, tuple(masks.get(frame.stem) for frame in frames)
 
 
 def _check_size(frame: Path, mask: Path) -> None:

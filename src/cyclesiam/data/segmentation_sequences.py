@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cyclesiam.data.label_maps import VOID, read_label_map, read_mask
-from cyclesiam.data.sequences import Sequence, SequenceReader
+from cyclesiam.data.sequences import Pictures, Sequence, SequenceReader
 from cyclesiam.errors import DatasetError
 from cyclesiam.geometry.regions import mask_extent
 from cyclesiam.video import read_image
@@ -98,8 +98,13 @@ class SegmentationReader(ABC):
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str) -> SegmentationSequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
         """Give the sequence called `name`, one of `names`.
+
+        Args:
+            name: of the sequence.
+            pictures: which of its pictures must be there; `some` as in `SequenceReader.read`. All
+                masks must be there in any case.
 
         Raises:
             DatasetError: its frames or its annotation are missing, malformed or disagree.
@@ -129,10 +134,10 @@ class ObjectBoxes(SequenceReader):
         }
         self.names = tuple(self._targets)
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the target called `name`; this reads all masks of its sequence."""
         video, number = self._targets[name]
-        sequence = self._benchmark.read(video)
+        sequence = self._benchmark.read(video, pictures=pictures)
         first = sequence.first_frames[number]
         boxes = np.full((len(sequence) - first, 4), np.nan)
         for frame in range(first, len(sequence)):
@@ -144,7 +149,7 @@ class ObjectBoxes(SequenceReader):
 def _targets(benchmark: SegmentationReader, name: str) -> list[tuple[str, int]]:
     """Names and numbers of the objects of a sequence."""
     try:
-        sequence = benchmark.read(name)
+        sequence = benchmark.read(name, pictures="some")
     except DatasetError:
         return [(name, 1)]  # loses no other sequence; reading this one tells what is wrong
     if sequence.one_object:

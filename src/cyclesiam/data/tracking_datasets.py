@@ -9,13 +9,15 @@ from typing import Literal
 
 from cyclesiam.data.annotation_files import (
     make_sequence,
+    pad_with_nan,
     read_attributes,
+    read_boxes,
     read_names,
-    read_rows,
     read_values,
     text_files,
 )
 from cyclesiam.data.sequences import (
+    Pictures,
     Sequence,
     SequenceReader,
     frame_number,
@@ -98,16 +100,15 @@ class UAV123(SequenceReader):
                 "`root` must be the folder that holds anno and data_seq."
             )
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`, such as `bike1` or `bird1_2`."""
         truth = self._truth_folder / f"{name}.txt"
-        rows = read_rows(truth)
-        frames = picture_files(self._folder_of(name))
-        if len(frames) != len(rows):
-            frames = self._annotated(name, frames, len(rows))
+        xywh, frames = read_boxes(truth), picture_files(self._folder_of(name))
+        if len(frames) != len(xywh):
+            frames = self._annotated(name, frames, len(xywh)) or frames
         attributes = self._truth_folder / "att" / f"{name}.txt"
-        tags = read_attributes(attributes, UAV123_ATTRIBUTES, len(frames))
-        return make_sequence(name, frames, rows, truth, tags=tags)
+        tags = read_attributes(attributes, UAV123_ATTRIBUTES, len(xywh))
+        return make_sequence(name, frames, xywh, truth, pictures=pictures, tags=tags)
 
     def _folder_of(self, name: str) -> Path:
         video, _, part = name.rpartition("_")
@@ -159,20 +160,20 @@ class LaSOT(SequenceReader):
                 "`root` must be the folder that holds the classes' folders."
             )
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`, such as `airplane-1`."""
         if name not in self._folders:
             folder = self._root / name.rpartition("-")[0] / name
             raise DatasetError(f"{folder}: this sequence is missing. Unpack it there.")
         folder = self._folders[name]
-        rows = read_rows(folder / "groundtruth.txt")
-        frames = picture_files(folder / "img")
-        tags = read_attributes(self._root / "att" / f"{name}.txt", LASOT_ATTRIBUTES, len(frames))
+        truth = folder / "groundtruth.txt"
+        xywh, frames = read_boxes(truth), picture_files(folder / "img")
+        tags = read_attributes(self._root / "att" / f"{name}.txt", LASOT_ATTRIBUTES, len(xywh))
         for tag in ("full_occlusion", "out_of_view"):
             path = folder / f"{tag}.txt"
             if path.is_file():
-                tags[tag] = read_values(path, len(frames)) == 1
-        return make_sequence(name, frames, rows, folder / "groundtruth.txt", tags=tags)
+                tags[tag] = read_values(path, len(xywh)) == 1
+        return make_sequence(name, frames, xywh, truth, pictures=pictures, tags=tags)
 
 
 class GOT10k(SequenceReader):
@@ -202,13 +203,15 @@ class GOT10k(SequenceReader):
             )
         self.names = read_names(listing)
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`, such as `GOT-10k_Val_000001`."""
         folder = self._folder / name
         truth = folder / "groundtruth.txt"
-        rows, frames = read_rows(truth), picture_files(folder)
+        xywh, frames = read_boxes(truth), picture_files(folder)
+        if self._folder.name == "test":
+            xywh = pad_with_nan(xywh, len(frames))
         tags = {
-            tag: read_values(path, len(frames)) == 1
+            tag: read_values(path, len(xywh)) == 1
             for tag in ("absence", "cut_by_image")
             if (path := folder / f"{tag}.label").is_file()
         }
@@ -216,11 +219,11 @@ class GOT10k(SequenceReader):
         return make_sequence(
             name,
             frames,
-            rows,
+            xywh,
             truth,
-            first_only=self._folder.name == "test",
+            pictures=pictures,
             tags=tags,
-            cover=read_values(cover, len(frames), COVER_LEVELS) if cover.is_file() else None,
+            cover=read_values(cover, len(xywh), COVER_LEVELS) if cover.is_file() else None,
         )
 
 
@@ -247,11 +250,13 @@ class TrackingNet(SequenceReader):
                 f"`root` must be the folder that holds TEST and TRAIN_0 ...; got {root}."
             )
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`."""
         truth = self._folder / "anno" / f"{name}.txt"
-        rows, frames = read_rows(truth), picture_files(self._folder / "frames" / name)
-        return make_sequence(name, frames, rows, truth, first_only=self._folder.name == "TEST")
+        xywh, frames = read_boxes(truth), picture_files(self._folder / "frames" / name)
+        if self._folder.name == "TEST":
+            xywh = pad_with_nan(xywh, len(frames))
+        return make_sequence(name, frames, xywh, truth, pictures=pictures)
 
 
 def _split_folder(root: Path, split: str | None, order: tuple[str, ...], sign: str) -> Path:

@@ -8,14 +8,14 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from cyclesiam.data.annotation_files import (
-    check_counts,
-    read_lines,
+    fit_frames,
     read_names,
-    read_rows,
     read_values,
     text_files,
 )
+from cyclesiam.data.number_rows import read_lines, read_number_rows
 from cyclesiam.data.sequences import (
+    Pictures,
     Sequence,
     SequenceReader,
     boxes_from_xywh,
@@ -66,21 +66,19 @@ class VOT(SequenceReader):
                 "`root` must be the folder that holds the sequences' folders."
             )
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`."""
         folder = self._root / name
         properties = _properties(folder / "sequence")
         truth = folder / properties.get("groundtruth", "groundtruth.txt")
-        rows = _read_regions(truth)
+        boxes, regions = _read_regions(truth)
         frames = picture_files(_frame_folder(folder, properties.get("channels.color")))
-        check_counts(name, frames, rows, truth)
-        xywh = np.stack([_extent_xywh(row) for row in rows])
         return Sequence(
             name=name,
-            frames=frames,
-            boxes=boxes_from_xywh(xywh),
-            regions=tuple(tuple(row.tolist()) for row in rows),
-            tags=_read_tags(folder, len(frames)),
+            frames=fit_frames(name, frames, len(regions), truth, pictures),
+            boxes=boxes,
+            regions=regions,
+            tags=_read_tags(folder, len(regions)),
         )
 
 
@@ -109,35 +107,45 @@ def _frame_folder(folder: Path, channel: str | None) -> Path:
     return folder.joinpath(*(part for part in parts if "%" not in part))
 
 
-def _read_regions(truth: Path) -> list[np.ndarray]:
+def _read_regions(truth: Path) -> tuple[np.ndarray, tuple[tuple[float, ...], ...]]:
+    """Boxes (T, 4) xyxy around the regions, and the regions as they are in the file."""
+    try:
+        rows = read_number_rows(truth, REGIONS)
+    except DatasetError:
+        _refuse_masks(truth)
+        raise
+    boxes = np.empty((rows.length, 4))
+    regions: list[tuple[float, ...]] = [()] * rows.length
+    for size, (lines, values) in rows.kinds.items():
+        boxes[lines] = boxes_from_xywh(values) if size == 4 else _extents(values)
+        for line, region in zip(lines.tolist(), values.tolist(), strict=True):
+            regions[line] = tuple(region)
+    if np.isnan(boxes[0]).any():
+        raise DatasetError(
+            f"{truth}, line 1: the first region has no area, so nothing can be followed from "
+            "there. Unpack the sequence again."
+        )
+    return boxes, tuple(regions)
+
+
+def _refuse_masks(truth: Path) -> None:
     for number, line in enumerate(read_lines(truth), 1):
         if line.lstrip().startswith("m"):
             raise DatasetError(
                 f"{truth}, line {number}: a mask; only rectangles and polygons are read. "
                 "Take the sequences of VOT-2019 or before."
             )
-    rows = read_rows(truth, columns=REGIONS)
-    for number, row in enumerate(rows, 1):
-        if np.isnan(row).any() or (number == 1 and not (_extent_xywh(row)[2:] > 0).all()):
-            raise DatasetError(
-                f"{truth}, line {number}: no region, but the short-term challenge annotates every "
-                "frame. Unpack the sequence again."
-            )
-    return rows
 
 
-def _extent_xywh(region: np.ndarray) -> np.ndarray:
-    """Upright box around (4,) xywh or the corners (2n,) x1, y1, x2, y2 ..., as (4,) xywh."""
-    if len(region) == 4:
-        return region
-    extent = polygon_extent(region)
-    return np.concatenate((extent[:2], extent[2:] - extent[:2]))
+def _extents(polygons: np.ndarray) -> np.ndarray:
+    """Upright boxes (N, 4) xyxy around polygons (N, K); NaN around one without an area."""
+    extents = polygon_extent(polygons)
+    solid = np.all(extents[:, 2:] > extents[:, :2], axis=1)
+    return np.where(solid[:, None], extents, np.nan)
 
 
 def _read_tags(folder: Path, length: int) -> dict[str, np.ndarray]:
-    tags = {}
-    for path in text_files(folder, "*.tag", "*.label"):
-        count = min(length, len(read_lines(path)))
-        tags[path.stem] = np.zeros(length, bool)
-        tags[path.stem][:count] = read_values(path, count) == 1
-    return tags
+    return {
+        path.stem: read_values(path, length, short=True) == 1
+        for path in text_files(folder, "*.tag", "*.label")
+    }
