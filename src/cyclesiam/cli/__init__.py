@@ -4,8 +4,9 @@ One module for each command. A command parses, calls the library, and prints.
 """
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import tyro
@@ -16,6 +17,7 @@ from cyclesiam.cli.evaluate import Evaluate
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.track import Track
 from cyclesiam.cli.train import Train
+from cyclesiam.cli.vot_toolkit import Trax, VotToolkit
 from cyclesiam.errors import CycleSiamError
 
 DESCRIPTION = "Follow objects through video, with a tracker that learns without labels."
@@ -26,6 +28,8 @@ Command = (
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[VotToolkit, tyro.conf.subcommand("vot-toolkit")]
+    | Annotated[Trax, tyro.conf.subcommand("trax")]
 )
 
 
@@ -54,8 +58,8 @@ def run() -> None:
     sys.exit(main())
 
 
-def _carry_out(command: Demo | Track | Train | Evaluate) -> int:
-    name = f"cyclesiam {type(command).__name__.lower()}"
+def _carry_out(command: Callable[[], None]) -> int:
+    name = f"cyclesiam {re.sub('(?<=[a-z])(?=[A-Z])', '-', type(command).__name__).lower()}"
     try:
         command()
         sys.stdout.flush()
