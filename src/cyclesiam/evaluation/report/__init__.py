@@ -5,7 +5,11 @@ from pathlib import Path
 
 from cyclesiam.data.segmentation_sequences import SegmentationReader
 from cyclesiam.data.sequences import SequenceReader
+from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.evaluations import Evaluation
+from cyclesiam.evaluation.report.page import render_page
+from cyclesiam.evaluation.report.plots import check_matplotlib
+from cyclesiam.evaluation.report.sequences import add_answers, sequences_section, worst_first
 
 REPORT_FILE = "report.html"
 
@@ -31,4 +35,20 @@ def write_report(
         MissingExtraError: matplotlib is not installed.
         SourceError: the file cannot be written.
     """
-    raise NotImplementedError
+    kinds = {(evaluation.run.benchmark, evaluation.run.protocol) for evaluation in evaluations}
+    if len(kinds) != 1:
+        raise ValueError(f"a report is of one benchmark and one protocol, got {sorted(kinds)}")
+    check_matplotlib()
+    views = worst_first(evaluations)
+    if reader is not None:
+        views = list(add_answers(views, evaluations, reader))
+    page = render_page(evaluations, sequences_section(views, evaluations))
+    path = Path(folder) / REPORT_FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be written ({error.strerror}); choose another --report"
+        ) from error
+    return path
