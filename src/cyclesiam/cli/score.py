@@ -6,7 +6,14 @@ from typing import Annotated
 
 import tyro
 
-from cyclesiam.cli.evaluate import BenchmarkName, Names, OptionalFile, OptionalFolder, write_html
+from cyclesiam.cli.evaluate import (
+    BenchmarkName,
+    Names,
+    OptionalFile,
+    OptionalFolder,
+    check_report,
+    write_html,
+)
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
 from cyclesiam.evaluation.benchmarks import Benchmark, choose_names, protocols_of
@@ -50,6 +57,7 @@ class Score:
             raise UsageError("--results is needed, once or more: the folders of raw results")
         if self.json:
             check_writable(self.json)
+        check_report(self.report)
         benchmark = Benchmark(
             name=self.benchmark, protocol=self.protocol or protocols_of(self.benchmark)[0]
         )
