@@ -6,6 +6,13 @@ import pytest
 
 from cyclesiam.data.sequences import Sequence
 from cyclesiam.errors import DatasetError, MissingExtraError, TargetError
+from cyclesiam.evaluation.benchmarks import Benchmark
+from cyclesiam.evaluation.metrics import (
+    centre_errors,
+    frame_overlaps,
+    precision_at,
+    success_auc,
+)
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS, OpenCVTracker, whole_pixels
 from cyclesiam.evaluation.protocols import one_pass, starting_frames
 
@@ -112,6 +119,16 @@ def test_opencv_trackers_follow_a_square(moving_square, name):
     trajectory = one_pass(OPENCV_TRACKERS[name](), moving_square)
     errors = np.abs(trajectory.boxes - TRUTH)[:, ::2]  # the square moves 22 px to the right
     assert errors.max() < 8
+
+
+@pytest.mark.shared
+def test_kcf_on_the_start_of_a_real_sequence(shared):
+    benchmark = Benchmark(name="otb", protocol="ope")
+    whole = benchmark.open(shared / "data/eval/otb").read("Jogging.2")
+    start = Sequence(name="start", frames=whole.frames[:30], boxes=whole.boxes[:30])
+    found = one_pass(OPENCV_TRACKERS["kcf"](), start)
+    assert success_auc(frame_overlaps(found.boxes, start.boxes)) > 0.6
+    assert precision_at(centre_errors(found.boxes, start.boxes)) > 0.9
 
 
 def test_lost_target_repeats_the_last_box(made_frames):
