@@ -233,3 +233,17 @@ def test_a_killed_run_goes_on_with_any_number_of_workers(tmp_path, monkeypatch):
     assert one == two
     boxes = np.loadtxt(killed / "Slow/D.txt", delimiter=",")
     np.testing.assert_array_equal(boxes[:, 0], [11, 14, 17, 20, 23, 26])
+
+
+def test_a_report_of_several_trackers(capsys, tmp_path, vot):
+    pytest.importorskip("matplotlib")
+    trackers = ("made_trackers:Still", "made_trackers:Drift")
+    options = ("--tracker", *trackers, "--report", tmp_path / "report")
+    assert command("evaluate", "vot2018", "--root", vot, *options) == 0
+    page = (tmp_path / "report" / "report.html").read_text()
+    assert "Still" in page
+    assert "Drift" in page
+    assert "Report: " in capsys.readouterr().out
+    (tmp_path / "file").touch()
+    assert command("evaluate", "vot2018", "--root", vot, "--report", tmp_path / "file") == 1
+    assert "is a file, not a folder; choose another --report" in capsys.readouterr().err

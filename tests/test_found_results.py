@@ -4,7 +4,7 @@ import pytest
 from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark
 from cyclesiam.evaluation.evaluations import RunInfo
-from cyclesiam.evaluation.found_results import find_results
+from cyclesiam.evaluation.found_results import find_results, recorded_protocol
 from cyclesiam.evaluation.jobs import ProtocolSettings
 from cyclesiam.evaluation.result_files import write_boxes
 from cyclesiam.evaluation.run_records import begin_record
@@ -53,6 +53,18 @@ def test_results_of_another_protocol_are_refused(make, tmp_path):
     make("r")
     with pytest.raises(CycleSiamError, match="made by the protocol reset, not ope"):
         found(tmp_path / "r")
+
+
+def test_the_protocol_is_the_one_on_record(make, tmp_path):
+    assert recorded_protocol("vot2018", [tmp_path, tmp_path / "none"]) == "reset"
+    for tracker, protocol in {"ours": "ope", "kcf": "ope", "theirs": "reset"}.items():
+        run = RunInfo(benchmark="vot2018", protocol=protocol, tracker=tracker)
+        begin_record(tmp_path / tracker, run, ProtocolSettings(), "abc")
+        if tracker == "kcf":
+            assert recorded_protocol("vot2018", [tmp_path]) == "ope"
+    assert recorded_protocol("vot2018", [tmp_path / "theirs"]) == "reset"
+    with pytest.raises(CycleSiamError, match="by several protocols, ope and reset"):
+        recorded_protocol("vot2018", [tmp_path])
 
 
 def test_folders_without_results_are_named(make, tmp_path):

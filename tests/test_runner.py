@@ -6,7 +6,6 @@ import pytest
 
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.evaluations import Failure
 from cyclesiam.evaluation.jobs import Job, ProtocolSettings
 from cyclesiam.evaluation.result_files import read_boxes, read_times, read_trajectory
 from cyclesiam.evaluation.runner import run_sequences
@@ -176,10 +175,9 @@ def test_processes_that_cannot_start_stop_the_run(otb, tmp_path):
         run_sequences(job(otb / "none", Still, tmp_path / "r"), "A", workers=2)
 
 
-def test_masks_are_no_boxes(otb, tmp_path):
-    (failure,) = run_sequences(job(otb, Masks, tmp_path / "r"), "A")
-    assert isinstance(failure, Failure)
-    assert "answers masks, but this protocol asks for boxes" in failure.message
+def test_of_masks_the_extent_is_the_box(otb, tmp_path):
+    assert run_sequences(job(otb, Masks, tmp_path / "r"), "A") == ()
+    assert read_boxes(tmp_path / "r" / "A.txt", 4)[3].tolist() == [11, 6, 10, 10]
 
 
 def test_settings_count_from_one(otb, tmp_path):

@@ -9,7 +9,6 @@ from typing import Literal
 
 import torch
 
-import cyclesiam
 from cyclesiam.cli.options import UsageError, find_device, load_network
 from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
 from cyclesiam.evaluation.siamese_tracker import SiameseTracker
@@ -104,7 +103,7 @@ def _digest_of(network: SiamRPN) -> str:
 
 
 def _digest_of_code() -> str:
-    package = Path(cyclesiam.__file__).parent
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for part in DECIDING_PARTS:
         for path in sorted((package / part).rglob("*.py")):
