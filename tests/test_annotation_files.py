@@ -13,7 +13,7 @@ from cyclesiam.data.annotation_files import (
 )
 from cyclesiam.data.sequences import picture_files
 from cyclesiam.errors import DatasetError
-from made_benchmarks import make_frames, write
+from made_annotations import make_frames, write
 
 
 def test_boxes_are_as_in_the_file_and_nan_where_the_target_is_absent(tmp_path):

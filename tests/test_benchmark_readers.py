@@ -4,7 +4,7 @@ import pytest
 from cyclesiam.data.benchmark_readers import BOX_READERS, SEGMENTATION_READERS
 from cyclesiam.errors import DatasetError
 from cyclesiam.video import is_picture
-from made_benchmarks import labels_of, make_frames, make_segmentation, rows_of, write
+from made_annotations import labels_of, make_frames, make_segmentation, rows_of, write
 
 READERS = [(kind, name) for kind in (BOX_READERS, SEGMENTATION_READERS) for name in kind]
 

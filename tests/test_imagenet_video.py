@@ -3,7 +3,7 @@ import pytest
 
 from cyclesiam.data.imagenet_video import ImageNetVideo
 from cyclesiam.errors import DatasetError
-from made_benchmarks import make_frames, write
+from made_annotations import make_frames, write
 
 NAME = "ILSVRC2015_val_00000000"
 

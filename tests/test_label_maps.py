@@ -8,7 +8,7 @@ from PIL import Image
 
 from cyclesiam.data.label_maps import picture_size, read_label_map, read_mask
 from cyclesiam.errors import DatasetError
-from made_benchmarks import labels_of, write, write_labels, write_photo
+from made_annotations import labels_of, write, write_labels, write_photo
 
 LABELS = labels_of((3, 4, 10, 15), (12, 2, 20, 9))
 

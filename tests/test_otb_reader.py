@@ -3,7 +3,7 @@ import pytest
 
 from cyclesiam.data.otb import OTB, OTB_ATTRIBUTES, OTB_OMITTED, OTB_RANGES, OTB_SUBSETS
 from cyclesiam.errors import DatasetError
-from made_benchmarks import make_frames, rows_of, write
+from made_annotations import make_frames, rows_of, write
 
 
 def make_otb(root, name, rows, numbers, truth="groundtruth_rect.txt"):

@@ -7,7 +7,7 @@ import pytest
 from cyclesiam.data.segmentation_datasets import DAVIS2016, DAVIS2017, YouTubeVOS
 from cyclesiam.data.segmentation_sequences import ObjectBoxes
 from cyclesiam.errors import DatasetError
-from made_benchmarks import labels_of, make_segmentation, write, write_labels, write_photo
+from made_annotations import labels_of, make_segmentation, write, write_labels, write_photo
 
 ONE = labels_of((3, 4, 10, 15))
 TWO = labels_of((3, 4, 10, 15), (12, 2, 20, 9))

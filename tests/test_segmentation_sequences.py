@@ -10,7 +10,7 @@ from cyclesiam.data.segmentation_sequences import (
 )
 from cyclesiam.data.sequences import picture_files
 from cyclesiam.errors import DatasetError
-from made_benchmarks import labels_of, make_segmentation, write_labels
+from made_annotations import labels_of, make_segmentation, write_labels
 
 MAPS = {
     "0": labels_of((3, 4, 10, 15)),

@@ -11,7 +11,7 @@ from cyclesiam.data.tracking_datasets import (
     TrackingNet,
 )
 from cyclesiam.errors import DatasetError
-from made_benchmarks import make_frames, rows_of, write
+from made_annotations import make_frames, rows_of, write
 
 
 def held(tags):

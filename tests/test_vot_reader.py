@@ -3,7 +3,7 @@ import pytest
 
 from cyclesiam.data.vot import VOT
 from cyclesiam.errors import DatasetError
-from made_benchmarks import make_frames, write
+from made_annotations import make_frames, write
 
 SQUARE = "2,2,6,2,6,6,2,6"
 
