@@ -7,7 +7,6 @@ import pytest
 from cyclesiam.data.sequences import Sequence
 from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.benchmarks import (
-    BENCHMARKS,
     Evaluation,
     Score,
     SequenceScore,
@@ -17,6 +16,8 @@ from cyclesiam.evaluation.benchmarks import (
 )
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
 from cyclesiam.evaluation.protocols import one_pass
+
+SUITE = ("otb", "uav123", "vot2018", "davis2016")  # folders of the development suite
 
 
 class Still:
@@ -124,8 +125,8 @@ def test_unreadable_frame_names_the_sequence(otb):
 
 
 def test_unknown_benchmark_names_those_there_are(tmp_path):
-    with pytest.raises(ValueError, match="otb, uav123, vot2018, davis2016"):
-        open_benchmark("lasot", tmp_path)
+    with pytest.raises(ValueError, match=r"there are otb, .*vot2018, .*davis2016"):
+        open_benchmark("lasot2", tmp_path)
 
 
 @pytest.mark.shared
@@ -139,5 +140,5 @@ def test_kcf_on_the_start_of_a_real_sequence(shared):
 
 @pytest.mark.shared
 def test_development_suite_has_23_targets(shared):
-    suite = [open_benchmark(name, shared / "data/eval" / name) for name in BENCHMARKS]
+    suite = [open_benchmark(name, shared / "data/eval" / name) for name in SUITE]
     assert sum(len(reader.names) for reader in suite) == 23

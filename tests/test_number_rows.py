@@ -65,10 +65,15 @@ def test_a_mistake_is_told_with_its_line(write, content, complaint):
 
 
 def test_rows_of_nan_where_they_are_allowed(write):
-    rows = read_number_rows(write("1,2,3,4\nNaN,NaN,NaN,NaN\n"), {4}, absent="nan")
+    rows = read_number_rows(write("1,2,3,4\nNaN,NaN,NaN,NaN\n"), {4}, nan="whole rows")
     assert np.isnan(rows.table()[1]).all()
     with pytest.raises(DatasetError, match=r"line 1: .* or all of them NaN"):
-        read_number_rows(write("1,NaN,3,4\n"), {4}, absent="nan")
+        read_number_rows(write("1,NaN,3,4\n"), {4}, nan="whole rows")
+
+
+def test_nan_anywhere_where_it_is_allowed(write):
+    rows = read_number_rows(write("1,NaN\n2,3\n"), {2}, nan="anywhere")
+    np.testing.assert_array_equal(rows.table(), [[1, np.nan], [2, 3]])
 
 
 def test_a_missing_file_is_named(tmp_path):

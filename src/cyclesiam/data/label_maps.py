@@ -66,11 +66,11 @@ def read_mask(path: Path) -> np.ndarray:
     return np.any(np.asarray(image.convert("RGB")), axis=2)
 
 
-def mask_size(path: Path) -> tuple[int, int]:
+def picture_size(path: Path) -> tuple[int, int]:
     """Give (W, H) of a picture from its header alone.
 
     Raises:
-        DatasetError: the file is missing or not a picture.
+        DatasetError: the file is missing, or is no picture.
     """
     try:
         with Image.open(path) as image:
@@ -103,4 +103,4 @@ def _values(image: Image.Image, path: Path) -> np.ndarray:
 
 
 def _unreadable(path: Path) -> DatasetError:
-    return DatasetError(f"{path}: the mask cannot be read. Unpack it again.")
+    return DatasetError(f"{path}: this picture cannot be read. Unpack it again.")

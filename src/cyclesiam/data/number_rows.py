@@ -14,7 +14,9 @@ import numpy as np
 
 from cyclesiam.errors import DatasetError
 
+NaN = Literal["refused", "whole rows", "anywhere"]
 SEPARATORS = bytes.maketrans(b"\t;", b",,")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SPACES = re.compile(rb"(?<=[^\s,]) +(?=[^\s,])")  # that separate two numbers
 
 
@@ -36,31 +38,33 @@ class NumberRows:
         return values
 
 
-def read_number_rows(
-    path: Path, columns: Collection[int], *, absent: Literal["refused", "nan"] = "refused"
-) -> NumberRows:
+def read_number_rows(path: Path, columns: Collection[int], *, nan: NaN = "refused") -> NumberRows:
     """Read one row of numbers a line, separated by commas, semicolons, tabs or spaces.
 
     Args:
         path: UTF-8 text, with or without a byte order mark; blank lines at the end do not count.
         columns: how many numbers a row may have.
-        absent: whether a row may be NaN in all its places.
+        nan: whether a number may be NaN: never, where its whole row is, or anywhere.
 
     Raises:
         DatasetError: the file is missing, empty or not UTF-8, or a line is not such a row.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: the file cannot be read ({error.strerror}). Put it there."
-        ) from error
-    if not data.strip():
+    data = _read_bytes(path)
+    if not data.removeprefix(BYTE_ORDER_MARK).strip():
         raise DatasetError(f"{path}: this file is empty. Write a row for each frame.")
     rows = _read_quickly(data, columns)
     if rows is None or not _all_finite(rows):
-        return _read_carefully(path, data, columns, nan_rows=absent == "nan")
+        return _read_carefully(path, data, columns, nan)
     return rows
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read lines of UTF-8 text, with or without a byte order mark; blank lines at the end go.
+
+    Raises:
+        DatasetError: the file cannot be read, or is not UTF-8 text.
+    """
+    return _decode_lines(path, _read_bytes(path))
 
 
 def _read_quickly(data: bytes, columns: Collection[int]) -> NumberRows | None:
@@ -97,32 +101,39 @@ def _all_finite(rows: NumberRows) -> bool:
     return all(np.isfinite(values).all() for _, values in rows.kinds.values())
 
 
-def _read_carefully(
-    path: Path, data: bytes, columns: Collection[int], *, nan_rows: bool
-) -> NumberRows:
+def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaN) -> NumberRows:
     """Parse line by line, to read what is unusual and to say where a mistake is."""
     frames: dict[int, list[int]] = {}
     values: dict[int, list[list[float]]] = {}
-    lines = _decode(path, data).rstrip().splitlines()
+    lines = _decode_lines(path, data)
     for number, line in enumerate(lines):
-        row = _parse_line(line, columns, f"{path}, line {number + 1}", nan_rows)
+        row = _parse_line(line, columns, f"{path}, line {number + 1}", nan)
         frames.setdefault(len(row), []).append(number)
         values.setdefault(len(row), []).append(row)
     kinds = {size: (np.array(frames[size]), np.array(values[size])) for size in frames}
     return NumberRows(length=len(lines), kinds=kinds)
 
 
-def _decode(path: Path, data: bytes) -> str:
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: the file cannot be read ({error.strerror}). Put it there."
+        ) from error
+
+
+def _decode_lines(path: Path, data: bytes) -> list[str]:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
         raise DatasetError(f"{path}, line 1: this is UTF-16 or no text at all. Save it as UTF-8.")
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DatasetError(f"{path}, line {line}: this is not UTF-8. Save it as UTF-8.") from error
 
 
-def _parse_line(line: str, columns: Collection[int], place: str, nan_rows: bool) -> list[float]:
+def _parse_line(line: str, columns: Collection[int], place: str, nan: NaN) -> list[float]:
     words = re.split(r"[,;\s]+", line.strip(" \t\r,;"))
     try:
         row = [float(word) for word in words]
@@ -133,10 +144,12 @@ def _parse_line(line: str, columns: Collection[int], place: str, nan_rows: bool)
         raise DatasetError(
             f"{place}: expected {wanted} numbers, got {line.strip()[:60]!r}. Mend this line."
         )
-    finite = np.isfinite(row)
-    if not finite.all() and not (nan_rows and np.isnan(row).all()):
+    known = np.isfinite(row)
+    if nan == "anywhere" or (nan == "whole rows" and np.isnan(row).all()):
+        known |= np.isnan(row)
+    if not known.all():
         raise DatasetError(
             f"{place}: got {line.strip()[:60]!r}, but every number must be finite"
-            f"{', or all of them NaN' if nan_rows else ''}. Mend this line."
+            f"{', or all of them NaN' if nan == 'whole rows' else ''}. Mend this line."
         )
     return row

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from cyclesiam.data.label_maps import VOID, read_label_map, read_mask
+from cyclesiam.data.sequences import Pictures, Sequence, SequenceReader
 from cyclesiam.errors import DatasetError
+from cyclesiam.geometry.regions import mask_extent
 from cyclesiam.video import read_image
 
 
@@ -96,8 +98,13 @@ class SegmentationReader(ABC):
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str) -> SegmentationSequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
         """Give the sequence called `name`, one of `names`.
+
+        Args:
+            name: of the sequence.
+            pictures: which of its pictures must be there; `some` as in `SequenceReader.read`. All
+                masks must be there in any case.
 
         Raises:
             DatasetError: its frames or its annotation are missing, malformed or disagree.
@@ -106,3 +113,45 @@ class SegmentationReader(ABC):
     def sequences(self) -> Iterator[SegmentationSequence]:
         """Read every sequence, in the order of `names`."""
         return map(self.read, self.names)
+
+
+class ObjectBoxes(SequenceReader):
+    """A segmentation benchmark as one of boxes: an object is a target, its mask's extent the box.
+
+    A target is called `NAME_3` after the number of its object, or `NAME` where the benchmark has
+    one object a sequence; its frames begin with the one that first shows it.
+
+    Args:
+        benchmark: of masks; each of its sequences is read once for the numbers of its objects.
+    """
+
+    def __init__(self, benchmark: SegmentationReader) -> None:
+        self._benchmark = benchmark
+        self._targets = {
+            target: (name, number)
+            for name in benchmark.names
+            for target, number in _targets(benchmark, name)
+        }
+        self.names = tuple(self._targets)
+
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+        """Give the target called `name`; this reads all masks of its sequence."""
+        video, number = self._targets[name]
+        sequence = self._benchmark.read(video, pictures=pictures)
+        first = sequence.first_frames[number]
+        boxes = np.full((len(sequence) - first, 4), np.nan)
+        for frame in range(first, len(sequence)):
+            if sequence.annotations[frame] is not None:
+                boxes[frame - first] = mask_extent(sequence.labels(frame) == number)
+        return Sequence(name=name, frames=sequence.frames[first:], boxes=boxes)
+
+
+def _targets(benchmark: SegmentationReader, name: str) -> list[tuple[str, int]]:
+    """Names and numbers of the objects of a sequence."""
+    try:
+        sequence = benchmark.read(name, pictures="some")
+    except DatasetError:
+        return [(name, 1)]  # loses no other sequence; reading this one tells what is wrong
+    if sequence.one_object:
+        return [(name, 1)]
+    return [(f"{name}_{number}", number) for number in sequence.objects]

@@ -8,11 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from cyclesiam.errors import DatasetError
 from cyclesiam.video import is_picture, read_image
+
+Pictures = Literal["all", "some"]
+"""Which pictures of a sequence must be on disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -88,8 +92,14 @@ class SequenceReader(ABC):
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`, one of `names`.
+
+        Args:
+            name: of the sequence.
+            pictures: which of its pictures must be there; `some` (one will do) is for those who
+                want the truth and perhaps the size of a picture, to score what was tracked
+                elsewhere: `frames` then has the names of the others, too.
 
         Raises:
             DatasetError: its frames or its annotation are missing, malformed or disagree.

@@ -29,8 +29,9 @@ def count_pixels(a: Shape, b: Shape, size: np.ndarray, *, tips: bool) -> Counts:
     simple = _are_simple(a) & _are_simple(b)
     for some, fill_ in ((simple, _fill_rows), (~simple, fill)):
         if some.any():
-            one, other = (fill_(_pick(shape, some), size[some], tips=tips) for shape in (a, b))
-            both = one.count_shared(other)
+            one = fill_(_pick(a, some), size[some], tips=tips)
+            other = fill_(_pick(b, some), size[some], tips=tips)
+            both = one.count_shared(other)  # type: ignore[arg-type]
             shared[some], either[some] = both, one.count() + other.count() - both
     return shared, either
 

@@ -178,11 +178,11 @@ def _overlaps_c(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> n
     filled = ~raster.apart
     if filled.any():
         size = raster.size[filled].astype(int)
-        shapes = [
+        shape_a, shape_b = (
             _limits_c(points[filled], size) if regions.shape[1] == 4 else points[filled]
             for points, regions in ((inner_a, a), (inner_b, b))
-        ]
-        shared, either = _count(*shapes, size, tips=False)
+        )
+        shared, either = _count(shape_a, shape_b, size, tips=False)
         overlaps[filled] = _quotient_c(shared, either)
     return overlaps
 
@@ -246,9 +246,8 @@ def _overlaps_vot_toolkit(a: np.ndarray, b: np.ndarray, bounds: Bounds) -> np.nd
         return overlaps
     raster = raster[0][open_], raster[1][open_]
     sides = a[open_], b[open_]
-    shared, either = _count(
-        *(_in_raster(side, raster) for side in sides), _raster_size(raster), tips=True
-    )
+    shape_a, shape_b = (_in_raster(side, raster) for side in sides)
+    shared, either = _count(shape_a, shape_b, _raster_size(raster), tips=True)
     overlaps[open_] = shared / np.maximum(either, 1)
     return overlaps
 

@@ -9,8 +9,8 @@ T: frames of a sequence. Below `FOLDER`, one tracker's folder:
 | `vot` | `baseline/NAME/NAME_001.txt`: a code or a region a frame | `baseline/NAME/NAME_time.txt` |
 | `masks` (DAVIS) | `NAME/00000.png`: named as the frames | `times/NAME_time.txt` |
 
-Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 on. A time file has a
-column for each run. Every file appears whole or not at all: it is written beside its place first.
+Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 on. A time file has
+a column for each run. Every file appears whole or not at all: it is written beside its place first.
 """
 
 import os
@@ -58,6 +58,18 @@ class ResultFolder:
             case "vot":
                 return self.path / "baseline" / name / f"{_last(name)}_{run + 1:03}.txt"
 
+    def holds_any(self, names: Iterable[str]) -> bool:
+        """Say whether there is a result of one of the sequences."""
+        return any(self._first_run(name).exists() for name in names)
+
+    def _first_run(self, name: str) -> Path:
+        """Give the file of a sequence's first run; other programs write Jogging-1 or Jogging_1."""
+        path = self.run_file(name)
+        if self.layout == "flat" and not path.exists():
+            others = (self.run_file(name.replace(".", mark)) for mark in "-_")
+            return next((other for other in others if other.exists()), path)
+        return path
+
     def start_file(self, name: str, first: int) -> Path:
         """Give the file of a run that began in a later frame."""
         return self.path / "starts" / f"{name}_{first:06}.txt"
@@ -74,7 +86,7 @@ class ResultFolder:
         Raises:
             DatasetError: there is none, or one is missing between others.
         """
-        first = self.run_file(name)
+        first = self._first_run(name)
         if not first.exists():
             raise DatasetError(
                 f"{first}: there is no result of the sequence {name}. Run the tracker on it, or "
@@ -197,14 +209,14 @@ def read_trajectory(path: Path, frames: int) -> RegionTable:
 
 
 def read_times(path: Path, frames: int) -> np.ndarray | None:
-    """Read seconds (T, runs) for each frame; None where there is no such file.
+    """Read seconds (T, runs) for each frame, NaN where unknown; None where there is no such file.
 
     Raises:
         DatasetError: file and line that are wrong.
     """
     if not path.is_file():
         return None
-    rows = read_number_rows(path, frozenset(range(1, MOST_RUNS)))
+    rows = read_number_rows(path, range(1, MOST_RUNS), nan="anywhere")
     _check_rows(path, rows.length, frames)
     if len(rows.kinds) > 1:
         raise DatasetError(f"{path}: some lines have more numbers than others. Remove this file.")
