@@ -107,6 +107,14 @@ def test_a_target_that_is_not_seen_overlaps_nothing():
     assert parse_region(format_region((math.nan, 1, 2, 3))) == (0, 0, 0, 0)
 
 
+def test_other_answers_are_written():
+    assert format_region((0, 0, 4, 2, 0, 6)).count(",") == 5  # a polygon stays one
+    mask = np.zeros((6, 8), bool)
+    mask[2:4, 3:7] = True
+    assert parse_region(format_region(mask)) == (3, 2, 4, 2)
+    assert parse_region(format_region(mask & False)) == (0, 0, 0, 0)
+
+
 def test_paths_are_taken_as_they_are():
     assert parse_path("file:///data/50%20off/1.jpg") == Path("/data/50%20off/1.jpg")
     with pytest.raises(TraxError, match="no file:// path"):

@@ -1,5 +1,7 @@
 import configparser
+import os
 import shlex
+import sys
 
 import pytest
 
@@ -36,6 +38,11 @@ def test_a_registry_is_made_as_the_toolkit_reads_it(tmp_path):
         "protocol": "trax",
         "command": entry["command"],
     }
+
+
+def test_variables_are_written_as_the_toolkit_reads_them(tmp_path):
+    register(tmp_path, "mine", ["x"], {"PYTHONPATH": "/50%/src"})
+    assert read(tmp_path / "trackers.ini")["mine"]["env_pythonpath"] == "/50%/src"
 
 
 def test_others_stay_and_an_earlier_entry_is_replaced(tmp_path):
@@ -90,6 +97,20 @@ def test_weights_in_a_folder_are_found_from_anywhere(tmp_path, monkeypatch, caps
     registry = read(tmp_path / "trackers.ini")
     assert str(SHIPPED / "default") in registry["mine"]["command"]
     assert "--weights default --device cpu" in registry["cyclesiam"]["command"]
+
+
+def test_a_tracker_of_ones_own_is_found_from_anywhere(tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_tracker.py").write_text(
+        "class Still:\n    def init(self, image, box): pass\n    def update(self, image): pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the command adds this folder
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    assert main(["vot-toolkit", "--workspace", ".", "--tracker", "my_tracker:Still"]) == 0
+    capsys.readouterr()
+    entry = read(tmp_path / "trackers.ini")["Still"]
+    assert entry["env_pythonpath"].split(os.pathsep) == [str(tmp_path), "/elsewhere"]
+    assert entry["command"].endswith("trax --tracker my_tracker:Still")
 
 
 def test_missing_weights_are_found_out_before_anything_is_written(tmp_path, capsys):

@@ -10,15 +10,14 @@ from typing import Annotated
 
 import tyro
 
-from cyclesiam.cli.options import Device, UsageError, Weights, find_device, load_network
-from cyclesiam.cli.trackers import TrackerName
-from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
-from cyclesiam.evaluation.protocols import BoxTracker
-from cyclesiam.evaluation.siamese_tracker import SiameseTracker
+from cyclesiam.cli.options import Device, UsageError, Weights
+from cyclesiam.cli.trackers import OURS, find_trackers
 from cyclesiam.evaluation.trax import serve
 from cyclesiam.evaluation.vot_registry import register
-from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import read_image
+
+TrackerName = Annotated[str, tyro.conf.arg(metavar="TRACKER")]
+ModelFiles = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="[FILE ...]", help_behavior_hint="")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,21 +30,26 @@ class VotToolkit:
 
     workspace: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Where the toolkit's config.yaml is; trackers.ini is written there."""
-    tracker: TrackerName = "cyclesiam"
-    """This package's tracker, or one of OpenCV's to compare with."""
+    tracker: TrackerName = OURS
+    """cyclesiam; OpenCV's csrt, kcf, mil, or nano and vit with their files; MODULE:FACTORY of any
+    Python tracker with init and update."""
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     """What the toolkit is to call it; by default as the tracker."""
     weights: Weights = "default"
-    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    """Of cyclesiam: name of shipped weights, or a folder that `cyclesiam train` wrote."""
     device: Device = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Of cyclesiam: where to compute: auto, cpu, cuda or cuda:N."""
+    model_files: ModelFiles = ()
+    """Of nano: backbone and head; of vit: network."""
 
     def __call__(self) -> None:
         """See that the tracker can be made, write the registry, say what to do next."""
-        make_tracker(self.tracker, self.weights, self.device)
-        name = self.name or self.tracker
+        (source,) = find_trackers(
+            [self.tracker], weights=self.weights, device=self.device, model_files=self.model_files
+        )
+        name = self.name or source.name
         try:
-            path = register(self.workspace, name, self._command())
+            path = register(self.workspace, name, self._command(), self._environment())
         except ValueError as error:
             raise UsageError(f"--name: {error}") from error
         print(f"Registry: {path}")
@@ -54,12 +58,22 @@ class VotToolkit:
         print(f"Then, there: vot evaluate --experiments baseline {name}")
 
     def _command(self) -> list[str]:
+        """Give the command of `Trax`; the toolkit starts it from another folder."""
         words = [sys.executable, "-m", "cyclesiam", "trax", "--tracker", self.tracker]
-        if self.tracker == "cyclesiam":
-            folder = Path(self.weights)  # the toolkit starts us from another folder
+        if self.tracker == OURS:
+            folder = Path(self.weights)
             weights = str(folder.resolve()) if folder.is_dir() else self.weights
             words += ["--weights", weights, "--device", self.device]
+        if self.model_files:
+            words += ["--model-files", *(str(path.resolve()) for path in self.model_files)]
         return words
+
+    def _environment(self) -> dict[str, str]:
+        """Let Python find a module that is here, from wherever the toolkit starts it."""
+        if ":" not in self.tracker:
+            return {}
+        places = [os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {"PYTHONPATH": os.pathsep.join(places)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,33 +83,29 @@ class Trax:
     The VOT toolkit starts this by itself: see cyclesiam vot-toolkit.
     """
 
-    tracker: TrackerName = "cyclesiam"
-    """This package's tracker, or one of OpenCV's."""
+    tracker: TrackerName = OURS
+    """As of cyclesiam vot-toolkit."""
     weights: Weights = "default"
-    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    """Of cyclesiam: name of shipped weights, or a folder that `cyclesiam train` wrote."""
     device: Device = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Of cyclesiam: where to compute: auto, cpu, cuda or cuda:N."""
+    model_files: ModelFiles = ()
+    """Of nano: backbone and head; of vit: network."""
 
     def __call__(self) -> None:
         """Answer until the client has had enough."""
+        (source,) = find_trackers(
+            [self.tracker], weights=self.weights, device=self.device, model_files=self.model_files
+        )
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
         with (
             os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers,
             redirect_stdout(sys.stderr),  # a chatty library must not break a line of ours
         ):
             serve(
-                make_tracker(self.tracker, self.weights, self.device),
+                source.make(),
                 lines,
                 lambda line: print(line, file=answers, flush=True),
                 read_image=read_image,
-                name=self.tracker,
+                name=source.name,
             )
-
-
-def make_tracker(tracker: TrackerName, weights: str, device: str) -> BoxTracker:
-    """Make a tracker by its name."""
-    if tracker != "cyclesiam":
-        return OPENCV_TRACKERS[tracker]()
-    place = find_device(device)
-    network, _ = load_network(weights, place)
-    return SiameseTracker(Tracker(network, device=place))

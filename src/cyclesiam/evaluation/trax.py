@@ -1,4 +1,4 @@
-"""Any `BoxTracker` as a program that speaks TraX, the text protocol of the official VOT toolkit.
+"""Any tracker as a program that speaks TraX, the text protocol of the official VOT toolkit.
 
 The toolkit starts the program, and both write lines. We say `hello`, and how we want things: one
 target, pictures as paths, regions as rectangles. Each `initialize IMAGE REGION` and `frame IMAGE`
@@ -10,14 +10,15 @@ Source: the TraX protocol, version 1 (https://trax.readthedocs.io/en/latest/prot
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.protocols import XYWH, BoxTracker
+from cyclesiam.evaluation.protocols import XYWH, BoxTracker, MaskTracker
+from cyclesiam.geometry.regions import mask_extent
 
 PREFIX = "@@TRAX:"
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
@@ -76,7 +77,7 @@ def parse_message(line: str) -> Message | None:
 
 
 def serve(
-    tracker: BoxTracker,
+    tracker: BoxTracker | MaskTracker,
     lines: Iterable[str],
     send: Callable[[str], None],
     *,
@@ -108,10 +109,10 @@ def serve(
 
 
 def _answers(
-    tracker: BoxTracker,
+    tracker: BoxTracker | MaskTracker,
     messages: Iterable[Message | None],
     read_image: Callable[[Path], np.ndarray],
-) -> Iterator[XYWH]:
+) -> Iterator[Sequence[float] | np.ndarray]:
     """Give the region that answers each message, until `quit` or the end."""
     started = False
     for message in messages:
@@ -172,14 +173,24 @@ def parse_region(region: str) -> XYWH:
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
-def format_region(box: XYWH) -> str:
-    """Give a rectangle as TraX writes it; one of NaN becomes an empty one, which overlaps nothing.
+def format_region(answer: Sequence[float] | np.ndarray) -> str:
+    """Give a tracker's answer as TraX writes regions.
+
+    Args:
+        answer: x, y, w, h, or the corners of a polygon, or a mask (H, W), whose extent it is then.
+
+    Returns:
+        Comma-separated numbers; for an answer with NaN or an empty mask, the empty rectangle,
+        which overlaps nothing.
 
     >>> format_region((1.0, 2.5, float("nan"), 3.0))
     '0.000000,0.000000,0.000000,0.000000'
     """
-    box = box if np.isfinite(box).all() else NOWHERE
-    return ",".join(f"{number:.6f}" for number in box)
+    numbers = np.asarray(answer)
+    if numbers.ndim == 2:
+        left, top, right, bottom = mask_extent(numbers)
+        numbers = np.array((left, top, right - left, bottom - top))
+    return ",".join(f"{n:.6f}" for n in (numbers if np.isfinite(numbers).all() else NOWHERE))
 
 
 def _quote(word: str) -> str:

@@ -12,8 +12,9 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from cyclesiam.errors import SourceError
 
@@ -22,13 +23,19 @@ IDENTIFIER = re.compile(r"[A-Za-z0-9_-]+")
 SECTION = re.compile(r"\s*\[([^\]]*)\]")
 
 
-def register(workspace: Path, identifier: str, command: Sequence[str]) -> Path:
+def register(
+    workspace: Path,
+    identifier: str,
+    command: Sequence[str],
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
     """Write a tracker into a workspace's registry; others, and comments, stay as they are.
 
     Args:
         workspace: the toolkit's folder.
         identifier: by which the toolkit calls the tracker; an earlier one of this name is replaced.
         command: program and arguments that speak TraX.
+        environment: variables that the program needs, names in capitals.
 
     Returns:
         The registry's path.
@@ -47,6 +54,7 @@ def register(workspace: Path, identifier: str, command: Sequence[str]) -> Path:
     try:
         before = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         entry = registry_entry(identifier, command)
+        entry += [f"env_{name} = {_escaped(value)}" for name, value in environment.items()]
         path.write_text(
             "\n".join([*without_section(before, identifier), *entry]) + "\n", encoding="utf-8"
         )
@@ -61,10 +69,14 @@ def registry_entry(identifier: str, command: Sequence[str]) -> list[str]:
     >>> registry_entry("mine", ["python", "-m", "50% mine"])[-1]
     "command = python -m '50%% mine'"
     """
-    # the toolkit splits by the shell's rules, except on Windows; its ini files treat % as special
+    # the toolkit splits by the shell's rules, except on Windows
     words = subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
-    words = words.replace("%", "%%")
-    return [f"[{identifier}]", f"label = {identifier}", "protocol = trax", f"command = {words}"]
+    title = [f"[{identifier}]", f"label = {identifier}"]
+    return [*title, "protocol = trax", f"command = {_escaped(words)}"]
+
+
+def _escaped(value: str) -> str:
+    return value.replace("%", "%%")  # which is special in ini files
 
 
 def without_section(lines: Iterable[str], section: str) -> list[str]:
