@@ -14,6 +14,7 @@ import numpy as np
 
 from cyclesiam.data.discovery import DiscoveryConfig, discover_target
 from cyclesiam.data.segmentation_datasets import DAVIS2016
+from cyclesiam.data.segmentation_sequences import ObjectBoxes
 from cyclesiam.evaluation.metrics import overlap
 from cyclesiam.video import read_image
 
@@ -31,7 +32,7 @@ def main() -> None:
         "as trained": plain,
     }
     overlaps: dict[str, list[float]] = {way: [] for way in ways}
-    for sequence in DAVIS2016(options.davis).sequences():
+    for sequence in ObjectBoxes(DAVIS2016(options.davis)).sequences():
         chosen = np.linspace(0, len(sequence.frames) - 4, options.draws).astype(int)
         for index in chosen:
             image = read_image(sequence.frames[index])

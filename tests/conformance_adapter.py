@@ -7,10 +7,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # runs without an install
 
+from cyclesiam.evaluation import challenge_scores as challenge
 from cyclesiam.evaluation import davis as masks
 from cyclesiam.evaluation import got10k as pooled
 from cyclesiam.evaluation import otb, vot
 from cyclesiam.evaluation import region_overlap as regions
+from cyclesiam.evaluation import toolkit_scores as toolkit
 
 TOOLS = {
     "region_overlap": ["pysot", "matlab_2019", "vot_toolkit"],
@@ -56,7 +58,7 @@ def vot_supervised(dataset, tool):
 
 def _vot_challenge(dataset, sequences, tool):
     burn_in = dataset["burnin"]
-    scores = vot.vot_challenge(
+    scores = challenge.vot_challenge(
         sequences, tool, burn_in=burn_in, restart_after=dataset["skip_initialize"]
     )
     return scores, {
@@ -67,13 +69,14 @@ def _vot_challenge(dataset, sequences, tool):
             for name, s in sequences.items()
         },
         "frame_overlaps_burnin": {
-            name: vot.challenge_overlaps(s, tool, burn_in=burn_in) for name, s in sequences.items()
+            name: challenge.challenge_overlaps(s, tool, burn_in=burn_in)
+            for name, s in sequences.items()
         },
     }
 
 
 def _vot_toolkit(dataset, sequences, tool):
-    scores = vot.vot_toolkit(sequences, burn_in=dataset["burnin"])
+    scores = toolkit.vot_toolkit(sequences, burn_in=dataset["burnin"])
     return scores, {
         "robustness_length_weighted_failures": scores.failures_weighted,
         "reliability_s30": scores.reliability,
@@ -86,7 +89,7 @@ def _vot_toolkit(dataset, sequences, tool):
             }
             for name in sequences
         },
-        "frame_overlaps_no_burnin": {n: vot.toolkit_overlaps(s) for n, s in sequences.items()},
+        "frame_overlaps_no_burnin": {n: toolkit.toolkit_overlaps(s) for n, s in sequences.items()},
     }
 
 

@@ -29,7 +29,7 @@ IMPORTS = {
     "data": {"geometry", "video"},
     "tracking": {"geometry"},
     "training": {"models", "data", "tracking", "geometry"},
-    "evaluation": {"tracking", "data", "geometry"},
+    "evaluation": {"tracking", "data", "geometry", "video"},
     "deployment": {"models", "geometry"},
     "cluster": {"tracking", "training", "video"},
     "web": {"tracking", "video"},

@@ -6,8 +6,15 @@ import pytest
 
 from cyclesiam.data.sequences import Sequence
 from cyclesiam.errors import DatasetError, MissingExtraError, TargetError
+from cyclesiam.evaluation.benchmarks import Benchmark
+from cyclesiam.evaluation.metrics import (
+    centre_errors,
+    frame_overlaps,
+    precision_at,
+    success_auc,
+)
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS, OpenCVTracker, whole_pixels
-from cyclesiam.evaluation.protocols import one_pass
+from cyclesiam.evaluation.protocols import one_pass, starting_frames
 
 TRUTH = np.array([[10.0 + 2 * t, 14, 26 + 2 * t, 30] for t in range(12)])
 
@@ -84,6 +91,26 @@ def test_sequence_must_start_with_its_target(moving_square):
         one_pass(Recorder([]), blind)
 
 
+def test_one_pass_from_a_later_frame(moving_square, made_frames):
+    tracker = Recorder([(t, t, 1, 2) for t in range(1, 4)])
+    trajectory = one_pass(tracker, moving_square, first=8)
+    assert tracker.started == (26, 14, 16, 16)
+    np.testing.assert_array_equal(tracker.images, made_frames[8:])
+    assert trajectory.boxes.shape == (4, 4)
+    with pytest.raises(TargetError, match="square, frame 9: the tracker must answer"):
+        one_pass(Recorder([None]), moving_square, first=8)
+
+
+def test_starts_are_spread_evenly_over_what_is_known(moving_square):
+    assert starting_frames(moving_square, 1) == (0,)
+    assert starting_frames(moving_square, 3) == (0, 4, 8)
+    boxes = TRUTH.copy()
+    boxes[[4, 5, 8, 9, 10, 11]] = np.nan
+    hidden = Sequence(name="hidden", frames=moving_square.frames, boxes=boxes)
+    assert starting_frames(hidden, 3) == (0, 6)
+    assert starting_frames(hidden, 12) == (0, 1, 2, 3, 6, 7)
+
+
 # OpenCV's trackers
 
 
@@ -92,6 +119,16 @@ def test_opencv_trackers_follow_a_square(moving_square, name):
     trajectory = one_pass(OPENCV_TRACKERS[name](), moving_square)
     errors = np.abs(trajectory.boxes - TRUTH)[:, ::2]  # the square moves 22 px to the right
     assert errors.max() < 8
+
+
+@pytest.mark.shared
+def test_kcf_on_the_start_of_a_real_sequence(shared):
+    benchmark = Benchmark(name="otb", protocol="ope")
+    whole = benchmark.open(shared / "data/eval/otb").read("Jogging.2")
+    start = Sequence(name="start", frames=whole.frames[:30], boxes=whole.boxes[:30])
+    found = one_pass(OPENCV_TRACKERS["kcf"](), start)
+    assert success_auc(frame_overlaps(found.boxes, start.boxes)) > 0.6
+    assert precision_at(centre_errors(found.boxes, start.boxes)) > 0.9
 
 
 def test_lost_target_repeats_the_last_box(made_frames):

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyclesiam.evaluation.region_overlap import Mask, is_code, region_overlap, region_overlaps
+from cyclesiam.evaluation.region_overlap import region_overlap, region_overlaps
+from cyclesiam.evaluation.region_tables import Mask, is_code
 
 C_RULES = ["pysot", "matlab_2019"]
 ALL_RULES = [*C_RULES, "vot_toolkit"]

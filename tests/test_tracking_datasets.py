@@ -1,109 +1,31 @@
 import numpy as np
 import pytest
 
-from cyclesiam.data.tracking_datasets import OTB, OTB_RANGES, UAV123, UAV123_PARTS, VOT2018
+from cyclesiam.data.tracking_datasets import (
+    LASOT_ATTRIBUTES,
+    UAV123,
+    UAV123_ATTRIBUTES,
+    UAV123_PARTS,
+    GOT10k,
+    LaSOT,
+    TrackingNet,
+)
 from cyclesiam.errors import DatasetError
+from made_annotations import make_frames, rows_of, write
 
 
-def make_frames(folder, numbers, digits=4):
-    """Empty files: readers list frames, only `images()` opens them."""
-    folder.mkdir(parents=True)
-    for number in numbers:
-        (folder / f"{number:0{digits}}.jpg").touch()
+def held(tags):
+    """Attributes that hold in every frame."""
+    return [tag for tag, flags in tags.items() if flags.all()]
 
 
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def make_otb(root, name, rows, numbers, truth="groundtruth_rect.txt"):
-    make_frames(root / name / "img", numbers)
-    write(root / name / truth, "\n".join(rows))
+# UAV123
 
 
 def make_uav(root, video, numbers, annotations, version="UAV123_10fps"):
     make_frames(root / "data_seq" / version / video, numbers, digits=6)
     for name, rows in annotations.items():
         write(root / "anno" / version / f"{name}.txt", "\n".join(rows))
-
-
-def rows_of(count):
-    return [f"{n},1,5,5" for n in range(1, count + 1)]
-
-
-# OTB
-
-
-@pytest.mark.parametrize("separator", [",", "\t", " ", "  ", ", "])
-def test_otb_reads_every_separator_and_starts_at_pixel_one(tmp_path, separator):
-    rows = [separator.join(row) for row in (("1", "1", "10", "5"), ("3.5", "2", "10", "5"))]
-    make_otb(tmp_path, "Mine", rows, [1, 2])
-    (sequence,) = OTB(tmp_path).sequences()
-    assert sequence.name == "Mine"
-    assert [path.name for path in sequence.frames] == ["0001.jpg", "0002.jpg"]
-    np.testing.assert_array_equal(sequence.boxes, [[0, 0, 10, 5], [2.5, 1, 12.5, 6]])
-
-
-def test_otb_accepts_windows_lines_blank_ends_and_a_byte_order_mark(tmp_path):
-    make_otb(tmp_path, "Mine", [], [1, 2])
-    (tmp_path / "Mine/groundtruth_rect.txt").write_bytes(b"\xef\xbb\xbf1,1,2,2\r\n1,1,2,2,\r\n\r\n")
-    assert len(OTB(tmp_path).read("Mine")) == 2
-
-
-def test_otb_numbers_the_targets_of_one_video(tmp_path):
-    make_otb(tmp_path, "Jogging", ["1,1,2,2"], [1], "groundtruth_rect.1.txt")
-    write(tmp_path / "Jogging/groundtruth_rect.2.txt", "5,5,2,2")
-    (tmp_path / "results").mkdir()  # a folder without truth is no sequence
-    reader = OTB(tmp_path)
-    assert reader.names == ("Jogging.1", "Jogging.2")
-    np.testing.assert_array_equal(reader.read("Jogging.2").boxes, [[4, 4, 6, 6]])
-    assert reader.read("Jogging.1").frames == reader.read("Jogging.2").frames
-
-
-@pytest.mark.parametrize(("name", "first", "last"), [(n, *r) for n, r in OTB_RANGES.items()])
-def test_otb_official_ranges_apply_where_counts_disagree(tmp_path, name, first, last):
-    make_otb(tmp_path, name, rows_of(last - first + 1), range(1, last + 3))
-    frames = OTB(tmp_path).read(name).frames
-    assert frames[0].name == f"{first:04}.jpg"
-    assert frames[-1].name == f"{last:04}.jpg"
-
-
-def test_otb_official_ranges_rest_where_counts_agree(tmp_path):
-    make_otb(tmp_path, "Tiger1", rows_of(354), range(1, 355))
-    assert len(OTB(tmp_path).read("Tiger1")) == 354
-
-
-def test_otb_counts_must_agree(tmp_path):
-    make_otb(tmp_path, "Mine", rows_of(2), [1, 2, 3])
-    with pytest.raises(DatasetError, match=r"Mine: 3 frames, but 2 boxes in .*groundtruth_rect"):
-        OTB(tmp_path).read("Mine")
-
-
-@pytest.mark.parametrize("line", ["1,2,3", "1,2,3,4,5", "1,2,three,4", "", "\udcff,1,1,1"])
-def test_otb_bad_line_is_named(tmp_path, line):
-    make_otb(tmp_path, "Mine", [], [1, 2, 3])
-    text = f"1,1,2,2\n{line}\n1,1,2,2\n".encode(errors="surrogateescape")
-    (tmp_path / "Mine/groundtruth_rect.txt").write_bytes(text)
-    with pytest.raises(DatasetError, match=r"groundtruth_rect\.txt, line 2: expected 4 numbers"):
-        OTB(tmp_path).read("Mine")
-
-
-def test_otb_empty_annotation_is_an_error(tmp_path):
-    make_otb(tmp_path, "Mine", [], [1])
-    with pytest.raises(DatasetError, match="is empty"):
-        OTB(tmp_path).read("Mine")
-
-
-@pytest.mark.parametrize("reader", [OTB, UAV123, VOT2018])
-def test_wrong_roots_are_errors(tmp_path, reader):
-    with pytest.raises(DatasetError, match="root"):
-        reader(tmp_path)
-    with pytest.raises(DatasetError, match="nowhere"):
-        reader(tmp_path / "nowhere")
-
-
-# UAV123
 
 
 def test_uav123_takes_coordinates_as_they_are_and_nan_as_absent(tmp_path):
@@ -136,6 +58,16 @@ def test_uav123_pictures_after_the_annotation_are_left_out_where_known(tmp_path)
         UAV123(tmp_path).read("mine")
 
 
+def test_uav123_attributes_hold_in_every_frame(tmp_path):
+    make_uav(tmp_path, "bike1", [1, 2], {"bike1": rows_of(2)})
+    write(tmp_path / "anno/UAV123_10fps/att/bike1.txt", "1,1,0,1,0,0,0,0,1,1,1,1")
+    reader = UAV123(tmp_path)
+    assert reader.names == ("bike1",)  # the folder of attributes is no sequence
+    tags = reader.read("bike1").tags
+    assert tuple(tags) == UAV123_ATTRIBUTES
+    assert held(tags) == ["SV", "ARC", "FM", "IV", "VC", "CM", "SOB"]
+
+
 def test_uav123_annotation_without_pictures_is_an_error(tmp_path):
     make_uav(tmp_path, "bike1", [1], {"bike1": rows_of(1), "bike2": rows_of(1)})
     with pytest.raises(DatasetError, match=r"UAV123_10fps.bike2.*missing"):
@@ -155,50 +87,136 @@ def test_uav123_of_thirty_frames_a_second_comes_first(tmp_path):
     assert UAV123(tmp_path, "UAV123_10fps").version == "UAV123_10fps"
 
 
-# VOT
+# LaSOT
 
 
-def test_vot_polygon_becomes_the_box_around_it(tmp_path):
-    make_frames(tmp_path / "ball/color", [1, 2], digits=8)
-    write(tmp_path / "ball/groundtruth.txt", "5,1,9,5,5,9,1,5\n2,3,4,5\n")
-    write(tmp_path / "list.txt", "ball\n")
-    (sequence,) = VOT2018(tmp_path).sequences()
-    np.testing.assert_array_equal(sequence.boxes, [[1, 1, 9, 9], [2, 3, 6, 8]])
+def make_lasot(folder, count=3):
+    make_frames(folder / "img", range(1, count + 1), digits=8)
+    write(folder / "groundtruth.txt", "\n".join(rows_of(count)))
 
 
-def test_vot_without_a_list_takes_every_folder_with_a_truth(tmp_path):
-    for name in ("zebra", "ant"):
-        make_frames(tmp_path / name, [1])  # frames beside the truth
-        write(tmp_path / name / "groundtruth.txt", "2,3,4,5")
-    (tmp_path / "other").mkdir()
-    assert VOT2018(tmp_path).names == ("ant", "zebra")
-    assert len(VOT2018(tmp_path).read("ant")) == 1
+@pytest.mark.parametrize("parent", ["airplane", "."])
+def test_lasot_with_or_without_folders_of_classes(tmp_path, parent):
+    make_lasot(tmp_path / parent / "airplane-9")
+    (sequence,) = LaSOT(tmp_path).sequences()
+    assert sequence.name == "airplane-9"
+    np.testing.assert_array_equal(sequence.boxes[2], [3, 1, 8, 6])  # coordinates as they are
 
 
-def test_vot_list_gives_the_order_and_must_be_true(tmp_path):
-    write(tmp_path / "list.txt", "zebra\nant\n")
-    reader = VOT2018(tmp_path)
-    assert reader.names == ("zebra", "ant")
-    with pytest.raises(DatasetError, match=r"zebra.groundtruth\.txt.*cannot be read"):
-        reader.read("zebra")
+def test_lasot_testing_set_names_the_sequences(tmp_path):
+    for number in (1, 2, 3):
+        make_lasot(tmp_path / "dog" / f"dog-{number}")
+    assert LaSOT(tmp_path).names == ("dog-1", "dog-2", "dog-3")
+    write(tmp_path / "testing_set.txt", "dog-3\r\ndog-1\r\ndog-7\r\n")
+    reader = LaSOT(tmp_path)
+    assert reader.names == ("dog-3", "dog-1", "dog-7")
+    assert len(reader.read("dog-3")) == 3
+    with pytest.raises(DatasetError, match=r"dog.dog-7: this sequence is missing"):
+        reader.read("dog-7")
 
 
-# the real thing
+def test_lasot_tags(tmp_path):
+    make_lasot(tmp_path / "cat/cat-1")
+    write(tmp_path / "cat/cat-1/full_occlusion.txt", "0,1,0")
+    write(tmp_path / "cat/cat-1/out_of_view.txt", "0,0,1\n")
+    write(tmp_path / "att/cat-1.txt", "1,0,0,0,0,0,0,0,0,0,0,0,0,1")
+    tags = LaSOT(tmp_path).read("cat-1").tags
+    assert tuple(tags) == (*LASOT_ATTRIBUTES, "full_occlusion", "out_of_view")
+    assert held(tags) == ["IV", "ARC"]
+    assert tags["full_occlusion"].tolist() == [False, True, False]
+    assert tags["out_of_view"].tolist() == [False, False, True]
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize(
-    ("reader", "folder", "frames"),
-    [
-        (OTB, "otb", [350, 659, 291, 120, 113, 307, 307, 164, 81]),
-        (UAV123, "uav123", [157]),
-        (VOT2018, "vot2018", [105, 175, 742]),
-    ],
-)
-def test_real_benchmarks(shared, reader, folder, frames):
-    sequences = list(reader(shared / "data/eval" / folder).sequences())
-    assert sorted(len(sequence) for sequence in sequences) == sorted(frames)
-    for sequence in sequences:
-        height, width, _ = next(sequence.images()).shape
-        assert (sequence.boxes[0, :2] >= 0).all()
-        assert (sequence.boxes[0, 2:] <= (width, height)).all()
+def test_lasot_wrong_flags_are_named(tmp_path):
+    make_lasot(tmp_path / "cat/cat-1")
+    write(tmp_path / "cat/cat-1/full_occlusion.txt", "0,1")
+    with pytest.raises(DatasetError, match=r"full_occlusion\.txt, line 1: expected 1 or 3"):
+        LaSOT(tmp_path).read("cat-1")
+
+
+# GOT-10k
+
+
+def make_got10k(root, split, name, rows, frames):
+    make_frames(root / split / name, range(1, frames + 1), digits=8)
+    write(root / split / name / "groundtruth.txt", "\n".join(rows))
+    write(root / split / "list.txt", f"{name}\n")
+
+
+def test_got10k_cover_and_tags(tmp_path):
+    make_got10k(tmp_path, "val", "GOT-10k_Val_000001", rows_of(3), 3)
+    folder = tmp_path / "val/GOT-10k_Val_000001"
+    write(folder / "cover.label", "8\n0\n3\n")
+    write(folder / "absence.label", "0\n1\n0\n")
+    write(folder / "cut_by_image.label", "1\n0\n0\n")
+    write(folder / "meta_info.ini", "[METAINFO]\n")
+    (sequence,) = GOT10k(tmp_path).sequences()
+    assert sequence.cover.tolist() == [8, 0, 3]
+    assert {tag: flags.tolist() for tag, flags in sequence.tags.items()} == {
+        "absence": [False, True, False],
+        "cut_by_image": [True, False, False],
+    }
+    np.testing.assert_array_equal(sequence.boxes[2], [3, 1, 8, 6])
+
+
+@pytest.mark.parametrize("root", [".", "test"])
+def test_got10k_test_has_the_first_box_only(tmp_path, root):
+    make_got10k(tmp_path, "test", "GOT-10k_Test_000001", rows_of(1), 3)
+    (sequence,) = GOT10k(tmp_path / root).sequences()
+    assert sequence.cover is None
+    np.testing.assert_array_equal(np.isnan(sequence.boxes[:, 0]), [False, True, True])
+
+
+def test_got10k_validation_has_all_boxes(tmp_path):
+    make_got10k(tmp_path, "val", "GOT-10k_Val_000001", rows_of(1), 3)
+    with pytest.raises(DatasetError, match=r"3 frames, but 1 boxes in .*groundtruth\.txt"):
+        GOT10k(tmp_path).read("GOT-10k_Val_000001")
+
+
+def test_got10k_cover_must_be_eighths(tmp_path):
+    make_got10k(tmp_path, "val", "GOT-10k_Val_000001", rows_of(2), 2)
+    write(tmp_path / "val/GOT-10k_Val_000001/cover.label", "8\n9\n")
+    with pytest.raises(DatasetError, match=r"cover\.label, line 2: expected one of 0, 1, .* got 9"):
+        GOT10k(tmp_path).read("GOT-10k_Val_000001")
+
+
+def test_got10k_splits(tmp_path):
+    for split in ("train", "test", "val"):
+        make_got10k(tmp_path, split, f"GOT-10k_{split}", rows_of(1), 1)
+    assert GOT10k(tmp_path).names == ("GOT-10k_val",)
+    assert GOT10k(tmp_path, "train").names == ("GOT-10k_train",)
+    assert GOT10k(tmp_path / "test").names == ("GOT-10k_test",)
+    with pytest.raises(DatasetError, match=r"train.list\.txt is missing"):
+        GOT10k(tmp_path / "val", "train")
+
+
+# TrackingNet
+
+
+def make_trackingnet(root, chunk, name, rows, frames):
+    make_frames(root / chunk / "frames" / name, range(frames), digits=1)
+    write(root / chunk / "anno" / f"{name}.txt", "\n".join(rows))
+
+
+@pytest.mark.parametrize("root", [".", "TEST"])
+def test_trackingnet_test_has_the_first_box_only(tmp_path, root):
+    make_trackingnet(tmp_path, "TEST", "-9d0Z_0", ["1.5,2,3,4"], 11)
+    (sequence,) = TrackingNet(tmp_path / root).sequences()
+    assert sequence.name == "-9d0Z_0"
+    assert [path.stem for path in sequence.frames] == [str(number) for number in range(11)]
+    np.testing.assert_array_equal(sequence.boxes[0], [1.5, 2, 4.5, 6])
+    assert np.isnan(sequence.boxes[1:]).all()
+
+
+def test_trackingnet_training_has_all_boxes(tmp_path):
+    make_trackingnet(tmp_path, "TRAIN_11", "abc_0", rows_of(2), 3)
+    with pytest.raises(DatasetError, match=r"abc_0: 3 frames, but 2 boxes"):
+        TrackingNet(tmp_path, "TRAIN_11").read("abc_0")
+    with pytest.raises(DatasetError, match=r"no annotation in .*TEST.anno"):
+        TrackingNet(tmp_path)
+
+
+def test_hidden_copies_are_no_sequences(tmp_path):
+    make_trackingnet(tmp_path, "TEST", "abc_0", rows_of(1), 1)
+    write(tmp_path / "TEST/anno/._abc_0.txt", b"\0\5\x16\7")
+    assert TrackingNet(tmp_path).names == ("abc_0",)

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
+from cyclesiam.evaluation.challenge_scores import vot_challenge
+from cyclesiam.evaluation.toolkit_scores import vot_toolkit
 from cyclesiam.evaluation.vot import (
     Fragment,
     SupervisedRuns,
     expected_overlap,
     frames_with,
     judged_frames,
-    vot_challenge,
-    vot_toolkit,
 )
 
 BOX = np.array([20.0, 30.0, 10.0, 10.0])

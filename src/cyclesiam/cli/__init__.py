@@ -4,8 +4,9 @@ One module for each command. A command parses, calls the library, and prints.
 """
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import tyro
@@ -14,8 +15,10 @@ from cyclesiam import __version__
 from cyclesiam.cli.demo import Demo
 from cyclesiam.cli.evaluate import Evaluate
 from cyclesiam.cli.options import UsageError
+from cyclesiam.cli.score import Score
 from cyclesiam.cli.track import Track
 from cyclesiam.cli.train import Train
+from cyclesiam.cli.vot_toolkit import Trax, VotToolkit
 from cyclesiam.errors import CycleSiamError
 
 DESCRIPTION = "Follow objects through video, with a tracker that learns without labels."
@@ -26,6 +29,9 @@ Command = (
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Score, tyro.conf.subcommand("score")]
+    | Annotated[VotToolkit, tyro.conf.subcommand("vot-toolkit")]
+    | Annotated[Trax, tyro.conf.subcommand("trax")]
 )
 
 
@@ -54,8 +60,8 @@ def run() -> None:
     sys.exit(main())
 
 
-def _carry_out(command: Demo | Track | Train | Evaluate) -> int:
-    name = f"cyclesiam {type(command).__name__.lower()}"
+def _carry_out(command: Callable[[], None]) -> int:
+    name = f"cyclesiam {re.sub('(?<=[a-z])(?=[A-Z])', '-', type(command).__name__).lower()}"
     try:
         command()
         sys.stdout.flush()

@@ -1,155 +1,215 @@
-"""`cyclesiam evaluate`: a tracker on a benchmark, as a table."""
+"""`cyclesiam evaluate`: trackers on a benchmark, as tables, raw results, JSON and a report."""
 
-import json
-from collections.abc import Callable
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from cyclesiam.cli.options import Device, Weights, counted, find_device, load_network
-from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.benchmarks import Evaluation, SequenceScore, evaluate
-from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
-from cyclesiam.evaluation.protocols import BoxTracker
-from cyclesiam.evaluation.siamese_tracker import SiameseTracker
-from cyclesiam.tracking.tracker import Tracker
+from cyclesiam.cli.options import Device, UsageError, Weights, counted
+from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
+from cyclesiam.cli.trackers import OURS, find_trackers
+from cyclesiam.errors import CycleSiamError, SourceError
+from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of
+from cyclesiam.evaluation.evaluating import Plan, evaluate
+from cyclesiam.evaluation.evaluations import (
+    Evaluation,
+    Failure,
+    Flavour,
+    InitialInput,
+    Protocol,
+    format_number,
+)
+from cyclesiam.evaluation.jobs import ProtocolSettings, Ran
+from cyclesiam.evaluation.tracker_sources import TrackerSource
 
-Benchmark = Literal["otb", "uav123", "vot2018", "davis2016"]
-TrackerName = Literal["cyclesiam", "csrt", "kcf", "mil"]
-Source = tuple[Callable[[], BoxTracker], str | None, str]
-"""How to make a tracker, the name of its weights, and the labels that they saw."""
+BenchmarkName = Literal[
+    "otb",
+    "otb2013",
+    "otb50",
+    "otb100",
+    "uav123",
+    "uav123_10fps",
+    "lasot",
+    "got10k",
+    "trackingnet",
+    "vot2016",
+    "vot2018",
+    "vid",
+    "davis2016",
+    "davis2017",
+    "youtubevos",
+]
+OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE.json", help_behavior_hint="")]
+OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")]
+Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint="")]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Run a tracker over a benchmark, and score it.
+    """Run trackers over a benchmark, and score them.
 
-    cyclesiam evaluate otb --root data/OTB100 --json otb.json
+    cyclesiam evaluate vot2018 --root data/vot2018 --tracker cyclesiam csrt --results runs/vot2018
     """
 
-    benchmark: tyro.conf.Positional[Benchmark]
+    benchmark: tyro.conf.Positional[BenchmarkName]
     """Which benchmark `--root` holds."""
     root: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """The benchmark's folder, unpacked as it comes."""
-    tracker: TrackerName = "cyclesiam"
-    """This package's tracker, or one of OpenCV's to compare with."""
-    protocol: Literal["ope"] = "ope"
-    """One pass over each sequence, started once from the truth."""
-    sequences: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint="")
-    ] = ()
+    tracker: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TRACKER [TRACKER ...]")] = (OURS,)
+    """cyclesiam; OpenCV's csrt, kcf, mil, or nano and vit with their files; MODULE:FACTORY of any
+    Python tracker with init and update."""
+    protocol: Annotated[Protocol | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """One pass, resets as the VOT challenges have them, or masks. Without it: reset for VOT, ope
+    for what has boxes, else segmentation."""
+    flavour: Flavour = "pysot"
+    """Whose rules score: `pysot` (the numbers of papers), `vot_toolkit` (resets only), `got10k`
+    (one pass only)."""
+    sequences: Names = ()
     """Only these sequences; without any, all."""
-    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE.json", help_behavior_hint="")] = None
+    results: OptionalFolder = None
+    """Keep the raw results there, each tracker's in a folder of its name; what is there is not run
+    again. Without it they are thrown away."""
+    json: OptionalFile = None
     """Also write the scores there."""
+    report: OptionalFolder = None
+    """Also write a report there, one HTML file for all trackers."""
+    workers: int = 1
+    """Run so many sequences at once, each in a process of one thread."""
+    starts: int = 1
+    """One pass: start from so many frames of each sequence, spread evenly."""
+    repetitions: int = 1
+    """Resets: run each sequence so many times; 1 is right for a tracker without chance."""
+    initial_input: InitialInput = "box"
+    """Segmentation: start from the first frame's box or mask."""
     weights: Weights = "default"
-    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    """Of cyclesiam: name of shipped weights, or a folder that `cyclesiam train` wrote."""
     device: Device = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Of cyclesiam: where to compute: auto, cpu, cuda or cuda:N."""
+    model_files: Annotated[
+        tuple[Path, ...], tyro.conf.arg(metavar="[FILE ...]", help_behavior_hint="")
+    ] = ()
+    """Of nano: backbone and head; of vit: network. In the order of the trackers."""
 
     def __call__(self) -> None:
-        """Evaluate, print the table, write the JSON."""
+        """Evaluate, print tables, write what is asked for."""
         if self.json:
             check_writable(self.json)
-        make_tracker, weights, policy = self._tracker()
-        with Watcher(self.benchmark) as watcher:
-            evaluation = evaluate(
-                self.benchmark,
-                self.root,
-                make_tracker,
-                tracker=self.tracker,
-                weights=weights,
-                policy=policy,
+        check_report(self.report)
+        self._check()
+        sources = find_trackers(
+            self.tracker, weights=self.weights, device=self.device, model_files=self.model_files
+        )
+        benchmark = Benchmark(
+            name=self.benchmark, protocol=self.protocol or protocols_of(self.benchmark)[0]
+        )
+        with self._folder() as folder:
+            plan = Plan(
+                benchmark=benchmark,
+                root=self.root,
+                folder=folder,
+                settings=ProtocolSettings(
+                    starts=self.starts,
+                    repetitions=self.repetitions,
+                    initial_input=self.initial_input,
+                ),
+                flavour=self.flavour,
                 names=self.sequences or None,
-                on_sequence=watcher.tell,
+                workers=self.workers,
+                command=shlex.join(["cyclesiam", *sys.argv[1:]]),
             )
-        Console().print(make_table(evaluation))
+            evaluations, stopped = self._evaluate_all(plan, sources)
+            self._put_out(evaluations, benchmark)
+        kept = f"kept in {self.results}; " if self.results else ""
+        tell_errors(evaluations, f"the others are {kept}the same command runs only what is missing")
+        if stopped:
+            raise CycleSiamError("; ".join(stopped))
+
+    def _check(self) -> None:
+        if min(self.workers, self.starts, self.repetitions) < 1:
+            raise UsageError("--workers, --starts and --repetitions count from 1")
+        if not self.tracker:
+            raise UsageError("--tracker needs one tracker at least")
+
+    @contextmanager
+    def _folder(self) -> Iterator[Path]:
+        if self.results:
+            yield self.results
+        else:
+            with tempfile.TemporaryDirectory(prefix="cyclesiam-") as folder:
+                yield Path(folder)
+
+    def _evaluate_all(
+        self, plan: Plan, sources: list[TrackerSource]
+    ) -> tuple[list[Evaluation], list[str]]:
+        """Evaluate one tracker after the other; one that fails wholly stops no other."""
+        evaluations, stopped = [], []
+        for source in sources:
+            try:
+                evaluations.append(self._evaluate(plan, source))
+            except CycleSiamError as error:
+                if len(sources) == 1:
+                    raise
+                stopped.append(f"{source.name}: {error}")
+        if not evaluations:
+            raise CycleSiamError("; ".join(stopped))
+        return evaluations, stopped
+
+    def _evaluate(self, plan: Plan, source: TrackerSource) -> Evaluation:
+        kept = (
+            f"kept in {self.results}; the same command goes on from there"
+            if self.results
+            else "no scores were saved; --results FOLDER would have kept them"
+        )
+        with Watcher(f"{source.name} on {self.benchmark}", kept) as watcher:
+            return evaluate(
+                plan,
+                source,
+                on_run=lambda done, count, news: watcher.tell(done, count, _line(news)),
+            )
+
+    def _put_out(self, evaluations: list[Evaluation], benchmark: Benchmark) -> None:
+        show(evaluations)
         if self.json:
-            write_json(self.json, evaluation)
-            print(f"Scores: {self.json}")
-
-    def _tracker(self) -> Source:
-        if self.tracker != "cyclesiam":
-            return OPENCV_TRACKERS[self.tracker], None, "none"
-        device = find_device(self.device)
-        network, record = load_network(self.weights, device)
-        return (
-            lambda: SiameseTracker(Tracker(network, device=device)),
-            self.weights,
-            record.policy,
-        )
+            write_scores(self.json, evaluations)
+        if self.report:
+            write_html(self.report, evaluations, benchmark, self.root)
 
 
-class Watcher:
-    """Show how far an evaluation is: a bar on a terminal, else a line for each sequence."""
-
-    def __init__(self, what: str) -> None:
-        self.console = Console(stderr=True)
-        self.done = 0
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=self.console,
-            transient=True,
-            disable=not self.console.is_terminal,
-        )
-        self._task = self._bar.add_task(what, total=None)
-
-    def __enter__(self) -> "Watcher":
-        self._bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        self._bar.stop()
-        if kind is KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"{counted(self.done, 'sequence')} done, no scores were saved"
-            ) from None
-
-    def tell(self, done: int, count: int, score: SequenceScore) -> None:
-        """Take news of one sequence."""
-        self.done = done
-        news = f"{score.name}, AUC {score.score.auc:.3f}"
-        self._bar.update(self._task, completed=done, total=count, description=news)
-        if not self.console.is_terminal:
-            self.console.print(f"{done} of {count}: {news}", highlight=False)
-
-
-def make_table(evaluation: Evaluation) -> Table:
-    """Lay scores out: a row for each sequence, and the mean."""
-    title = f"{evaluation.tracker} on {evaluation.benchmark}, {evaluation.protocol}"
-    table = Table(title=title, show_footer=True)
-    *rows, mean = evaluation.rows()
-    titles = ("sequence", "frames", "AUC", "precision at 20 px", "frames/s")
-    for number, (name, footer) in enumerate(zip(titles, mean, strict=True)):
-        table.add_column(name, footer, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*row)
-    return table
-
-
-def check_writable(path: Path) -> None:
-    """Find out before hours of work whether their result can be written.
+def check_report(folder: Path | None) -> None:
+    """Find out before hours of work whether a report can be made.
 
     Raises:
-        SourceError: it cannot.
+        MissingExtraError: matplotlib is not installed.
+        SourceError: the folder is a file.
     """
-    if path.is_dir() or not path.parent.is_dir():
-        reason = "it is a folder" if path.is_dir() else "its folder is missing"
-        raise SourceError(f"{path}: cannot be written, {reason}; choose another --json")
+    if folder is None:
+        return
+    from cyclesiam.evaluation.report.plots import check_matplotlib
+
+    check_matplotlib()
+    if folder.is_file():
+        raise SourceError(f"{folder}: is a file, not a folder; choose another --report")
 
 
-def write_json(path: Path, evaluation: Evaluation) -> None:
-    """Write scores as one JSON object."""
-    try:
-        path.write_text(json.dumps(evaluation.to_json(), indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise SourceError(
-            f"{path}: cannot be written ({error.strerror}); choose another --json"
-        ) from error
+def write_html(
+    folder: Path, evaluations: list[Evaluation], benchmark: Benchmark, root: Path
+) -> None:
+    """Write the report, and say so."""
+    from cyclesiam.evaluation.report import write_report  # matplotlib takes a second to import
+
+    print(f"Report: {write_report(folder, evaluations, benchmark.open(root))}")
+
+
+def _line(news: Ran | Failure) -> str:
+    if isinstance(news, Failure):
+        return f"{news.name} failed"
+    if not news.fresh:
+        return f"{news.name} is there already"
+    speed = f"{format_number('fps', news.fps)} frames/s"
+    return f"{news.name}, {counted(news.frames, 'frame')}, {speed}"

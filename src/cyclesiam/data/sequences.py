@@ -5,14 +5,18 @@ T: frames of a sequence. Boxes are xyxy in continuous pixels, NaN where the trut
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from cyclesiam.errors import DatasetError
 from cyclesiam.video import is_picture, read_image
+
+Pictures = Literal["all", "some"]
+"""Which pictures of a sequence must be on disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,14 +27,22 @@ class Sequence:
         name: name of the target, unique in its benchmark.
         frames: T picture files, in order.
         boxes: (T, 4) xyxy in pixels; a row of NaN where the target is absent or not annotated.
+        regions: T regions as the benchmark's file has them, where it annotates more than boxes: a
+            rectangle x, y, w, h or a polygon x1, y1, x2, y2 ...; None for a benchmark of boxes.
+        tags: name of an attribute to (T,) bool, the frames that have it; an attribute of the whole
+            sequence holds in every frame.
+        cover: (T,) how much of the target is seen, 0 for nothing; None where it is not annotated.
 
     Raises:
-        DatasetError: no frames, or not one box for each frame.
+        DatasetError: no frames, or not one box, region, tag and cover for each frame.
     """
 
     name: str
     frames: tuple[Path, ...]
     boxes: np.ndarray
+    regions: tuple[tuple[float, ...], ...] | None = None
+    tags: Mapping[str, np.ndarray] = field(default_factory=dict)
+    cover: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         boxes = np.array(self.boxes, dtype=np.float64)
@@ -39,19 +51,39 @@ class Sequence:
                 f"{self.name}: {len(self.frames)} frames, but boxes of shape {boxes.shape}; "
                 "every frame needs one box of four numbers. Unpack the sequence again."
             )
+        if self.regions is not None and len(self.regions) != len(self.frames):
+            raise DatasetError(
+                f"{self.name}: {len(self.frames)} frames, but {len(self.regions)} regions. "
+                "Unpack the sequence again."
+            )
         boxes.setflags(write=False)
         object.__setattr__(self, "boxes", boxes)
+        tags = {tag: self._per_frame(flags, bool, tag) for tag, flags in self.tags.items()}
+        object.__setattr__(self, "tags", tags)
+        if self.cover is not None:
+            object.__setattr__(self, "cover", self._per_frame(self.cover, np.float64, "cover"))
+
+    def _per_frame(self, values: np.ndarray, dtype: type, what: str) -> np.ndarray:
+        """A copy (T,) that cannot be written to."""
+        values = np.array(values, dtype=dtype)
+        if values.shape != (len(self.frames),):
+            raise DatasetError(
+                f"{self.name}: {len(self.frames)} frames, but {what} of shape {values.shape}; "
+                "every frame needs one value. Unpack the sequence again."
+            )
+        values.setflags(write=False)
+        return values
 
     def __len__(self) -> int:
         return len(self.frames)
 
-    def images(self) -> Iterator[np.ndarray]:
-        """Read the frames one by one, each (H, W, 3) uint8 RGB.
+    def images(self, first: int = 0) -> Iterator[np.ndarray]:
+        """Read the frames one by one, each (H, W, 3) uint8 RGB, from the `first` one on.
 
         Raises:
             SourceError: a frame cannot be read.
         """
-        return map(read_image, self.frames)
+        return map(read_image, self.frames[first:])
 
 
 class SequenceReader(ABC):
@@ -60,8 +92,14 @@ class SequenceReader(ABC):
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`, one of `names`.
+
+        Args:
+            name: of the sequence.
+            pictures: which of its pictures must be there; `some` (one will do) is for those who
+                want the truth and perhaps the size of a picture, to score what was tracked
+                elsewhere: `frames` then has the names of the others, too.
 
         Raises:
             DatasetError: its frames or its annotation are missing, malformed or disagree.
@@ -121,11 +159,11 @@ def picture_files(folder: Path) -> tuple[Path, ...]:
 
 
 def subfolders(root: Path, benchmark: str) -> list[Path]:
-    """List the folders in a benchmark's root by name.
+    """List the folders in a benchmark's root by name, without hidden ones.
 
     Raises:
         DatasetError: the root is not a folder.
     """
     if not root.is_dir():
         raise DatasetError(f"{benchmark}: {root} is not a folder. Give the unpacked benchmark's.")
-    return sorted(path for path in root.iterdir() if path.is_dir())
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))

@@ -1,40 +1,31 @@
-"""Readers of tracking benchmarks: OTB, UAV123 and VOT-2018.
+"""Readers of UAV123, LaSOT, GOT-10k and TrackingNet: one box a frame, in a text file a sequence.
 
-Every folder in a benchmark's layout is read, whether its name is known or not. Boxes come out as
-xyxy in continuous pixels; a frame whose truth is NaN or has no size gets a NaN box.
+Every sequence in a benchmark's layout is read, whether its name is known or not. Boxes come out as
+xyxy in continuous pixels, NaN where the target is absent.
 """
 
-import re
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
+from cyclesiam.data.annotation_files import (
+    make_sequence,
+    pad_with_nan,
+    read_attributes,
+    read_boxes,
+    read_names,
+    read_values,
+    text_files,
+)
 from cyclesiam.data.sequences import (
+    Pictures,
     Sequence,
     SequenceReader,
-    boxes_from_xywh,
     frame_number,
     picture_files,
     subfolders,
 )
 from cyclesiam.errors import DatasetError
-from cyclesiam.geometry.regions import polygon_extent
 
-# First and last frame of OTB sequences that have more pictures than annotated rows (from 1).
-# Source: the benchmark's page, "Visual Tracker Benchmark", notes on the sequences.
-OTB_RANGES = {
-    "David": (300, 770),
-    "Diving": (1, 215),
-    "Football1": (1, 74),
-    "Freeman3": (1, 460),
-    "Freeman4": (1, 283),
-    "Tiger1": (6, 354),
-}
-
-# UAV123 cuts long videos into parts: first frame (from 1) of NAME_1, NAME_2 ... at 30 frames/s.
-# A part ends where its annotation ends; so does truck2, which has more pictures than rows.
-# Source: the benchmark's `configSeqs.m`.
 UAV123_PARTS = {
     "bird1": (1, 775, 1573),
     "car1": (1, 751, 1627),
@@ -57,47 +48,22 @@ UAV123_PARTS = {
     "truck4": (1, 577),
     "uav1": (1, 1555, 2473),
 }
+"""UAV123 cuts long videos into parts: first frame (from 1) of NAME_1, NAME_2 ... at 30 frames/s.
+A part ends where its annotation ends; so does truck2, which has more pictures than rows.
+Source: the benchmark's `configSeqs.m`."""
 
+UAV123_ATTRIBUTES = tuple("SV ARC LR FM FOC POC OV BC IV VC CM SOB".split())
+"""In the order of the benchmark's `att/NAME.txt`: scale variation, aspect ratio change, low
+resolution, fast motion, full and partial occlusion, out of view, background clutter, illumination
+variation, viewpoint change, camera motion, similar object."""
 
-class OTB(SequenceReader):
-    """OTB-2013, OTB-50 and OTB-100 (Wu et al., TPAMI 2015), and any subset of them.
+LASOT_ATTRIBUTES = tuple("IV POC DEF MB CM ROT BC VC SV FOC FM OV LR ARC".split())
+"""In the order of the `att/NAME.txt` of LaSOT's evaluation program: illumination variation, partial
+occlusion, deformation, motion blur, camera motion, rotation, background clutter, viewpoint change,
+scale variation, full occlusion, fast motion, out of view, low resolution, aspect ratio change."""
 
-    Layout: `root/NAME/img/0001.jpg` onwards and `root/NAME/groundtruth_rect.txt`, one `x,y,w,h` a
-    frame (commas, tabs or spaces). A video of several targets has `groundtruth_rect.1.txt`,
-    `groundtruth_rect.2.txt` ...: they are called `Jogging.1`, `Jogging.2`.
-
-    Coordinates are MATLAB's, the first pixel is 1: one is subtracted from x and y. Where there are
-    more pictures than rows, the official first and last frame apply (`OTB_RANGES`).
-
-    Args:
-        root: folder that holds the sequences' folders.
-
-    Raises:
-        DatasetError: `root` holds no sequence.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._truth = {
-            _otb_name(truth): truth
-            for folder in subfolders(Path(root), "OTB")
-            for truth in sorted(folder.glob("groundtruth_rect*.txt"))
-        }
-        self.names = tuple(self._truth)
-        if not self.names:
-            raise DatasetError(
-                f"OTB: no NAME/groundtruth_rect.txt in {root}. "
-                "`root` must be the folder that holds the sequences' folders."
-            )
-
-    def read(self, name: str) -> Sequence:
-        """Give the target called `name`, such as `Bolt` or `Jogging.2`."""
-        truth = self._truth[name]
-        rows = _read_rows(truth, columns=(4,))
-        frames = picture_files(truth.parent / "img")
-        if len(frames) != len(rows) and truth.parent.name in OTB_RANGES:
-            frames = _between(frames, *OTB_RANGES[truth.parent.name])
-        _check_counts(name, frames, rows, truth)
-        return Sequence(name=name, frames=frames, boxes=boxes_from_xywh(np.stack(rows), origin=1.0))
+COVER_LEVELS = frozenset(map(float, range(9)))
+"""How much of a target GOT-10k sees: in eighths, 0 for nothing."""
 
 
 class UAV123(SequenceReader):
@@ -106,7 +72,8 @@ class UAV123(SequenceReader):
     Layout: `root/data_seq/UAV123_10fps/NAME/000001.jpg` onwards and
     `root/anno/UAV123_10fps/NAME.txt`, one `x,y,w,h` or `NaN,NaN,NaN,NaN` a frame; at 30 frames a
     second the folders are called `UAV123`. The parts `bird1_1`, `bird1_2` ... share the pictures of
-    `bird1` (`UAV123_PARTS`).
+    `bird1` (`UAV123_PARTS`). Attributes are tags, from `root/anno/UAV123_10fps/att/NAME.txt`
+    (`UAV123_ATTRIBUTES`).
 
     Coordinates are taken as they are, as pysot, pytracking and got10k do.
 
@@ -126,22 +93,22 @@ class UAV123(SequenceReader):
         self.version = version or _uav123_version(root)
         self._truth_folder = root / "anno" / self.version
         self._frame_folder = root / "data_seq" / self.version
-        self.names = tuple(truth.stem for truth in sorted(self._truth_folder.glob("*.txt")))
+        self.names = tuple(truth.stem for truth in text_files(self._truth_folder, "*.txt"))
         if not self.names:
             raise DatasetError(
                 f"UAV123: no annotation in {self._truth_folder}. "
                 "`root` must be the folder that holds anno and data_seq."
             )
 
-    def read(self, name: str) -> Sequence:
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
         """Give the sequence called `name`, such as `bike1` or `bird1_2`."""
         truth = self._truth_folder / f"{name}.txt"
-        rows = _read_rows(truth, columns=(4,))
-        frames = picture_files(self._folder_of(name))
-        if len(frames) != len(rows):
-            frames = self._annotated(name, frames, len(rows))
-        _check_counts(name, frames, rows, truth)
-        return Sequence(name=name, frames=frames, boxes=boxes_from_xywh(np.stack(rows)))
+        xywh, frames = read_boxes(truth), picture_files(self._folder_of(name))
+        if len(frames) != len(xywh):
+            frames = self._annotated(name, frames, len(xywh)) or frames
+        attributes = self._truth_folder / "att" / f"{name}.txt"
+        tags = read_attributes(attributes, UAV123_ATTRIBUTES, len(xywh))
+        return make_sequence(name, frames, xywh, truth, pictures=pictures, tags=tags)
 
     def _folder_of(self, name: str) -> Path:
         video, _, part = name.rpartition("_")
@@ -158,19 +125,23 @@ class UAV123(SequenceReader):
         start = starts[int(part) - 1]
         if self.version == "UAV123_10fps":
             start = (start - 1) // 3 + 1  # every third frame of the original
-        return _between(frames, start, start + count - 1)
+        return tuple(path for path in frames if start <= frame_number(path) < start + count)
 
 
-class VOT2018(SequenceReader):
-    """VOT-2018 short-term (Kristan et al., ECCVW 2018), and other VOT years of the same layout.
+class LaSOT(SequenceReader):
+    """LaSOT (Fan et al., CVPR 2019): long videos, one target each.
 
-    Layout: `root/list.txt` names the sequences (without it, every folder with a truth is one);
-    `root/NAME/groundtruth.txt` has `x,y,w,h` or four corners `x1,y1,...,x4,y4` a frame, the frames
-    are `root/NAME/color/00000001.jpg` onwards, or directly in `root/NAME`. A polygon becomes the
-    smallest upright box around it. Coordinates are taken as they are, as the VOT toolkits do.
+    Layout: `root/CLASS/NAME/img/00000001.jpg` onwards, or without the folder of the class, and
+    beside `img` a `groundtruth.txt`, one `x,y,w,h` a frame; `full_occlusion.txt` and
+    `out_of_view.txt`, a 0 or 1 a frame, are tags, and so are attributes from `root/att/NAME.txt`
+    (`LASOT_ATTRIBUTES`), where these files are there.
+
+    The names in `root/testing_set.txt` are read where that list is there, as for the published
+    numbers on 280 sequences; without it, all. Coordinates are taken as they are, as pysot,
+    pytracking and got10k do.
 
     Args:
-        root: folder that holds the sequences' folders.
+        root: folder that holds the classes' (or the sequences') folders.
 
     Raises:
         DatasetError: `root` holds no sequence.
@@ -178,33 +149,124 @@ class VOT2018(SequenceReader):
 
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
-        listing = self._root / "list.txt"
-        if listing.is_file():
-            self.names = tuple(_read_text(listing).split())
-        else:
-            folders = subfolders(self._root, "VOT-2018")
-            self.names = tuple(f.name for f in folders if (f / "groundtruth.txt").is_file())
+        subfolders(self._root, "LaSOT")
+        truths = text_files(self._root, "*/groundtruth.txt", "*/*/groundtruth.txt")
+        self._folders = {truth.parent.name: truth.parent for truth in truths}
+        listing = self._root / "testing_set.txt"
+        self.names = read_names(listing) if listing.is_file() else tuple(sorted(self._folders))
         if not self.names:
             raise DatasetError(
-                f"VOT-2018: no list.txt and no NAME/groundtruth.txt in {root}. "
-                "`root` must be the folder that holds the sequences' folders."
+                f"LaSOT: no testing_set.txt and no CLASS/NAME/groundtruth.txt in {root}. "
+                "`root` must be the folder that holds the classes' folders."
             )
 
-    def read(self, name: str) -> Sequence:
-        """Give the sequence called `name`."""
-        folder = self._root / name
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+        """Give the sequence called `name`, such as `airplane-1`."""
+        if name not in self._folders:
+            folder = self._root / name.rpartition("-")[0] / name
+            raise DatasetError(f"{folder}: this sequence is missing. Unpack it there.")
+        folder = self._folders[name]
         truth = folder / "groundtruth.txt"
-        rows = _read_rows(truth, columns=(4, 8))
-        frames = picture_files(folder / "color" if (folder / "color").is_dir() else folder)
-        _check_counts(name, frames, rows, truth)
-        xywh = np.stack([_extent_xywh(row) for row in rows])
-        return Sequence(name=name, frames=frames, boxes=boxes_from_xywh(xywh))
+        xywh, frames = read_boxes(truth), picture_files(folder / "img")
+        tags = read_attributes(self._root / "att" / f"{name}.txt", LASOT_ATTRIBUTES, len(xywh))
+        for tag in ("full_occlusion", "out_of_view"):
+            path = folder / f"{tag}.txt"
+            if path.is_file():
+                tags[tag] = read_values(path, len(xywh)) == 1
+        return make_sequence(name, frames, xywh, truth, pictures=pictures, tags=tags)
 
 
-def _otb_name(truth: Path) -> str:
-    """Name of the target in `NAME/groundtruth_rect.txt` or `NAME/groundtruth_rect.N.txt`."""
-    number = truth.stem.removeprefix("groundtruth_rect")  # "" or ".N"
-    return truth.parent.name + number
+class GOT10k(SequenceReader):
+    """GOT-10k (Huang et al., TPAMI 2019): one target a video.
+
+    Layout: `root/SPLIT/list.txt` names the sequences; `root/SPLIT/NAME/` holds `00000001.jpg`
+    onwards and `groundtruth.txt`, one `x,y,w,h` a frame (in `test`, of the first frame only).
+    `cover.label`, a number of 0 to 8 a frame, is the cover: the benchmark does not count frames
+    with 0. `absence.label` and `cut_by_image.label`, a 0 or 1 a frame, are tags.
+
+    Args:
+        root: folder that holds `train`, `val` and `test`, or one of these three itself.
+        split: which of the three to read; by default the first of `val`, `test` and `train` that
+            is there.
+
+    Raises:
+        DatasetError: the list of sequences is missing.
+    """
+
+    def __init__(self, root: Path, split: Literal["train", "val", "test"] | None = None) -> None:
+        self._folder = _split_folder(Path(root), split, ("val", "test", "train"), "list.txt")
+        listing = self._folder / "list.txt"
+        if not listing.is_file():
+            raise DatasetError(
+                f"GOT-10k: {listing} is missing. "
+                f"`root` must be the folder that holds train, val and test; got {root}."
+            )
+        self.names = read_names(listing)
+
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+        """Give the sequence called `name`, such as `GOT-10k_Val_000001`."""
+        folder = self._folder / name
+        truth = folder / "groundtruth.txt"
+        xywh, frames = read_boxes(truth), picture_files(folder)
+        if self._folder.name == "test":
+            xywh = pad_with_nan(xywh, len(frames))
+        tags = {
+            tag: read_values(path, len(xywh)) == 1
+            for tag in ("absence", "cut_by_image")
+            if (path := folder / f"{tag}.label").is_file()
+        }
+        cover = folder / "cover.label"
+        return make_sequence(
+            name,
+            frames,
+            xywh,
+            truth,
+            pictures=pictures,
+            tags=tags,
+            cover=read_values(cover, len(xywh), COVER_LEVELS) if cover.is_file() else None,
+        )
+
+
+class TrackingNet(SequenceReader):
+    """TrackingNet (Müller et al., ECCV 2018).
+
+    Layout: `root/TEST/frames/NAME/0.jpg` onwards and `root/TEST/anno/NAME.txt`, one `x,y,w,h` a
+    frame (in `TEST`, of the first frame only); `root/TRAIN_0` to `root/TRAIN_11` alike.
+
+    Args:
+        root: folder that holds `TEST` and the training chunks, or one of these itself.
+        chunk: which of them to read, such as `TRAIN_0`; by default `TEST`.
+
+    Raises:
+        DatasetError: there is no annotation.
+    """
+
+    def __init__(self, root: Path, chunk: str | None = None) -> None:
+        self._folder = _split_folder(Path(root), chunk, ("TEST",), "anno")
+        self.names = tuple(path.stem for path in text_files(self._folder / "anno", "*.txt"))
+        if not self.names:
+            raise DatasetError(
+                f"TrackingNet: no annotation in {self._folder / 'anno'}. "
+                f"`root` must be the folder that holds TEST and TRAIN_0 ...; got {root}."
+            )
+
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+        """Give the sequence called `name`."""
+        truth = self._folder / "anno" / f"{name}.txt"
+        xywh, frames = read_boxes(truth), picture_files(self._folder / "frames" / name)
+        if self._folder.name == "TEST":
+            xywh = pad_with_nan(xywh, len(frames))
+        return make_sequence(name, frames, xywh, truth, pictures=pictures)
+
+
+def _split_folder(root: Path, split: str | None, order: tuple[str, ...], sign: str) -> Path:
+    """Folder of a split: `root` itself if that has the `sign` of one, else one of those in it."""
+    if split:
+        return root / split
+    if (root / sign).exists():
+        return root
+    there = [name for name in order if (root / name / sign).exists()]
+    return root / (there or order)[0]
 
 
 def _uav123_version(root: Path) -> str:
@@ -215,62 +277,3 @@ def _uav123_version(root: Path) -> str:
         f"UAV123: neither UAV123 nor UAV123_10fps is both in {root / 'anno'} and in "
         f"{root / 'data_seq'}. `root` must be the folder that holds anno and data_seq."
     )
-
-
-def _between(frames: tuple[Path, ...], first: int, last: int) -> tuple[Path, ...]:
-    return tuple(path for path in frames if first <= frame_number(path) <= last)
-
-
-def _check_counts(name: str, frames: tuple[Path, ...], rows: list[np.ndarray], truth: Path) -> None:
-    if len(frames) != len(rows):
-        raise DatasetError(
-            f"{name}: {len(frames)} frames, but {len(rows)} boxes in {truth}. "
-            "Unpack the sequence again."
-        )
-
-
-def _extent_xywh(region: np.ndarray) -> np.ndarray:
-    """Upright box around (4,) xywh or the corners (8,) x1, y1, ... x4, y4, as (4,) xywh."""
-    if len(region) == 4:
-        return region
-    extent = polygon_extent(region)
-    return np.concatenate((extent[:2], extent[2:] - extent[:2]))
-
-
-def _read_rows(path: Path, *, columns: tuple[int, ...]) -> list[np.ndarray]:
-    """Read one row of numbers a line, separated by commas, semicolons, tabs or spaces.
-
-    Args:
-        path: the annotation.
-        columns: how many numbers a row may have.
-
-    Raises:
-        DatasetError: the file is missing or empty, or a line is not such a row.
-    """
-    lines = _read_text(path).rstrip().splitlines()
-    if not lines:
-        raise DatasetError(f"{path}: this annotation is empty. Unpack the sequence again.")
-    return [_parse_row(line, columns, f"{path}, line {n}") for n, line in enumerate(lines, 1)]
-
-
-def _parse_row(line: str, columns: tuple[int, ...], place: str) -> np.ndarray:
-    try:
-        row = np.array([float(word) for word in re.split(r"[,;\s]+", line.strip(" \t\r,;"))])
-    except ValueError:
-        row = np.empty(0)
-    if len(row) not in columns:
-        wanted = " or ".join(map(str, columns))
-        raise DatasetError(
-            f"{place}: expected {wanted} numbers, got {line.strip()[:60]!r}. Mend this line."
-        )
-    return row
-
-
-def _read_text(path: Path) -> str:
-    try:
-        # undecodable bytes are kept as marks: the line they are in is then reported
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: the file cannot be read ({error.strerror}). Unpack the sequence there."
-        ) from error

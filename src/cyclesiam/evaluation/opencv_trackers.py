@@ -1,5 +1,6 @@
-"""OpenCV's classic trackers behind `BoxTracker`, to compare with: CSRT, KCF and MIL."""
+"""OpenCV's trackers behind `BoxTracker`, to compare with: CSRT, KCF, MIL, and networks."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -17,14 +18,20 @@ class OpenCVTracker:
 
     Args:
         algorithm: OpenCV's name of it: CSRT, KCF, MIL ...
+        models: a parameter of the algorithm to the model file that it names, of a network.
 
     Raises:
         MissingExtraError: the OpenCV at hand was built without it.
     """
 
-    def __init__(self, algorithm: str) -> None:
+    def __init__(self, algorithm: str, models: Mapping[str, str] | None = None) -> None:
         self.algorithm = algorithm
         self._create = _find_factory(algorithm)
+        if models:
+            settings = getattr(cv2, f"Tracker{algorithm}_Params")()
+            for parameter, path in models.items():
+                setattr(settings, parameter, path)
+            self._create = partial(self._create, settings)
         self._tracker: Any = None
         self._box: XYWH = (np.nan, np.nan, np.nan, np.nan)
 
@@ -60,6 +67,10 @@ OPENCV_TRACKERS = {
     "mil": partial(OpenCVTracker, "MIL"),
 }
 """Name to a function that makes a new tracker."""
+
+OPENCV_NETWORKS = {"nano": ("Nano", ("backbone", "neckhead")), "vit": ("Vit", ("net",))}
+"""Name to OpenCV's name of it, and the parameters that are model files, which the user must have.
+OpenCV's model zoo has them: `object_tracking_nanotrack` has two, `object_tracking_vittrack` one."""
 
 
 def whole_pixels(box_xywh: XYWH, width: int, height: int) -> tuple[int, int, int, int]:

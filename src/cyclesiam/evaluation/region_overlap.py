@@ -16,33 +16,26 @@ Source: the definitions of those programs; votchallenge/trax, votchallenge/toolk
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal, get_args
 
 import numpy as np
 
-from cyclesiam.evaluation.row_spans import Spans, polygon_spans, rectangle_spans
+from cyclesiam.evaluation.filling import (
+    Counts,
+    Limits,
+    Shape,
+    count_pixels,
+    count_rectangles,
+    fill,
+)
+from cyclesiam.evaluation.region_tables import Mask, Region, RegionTable
 from cyclesiam.geometry.regions import mask_extent
 
 Rules = Literal["pysot", "matlab_2019", "vot_toolkit"]
-PAIRS_AT_ONCE = 64  # of polygons; more do not get faster, and rasters of all sizes share one array
+PAIRS_AT_ONCE = 256  # of polygons; their rows then stay in the processor's cache
 SMALLEST_AREA_RATIO = 1e-10  # TraX calls regions apart when their boxes differ more in area
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mask:
-    """A region given by its pixels.
-
-    Args:
-        offset: column and row of the first pixel in the image.
-        pixels: (H, W) bool.
-    """
-
-    offset: tuple[int, int]
-    pixels: np.ndarray
-
-
-Region = np.ndarray | Mask
-"""(4,) rectangle xywh, (2V,) polygon x1, y1, x2, y2 ..., (1,) code without region, or a mask."""
 
 Bounds = tuple[float, float] | None
 """Width and height that cut the regions, or None. In the C rules both are *inclusive* (an image of
@@ -90,21 +83,19 @@ def region_overlaps(
         raise ValueError(f"no overlap rules {rules!r}; there are {', '.join(get_args(Rules))}")
     if len(a) != len(b):
         raise ValueError(f"regions must come in pairs, got {len(a)} and {len(b)}")
-    for region in (*a, *b):
-        _check(region, rules)
+    one, other = RegionTable.of(a), RegionTable.of(b)
     overlaps = np.empty(len(a))
-    of_kind: dict[tuple[int, int], list[tuple[int, np.ndarray, np.ndarray]]] = {}
-    for pair, (one, other) in enumerate(zip(a, b, strict=True)):
-        if isinstance(one, Mask) or isinstance(other, Mask):
-            overlaps[pair] = _masks_vot_toolkit(one, other, bounds)
-        else:
-            of_kind.setdefault((len(one), len(other)), []).append((pair, one, other))
-    for (size_a, size_b), pairs in of_kind.items():
+    for pair in sorted({*one.masks, *other.masks}):
+        if rules != "vot_toolkit":
+            raise ValueError(f"the rules {rules!r} know no masks; use 'vot_toolkit'")
+        overlaps[pair] = _masks_vot_toolkit(one[pair], other[pair], bounds)
+    for size_a, size_b in product(one.sizes, other.sizes):
+        pairs = np.flatnonzero((one.kind == size_a) & (other.kind == size_b))
         at_once = len(pairs) if size_a == size_b == 4 else PAIRS_AT_ONCE
-        for start in range(0, len(pairs), at_once):
-            some, of_a, of_b = zip(*pairs[start : start + at_once], strict=True)
-            overlaps[list(some)] = _overlaps(
-                np.stack(of_a, dtype=float), np.stack(of_b, dtype=float), bounds, rules
+        for start in range(0, len(pairs), at_once or 1):
+            some = pairs[start : start + at_once]
+            overlaps[some] = _overlaps(
+                one.values(size_a, some), other.values(size_b, some), bounds, rules
             )
     return overlaps
 
@@ -116,23 +107,10 @@ def _overlaps(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> np.
     return _overlaps_c(a, b, bounds, rules)
 
 
-def is_code(region: Region, code: int | None = None) -> bool:
-    """Say whether a region is a code (any, or the given one) in a trajectory."""
-    if isinstance(region, Mask) or len(region) != 1:
-        return False
-    return code is None or bool(region[0] == code)
-
-
-def _check(region: Region, rules: Rules) -> None:
-    if isinstance(region, Mask):
-        if rules != "vot_toolkit":
-            raise ValueError(f"the rules {rules!r} know no masks; use 'vot_toolkit'")
-        return
-    size = len(region)
-    if not (size in (1, 4) or (size >= 6 and size % 2 == 0)):
-        raise ValueError(f"{size} numbers are no code, rectangle or polygon")
-    if not np.isfinite(region).all():
-        raise ValueError(f"a region must be finite, got {region}")
+def _count(a: Shape, b: Shape, size: np.ndarray, *, tips: bool) -> Counts:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return count_rectangles(a, b)
+    return count_pixels(a, b, size, tips=tips)
 
 
 # The C rules: everything is a polygon of float32 corners.
@@ -196,57 +174,30 @@ def _overlaps_c(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> n
     corners = _corners(a, rules), _corners(b, rules)
     raster = _raster_c(*corners, bounds)
     inner_a, inner_b = (_round_away(points - raster.origin[:, None]) for points in corners)
-    count = _count_rectangles if a.shape[1] == b.shape[1] == 4 else _count_polygons
     overlaps = np.zeros(len(a))
     filled = ~raster.apart
     if filled.any():
         size = raster.size[filled].astype(int)
-        shared, either = count(inner_a[filled], inner_b[filled], size)
+        shape_a, shape_b = (
+            _limits_c(points[filled], size) if regions.shape[1] == 4 else points[filled]
+            for points, regions in ((inner_a, a), (inner_b, b))
+        )
+        shared, either = _count(shape_a, shape_b, size, tips=False)
         overlaps[filled] = _quotient_c(shared, either)
     return overlaps
 
 
-Counts = tuple[np.ndarray, np.ndarray]  # pixels in both, and in either
-
-
-def _count_polygons(a: np.ndarray, b: np.ndarray, size: np.ndarray) -> Counts:
-    """Count the pixels of polygons with corners (N, V, 2) in rasters of `size` (N, 2)."""
-    return _count_spans(
-        *(polygon_spans(points, size[:, 0], size[:, 1], tips=False) for points in (a, b))
-    )
-
-
-def _count_spans(a: Spans, b: Spans) -> Counts:
-    shared = a.count_shared(b)
-    return shared, a.count() + b.count() - shared
-
-
-def _count_rectangles(a: np.ndarray, b: np.ndarray, size: np.ndarray) -> Counts:
-    """Count what `_count_polygons` counts, of upright rectangles and without filling them."""
-    limits = []
-    for corners in (a, b):
-        first, last = corners.min(axis=1), corners.max(axis=1)
-        empty = (first == last).any(axis=1, keepdims=True)  # equal nodes, or no edge that rises
-        first, last = np.maximum(first, 0), np.minimum(last, size - 1)
-        limits.append((first, np.where(empty, first - 1, last)))
-    return _count_limits(*limits)
+def _limits_c(corners: np.ndarray, size: np.ndarray) -> Limits:
+    """Give the pixels of upright rectangles with corners (N, 4, 2) in rasters of `size` (N, 2)."""
+    first, last = corners.min(axis=1), corners.max(axis=1)
+    empty = (first == last).any(axis=1, keepdims=True)  # equal nodes, or no edge that rises
+    first, last = np.maximum(first, 0), np.minimum(last, size - 1)
+    return first, np.where(empty, first - 1, last)
 
 
 def _quotient_c(shared: np.ndarray, either: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         return (shared.astype(np.float32) / either.astype(np.float32)).astype(np.float64)
-
-
-Limits = tuple[np.ndarray, np.ndarray]  # first and last pixel of a rectangle, (..., 2) each
-
-
-def _count_limits(a: Limits, b: Limits) -> Counts:
-    shared = _area(np.maximum(a[0], b[0]), np.minimum(a[1], b[1]))
-    return shared, _area(*a) + _area(*b) - shared
-
-
-def _area(first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    return np.clip(last - first + 1, 0, None).prod(axis=-1)
 
 
 # The rules of vot-toolkit: whole-numbered regions, each of its own kind.
@@ -295,11 +246,8 @@ def _overlaps_vot_toolkit(a: np.ndarray, b: np.ndarray, bounds: Bounds) -> np.nd
         return overlaps
     raster = raster[0][open_], raster[1][open_]
     sides = a[open_], b[open_]
-    if a.shape[1] == b.shape[1] == 4:
-        limits = (_rectangle_in_raster(_rectangle_limits(side), raster) for side in sides)
-        shared, either = _count_limits(*limits)
-    else:
-        shared, either = _count_spans(*(_fill(side, raster) for side in sides))
+    shape_a, shape_b = (_in_raster(side, raster) for side in sides)
+    shared, either = _count(shape_a, shape_b, _raster_size(raster), tips=True)
     overlaps[open_] = shared / np.maximum(either, 1)
     return overlaps
 
@@ -315,17 +263,19 @@ def _box(regions: np.ndarray) -> Limits:
     return corners.min(axis=-2), corners.max(axis=-2)
 
 
-def _fill(regions: np.ndarray, raster: Limits) -> Spans:
-    """Fill regions (..., numbers) into rasters (...)."""
-    width, height = np.moveaxis((raster[1] - raster[0] + 1).astype(int), -1, 0)
+def _in_raster(regions: np.ndarray, raster: Limits) -> Shape:
+    """Give regions (..., numbers) counted from the corners of rasters (...)."""
     if regions.shape[-1] == 1:
         nothing = np.zeros_like(raster[0])
-        return rectangle_spans(nothing, nothing - 1, height.max())
+        return nothing, nothing - 1
     if regions.shape[-1] == 4:
-        limits = _rectangle_in_raster(_rectangle_limits(regions), raster)
-        return rectangle_spans(*limits, height.max())
+        return _rectangle_in_raster(_rectangle_limits(regions), raster)
     corners = _round_even(regions).reshape(*regions.shape[:-1], -1, 2)
-    return polygon_spans(corners - raster[0][..., None, :], width, height, tips=True)
+    return corners - raster[0][..., None, :]
+
+
+def _raster_size(raster: Limits) -> np.ndarray:
+    return (raster[1] - raster[0] + 1).astype(int)
 
 
 def _masks_vot_toolkit(a: Region, b: Region, bounds: Bounds) -> float:
@@ -350,7 +300,8 @@ def _paint(region: Region, raster: Limits) -> np.ndarray:
     """Give the raster's pixels, (rows, columns) bool."""
     width, height = (int(side) for side in raster[1] - raster[0] + 1)
     if not isinstance(region, Mask):
-        return _fill(region, raster).paint(width)
+        size = _raster_size(raster)
+        return fill(_in_raster(region, raster), size, tips=True).paint(width)
     x, y = (int(at) for at in raster[0])
     rows, columns = np.nonzero(region.pixels)
     rows, columns = rows + region.offset[1] - y, columns + region.offset[0] - x

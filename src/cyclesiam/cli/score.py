@@ -1,0 +1,88 @@
+"""`cyclesiam score`: raw results of any tracker, scored side by side; nothing is run."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from cyclesiam.cli.evaluate import (
+    BenchmarkName,
+    Names,
+    OptionalFile,
+    OptionalFolder,
+    check_report,
+    write_html,
+)
+from cyclesiam.cli.options import UsageError
+from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
+from cyclesiam.evaluation.benchmarks import Benchmark, choose_names
+from cyclesiam.evaluation.evaluations import Evaluation, Flavour, Protocol
+from cyclesiam.evaluation.found_results import find_results, recorded_protocol
+from cyclesiam.evaluation.scoring import score_results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """Score raw results of any trackers, side by side, without running anything.
+
+    cyclesiam score vot2018 --root data/vot2018 --results runs/vot2018 --results others/SiamRPN
+    """
+
+    benchmark: tyro.conf.Positional[BenchmarkName]
+    """Which benchmark `--root` holds."""
+    root: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+    """The benchmark's folder: its annotations, and a frame of each sequence."""
+    results: Annotated[
+        tyro.conf.UseAppendAction[tuple[Path, ...]],
+        tyro.conf.arg(metavar="FOLDER", help_behavior_hint="once or more"),
+    ] = ()
+    """A tracker's raw results, or a folder of several trackers; can be given again."""
+    protocol: Annotated[Protocol | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """By which the results were made. Without it: the one on record beside them, else reset for
+    VOT, ope for what has boxes, segmentation for what has not."""
+    flavour: Flavour = "pysot"
+    """Whose rules score: `pysot` (the numbers of papers), `vot_toolkit` (resets only), `got10k`
+    (one pass only)."""
+    sequences: Names = ()
+    """Only these sequences; without any, all."""
+    json: OptionalFile = None
+    """Also write the scores there."""
+    report: OptionalFolder = None
+    """Also write a report there, one HTML file for all trackers."""
+
+    def __call__(self) -> None:
+        """Score, print tables, write what is asked for."""
+        if not self.results:
+            raise UsageError("--results is needed, once or more: the folders of raw results")
+        if self.json:
+            check_writable(self.json)
+        check_report(self.report)
+        protocol = self.protocol or recorded_protocol(self.benchmark, self.results)
+        benchmark = Benchmark(name=self.benchmark, protocol=protocol)
+        evaluations = self._score_all(benchmark)
+        show(evaluations)
+        if self.json:
+            write_scores(self.json, evaluations)
+        if self.report:
+            write_html(self.report, evaluations, benchmark, self.root)
+        tell_errors(evaluations, "mend them, or leave them out with --sequences")
+
+    def _score_all(self, benchmark: Benchmark) -> list[Evaluation]:
+        reader = benchmark.open(self.root)
+        names = choose_names(reader.names, self.sequences or None, benchmark.name)
+        evaluations = []
+        for found in find_results(benchmark, self.results, names):
+            run = replace(found.run, flavour=self.flavour)
+            with Watcher(run.tracker, "nothing was written", lines=False) as watcher:
+                evaluations.append(
+                    score_results(
+                        benchmark,
+                        reader,
+                        found.results,
+                        run,
+                        names=names,
+                        on_sequence=lambda done, count, news: watcher.tell(done, count, news.name),
+                    )
+                )
+        return evaluations

@@ -1,0 +1,141 @@
+"""Evaluations on a terminal: tables, progress, and what is said of sequences without numbers."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from cyclesiam.cli.options import counted
+from cyclesiam.errors import CycleSiamError, SourceError
+from cyclesiam.evaluation.evaluations import METRICS, Evaluation, format_number, write_evaluations
+
+WIDTH_OF_FILES = 160  # characters: what is piped has no terminal to fit into
+
+
+class Watcher:
+    """Show how far something is: a bar on a terminal, else a line for each sequence.
+
+    Args:
+        what: is being done.
+        kept: what is said when it is interrupted, after the number of sequences that are done.
+        lines: whether there are lines where there is no terminal.
+    """
+
+    def __init__(self, what: str, kept: str, *, lines: bool = True) -> None:
+        self.console = Console(stderr=True)
+        self.done = 0
+        self._kept = kept
+        self._lines = lines and not self.console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task(what, total=None)
+
+    def __enter__(self) -> "Watcher":
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._bar.stop()
+        if kind is KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{counted(self.done, 'sequence')} done, {self._kept}"
+            ) from None
+
+    def tell(self, done: int, count: int, news: str) -> None:
+        """Take news of one sequence."""
+        self.done = done
+        self._bar.update(self._task, completed=done, total=count, description=news)
+        if self._lines:
+            self.console.print(f"{done} of {count}: {news}", highlight=False, soft_wrap=True)
+
+
+def show(evaluations: Sequence[Evaluation]) -> None:
+    """Print a table: of one evaluation its sequences, of several their means side by side."""
+    table = _sequences(evaluations[0]) if len(evaluations) == 1 else _side_by_side(evaluations)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
+    console.print(table)
+
+
+def _sequences(evaluation: Evaluation) -> Table:
+    run = evaluation.run
+    table = Table(title=f"{run.tracker} on {run.benchmark}, {run.protocol}", show_footer=True)
+    frames = str(sum(score.frames for score in evaluation.sequences))
+    table.add_column("sequence", _mean_title(evaluation))
+    table.add_column("frames", frames, justify="right")
+    for key, value in evaluation.mean.items():
+        table.add_column(METRICS[key].title, format_number(key, value), justify="right")
+    for score in evaluation.sequences:
+        numbers = (
+            format_number(key, score.numbers[key]) if key in score.numbers else ""
+            for key in evaluation.mean
+        )
+        table.add_row(score.name, str(score.frames), *numbers)
+    return table
+
+
+def _side_by_side(evaluations: Sequence[Evaluation]) -> Table:
+    run = evaluations[0].run
+    table = Table(title=f"{run.benchmark}, {run.protocol}")
+    table.add_column("tracker", overflow="fold")
+    table.add_column("sequences", justify="right", overflow="fold")
+    for key in evaluations[0].mean:
+        table.add_column(METRICS[key].title, justify="right", overflow="fold")
+    for evaluation in evaluations:
+        there, failed = len(evaluation.sequences), len(evaluation.errors)
+        table.add_row(
+            evaluation.run.tracker,
+            f"{there} of {there + failed}" if failed else str(there),
+            *(format_number(key, value) for key, value in evaluation.mean.items()),
+        )
+    return table
+
+
+def _mean_title(evaluation: Evaluation) -> str:
+    if not evaluation.errors:
+        return "mean"
+    there = len(evaluation.sequences)
+    return f"mean of {there} of {there + len(evaluation.errors)}"
+
+
+def check_writable(path: Path) -> None:
+    """Find out before hours of work whether their result can be written.
+
+    Raises:
+        SourceError: it cannot.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        reason = "it is a folder" if path.is_dir() else "its folder is missing"
+        raise SourceError(f"{path}: cannot be written, {reason}; choose another --json")
+
+
+def write_scores(path: Path, evaluations: Sequence[Evaluation]) -> None:
+    """Write scores as JSON, and say so."""
+    write_evaluations(path, evaluations)
+    print(f"Scores: {path}")
+
+
+def tell_errors(evaluations: Sequence[Evaluation], advice: str) -> None:
+    """Say which sequences have no numbers, a line each.
+
+    Raises:
+        CycleSiamError: there is one, so that the command fails.
+    """
+    count = 0
+    for evaluation in evaluations:
+        for error in evaluation.errors:
+            print(f"{error.name}: {error.message}", file=sys.stderr)
+            count += 1
+    if count:
+        raise CycleSiamError(f"{counted(count, 'sequence')} failed, see above; {advice}")

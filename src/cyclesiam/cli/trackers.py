@@ -1,0 +1,108 @@
+"""What `--tracker` means: this package's tracker, OpenCV's, or anyone's."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from cyclesiam.cli.options import UsageError, find_device, load_network
+from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
+from cyclesiam.evaluation.siamese_tracker import SiameseTracker
+from cyclesiam.evaluation.tracker_sources import TrackerSource, opencv_source, python_source
+from cyclesiam.models.checkpoints import TrainingRecord
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.tracker import Tracker
+
+OURS = "cyclesiam"
+DECIDING_PARTS = ("geometry", "models", "tracking")  # code that answers depend on
+
+
+@dataclass(frozen=True, slots=True)
+class SiameseFactory:
+    """Makes this package's tracker in any process; the network is read once in each."""
+
+    weights: str
+    device: str
+
+    def __call__(self) -> SiameseTracker:
+        """Make a tracker for one target."""
+        device = torch.device(self.device)
+        network, _ = _network(self.weights, self.device)
+        return SiameseTracker(Tracker(network, device=device))
+
+
+@lru_cache(maxsize=1)
+def _network(weights: str, device: str) -> tuple[SiamRPN, TrainingRecord]:
+    return load_network(weights, torch.device(device))
+
+
+def find_trackers(
+    names: Sequence[str], *, weights: str, device: str, model_files: Sequence[Path] = ()
+) -> list[TrackerSource]:
+    """Find trackers by what `--tracker` says of each.
+
+    Args:
+        names: `cyclesiam`, a name of OpenCV's trackers, or MODULE:FACTORY.
+        weights: of `cyclesiam`.
+        device: of `cyclesiam`.
+        model_files: of OpenCV's networks, in the order of the trackers that need them.
+
+    Raises:
+        UsageError: two have the same name, or a file is left over.
+        CycleSiamError: a tracker cannot be made.
+    """
+    files, sources = list(model_files), []
+    for name in names:
+        count = len(OPENCV_NETWORKS[name][1]) if name in OPENCV_NETWORKS else 0
+        own, files = files[:count], files[count:]
+        if name == OURS:
+            sources.append(_our_source(weights, device))
+        elif name in OPENCV_TRACKERS or name in OPENCV_NETWORKS:
+            sources.append(opencv_source(name, own))
+        elif ":" in name:
+            sources.append(python_source(name))
+        else:
+            known = ", ".join([OURS, *OPENCV_TRACKERS, *OPENCV_NETWORKS])
+            raise UsageError(
+                f"there is no tracker {name!r}; give {known}, or MODULE:FACTORY of a Python tracker"
+            )
+    if files:
+        raise UsageError(f"no tracker here needs the model file {files[0]}; leave it out")
+    twice = {source.name for source in sources if [s.name for s in sources].count(source.name) > 1}
+    if twice:
+        raise UsageError(
+            f"two trackers are called {min(twice)}; name one otherwise, as NAME=MODULE:FACTORY"
+        )
+    return sources
+
+
+def _our_source(weights: str, device: str) -> TrackerSource:
+    where = str(find_device(device))
+    network, record = _network(weights, where)
+    return TrackerSource(
+        name=OURS,
+        make=SiameseFactory(weights, where),
+        identity=f"weights {_digest_of(network)} code {_digest_of_code()}",
+        weights=weights,
+        policy=record.policy,
+    )
+
+
+def _digest_of(network: SiamRPN) -> str:
+    digest = hashlib.sha256(repr(network.config).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _digest_of_code() -> str:
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for part in DECIDING_PARTS:
+        for path in sorted((package / part).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

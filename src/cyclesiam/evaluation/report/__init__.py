@@ -1,0 +1,54 @@
+"""Evaluations as one HTML file that opens anywhere: no network, no other file, light and dark."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cyclesiam.data.segmentation_sequences import SegmentationReader
+from cyclesiam.data.sequences import SequenceReader
+from cyclesiam.errors import SourceError
+from cyclesiam.evaluation.evaluations import Evaluation
+from cyclesiam.evaluation.report.page import render_page
+from cyclesiam.evaluation.report.plots import check_matplotlib
+from cyclesiam.evaluation.report.sequences import add_answers, sequences_section, worst_first
+
+REPORT_FILE = "report.html"
+
+
+def write_report(
+    folder: Path,
+    evaluations: Sequence[Evaluation],
+    reader: SequenceReader | SegmentationReader | None = None,
+) -> Path:
+    """Write `report.html`.
+
+    Args:
+        folder: where to; made if there is none.
+        evaluations: at least one, all of one benchmark and protocol; the sequences are sorted by
+            the first one's numbers.
+        reader: of the benchmark, to show frames; without it there are none.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: there is no evaluation, or they are of several benchmarks or protocols.
+        MissingExtraError: matplotlib is not installed.
+        SourceError: the file cannot be written.
+    """
+    kinds = {(evaluation.run.benchmark, evaluation.run.protocol) for evaluation in evaluations}
+    if len(kinds) != 1:
+        raise ValueError(f"a report is of one benchmark and one protocol, got {sorted(kinds)}")
+    check_matplotlib()
+    views = worst_first(evaluations)
+    if reader is not None:
+        views = list(add_answers(views, evaluations, reader))
+    page = render_page(evaluations, sequences_section(views, evaluations))
+    path = Path(folder) / REPORT_FILE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be written ({error.strerror}); choose another --report"
+        ) from error
+    return path

@@ -1,0 +1,112 @@
+"""Published results to stand beside ours, each with the protocol that it belongs to.
+
+Numbers are those of the papers: CycleSiam (Yuan et al., IROS 2020) with the results it compares to,
+and later label-free trackers. They are of whole benchmarks, and speeds are of other machines.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cyclesiam.evaluation.evaluations import InitialInput, Protocol
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A result of a paper.
+
+    Args:
+        tracker: its name.
+        labels: what it was trained with, in words.
+        initial_input: what it is told in the first frame.
+        numbers: a name in `METRICS` to the number.
+    """
+
+    tracker: str
+    labels: str
+    initial_input: InitialInput
+    numbers: Mapping[str, float]
+
+
+WHOLE: Mapping[str, int] = {
+    "otb": 100,
+    "otb2013": 51,
+    "otb50": 50,
+    "otb100": 100,
+    "uav123": 123,
+    "lasot": 280,
+    "vot2016": 60,
+    "vot2018": 60,
+    "davis2016": 20,
+    "davis2017": 30,
+}
+"""Benchmark to the number of its test sequences (or targets): a report of fewer says so."""
+
+NOTHING, NONE = "none, nothing trained", "none"
+FIRST_BOX, FIRST_MASK, ALL = "first box", "first mask", "all frames"
+
+
+def _vot(
+    tracker: str,
+    labels: str,
+    eao: float,
+    accuracy: float | None = None,
+    failures: float | None = None,
+    fps: float | None = None,
+) -> Published:
+    given = {
+        "eao": eao,
+        "accuracy": accuracy,
+        "failures_per_100_frames": failures,
+        "fps": fps,
+    }
+    numbers = {name: number for name, number in given.items() if number is not None}
+    return Published(tracker=tracker, labels=labels, initial_input="box", numbers=numbers)
+
+
+def _davis(
+    tracker: str, labels: str, start: InitialInput, j: float, f: float, fps: float | None = None
+) -> Published:
+    numbers = {"j_mean": j / 100, "f_mean": f / 100, **({} if fps is None else {"fps": fps})}
+    return Published(tracker=tracker, labels=labels, initial_input=start, numbers=numbers)
+
+
+PUBLISHED: Mapping[tuple[str, Protocol], tuple[Published, ...]] = {
+    ("vot2016", "reset"): (
+        _vot("KCF", NOTHING, 0.192, 0.489, 0.569, 170),
+        _vot("UDT", NONE, 0.226, fps=70),
+        _vot("UDT+", NONE, 0.301, fps=55),
+        _vot("CycleSiam", FIRST_BOX, 0.371, 0.603, 0.294, 59),
+        _vot("CycleSiam+", FIRST_MASK, 0.398, 0.601, 0.247, 44),
+        _vot("USOT*", NONE, 0.402),
+        _vot("ULAST*-on", NONE, 0.417),
+        _vot("Diff-Tracker", NONE, 0.430),
+        _vot("SiamMask", ALL, 0.433, 0.639, 0.214, 56),
+    ),
+    ("vot2018", "reset"): (
+        _vot("KCF", NOTHING, 0.135, 0.447, 0.773, 170),
+        _vot("CycleSiam", FIRST_BOX, 0.294, 0.562, 0.389, 59),
+        _vot("CycleSiam+", FIRST_MASK, 0.317, 0.549, 0.314, 44),
+        _vot("USOT*", NONE, 0.344),
+        _vot("ULAST*-on", NONE, 0.355),
+        _vot("Diff-Tracker", NONE, 0.365),
+        _vot("SiamMask", ALL, 0.380, 0.609, 0.276, 56),
+    ),
+    ("davis2016", "segmentation"): (
+        _davis("CycleSiam+", FIRST_MASK, "box", 64.9, 62.0, 44),
+        _davis("SiamMask", ALL, "box", 71.3, 67.4, 56),
+    ),
+    ("davis2017", "segmentation"): (
+        _davis("CycleSiam+", FIRST_MASK, "box", 50.9, 56.8, 44),
+        _davis("TimeCycle", NONE, "mask", 46.4, 50.0),
+        _davis("UVC", NONE, "mask", 56.3, 59.2),
+        _davis("MAST", NONE, "mask", 63.3, 67.6),
+        _davis("CRW", NONE, "mask", 64.6, 70.6),
+        _davis("SiamMask", ALL, "box", 54.3, 58.5, 56),
+    ),
+}
+"""Benchmark and protocol to results, in the order of their years, the supervised one last."""
+
+
+def published(benchmark: str, protocol: Protocol) -> tuple[Published, ...]:
+    """Give what was published of a benchmark under this protocol; none is an empty tuple."""
+    return PUBLISHED.get((benchmark, protocol), ())
