@@ -1,4 +1,4 @@
-"""Benchmark folders of a few empty pictures, made on the spot."""
+"""Benchmarks of a few small pictures, made on the spot in the layout of each."""
 
 from pathlib import Path
 
@@ -6,55 +6,74 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# 256 colours, so that Pillow keeps eight bits a pixel; the first are those of the benchmarks
-PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, *range(12, 256), *range(256), *range(256)]
+from cyclesiam.evaluation.label_files import write_labels
+
+HEIGHT, WIDTH = 40, 120
 
 
-def make_frames(folder: Path, numbers, digits: int = 4, suffix: str = "jpg") -> None:
-    """Empty files: readers list frames, only `images()` opens them."""
+def write_rows(path: Path, rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(",".join(f"{n:g}" for n in row) + "\n" for row in rows))
+
+
+def write_pictures(folder: Path, count: int, *, first: int = 1, digits: int = 8, value=0) -> None:
+    """Write grey pictures of 120 x 40; `value` is their brightness, or one for each."""
     folder.mkdir(parents=True, exist_ok=True)
-    for number in numbers:
-        (folder / f"{number:0{digits}}.{suffix}").touch()
+    values = np.broadcast_to(value, count)
+    for number, brightness in enumerate(values, start=first):
+        image = np.full((HEIGHT, WIDTH, 3), brightness, np.uint8)
+        cv2.imwrite(str(folder / f"{number:0{digits}}.jpg"), image)
 
 
-def write(path: Path, text: str | bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
+def make_otb(root: Path, sequences: dict[str, list], *, value=0) -> Path:
+    """OTB: name to rows x, y, w, h that count from 1."""
+    for name, rows in sequences.items():
+        write_rows(root / name / "groundtruth_rect.txt", rows)
+        write_pictures(root / name / "img", len(rows), digits=4, value=value)
+    return root
 
 
-def rows_of(count: int) -> list[str]:
-    return [f"{n},1,5,5" for n in range(1, count + 1)]
+def make_vot(root: Path, sequences: dict[str, list], *, tags=()) -> Path:
+    """VOT: name to regions; tags of the form (name, tag, flags)."""
+    for name, rows in sequences.items():
+        write_rows(root / name / "groundtruth.txt", rows)
+        write_pictures(root / name / "color", len(rows))
+    for name, tag, flags in tags:
+        write_rows(root / name / f"{tag}.tag", [[flag] for flag in flags])
+    return root
 
 
-def labels_of(*boxes, height: int = 20, width: int = 30) -> np.ndarray:
-    """Label map in which the k-th box (xyxy, or None) has the label k, from 1."""
-    labels = np.zeros((height, width), np.uint8)
-    for label, box in enumerate(boxes, 1):
-        if box is not None:
-            x0, y0, x1, y1 = box
-            labels[y0:y1, x0:x1] = label
-    return labels
+def make_got10k(root: Path, sequences: dict[str, list], cover: list[int]) -> Path:
+    """GOT-10k's validation set: name to rows x, y, w, h; the same cover for all."""
+    for name, rows in sequences.items():
+        write_rows(root / "val" / name / "groundtruth.txt", rows)
+        write_rows(root / "val" / name / "cover.label", [[level] for level in cover])
+        write_pictures(root / "val" / name, len(rows))
+    (root / "val" / "list.txt").write_text("\n".join(sequences) + "\n")
+    return root
 
 
-def write_labels(path: Path, labels: np.ndarray) -> Path:
-    """A PNG with a palette, as the segmentation benchmarks have."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.frombytes("P", labels.shape[::-1], labels.tobytes())
-    image.putpalette(PALETTE)
-    image.save(path)
-    return path
+def make_davis(root: Path, sequences: dict[str, list[np.ndarray]], year: int = 2017) -> Path:
+    """DAVIS: name to label maps (40, 120)."""
+    for name, maps in sequences.items():
+        write_pictures(root / "JPEGImages" / "480p" / name, len(maps), first=0, digits=5)
+        folder = root / "Annotations" / "480p" / name
+        folder.mkdir(parents=True)
+        for number, labels in enumerate(maps):
+            write_labels(folder / f"{number:05}.png", labels)
+    listing = root / "ImageSets" / str(year) / "val.txt"
+    listing.parent.mkdir(parents=True)
+    listing.write_text("\n".join(sequences) + "\n")
+    return root
 
 
-def write_photo(path: Path, height: int = 20, width: int = 30) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    assert cv2.imwrite(str(path), np.full((height, width, 3), 90, np.uint8))
-    return path
+def labels(*boxes) -> np.ndarray:
+    """A label map with box number 1, 2 ... given as left, top, right, bottom."""
+    made = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for number, (left, top, right, bottom) in enumerate(boxes, start=1):
+        made[top:bottom, left:right] = number
+    return made
 
 
-def make_segmentation(frames: Path, masks: Path, maps: dict[str, np.ndarray | None]) -> None:
-    """Frames of the given stems, and a label map for each that is not None."""
-    for stem, labels in maps.items():
-        write_photo(frames / f"{stem}.jpg")
-        if labels is not None:
-            write_labels(masks / f"{stem}.png", labels)
+def save_grey(path: Path, labels: np.ndarray) -> None:
+    Image.fromarray(labels).save(path)

@@ -15,10 +15,9 @@ import torch
 
 import cyclesiam
 from cyclesiam.cli import main
-from cyclesiam.cli.evaluate import Benchmark, TrackerName
+from cyclesiam.cli.evaluate import BenchmarkName
 from cyclesiam.cli.train import Recipe
 from cyclesiam.evaluation.benchmarks import BENCHMARKS
-from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
 from cyclesiam.models.checkpoints import TrainingRecord, save_weights
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.tracking.results import read_results
@@ -79,7 +78,7 @@ def fails(capsys, *arguments, status=1) -> str:
 # --- help, usage ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["track"], ["train"], ["evaluate"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["track"], ["train"], ["evaluate"], ["score"]])
 def test_help(capsys, command):
     assert main([*command, "--help"]) == 0
     assert f"usage: {' '.join(['cyclesiam', *command])}" in capsys.readouterr().out
@@ -102,8 +101,7 @@ def test_choices_are_what_there_is():
     from cyclesiam.training.recipes import RECIPES
 
     assert set(get_args(Recipe)) == set(RECIPES)
-    assert set(get_args(Benchmark)) == set(BENCHMARKS)
-    assert set(get_args(TrackerName)) == {"cyclesiam", *OPENCV_TRACKERS}
+    assert set(get_args(BenchmarkName)) == set(BENCHMARKS)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +117,11 @@ def test_choices_are_what_there_is():
         ["train", "a", "--output", "b", "--steps", "many"],
         ["evaluate", "otb2", "--root", "a"],
         ["evaluate", "otb"],
+        ["evaluate", "otb", "--root", "a", "--workers", "0"],
+        ["evaluate", "otb", "--root", "a", "--tracker", "kcf2"],
+        ["evaluate", "otb", "--root", "a", "--tracker", "kcf", "kcf"],
+        ["evaluate", "otb", "--root", "a", "--tracker", "kcf", "--model-files", "a.onnx"],
+        ["score", "otb", "--root", "a"],
         ["demo", "--frames", "few"],
     ],
 )
@@ -296,7 +299,8 @@ def test_evaluate(capsys, tmp_path, otb, weights):
     read = json.loads(scores.read_text())
     assert (read["tracker"], read["weights"], read["policy"]) == ("cyclesiam", weights, "none")
     assert [sequence["name"] for sequence in read["sequences"]] == ["Rest", "Walk"]
-    assert set(read["mean"]) == {"auc", "precision_20", "fps"}
+    assert set(read["mean"]) == {"auc", "precision_20", "norm_precision_20", "fps"}
+    assert set(read["sequences"][0]) == {"name", "frames", *read["mean"]}
 
 
 def test_evaluate_a_classic_tracker(capsys, tmp_path, otb):
@@ -319,19 +323,3 @@ def test_evaluate_bad_input(capsys, tmp_path, otb, weights):
     assert "no sequence Run" in fails(capsys, *options, "--sequences", "Run")
     assert "folder is missing" in fails(capsys, *options, "--json", tmp_path / "no" / "a.json")
     assert "is a folder" in fails(capsys, *options, "--json", tmp_path)
-
-
-def test_evaluate_interrupted(capsys, monkeypatch, otb):
-    from cyclesiam.evaluation import benchmarks
-
-    score = benchmarks.score_sequence
-
-    def score_first(sequence, trajectory):
-        if sequence.name == "Walk":
-            signal.raise_signal(signal.SIGINT)
-        return score(sequence, trajectory)
-
-    monkeypatch.setattr(benchmarks, "score_sequence", score_first)
-    assert main(["evaluate", "otb", "--root", str(otb), "--tracker", "kcf"]) == 130
-    said = capsys.readouterr().err
-    assert said.endswith("evaluate: interrupted; 1 sequence done, no scores were saved\n")

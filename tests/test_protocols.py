@@ -7,7 +7,7 @@ import pytest
 from cyclesiam.data.sequences import Sequence
 from cyclesiam.errors import DatasetError, MissingExtraError, TargetError
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS, OpenCVTracker, whole_pixels
-from cyclesiam.evaluation.protocols import one_pass
+from cyclesiam.evaluation.protocols import one_pass, starting_frames
 
 TRUTH = np.array([[10.0 + 2 * t, 14, 26 + 2 * t, 30] for t in range(12)])
 
@@ -82,6 +82,26 @@ def test_sequence_must_start_with_its_target(moving_square):
     blind = Sequence(name="blind", frames=moving_square.frames, boxes=boxes)
     with pytest.raises(DatasetError, match="blind: the first frame has no box"):
         one_pass(Recorder([]), blind)
+
+
+def test_one_pass_from_a_later_frame(moving_square, made_frames):
+    tracker = Recorder([(t, t, 1, 2) for t in range(1, 4)])
+    trajectory = one_pass(tracker, moving_square, first=8)
+    assert tracker.started == (26, 14, 16, 16)
+    np.testing.assert_array_equal(tracker.images, made_frames[8:])
+    assert trajectory.boxes.shape == (4, 4)
+    with pytest.raises(TargetError, match="square, frame 9: the tracker must answer"):
+        one_pass(Recorder([None]), moving_square, first=8)
+
+
+def test_starts_are_spread_evenly_over_what_is_known(moving_square):
+    assert starting_frames(moving_square, 1) == (0,)
+    assert starting_frames(moving_square, 3) == (0, 4, 8)
+    boxes = TRUTH.copy()
+    boxes[[4, 5, 8, 9, 10, 11]] = np.nan
+    hidden = Sequence(name="hidden", frames=moving_square.frames, boxes=boxes)
+    assert starting_frames(hidden, 3) == (0, 6)
+    assert starting_frames(hidden, 12) == (0, 1, 2, 3, 6, 7)
 
 
 # OpenCV's trackers

@@ -187,7 +187,7 @@ def test_youtubevos_objects_may_come_later(tmp_path, folder, listed):
 @pytest.mark.parametrize(
     ("first", "problem"),
     [
-        ("00010", r"00010\.png: object 1 begins in this frame, but the mask does not have it"),
+        ("00010", r"00010\.png: object 1 begins in this frame, but its mask shows 2"),
         ("00005", "object 1 begins in frame 1, which has no annotation"),
         ("00007", r"meta\.json: an object of 003234408d begins in frame 00007, which is not in"),
     ],

@@ -1,3 +1,6 @@
+import pickle
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ from cyclesiam.data.sequences import (
     boxes_from_xywh,
     frame_number,
     picture_files,
+    subfolders,
 )
 from cyclesiam.errors import DatasetError, SourceError
 
@@ -79,6 +83,55 @@ def test_folder_without_pictures_is_an_error(tmp_path):
 
 def test_frame_number_of_a_name_without_digits(tmp_path):
     assert frame_number(tmp_path / "cover.jpg") == -1
+
+
+def frames_of(count):
+    return tuple(Path(f"{number}.jpg") for number in range(count))
+
+
+def test_tags_and_cover_are_copies_that_cannot_be_written_to():
+    shade, cover = np.array([0, 1]), np.array([8, 0])
+    sequence = Sequence(
+        name="a", frames=frames_of(2), boxes=np.ones((2, 4)), tags={"shade": shade}, cover=cover
+    )
+    shade[0] = cover[1] = 1
+    assert sequence.tags["shade"].tolist() == [False, True]
+    assert sequence.cover.tolist() == [8, 0]
+    for values in (sequence.tags["shade"], sequence.cover):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1
+
+
+@pytest.mark.parametrize(
+    ("rest", "problem"),
+    [
+        ({"regions": ((1.0, 2.0, 3.0, 4.0),)}, "a: 2 frames, but 1 regions"),
+        ({"tags": {"shade": np.zeros(3, bool)}}, r"a: 2 frames, but shade of shape \(3,\)"),
+        ({"cover": np.zeros((2, 1))}, r"a: 2 frames, but cover of shape \(2, 1\)"),
+    ],
+)
+def test_every_frame_needs_all_that_is_annotated(rest, problem):
+    with pytest.raises(DatasetError, match=problem):
+        Sequence(name="a", frames=frames_of(2), boxes=np.ones((2, 4)), **rest)
+
+
+def test_a_sequence_survives_the_way_to_another_process():
+    sequence = Sequence(
+        name="a",
+        frames=frames_of(1),
+        boxes=np.ones((1, 4)),
+        regions=((1.0, 2.0, 3.0, 4.0),),
+        tags={"shade": np.ones(1, bool)},
+    )
+    copy = pickle.loads(pickle.dumps(sequence))
+    assert (copy.name, copy.frames, copy.regions) == ("a", sequence.frames, sequence.regions)
+    assert copy.tags["shade"].tolist() == [True]
+
+
+def test_hidden_folders_are_no_sequences(tmp_path):
+    for name in ("b", "a", ".ipynb_checkpoints"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in subfolders(tmp_path, "VOT")] == ["a", "b"]
 
 
 def test_reader_reads_in_the_order_of_its_names(tmp_path):

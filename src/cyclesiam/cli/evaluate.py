@@ -14,7 +14,7 @@ import tyro
 from cyclesiam.cli.options import Device, UsageError, Weights, counted
 from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
 from cyclesiam.cli.trackers import OURS, find_trackers
-from cyclesiam.errors import CycleSiamError
+from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of
 from cyclesiam.evaluation.evaluating import Plan, evaluate
 from cyclesiam.evaluation.evaluations import (
@@ -100,6 +100,7 @@ class Evaluate:
         """Evaluate, print tables, write what is asked for."""
         if self.json:
             check_writable(self.json)
+        check_report(self.report)
         self._check()
         sources = find_trackers(
             self.tracker, weights=self.weights, device=self.device, model_files=self.model_files
@@ -178,6 +179,22 @@ class Evaluate:
             write_scores(self.json, evaluations)
         if self.report:
             write_html(self.report, evaluations, benchmark, self.root)
+
+
+def check_report(folder: Path | None) -> None:
+    """Find out before hours of work whether a report can be made.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        SourceError: the folder is a file.
+    """
+    if folder is None:
+        return
+    from cyclesiam.evaluation.report.plots import check_matplotlib
+
+    check_matplotlib()
+    if folder.is_file():
+        raise SourceError(f"{folder}: is a file, not a folder; choose another --report")
 
 
 def write_html(

@@ -6,12 +6,19 @@ from typing import Annotated
 
 import tyro
 
-from cyclesiam.cli.evaluate import BenchmarkName, Names, OptionalFile, OptionalFolder, write_html
+from cyclesiam.cli.evaluate import (
+    BenchmarkName,
+    Names,
+    OptionalFile,
+    OptionalFolder,
+    check_report,
+    write_html,
+)
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
-from cyclesiam.evaluation.benchmarks import Benchmark, choose_names, protocols_of
+from cyclesiam.evaluation.benchmarks import Benchmark, choose_names
 from cyclesiam.evaluation.evaluations import Evaluation, Flavour, Protocol
-from cyclesiam.evaluation.found_results import find_results
+from cyclesiam.evaluation.found_results import find_results, recorded_protocol
 from cyclesiam.evaluation.scoring import score_results
 
 
@@ -32,8 +39,8 @@ class Score:
     ] = ()
     """A tracker's raw results, or a folder of several trackers; can be given again."""
     protocol: Annotated[Protocol | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """By which the results were made. Without it: reset for VOT, ope for what has boxes, else
-    segmentation."""
+    """By which the results were made. Without it: the one on record beside them, else reset for
+    VOT, ope for what has boxes, segmentation for what has not."""
     flavour: Flavour = "pysot"
     """Whose rules score: `pysot` (the numbers of papers), `vot_toolkit` (resets only), `got10k`
     (one pass only)."""
@@ -50,9 +57,9 @@ class Score:
             raise UsageError("--results is needed, once or more: the folders of raw results")
         if self.json:
             check_writable(self.json)
-        benchmark = Benchmark(
-            name=self.benchmark, protocol=self.protocol or protocols_of(self.benchmark)[0]
-        )
+        check_report(self.report)
+        protocol = self.protocol or recorded_protocol(self.benchmark, self.results)
+        benchmark = Benchmark(name=self.benchmark, protocol=protocol)
         evaluations = self._score_all(benchmark)
         show(evaluations)
         if self.json:

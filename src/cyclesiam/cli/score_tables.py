@@ -12,6 +12,8 @@ from cyclesiam.cli.options import counted
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.evaluations import METRICS, Evaluation, format_number, write_evaluations
 
+WIDTH_OF_FILES = 160  # characters: what is piped has no terminal to fit into
+
 
 class Watcher:
     """Show how far something is: a bar on a terminal, else a line for each sequence.
@@ -60,7 +62,10 @@ class Watcher:
 def show(evaluations: Sequence[Evaluation]) -> None:
     """Print a table: of one evaluation its sequences, of several their means side by side."""
     table = _sequences(evaluations[0]) if len(evaluations) == 1 else _side_by_side(evaluations)
-    Console().print(table)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
+    console.print(table)
 
 
 def _sequences(evaluation: Evaluation) -> Table:
@@ -83,10 +88,10 @@ def _sequences(evaluation: Evaluation) -> Table:
 def _side_by_side(evaluations: Sequence[Evaluation]) -> Table:
     run = evaluations[0].run
     table = Table(title=f"{run.benchmark}, {run.protocol}")
-    table.add_column("tracker")
-    table.add_column("sequences", justify="right")
+    table.add_column("tracker", overflow="fold")
+    table.add_column("sequences", justify="right", overflow="fold")
     for key in evaluations[0].mean:
-        table.add_column(METRICS[key].title, justify="right")
+        table.add_column(METRICS[key].title, justify="right", overflow="fold")
     for evaluation in evaluations:
         there, failed = len(evaluation.sequences), len(evaluation.errors)
         table.add_row(

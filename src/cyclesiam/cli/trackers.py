@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-import cyclesiam
 from cyclesiam.cli.options import UsageError, find_device, load_network
 from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
 from cyclesiam.evaluation.siamese_tracker import SiameseTracker
@@ -18,6 +18,8 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker
 
 OURS = "cyclesiam"
+TrackerName = Literal["cyclesiam", "csrt", "kcf", "mil"]
+"""Trackers that need nothing from the user."""
 DECIDING_PARTS = ("geometry", "models", "tracking")  # code that answers depend on
 
 
@@ -101,7 +103,7 @@ def _digest_of(network: SiamRPN) -> str:
 
 
 def _digest_of_code() -> str:
-    package = Path(cyclesiam.__file__).parent
+    package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for part in DECIDING_PARTS:
         for path in sorted((package / part).rglob("*.py")):

@@ -126,8 +126,9 @@ def fit_frames(
     """
     if pictures == "some" and len(frames) < count and frame_number(frames[0]) >= 0:
         head, digits, tail = re.findall(r"(.*?)(\d+)(\D*)$", frames[0].stem)[0]
-        stems = (f"{head}{int(digits) + n:0{len(digits)}}{tail}" for n in range(count))
-        return tuple(frames[0].with_stem(stem) for stem in stems)
+        tail += frames[0].suffix
+        numbers = range(int(digits), int(digits) + count)
+        return tuple(frames[0].parent / f"{head}{n:0{len(digits)}}{tail}" for n in numbers)
     if len(frames) != count:
         raise DatasetError(
             f"{name}: {len(frames)} frames, but {count} boxes in {truth}. "

@@ -18,6 +18,8 @@ VOID = 255
 MOST_OBJECTS = 32
 """Largest label that is believed of a grey file. The first colour of the benchmarks' palette, dark
 red, has a brightness of 38, so a palette that was converted to grey is found out."""
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError)
+"""What Pillow raises on a file that is damaged or no picture."""
 GREY_DEPTH = 24  # byte of a PNG's header that has the bits of a pixel
 
 
@@ -75,7 +77,7 @@ def picture_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except (OSError, SyntaxError, ValueError) as error:
+    except UNREADABLE as error:
         raise _unreadable(path) from error
 
 
@@ -83,7 +85,7 @@ def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise _unreadable(path) from error
     if image.format != "PNG":
         raise DatasetError(

@@ -204,9 +204,10 @@ def _check_beginnings(sequence: SegmentationSequence) -> None:
         labels = np.unique(sequence.labels(frame))
         for number, first in sequence.first_frames.items():
             if first == frame and number not in labels:
+                found = ", ".join(str(label) for label in labels if label) or "nothing"
                 raise DatasetError(
-                    f"{sequence.annotations[frame]}: object {number} begins in this frame, but the "
-                    "mask does not have it. Unpack the sequence again."
+                    f"{sequence.annotations[frame]}: object {number} begins in this frame, but its "
+                    f"mask shows {found}. Unpack the sequence again."
                 )
 
 

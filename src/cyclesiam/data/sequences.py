@@ -159,11 +159,11 @@ def picture_files(folder: Path) -> tuple[Path, ...]:
 
 
 def subfolders(root: Path, benchmark: str) -> list[Path]:
-    """List the folders in a benchmark's root by name.
+    """List the folders in a benchmark's root by name, without hidden ones.
 
     Raises:
         DatasetError: the root is not a folder.
     """
     if not root.is_dir():
         raise DatasetError(f"{benchmark}: {root} is not a folder. Give the unpacked benchmark's.")
-    return sorted(path for path in root.iterdir() if path.is_dir())
+    return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))

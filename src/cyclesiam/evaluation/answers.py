@@ -74,7 +74,7 @@ def read_answers(
         )
     benchmark = Benchmark(name=run.benchmark, protocol=run.protocol)
     results = benchmark.results(Path(run.results))
-    sequence = reader.read(name)
+    sequence = reader.read(name, pictures="some")
     if isinstance(sequence, SegmentationSequence):
         return _segmentation(sequence, results, skips_last=run.benchmark.startswith("davis"))
     if run.protocol == "reset":

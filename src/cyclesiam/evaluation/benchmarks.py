@@ -101,6 +101,19 @@ def protocols_of(benchmark: str) -> tuple[Protocol, ...]:
     return tuple(protocols)
 
 
+def check_flavour(protocol: Protocol, flavour: Flavour) -> None:
+    """See that a protocol can be scored by some rules.
+
+    Raises:
+        CycleSiamError: it cannot.
+    """
+    there = FLAVOURS[protocol]
+    if flavour not in there:
+        raise CycleSiamError(
+            f"the protocol {protocol!r} has no flavour {flavour!r}; choose {' or '.join(there)}"
+        )
+
+
 def choose_names(
     there: tuple[str, ...], wanted: Collection[str] | None, benchmark: str
 ) -> tuple[str, ...]:

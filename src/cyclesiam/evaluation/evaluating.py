@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cyclesiam import __version__
 from cyclesiam.evaluation import runner, scoring
-from cyclesiam.evaluation.benchmarks import Benchmark, choose_names
+from cyclesiam.evaluation.benchmarks import Benchmark, check_flavour, choose_names
 from cyclesiam.evaluation.evaluations import Evaluation, Flavour, RunInfo
 from cyclesiam.evaluation.jobs import Job, ProtocolSettings
 from cyclesiam.evaluation.run_records import begin_record
@@ -30,6 +30,9 @@ class Plan:
         workers: processes.
         command: the command line, to be kept with the results.
         device: what a network computes on, beside the machine.
+
+    Raises:
+        CycleSiamError: the flavour is of another protocol.
     """
 
     benchmark: Benchmark
@@ -41,6 +44,9 @@ class Plan:
     workers: int = 1
     command: str | None = None
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        check_flavour(self.benchmark.protocol, self.flavour)
 
 
 def evaluate(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cyclesiam.errors import CycleSiamError, DatasetError
-from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.evaluations import RunInfo
+from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of
+from cyclesiam.evaluation.evaluations import Protocol, RunInfo
 from cyclesiam.evaluation.result_files import ResultFolder
 from cyclesiam.evaluation.run_records import read_record
 
@@ -49,6 +49,28 @@ def find_results(
         else replace(one, run=replace(one.run, tracker=_longer_name(one)))
         for one in found
     ]
+
+
+def recorded_protocol(benchmark: str, folders: Iterable[Path]) -> Protocol:
+    """Give the protocol that results were made by, where it is on record, else the usual one.
+
+    Args:
+        benchmark: its name.
+        folders: as in `find_results`.
+
+    Raises:
+        CycleSiamError: there are several.
+    """
+    there = [folder for folder in folders if folder.is_dir()]
+    below = [path for folder in there for path in sorted(folder.iterdir()) if path.is_dir()]
+    records = [record for path in [*there, *below] if (record := read_record(path))]
+    protocols = sorted({record.protocol for record in records})
+    if len(protocols) > 1:
+        raise CycleSiamError(
+            f"the results were made by several protocols, {' and '.join(protocols)}. Choose one by "
+            "--protocol, and give the folders of that one."
+        )
+    return protocols[0] if protocols else protocols_of(benchmark)[0]
 
 
 def _find_in(benchmark: Benchmark, folder: Path, names: Collection[str]) -> list[FoundResults]:

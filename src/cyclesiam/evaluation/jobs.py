@@ -17,7 +17,13 @@ from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark, Reader
 from cyclesiam.evaluation.evaluations import InitialInput
 from cyclesiam.evaluation.label_files import write_labels
-from cyclesiam.evaluation.protocols import BoxTracker, MaskTracker, one_pass, starting_frames
+from cyclesiam.evaluation.protocols import (
+    BoxTracker,
+    MaskExtents,
+    MaskTracker,
+    one_pass,
+    starting_frames,
+)
 from cyclesiam.evaluation.result_files import (
     read_boxes,
     read_times,
@@ -115,12 +121,7 @@ class Job:
         """Make a tracker for boxes; chance is the same whichever sequence came before."""
         _seed(run)
         tracker = self.make_tracker()
-        if isinstance(tracker, MaskTracker):
-            raise CycleSiamError(
-                "the tracker answers masks, but this protocol asks for boxes. "
-                "Give one whose update answers x, y, w, h."
-            )
-        return tracker
+        return MaskExtents(tracker) if isinstance(tracker, MaskTracker) else tracker
 
     def _ope(self, sequence: Sequence) -> Ran:
         results = self.benchmark.results(self.folder)

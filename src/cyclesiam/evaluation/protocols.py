@@ -87,6 +87,25 @@ class FilledBoxes:
         return inside_y[:, None] & inside_x
 
 
+class MaskExtents:
+    """A tracker of masks that answers boxes: the smallest around each mask, NaN of an empty one.
+
+    Args:
+        tracker: used for one target.
+    """
+
+    def __init__(self, tracker: MaskTracker) -> None:
+        self._tracker = tracker
+
+    def init(self, image: np.ndarray, box_xywh: XYWH) -> None:
+        """Start on a target in (H, W, 3) uint8 RGB."""
+        self._tracker.init(image, box_xywh)
+
+    def update(self, image: np.ndarray) -> XYWH:
+        """Give the extent of the next frame's mask."""
+        return to_xywh(mask_extent(self._tracker.update(image)))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Trajectory:
     """What a tracker answered on a sequence, and how long it took.

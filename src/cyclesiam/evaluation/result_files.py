@@ -13,6 +13,7 @@ Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 
 a column for each run. Every file appears whole or not at all: it is written beside its place first.
 """
 
+import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -123,15 +124,17 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         SourceError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if part.is_dir():
-            shutil.rmtree(part)  # of a run that was stopped
+            shutil.rmtree(part)
         yield part
         if path.is_dir():
             shutil.rmtree(path)
         os.replace(part, path)
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):  # by runs that died
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be written ({error.strerror or error}); choose another --results"

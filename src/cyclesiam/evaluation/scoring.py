@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.benchmarks import FLAVOURS, Benchmark, Reader
+from cyclesiam.evaluation.benchmarks import Benchmark, Reader, check_flavour
 from cyclesiam.evaluation.evaluations import Evaluation, Failure, RunInfo, Score
 from cyclesiam.evaluation.result_files import ResultFolder
 from cyclesiam.evaluation.scoring_boxes import BoxScorer
@@ -100,11 +100,6 @@ def make_scorer(
     Raises:
         CycleSiamError: the run's flavour is of another protocol.
     """
-    there = FLAVOURS[benchmark.protocol]
-    if run.flavour not in there:
-        raise CycleSiamError(
-            f"the protocol {benchmark.protocol!r} has no flavour {run.flavour!r}; choose "
-            f"{' or '.join(there)}"
-        )
+    check_flavour(benchmark.protocol, run.flavour)
     scorers = {"ope": BoxScorer, "reset": ResetScorer, "segmentation": MaskScorer}
     return scorers[benchmark.protocol](benchmark, reader, results, run.flavour)
