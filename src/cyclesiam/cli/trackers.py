@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -18,8 +17,6 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker
 
 OURS = "cyclesiam"
-TrackerName = Literal["cyclesiam", "csrt", "kcf", "mil"]
-"""Trackers that need nothing from the user."""
 DECIDING_PARTS = ("geometry", "models", "tracking")  # code that answers depend on
 
 
