@@ -215,7 +215,7 @@ def test_the_program_follows_a_square_over_pipes(program, tmp_path, made_frames)
         x, y, w, h = parse_region(*answer.arguments)
         assert (y, w, h) == pytest.approx((14, 16, 16), abs=2)
         assert x == pytest.approx(10 + 2 * (number - 1), abs=2)
-    _, complaints = program.communicate("@@TRAX:quit \n", timeout=30)
+    _, complaints = program.communicate("@@TRAX:quit \n", timeout=120)
     assert complaints == ""
     assert program.returncode == 0
 
@@ -225,7 +225,7 @@ def test_the_program_says_which_picture_it_cannot_read(program, tmp_path):
     answer = ask(program, f'@@TRAX:initialize "file://{tmp_path}/none.png" "10,14,16,16"')
     assert answer.name == "quit"
     assert "none.png" in answer.properties["trax.reason"]
-    _, complaints = program.communicate(timeout=30)
+    _, complaints = program.communicate(timeout=120)
     assert complaints.startswith("cyclesiam trax: ")
     assert "none.png" in complaints
     assert program.returncode == 1

@@ -275,7 +275,7 @@ def _marker_swatch(index: int) -> str:
 
 
 def _attributes(evaluations: Sequence[Evaluation]) -> str:
-    tables = [{score.name: score for score in e.attributes} for e in evaluations]
+    tables = [{s.name: s for s in e.attributes if s.frames} for e in evaluations]
     names = list(dict.fromkeys(name for table in tables for name in table))
     there = {m for table in tables for score in table.values() for m in score.numbers}
     metric = next((m for m in ATTRIBUTE_METRICS if m in there), None)
