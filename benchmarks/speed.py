@@ -8,9 +8,14 @@ on a busy machine only the former means anything, and only its ratios carry to a
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections.abc import Callable
+
+# Before anything loads a BLAS: OpenCV's has threads of its own, which no `setNumThreads` reaches.
+# They wait busily, and what they burn after a step of KCF would be billed to whoever is next.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import cv2
 import torch

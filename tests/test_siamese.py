@@ -2,19 +2,16 @@ import pytest
 import torch
 
 from blob_network import BlobNetwork, bright_square
-from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes, xyxy_to_cxcywh
+from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
 from cyclesiam.tracking.siamese import (
     Observation,
     TargetState,
     advance,
-    calibrate,
     embed_targets,
-    refresh,
     search_windows,
     settle,
     start,
-    without_bias,
 )
 
 TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
@@ -111,50 +108,3 @@ def test_nothing_is_changed_in_place():
     advance(network, state, frames, ChoiceConfig())
     torch.testing.assert_close((frames, boxes), kept)
     assert state.boxes is boxes
-
-
-def test_a_template_follows_by_its_score():
-    network = BlobNetwork()
-    frames = bright_square((60, 60, 100, 100))[None]
-    boxes = torch.tensor([[60.0, 60, 100, 100], [50, 50, 110, 110], [40, 40, 90, 90]])
-    zeros = torch.zeros(3, 4)
-    state = TargetState(boxes, torch.tensor([1.0, 0.5, 0.1]), (zeros,))
-    (now,) = start(network, frames, boxes).template
-    refreshed = refresh(network, state, frames, 0.2, 0.3)
-    (mixed,) = refreshed.template
-    torch.testing.assert_close(mixed[0], 0.2 * now[0])  # certain: the whole rate
-    torch.testing.assert_close(mixed[1], 0.1 * now[1])  # half believed: half of it
-    torch.testing.assert_close(mixed[2], zeros[2])  # in doubt: nothing
-    assert torch.equal(refreshed.boxes, boxes)
-    assert state.template[0] is zeros
-    assert not zeros.any()
-
-
-def test_a_template_that_sees_the_same_stays():
-    network, frames = BlobNetwork(), bright_square((60, 60, 100, 100))[None]
-    state = start(network, frames, torch.tensor([[60.0, 60, 100, 100]]))
-    (after,) = refresh(network, state, frames, 0.7, 0.0).template
-    torch.testing.assert_close(after, state.template[0])
-
-
-def test_without_bias_inverts_the_bias():
-    boxes = torch.tensor([[50.0, 60, 20, 30], [10, 12, 8, 4]])
-    bias = torch.tensor([[0.1, -0.2, 0.3, -0.1], [0, 0, 0, 0]])
-    torch.testing.assert_close(without_bias(decode_boxes(bias, boxes), bias), boxes)
-
-
-def test_a_calibrated_network_answers_with_what_was_marked():
-    """The user marks the middle of the blob; the network always answers with the whole of it."""
-    network, marked = BlobNetwork(), torch.tensor([[64.0, 62, 96, 94]])
-    first = bright_square((60, 60, 100, 100))[None]
-    state = calibrate(network, start(network, first, marked), first)
-    moved = advance(network, state, bright_square((66, 57, 106, 97))[None], TRUSTING)
-    torch.testing.assert_close(
-        moved.boxes, marked + torch.tensor([6.0, -3, 6, -3]), atol=0.2, rtol=0
-    )
-
-
-def test_a_target_that_is_not_found_has_no_bias():
-    network, frames = BlobNetwork(), bright_square((60, 60, 100, 100))[None]
-    state = start(network, frames, torch.tensor([[20.0, 20, 60, 60]]))
-    assert not calibrate(network, state, frames).bias.any()

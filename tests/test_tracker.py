@@ -7,7 +7,7 @@ from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.siamese import advance, calibrate, start
+from cyclesiam.tracking.siamese import advance, start
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig, check_box
 from tiny_network import TINY
 
@@ -41,7 +41,7 @@ def test_it_takes_the_same_step_as_a_batch():
     results = tracker.step(second)
     frames = torch.from_numpy(np.stack((first, second))).permute(0, 3, 1, 2)
     network = BlobNetwork(0.6)
-    state = calibrate(network, start(network, frames[:1], boxes), frames[:1])
+    state = start(network, frames[:1], boxes)
     state = advance(network, state, frames[1:], ChoiceConfig())
     assert [result.box for result in results] == [tuple(box) for box in state.boxes.tolist()]
     assert [result.id for result in results] == [1, 2]
@@ -150,26 +150,6 @@ def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
 def test_a_share_is_a_share():
     with pytest.raises(ValueError, match="lost_below"):
         TrackerConfig(lost_below=2)
-
-
-def test_the_template_is_refreshed_every_few_frames():
-    network = BlobNetwork()
-    tracker = Tracker(network, TrackerConfig(online=SILENT, refresh_rate=0.5, refresh_every=2))
-    tracker.init(image_of((60, 60, 100, 100)), (60, 60, 40, 40))
-    embedded = []
-    for _ in range(4):
-        tracker.update(image_of((60, 60, 100, 100)))
-        embedded.append(len(network.embedded))
-    assert embedded == [1, 2, 2, 3]
-
-
-def test_without_a_rate_the_first_template_stays():
-    network = BlobNetwork()
-    tracker = Tracker(network, TrackerConfig(online=SILENT, refresh_rate=0))
-    tracker.init(image_of((60, 60, 100, 100)), (60, 60, 40, 40))
-    for _ in range(4):
-        tracker.update(image_of((60, 60, 100, 100)))
-    assert len(network.embedded) == 1
 
 
 def test_a_filter_learns_in_its_frames_alone():

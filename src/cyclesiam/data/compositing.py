@@ -146,7 +146,8 @@ def draw_shape(side: int, random: np.random.Generator) -> np.ndarray:
         spread = 0.0 if lobe == 0 else 0.5
         middle = random.uniform(-spread, spread, (2, 1, 1))
         draw = _bar if random.random() < 0.25 else _blob
-        inside |= draw(*(grid - middle), random)
+        x, y = grid - middle
+        inside |= draw(x, y, random)
     x0, y0, x1, y1 = mask_extent(inside).astype(int)
     margin = round(side * (1 - FILLED) / 2)
     shape = inside[y0:y1, x0:x1].astype(np.float32)

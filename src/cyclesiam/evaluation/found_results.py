@@ -64,7 +64,7 @@ def recorded_protocol(benchmark: str, folders: Iterable[Path]) -> Protocol:
     there = [folder for folder in folders if folder.is_dir()]
     below = [path for folder in there for path in sorted(folder.iterdir()) if path.is_dir()]
     records = [record for path in [*there, *below] if (record := read_record(path))]
-    protocols = sorted({record.protocol for record in records})
+    protocols: list[Protocol] = sorted({record.protocol for record in records})
     if len(protocols) > 1:
         raise CycleSiamError(
             f"the results were made by several protocols, {' and '.join(protocols)}. Choose one by "

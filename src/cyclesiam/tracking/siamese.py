@@ -13,13 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cyclesiam.geometry.boxes import (
-    box_iou,
-    cxcywh_to_xyxy,
-    encode_boxes,
-    keep_in_frame,
-    xyxy_to_cxcywh,
-)
+from cyclesiam.geometry.boxes import cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
 from cyclesiam.tracking.online_filter import (
@@ -90,15 +84,12 @@ class TargetState:
         boxes: (B, 4) xyxy in image pixels.
         scores: (B,) the network's belief in `boxes`, 0..1.
         template: what `Network.embed` gave.
-        bias: (B, 4) what the network answers, as offsets from the box, for a target that has not
-            moved; None where that was not measured. See `calibrate`.
         online: what the targets learnt for themselves; None where they do not. See `learn`.
     """
 
     boxes: Tensor
     scores: Tensor
     template: Template
-    bias: Tensor | None = None
     online: FilterState | None = None
 
 
@@ -214,67 +205,11 @@ def settle(
     last_sizes = state.boxes[:, 2:] - state.boxes[:, :2]
     choice = choose(observation.proposals, last_sizes / crop_to_image, search_size, config)
     chosen = xyxy_to_cxcywh(boxes_to_image(choice.boxes, observation.windows, search_size))
-    if state.bias is not None:
-        chosen = without_bias(chosen, state.bias)
     trust = (config.size_smoothing * choice.scores * choice.constancy)[:, None]
     sizes = last_sizes + trust * (chosen[:, 2:] - last_sizes)
     boxes = cxcywh_to_xyxy(torch.cat((chosen[:, :2], sizes), dim=-1))
     boxes = keep_in_frame(boxes, (frame_size[0], frame_size[1]))
     return replace(state, boxes=boxes, scores=choice.scores)
-
-
-def calibrate(network: Network, state: TargetState, frames: Tensor) -> TargetState:
-    """Measure the network's bias where the answer is known: in the frame of the first box.
-
-    A box may hold more or less than what the network takes for the object in it; the difference
-    is the target's own, and stays.
-
-    Args:
-        network: searches.
-        state: targets as `start` gives them.
-        frames: (F, 3, H, W) uint8, the same frames.
-
-    Returns:
-        The state with its bias; zero for a target that the network does not find there.
-    """
-    windows = search_windows(network, state.boxes)
-    proposals = observe(network, state.template, frames, windows).proposals
-    truth = boxes_to_crop(state.boxes, windows, network.search_size)
-    found = box_iou(proposals.boxes, truth[:, None]) > 0.5
-    best = proposals.scores.where(found, -1).argmax(dim=1)
-    rows = torch.arange(len(best), device=best.device)
-    answer = proposals.boxes[rows, best]
-    bias = encode_boxes(xyxy_to_cxcywh(answer), xyxy_to_cxcywh(truth))
-    return replace(state, bias=bias.where(found.any(dim=1, keepdim=True), 0.0))
-
-
-def without_bias(boxes: Tensor, bias: Tensor) -> Tensor:
-    """Give the (B, 4) cxcywh boxes that a network of this bias answers by `boxes`."""
-    sizes = boxes[:, 2:] * torch.exp(-bias[:, 2:])
-    return torch.cat((boxes[:, :2] - bias[:, :2] * sizes, sizes), dim=-1)
-
-
-def refresh(
-    network: Network, state: TargetState, frames: Tensor, rate: float, least_score: float
-) -> TargetState:
-    """Let templates follow slow changes of looks: mix in how the targets look now.
-
-    Kernels are mixed as they are embedded; a correlation is linear in them.
-
-    Args:
-        network: embeds.
-        state: the targets in these frames.
-        frames: (F, 3, H, W) uint8.
-        rate: share of the new template of a certain target, 0..1.
-        least_score: a target whose score is lower keeps its template.
-    """
-    shares = torch.where(state.scores >= least_score, rate * state.scores, 0.0)
-    now = embed_targets(network, frames, state.boxes)
-    mixed = tuple(
-        old + shares.reshape(-1, *[1] * (old.ndim - 1)).to(old.dtype) * (new - old)
-        for old, new in zip(state.template, now, strict=True)
-    )
-    return replace(state, template=mixed)
 
 
 def learn(

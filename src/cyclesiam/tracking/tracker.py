@@ -15,10 +15,8 @@ from cyclesiam.tracking.results import State, TrackResult
 from cyclesiam.tracking.siamese import (
     Network,
     TargetState,
-    calibrate,
     learn,
     look,
-    refresh,
     settle,
     start,
     teach,
@@ -34,20 +32,11 @@ class TrackerConfig:
     online: FilterConfig = field(default_factory=FilterConfig)
     """What each target learns for itself on the way."""
     lost_below: float = 0.2
-    """A target whose score is lower is called lost, and keeps its template."""
-    calibrated: bool = True
-    """Measure in the first frame how the network's box differs from the given one."""
-    refresh_rate: float = 0.1
-    """Share of a certain target's present looks that enters its template each time; 0 for none."""
-    refresh_every: int = 3
-    """Frames from one refreshing of the templates to the next."""
+    """A target whose score is lower is called lost."""
 
     def __post_init__(self) -> None:
-        for name in ("lost_below", "refresh_rate"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if self.refresh_every < 1:
-            raise ValueError(f"refresh_every must be 1 or more, got {self.refresh_every}")
+        if not 0 <= self.lost_below <= 1:
+            raise ValueError(f"lost_below must lie in 0..1, got {self.lost_below}")
 
 
 class Tracker:
@@ -109,8 +98,6 @@ class Tracker:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
         corners = xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float32, device=self.device))
         targets = start(self.network, frame, corners)
-        if self.config.calibrated:
-            targets = calibrate(self.network, targets, frame)
         if self.config.online.share:
             targets = learn(self.network, targets, frame, self.config.online)
         self._targets, self._steps = targets, 0
@@ -133,8 +120,6 @@ class Tracker:
         self._steps += 1
         if config.online.share and self._steps % config.online.every == 0:
             targets = teach(self.network, targets, seen)
-        if config.refresh_rate and self._steps % config.refresh_every == 0:
-            targets = refresh(self.network, targets, frame, config.refresh_rate, config.lost_below)
         self._targets = targets
         return self._results(targets)
 

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterable, Iterator
 
-import cv2
 from torch.utils.data import DataLoader, Dataset
 
 from cyclesiam.data.clips import Batch, ClipDataset, Request
@@ -26,7 +25,7 @@ def load_batches(clips: ClipDataset, requests: Iterable[Request], workers: int) 
         batch_size=None,
         sampler=requests,
         num_workers=workers,
-        worker_init_fn=_settle_in,
+        worker_init_fn=_ignore_interrupts,
     )
     for answer in loader:
         if isinstance(answer, CycleSiamError):
@@ -51,7 +50,6 @@ class _Answers(Dataset[Batch | CycleSiamError]):
             return error
 
 
-def _settle_in(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which still has a checkpoint to write; and the cores."""
+def _ignore_interrupts(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which still has a checkpoint to write."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
