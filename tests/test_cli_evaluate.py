@@ -56,7 +56,7 @@ def test_resets_of_several_trackers_side_by_side(capsys, tmp_path, vot):
     assert (still["tracker"], drift["tracker"]) == ("Still", "Drift")
     assert still["mean"]["failures"] == 1
     assert drift["mean"]["failures"] > 1
-    assert still["command"].startswith("cyclesiam ")
+    assert still["command"].split()[0] == "cyclesiam"
     assert still["date"]
     assert still["machine"]
     lines = (results / "Still/baseline/Jump/Jump_001.txt").read_text().splitlines()

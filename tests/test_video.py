@@ -142,7 +142,7 @@ def test_rotation_flags_are_honoured(tmp_path, matrix, turned):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-@pytest.mark.parametrize("kept", [0.5, 0.8, 0.93])
+@pytest.mark.parametrize("kept", [0.5, 0.8, 0.9])  # beyond, FFmpeg may hide a last broken frame
 def test_a_cut_file_says_where_it_ends(tmp_path, suffix, kept):
     whole = encode(tmp_path / f"whole{suffix}", noise_frames(60))
     data = whole.read_bytes()
