@@ -1,27 +1,27 @@
-"""Compare settings of the tracker without any label: synthetic motion, and cycles in real clips.
+"""Compare settings of the tracker without any label: made motion, and cycles in real clips.
 
     .venv/bin/python benchmarks/settings.py CLIPS STILLS [--weights default] [--count 24]
 
 Still pictures are shown through a view that pans and zooms, so that the box of a discovered target
-is known in every frame. Real clips are walked forward and back, and the box at home is compared
-with the one that the walk began with. The figure of each is the mean overlap.
+is known in every frame; cut-outs are pasted over real clips, and move smoothly. Real clips are
+walked forward and back, and the box at home is compared with the one that the walk began with. The
+figure of each is the mean overlap.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
+from cyclesiam.data.compositing import CompositingConfig, composite
 from cyclesiam.data.discovery import DiscoveryConfig, discover_target
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.evaluation.metrics import overlap
 from cyclesiam.geometry.crops import crop_to_image_matrix
-from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
@@ -30,6 +30,10 @@ from cyclesiam.video import read_image, read_run
 SIZE = (352, 256)  # width and height of the synthetic frames
 FRAMES = 40
 REACH = 20  # frames to the turn of a cycle in a real clip
+
+SMOOTH = CompositingConfig(
+    smallest=0.12, largest=0.4, shift=0.06, scale=0.02, rotation=0.03, bend=0.02, light=0.03
+)
 
 Example = tuple[list[np.ndarray], np.ndarray]  # frames; boxes (T, 4) xyxy, NaN where unknown
 
@@ -45,26 +49,41 @@ def main() -> None:
     network, _ = load_weights(options.weights)
     random = np.random.default_rng(5)
     kinds = {
-        "pan and zoom": list(zooms(options.stills, options.count, random)),
+        "zooms": list(zooms(options.stills, options.count, random)),
+        "pasted": list(pasted(options.clips, options.stills, options.count, random)),
         "cycles": list(cycles(options.clips, options.count, random)),
     }
-    plain = ChoiceConfig()
-    print("smoothing window penalty", *kinds)
-    for smoothing, window, penalty in product((0.15, 0.35, 0.6), (0.3, 0.4), (0.04, 0.08)):
-        config = replace(
-            plain, size_smoothing=smoothing, window_influence=window, size_penalty=penalty
-        )
+    print(f"{'':24s}", *(f"{kind:>8s}" for kind in kinds))
+    for name, config in settings().items():
         scores = (
             np.mean([mean_overlap(network, config, example) for example in examples])
             for examples in kinds.values()
         )
-        print(f"{smoothing:9.2f} {window:6.2f} {penalty:7.2f}", *(f"{s:12.3f}" for s in scores))
+        print(f"{name:24s}", *(f"{score:8.3f}" for score in scores), flush=True)
 
 
-def mean_overlap(network: Network, config: ChoiceConfig, example: Example) -> float:
+def settings() -> dict[str, TrackerConfig]:
+    """Change one setting at a time."""
+    plain = TrackerConfig()
+    changes: list[tuple[str, Sequence[float]]] = [
+        ("size_smoothing", (0.15, 0.6)),
+        ("window_influence", (0.3, 0.5)),
+        ("size_penalty", (0.04, 0.15)),
+    ]
+    named = {"as it is": plain}
+    for field, values in changes:
+        for value in values:
+            choice = replace(plain.choice, **{field: value})
+            named[f"{field} {value}"] = replace(plain, choice=choice)
+    for share in (0.0, 0.5, 0.85):
+        named[f"filter {share}"] = replace(plain, online=replace(plain.online, share=share))
+    return named
+
+
+def mean_overlap(network: Network, config: TrackerConfig, example: Example) -> float:
     """Track through an example; give the mean overlap where the truth is known, past frame 0."""
     frames, boxes = example
-    tracker = Tracker(network, TrackerConfig(choice=config))
+    tracker = Tracker(network, config)
     left, top, right, bottom = boxes[0]
     tracker.init(frames[0], (left, top, right - left, bottom - top))
     found = np.array([tracker.update(frame).box for frame in frames[1:]])
@@ -93,6 +112,14 @@ def zooms(folder: Path, count: int, random: np.random.Generator) -> Iterator[Exa
         yield frames, np.array([seen(target, views[0], view) for view in views])
 
 
+def pasted(clips: Path, stills: Path, count: int, random: np.random.Generator) -> Iterator[Example]:
+    """Let cut-outs of stills move smoothly over real clips: the truth is known, too."""
+    donors = [read_image(scene.path) for scene in draw(stills, 2 * count, random)]
+    for number, scene in enumerate(draw(clips, count, random)):
+        run = read_run(scene.path, 0, FRAMES)
+        yield composite(run, donors[2 * number : 2 * number + 2], random, SMOOTH)
+
+
 def seen(box: np.ndarray, first: np.ndarray, view: np.ndarray) -> np.ndarray:
     """Give a box, xyxy in the frame of the first view, as another view shows it."""
     corners = box.reshape(2, 2) / SIZE * first[2:] + first[:2] - first[2:] / 2
@@ -103,7 +130,8 @@ def cycles(folder: Path, count: int, random: np.random.Generator) -> Iterator[Ex
     """Walk real clips forward and back: only home is known."""
     for scene in draw(folder, count, random):
         run = read_run(scene.path, 0, REACH + 1)
-        target = discover_target(run[0], run[min(3, len(run) - 1)], random, DiscoveryConfig())
+        moving = DiscoveryConfig(motion_preference=1.0)
+        target = discover_target(run[0], run[min(3, len(run) - 1)], random, moving)
         frames = run + run[-2::-1]
         boxes = np.full((len(frames), 4), np.nan)
         boxes[0] = boxes[-1] = target

@@ -218,6 +218,13 @@ def test_where_nothing_can_be_read_the_last_problem_is_told(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_no_more_than_half_of_the_memory_is_kept(monkeypatch):
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
+    monkeypatch.setattr(clips.os, "sysconf", sizes.get)
+    assert clips.affordable(10**6) == 10**6
+    assert clips.affordable(10**9) == 4096 * 500
+
+
 def test_impossible_clips_are_refused():
     for wrong in ({"height": 32}, {"batch_size": 0}, {"reads": 0}):
         with pytest.raises(ValueError, match="canvas of 64"):

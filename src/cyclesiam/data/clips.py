@@ -7,6 +7,7 @@ made, by a view that drifts over a still picture or by compositing, every frame'
 Shapes: B clips of T frames, (H, W) the canvas that every clip is cut to.
 """
 
+import os
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,7 +41,7 @@ class ClipConfig:
     stills_share: float = 0.3
     """Share of clips drawn from still pictures, where there are both."""
     memory_gigabytes: float = 4.0
-    """Decoded chunks that a worker keeps."""
+    """Decoded chunks that a worker keeps; never more than half of the machine's memory."""
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     """How targets are found."""
     compositing: CompositingConfig = field(default_factory=CompositingConfig)
@@ -102,7 +103,7 @@ class ClipDataset(Dataset[Batch]):
         lengths = np.array([scene.frames for scene in self.videos], float)
         # Long videos hold more, but not in proportion: neighbouring frames repeat each other.
         self.video_chances = np.sqrt(lengths) / np.sqrt(lengths).sum() if len(lengths) else lengths
-        self._chunks = ChunkCache(int(config.memory_gigabytes * 2**30))
+        self._chunks = ChunkCache(affordable(int(config.memory_gigabytes * 2**30)))
 
     def __getitem__(self, request: Request) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
@@ -192,6 +193,13 @@ class ClipDataset(Dataset[Batch]):
         if self.stills and (still or not self.videos):
             return self.stills[random.integers(len(self.stills))]
         return self.videos[random.choice(len(self.videos), p=self.video_chances)]
+
+
+def affordable(wanted: int) -> int:
+    """Give as many bytes as are wanted, but at most half of the machine's memory."""
+    if not hasattr(os, "sysconf"):  # on Windows; nobody knows there
+        return wanted
+    return min(wanted, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
 
 
 def _pick(images: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
