@@ -1,5 +1,6 @@
 import struct
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 
 import av
@@ -141,8 +142,14 @@ def test_rotation_flags_are_honoured(tmp_path, matrix, turned):
 # ---- damage
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
-@pytest.mark.parametrize("kept", [0.5, 0.8, 0.9])  # beyond, FFmpeg may hide a last broken frame
+# An AVI cut at 0.93 lacks three frames only: as many as a header may announce too much.
+@pytest.mark.parametrize(
+    ("suffix", "kept"),
+    [
+        *product([".mp4", ".mkv", ".avi"], [0.5, 0.8, 0.9]),
+        *product([".mp4", ".mkv"], [0.93]),
+    ],
+)
 def test_a_cut_file_says_where_it_ends(tmp_path, suffix, kept):
     whole = encode(tmp_path / f"whole{suffix}", noise_frames(60))
     data = whole.read_bytes()
