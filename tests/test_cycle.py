@@ -130,13 +130,34 @@ def test_what_is_known_is_taken_and_the_rest_is_walked(turn):
     clips = grey_clips(B=3)
     truth = torch.full((3, 5, 4), torch.nan)
     truth[:, 0] = BOX
-    truth[1, 1] = torch.tensor([20.0, 22.0, 50.0, 60.0])
+    truth[1, 1:] = torch.tensor([20.0, 22.0, 50.0, 60.0])
+    truth[1, turn] += turn
+    truth[2, 1] = BOX  # but not at the turning point of a longer walk
+    truth[2, 1 : 3 - turn] = torch.nan
     found = find_last(network, clips, truth, turn, ChoiceConfig())
     assert found.frame == 1
     torch.testing.assert_close(found.boxes[1], truth[1, 1])
+    torch.testing.assert_close(found.at_turn[1], truth[1, turn])
     torch.testing.assert_close(found.scores, torch.tensor([0.7, 1.0, 0.7]))
     walked = walk(network, clips[[0, 2]], truth[[0, 2], 0], turn, ChoiceConfig())
     torch.testing.assert_close(found.boxes[[0, 2]], walked.boxes)
+    torch.testing.assert_close(found.at_turn[[0, 2]], walked.at_turn)
+
+
+def test_the_turning_point_is_remembered():
+    walked = walk(Recorder(), grey_clips(), BOX, 3, ChoiceConfig())
+    half = walk(Recorder(), grey_clips(), BOX, 1, ChoiceConfig())
+    assert (walked.turn, walked.frame, half.turn, half.frame) == (3, 1, 1, 1)
+    assert half.at_turn is half.boxes
+    assert walked.at_turn is not walked.boxes
+
+
+@pytest.mark.parametrize(("template_from", "grey"), [("last", 10.0), ("turn", 30.0)])
+def test_a_template_comes_from_the_last_frame_or_from_the_turning_point(template_from, grey):
+    clips = grey_clips()
+    walked = Walk(BOX, BOX, torch.ones(1), 3)
+    home = go_home(Recorder(), clips, walked, HomeChange(), template_from=template_from)
+    torch.testing.assert_close(home.proposals.response.detach(), torch.tensor([grey]))
 
 
 def test_where_all_is_known_nothing_is_searched():
@@ -165,7 +186,7 @@ def test_partners_swap_templates_and_nothing_else():
     clips = grey_clips(B=3)
     clips += torch.tensor([0, 100, 200], dtype=torch.uint8).reshape(3, 1, 1, 1, 1)
     boxes = BOX.expand(3, 4)
-    walked = Walk(boxes, torch.ones(3), 0)
+    walked = Walk(boxes, boxes, torch.ones(3), 0)
     own = go_home(Recorder(), clips, walked, HomeChange())
     swapped = go_home(Recorder(), clips, walked, HomeChange(), torch.tensor([2, 0, 1]))
     torch.testing.assert_close(own.proposals.response, torch.tensor([0.0, 100, 200]))
@@ -183,7 +204,7 @@ def test_changes_reach_what_they_are_named_after():
         search_windows=lambda windows: windows + torch.tensor([0, 7.0, 0, 0]),
         search_crops=lambda crops: 255 - crops,
     )
-    home = go_home(network, clips, Walk(boxes, torch.ones(1), 0), change)
+    home = go_home(network, clips, Walk(boxes, boxes, torch.ones(1), 0), change)
     crops, in_crop = network.embedded[0]
     assert crops.max() == 127.5
     shifted = boxes_to_crop(

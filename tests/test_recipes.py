@@ -33,16 +33,16 @@ def test_the_papers_constants():
     assert (config.network.template_size, config.network.search_size) == (127, 255)
     anchors = config.network.anchors
     assert (anchors.ratios, anchors.scale, anchors.stride) == ((0.33, 0.5, 1, 2, 3), 8, 8)
-    labels = config.labels
+    labels = config.lesson.labels
     assert (labels.object_above, labels.background_below) == (0.6, 0.3)
     assert (labels.objects, labels.backgrounds, labels.hard_share) == (16, 48, 0)
     assert labels.nearest_share == 1
     optimiser = config.optimiser
     assert (optimiser.method, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-4)
     assert (optimiser.first_rate, optimiser.rate, optimiser.last_rate) == (0.001, 0.005, 0.0025)
-    assert (optimiser.clip, config.negatives) == (10, 0.2)
-    assert config.box_weight == 1
-    augmentation = config.augmentation
+    assert (optimiser.clip, config.lesson.negatives) == (10, 0.2)
+    assert config.lesson.box_weight == 1
+    augmentation = config.lesson.augmentation
     assert (augmentation.template_shift, augmentation.template_scale) == (4, 0.05)
     assert (augmentation.search_shift, augmentation.search_scale) == (64, 0.18)
     assert (augmentation.blur, augmentation.grey) == (0.18, 0.25)
@@ -54,13 +54,17 @@ def test_what_small_does_otherwise():
     ours, theirs = small(), cyclesiam()
     assert ours.network == NetworkConfig()
     assert ours.network.shape_prior
-    assert (ours.network.box_head, ours.box_weight) == ("pixelwise", 10)
-    assert (ours.labels.nearest_share, ours.clips.compositing.share) == (0.8, 0.7)
+    assert (ours.network.box_head, ours.lesson.box_weight) == ("pixelwise", 10)
+    assert (ours.lesson.labels.nearest_share, ours.clips.compositing.share) == (0.8, 0.7)
     assert ours.optimiser.method == "adamw"
-    assert (ours.labels.objects, ours.labels.backgrounds, ours.labels.hard_share) == (32, 96, 0.5)
-    assert (ours.trust, ours.curriculum.review) == (0.5, 0.5)
+    assert (
+        ours.lesson.labels.objects,
+        ours.lesson.labels.backgrounds,
+        ours.lesson.labels.hard_share,
+    ) == (32, 96, 0.5)
+    assert (ours.lesson.trust, ours.curriculum.review) == (0.5, 0.5)
     assert max(stage.gap for stage in ours.curriculum.stages) == 12
-    assert ours.choice == theirs.choice
+    assert ours.lesson.choice == theirs.lesson.choice
 
 
 def test_smoke_is_the_small_method_in_short():

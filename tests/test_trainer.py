@@ -9,6 +9,7 @@ from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError, WeightsError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
+from cyclesiam.training.lessons import LessonConfig
 from cyclesiam.training.optimisation import OptimiserConfig
 from cyclesiam.training.recipes import FAST, smoke
 from cyclesiam.training.trainer import Trainer, TrainingConfig
@@ -19,7 +20,7 @@ CONFIG = TrainingConfig(
     recipe="tiny",
     steps=4,
     seed=1,
-    trust=0.0,
+    lesson=LessonConfig(trust=0.0),
     averaging=0.5,
     precision="32-true",
     workers=0,
@@ -169,7 +170,7 @@ def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):
         tmp_path / "out",
         find_scenes([video])[0],
         steps=3,
-        trust=0.99,
+        lesson=LessonConfig(trust=0.99),
         curriculum=walks,
         clips=clips,
     )
@@ -183,14 +184,18 @@ def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):
 
 def test_where_the_box_is_known_nothing_is_dropped(tmp_path, scenes):
     walks = CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=1, longest=1, review=0)
-    trainer = make_trainer(tmp_path, scenes, steps=3, trust=0.99, curriculum=walks)
+    trainer = make_trainer(
+        tmp_path, scenes, steps=3, lesson=LessonConfig(trust=0.99), curriculum=walks
+    )
     assert [report.dropped for report in trainer.run()][:2] == [0, 0]
 
 
 def test_a_lone_clip_has_no_negative_pair(tmp_path, scenes):
     # Its own template would be called another's.
     clips = dataclasses.replace(CONFIG.clips, batch_size=1)
-    trainer = make_trainer(tmp_path, scenes, steps=1, clips=clips, negatives=0.99)
+    trainer = make_trainer(
+        tmp_path, scenes, steps=1, clips=clips, lesson=LessonConfig(negatives=0.99)
+    )
     (report,) = trainer.run()
     assert report.box_loss > 0
 
@@ -259,9 +264,13 @@ def test_the_small_backbone_begins_at_random(tmp_path, scenes):
         make_trainer(tmp_path, scenes, backbone_weights=tmp_path / "resnet50.pth")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"steps": 0}, {"workers": -1}, {"negatives": 1}, {"trust": -0.1}, {"averaging": 1}]
-)
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"workers": -1}, {"averaging": 1}])
 def test_impossible_runs_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         dataclasses.replace(CONFIG, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"negatives": 1}, {"trust": -0.1}])
+def test_impossible_lessons_are_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        LessonConfig(**wrong)

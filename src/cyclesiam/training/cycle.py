@@ -4,6 +4,7 @@ Shapes: B clips of T frames.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,20 +23,29 @@ from cyclesiam.tracking.siamese import (
     unchanged,
 )
 
+TemplateFrom = Literal["last", "turn"]
+
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """Where the targets of B clips were found just before the way home.
+    """Where the targets of B clips were found before the way home.
 
     Args:
-        boxes: (B, 4) xyxy in image pixels, in frame `frame`.
+        boxes: (B, 4) xyxy in image pixels, in frame 1, or 0 if there was no walk.
+        at_turn: (B, 4) xyxy in image pixels, in frame `turn`.
         scores: (B,) the network's least belief on the way, 0..1; 1 if there was no walk.
-        frame: 1, or 0 if there was no walk.
+        turn: last frame of the forward walk.
     """
 
     boxes: Tensor
+    at_turn: Tensor
     scores: Tensor
-    frame: int
+    turn: int
+
+    @property
+    def frame(self) -> int:
+        """The frame of `boxes`, the last before home."""
+        return min(self.turn, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,12 @@ def walk(network: Network, clips: Tensor, boxes: Tensor, turn: int, config: Choi
         config: how the network's answers are read.
     """
     scores = torch.ones_like(boxes[:, 0])
-    at = 0
+    at, at_turn = 0, boxes
     for frame in palindrome(turn)[1:-1]:
         state = advance(network, start(network, clips[:, at], boxes), clips[:, frame], config)
         boxes, scores, at = state.boxes, torch.minimum(scores, state.scores), frame
-    return Walk(boxes, scores, at)
+        at_turn = boxes if at == turn else at_turn
+    return Walk(boxes, at_turn, scores, turn)
 
 
 def find_last(
@@ -93,14 +104,20 @@ def find_last(
         turn: last frame of the forward walk.
         config: how the network's answers are read.
     """
-    frame = min(turn, 1)
-    boxes, scores = truth[:, frame], torch.ones_like(truth[:, 0, 0])
-    rows = boxes.isnan().any(dim=1).nonzero()[:, 0]
-    if len(rows):
-        walked = walk(network, clips[rows], truth[rows, 0], turn, config)
-        boxes = boxes.index_copy(0, rows, walked.boxes)
-        scores = scores.index_copy(0, rows, walked.scores.to(scores.dtype))
-    return Walk(boxes, scores, frame)
+    known = Walk(truth[:, min(turn, 1)], truth[:, turn], torch.ones_like(truth[:, 0, 0]), turn)
+    rows = truth[:, : turn + 1].isnan().any(dim=(1, 2)).nonzero()[:, 0]
+    if not len(rows):
+        return known
+    walked = walk(network, clips[rows], truth[rows, 0], turn, config)
+    boxes, at_turn, scores = (
+        all_rows.index_copy(0, rows, found.to(all_rows.dtype))
+        for all_rows, found in (
+            (known.boxes, walked.boxes),
+            (known.at_turn, walked.at_turn),
+            (known.scores, walked.scores),
+        )
+    )
+    return Walk(boxes, at_turn, scores, turn)
 
 
 def go_home(
@@ -109,8 +126,9 @@ def go_home(
     walked: Walk,
     change: HomeChange,
     partners: Tensor | None = None,
+    template_from: TemplateFrom = "last",
 ) -> Observation:
-    """Search frame 0 for the targets as they looked at the end of a walk.
+    """Search frame 0, where the targets were last, for how they looked.
 
     Args:
         network: embeds and searches; the only step through which gradients flow.
@@ -118,12 +136,16 @@ def go_home(
         walked: where the targets were last.
         change: augmentation of this step.
         partners: (B,) whose template each clip is searched for; another's makes a negative pair.
+        template_from: how they looked at the end of the walk, or where it turned, which is
+            farther from home: there a target has changed as much as it does in long videos.
     """
+    farther = template_from == "turn"
+    frame, boxes = (walked.turn, walked.at_turn) if farther else (walked.frame, walked.boxes)
     template = embed_targets(
         network,
-        clips[:, walked.frame],
-        walked.boxes,
-        change.template_windows(context_windows(walked.boxes)),
+        clips[:, frame],
+        boxes,
+        change.template_windows(context_windows(boxes)),
         change.template_crops,
     )
     if partners is not None:

@@ -26,10 +26,6 @@ class LabelConfig:
     background_below: float = 0.3
     """Overlap below which it is background; between the two it stays silent."""
     nearest_share: float = 1.0
-    """An anchor is the object, too, if it overlaps by more than this share of what the nearest
-    anchor does, and background only below half of that; so a target much larger or smaller than
-    the anchors teaches as well. 1 leaves it at the fixed thresholds, as the paper does."""
-    nearest_share: float = 1.0
     """An anchor is the object, too, if it overlaps by more than this share of what the best anchor
     does: a target much larger or smaller than all anchors is to teach as well. 1 for the paper."""
     objects: int = 16

@@ -8,6 +8,7 @@ from cyclesiam.data.compositing import CompositingConfig
 from cyclesiam.models.siamrpn import NetworkConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.labels import LabelConfig
+from cyclesiam.training.lessons import LessonConfig
 from cyclesiam.training.optimisation import OptimiserConfig
 from cyclesiam.training.trainer import TrainingConfig
 
@@ -42,16 +43,20 @@ def small() -> TrainingConfig:
     return TrainingConfig(
         recipe="small",
         steps=4500,
-        trust=0.5,
         curriculum=CurriculumConfig(
             stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12)),
             longest=600,
             review=0.5,
         ),
         clips=ClipConfig(memory_gigabytes=9.0),
-        box_weight=10.0,
-        labels=LabelConfig(nearest_share=0.8, objects=32, backgrounds=96, hard_share=0.5),
-        augmentation=AugmentationConfig(search_scale=0.35, stretch=0.25, noise=8.0, occlusion=0.15),
+        lesson=LessonConfig(
+            trust=0.5,
+            box_weight=10.0,
+            labels=LabelConfig(nearest_share=0.8, objects=32, backgrounds=96, hard_share=0.5),
+            augmentation=AugmentationConfig(
+                search_scale=0.35, stretch=0.25, noise=8.0, occlusion=0.15
+            ),
+        ),
         optimiser=FAST,
     )
 

@@ -1,7 +1,4 @@
-"""The loop: batches of unlabelled clips in, weights on disk out.
-
-Shapes: B clips, N anchors.
-"""
+"""The loop: batches of unlabelled clips in, weights on disk out."""
 
 import json
 import time
@@ -14,26 +11,14 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from cyclesiam.data.augmentation import (
-    AugmentationConfig,
-    jitter_windows,
-    occlude,
-    recolour,
-    to_grey,
-)
 from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
-from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
-from cyclesiam.geometry.crops import boxes_to_crop
-from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.checkpoints import Policy, TrainingRecord, load_backbone, save_weights
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
-from cyclesiam.training.cycle import HomeChange, Walk, find_last, go_home
-from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
+from cyclesiam.training.lessons import LessonConfig, learn_from
 from cyclesiam.training.loading import load_batches
-from cyclesiam.training.losses import BOX_WEIGHT, Losses, cycle_loss
 from cyclesiam.training.machine import Precision, make_fabric
 from cyclesiam.training.optimisation import (
     OptimiserConfig,
@@ -57,12 +42,6 @@ class TrainingConfig:
     """Of all chance."""
     policy: Policy = "none"
     """Which labels are read."""
-    negatives: float = 0.2
-    """Share of pairs whose template shows another clip's target."""
-    trust: float = 0.3
-    """A walk on which the network believed less than this is taken for lost, and left out."""
-    box_weight: float = BOX_WEIGHT
-    """Weight of the box loss beside the score loss."""
     averaging: float = 0.998
     """Decay of the running average of the weights, which walks and which is saved."""
     precision: Precision = "auto"
@@ -75,18 +54,15 @@ class TrainingConfig:
     """Steps between reports."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
-    labels: LabelConfig = field(default_factory=LabelConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    lesson: LessonConfig = field(default_factory=LessonConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.log_every < 1 or self.save_every < 1 or self.workers < 0:
             raise ValueError("steps, log_every and save_every must be 1 or more, workers 0 or more")
-        for name in ("negatives", "trust", "averaging"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must lie in 0..1, got {self.averaging}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -266,8 +242,15 @@ class Trainer:
         config = self.config
         frames, boxes = batch.frames.to(self.fabric.device), batch.boxes.to(self.fabric.device)
         with self.fabric.autocast():
-            walked = find_last(self._guide, frames, boxes, batch.request.turn, config.choice)
-            losses, found, dropped = self._home(frames, boxes[:, 0], walked)
+            losses, found, dropped = learn_from(
+                self.network,
+                self._guide,
+                frames,
+                boxes,
+                batch.request.turn,
+                config.lesson,
+                self.chance,
+            )
         self._check_finite("loss", losses.total, batch)
         rate = learning_rate(config.optimiser, self.step / config.steps)
         for group in self.optimiser.param_groups:
@@ -296,63 +279,6 @@ class Trainer:
                 f"{', '.join(sorted(set(batch.names)))}; what was saved before in {self.output} "
                 "stands: lower the learning rate, or leave these clips out"
             )
-
-    def _home(self, frames: Tensor, boxes: Tensor, walked: Walk) -> tuple[Losses, Tensor, Tensor]:
-        """Take the last step of the cycle; give losses, share found and share dropped."""
-        config, network = self.config, self.network
-        B = len(boxes)
-        negative = torch.rand(B, generator=self.chance, device=boxes.device) < config.negatives
-        negative &= B > 1  # alone, a clip has no other's template
-        rows = torch.arange(B, device=boxes.device)
-        partners = torch.where(negative, rows.roll(1), rows)
-        observation = go_home(network, frames, walked, self._change(boxes), partners)
-        targets = boxes_to_crop(boxes, observation.windows, network.search_size)
-        proposals = observation.proposals
-        logits, offsets, _ = proposals.response
-        labels = label_anchors(network.anchors, targets, config.labels)
-        labels[negative] = BACKGROUND
-        best = proposals.scores.argmax(dim=1)
-        overlap = box_iou(proposals.boxes[rows, best], targets)
-        middle = (targets[:, :2] + targets[:, 2:]) / 2
-        inside = ((middle > 0) & (middle < network.search_size)).all(dim=1)
-        kept = (walked.scores >= config.trust) & inside
-        labels = sample_labels(labels, proposals.scores, config.labels, self.chance)
-        wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
-        weights = torch.where(kept, walked.scores, 0.0)
-        losses = cycle_loss(
-            logits.float(), offsets.float(), wanted, labels, weights, box_weight=config.box_weight
-        )
-        positive = (~negative).float()
-        found = ((overlap > 0.5) * positive).sum() / positive.sum().clamp(min=1)
-        return losses, found, 1 - kept.float().mean()
-
-    def _change(self, boxes: Tensor) -> HomeChange:
-        """Draw the augmentation of one step."""
-        config, chance = self.config.augmentation, self.chance
-        grey = torch.rand(len(boxes), 1, 1, 1, generator=chance, device=boxes.device) < config.grey
-
-        def recoloured(crops: Tensor) -> Tensor:
-            return recolour(torch.where(grey, to_grey(crops), crops), config, chance)
-
-        return HomeChange(
-            template_windows=lambda windows: jitter_windows(
-                windows,
-                self.network.template_size,
-                shift=config.template_shift,
-                scale=config.template_scale,
-                generator=chance,
-            ),
-            template_crops=recoloured,
-            search_windows=lambda windows: jitter_windows(
-                windows,
-                self.network.search_size,
-                shift=config.search_shift,
-                scale=config.search_scale,
-                stretch=config.stretch,
-                generator=chance,
-            ),
-            search_crops=lambda crops: recoloured(occlude(crops, config.occlusion, chance)),
-        )
 
     def _report(self, tallies: list[dict[str, float]], seconds: float) -> Report:
         means = {name: sum(t[name] for t in tallies) / len(tallies) for name in tallies[0]}
