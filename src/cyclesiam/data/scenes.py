@@ -3,7 +3,9 @@
 No annotation is opened here, folders of masks included (label policy `none`).
 """
 
+import math
 import re
+import zlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -65,6 +67,31 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
             + (f"; the first of {len(problems)} problems: {problems[0]}" if problems else "")
         )
     return scenes, problems
+
+
+def hold_out(scenes: Iterable[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
+    """Split scenes into those to learn from and those to judge by.
+
+    Videos and stills are split each on their own, by a hash of their names: more files later
+    leave most others where they were.
+
+    Args:
+        scenes: to split; their order is kept.
+        share: of each kind to hold out, 0..1, rounded up but for 0; one is always left to learn.
+
+    Returns:
+        The scenes to learn from, and those held out.
+    """
+    scenes = list(scenes)
+    held: set[Path] = set()
+    for kind in (True, False):
+        paths = [scene.path for scene in scenes if (scene.frames > 1) == kind]
+        count = min(math.ceil(share * len(paths)), max(len(paths) - 1, 0))
+        held.update(sorted(paths, key=lambda path: zlib.crc32(path.name.encode()))[:count])
+    return (
+        [scene for scene in scenes if scene.path not in held],
+        [scene for scene in scenes if scene.path in held],
+    )
 
 
 def _media(source: Path) -> tuple[list[Path], list[Path]]:
