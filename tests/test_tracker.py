@@ -4,8 +4,9 @@ import torch
 
 from blob_network import BlobNetwork, bright_square
 from cyclesiam.errors import CycleSiamError, TargetError
-from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.colour_model import ColourConfig
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.siamese import advance, start
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig, check_box
@@ -171,7 +172,9 @@ def test_a_filter_votes_with_its_share():
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
     scores = {}
     for share in (0.0, 0.5, 1.0):
-        config = TrackerConfig(online=FilterConfig(share=share), choice=TRUSTING)
+        config = TrackerConfig(
+            online=FilterConfig(share=share), colour=ColourConfig(share=0), choice=TRUSTING
+        )
         tracker = Tracker(network, config)
         tracker.init(image, (60, 40, 30, 30))
         scores[share] = tracker.update(image).score
@@ -184,3 +187,29 @@ def test_a_network_without_features_says_what_to_do():
     tracker = Tracker(BlobNetwork())
     with pytest.raises(ValueError, match="gives no features to learn from: set the filter's share"):
         tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
+
+
+# Where a target of 30 pixels was and where it is, 20 pixels on, in the pixels of a search crop.
+SHIFT = 20 * 127 / 60
+WAS = torch.tensor([95.75, 95.75, 159.25, 159.25])
+PLACES = torch.stack((WAS, WAS + torch.tensor([SHIFT, 0, SHIFT, 0])))[None]
+
+
+def test_colours_find_what_sight_does_not():
+    network = BlobNetwork()  # to it, the empty place looks a little more like the target
+    network.search = lambda template, crops: Proposals(PLACES, torch.tensor([[0.50, 0.49]]))
+    found = {}
+    for share in (0.0, 0.5):
+        config = TrackerConfig(online=SILENT, colour=ColourConfig(share=share), choice=TRUSTING)
+        tracker = Tracker(network, config)
+        tracker.init(red_on_green((60, 40, 90, 70)), (60, 40, 30, 30))
+        left, _, right, _ = tracker.update(red_on_green((80, 40, 110, 70))).box
+        found[share] = (left + right) / 2
+    assert found == pytest.approx({0.0: 75, 0.5: 95}, abs=0.5)
+
+
+def red_on_green(box):
+    picture = np.full((120, 160, 3), (30, 180, 30), np.uint8)
+    left, top, right, bottom = box
+    picture[top:bottom, left:right] = (220, 30, 30)
+    return picture

@@ -16,6 +16,15 @@ from torch import Tensor
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
+from cyclesiam.tracking.colour_model import (
+    ColourConfig,
+    ColourState,
+    bin_colours,
+    colour_votes,
+    learn_colours,
+    refresh_colours,
+    vote_shares,
+)
 from cyclesiam.tracking.online_filter import (
     FilterConfig,
     FilterState,
@@ -85,12 +94,14 @@ class TargetState:
         scores: (B,) the network's belief in `boxes`, 0..1.
         template: what `Network.embed` gave.
         online: what the targets learnt for themselves; None where they do not. See `learn`.
+        colours: theirs and their surroundings'; None where they do not count.
     """
 
     boxes: Tensor
     scores: Tensor
     template: Template
     online: FilterState | None = None
+    colours: ColourState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +111,12 @@ class Observation:
     Args:
         proposals: candidate boxes in crop pixels.
         windows: (B, 4) cxcywh in image pixels, of the search crops.
+        crops: (B, 3, S, S) in 0..255, as they were searched.
     """
 
     proposals: Proposals
     windows: Tensor
+    crops: Tensor
 
 
 def embed_targets(
@@ -155,7 +168,7 @@ def observe(
         change: what is done to the crops before they are searched (augmentation).
     """
     crops = change(cut(frames, windows, network.search_size))
-    return Observation(network.search(template, crops), windows)
+    return Observation(network.search(template, crops), windows, crops)
 
 
 def advance(
@@ -174,16 +187,21 @@ def advance(
 
 
 def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
-    """Search frames (F, 3, H, W) around the last boxes; where targets have filters, they vote."""
+    """Search frames (F, 3, H, W) around the last boxes; what targets learnt on the way votes."""
     windows = search_windows(network, state.boxes)
     observation = observe(network, state.template, frames, windows)
-    if state.online is None:
-        return observation
-    proposals, share = observation.proposals, state.online.config.share
-    answers = answer(state.online, project(state.online, _features(proposals)))
-    centres = xyxy_to_cxcywh(proposals.boxes)[..., :2]
-    heard = votes(answers, centres, network.stride, network.search_size)
-    scores = (1 - share) * proposals.scores + share * heard
+    proposals, scores = observation.proposals, observation.proposals.scores
+    if state.online is not None:
+        share = state.online.config.share
+        answers = answer(state.online, project(state.online, _features(proposals)))
+        centres = xyxy_to_cxcywh(proposals.boxes)[..., :2]
+        heard = votes(answers, centres, network.stride, network.search_size)
+        scores = (1 - share) * scores + share * heard
+    if state.colours is not None:
+        share = vote_shares(state.colours)[:, None]
+        heard = colour_votes(state.colours, bin_colours(observation.crops), proposals.boxes)
+        # the best by colour is believed as much as the best by sight: colours choose, no more
+        scores = (1 - share) * scores + share * heard * scores.amax(dim=1, keepdim=True)
     return replace(observation, proposals=replace(proposals, scores=scores))
 
 
@@ -232,6 +250,25 @@ def learn(
         wanted.append(_wanted(network, state.boxes, view, features[-1], config))
     online = learn_filter(torch.stack(features), torch.stack(wanted), config)
     return replace(state, online=online)
+
+
+def learn_look(
+    network: Network, state: TargetState, frames: Tensor, config: ColourConfig
+) -> TargetState:
+    """Let each target learn its colours in the frame of its first box; arguments as `learn`."""
+    windows = search_windows(network, state.boxes)
+    crops = cut(frames, windows, network.search_size)
+    boxes = boxes_to_crop(state.boxes, windows, network.search_size)
+    return replace(state, colours=learn_colours(bin_colours(crops), boxes, config))
+
+
+def keep_look(network: Network, state: TargetState, observation: Observation) -> TargetState:
+    """Let the colours of targets follow a frame; arguments as `teach`."""
+    assert state.colours is not None
+    sure = state.scores >= state.colours.config.least_score
+    boxes = boxes_to_crop(state.boxes, observation.windows, network.search_size)
+    bins = bin_colours(observation.crops)
+    return replace(state, colours=refresh_colours(state.colours, bins, boxes, sure))
 
 
 def teach(network: Network, state: TargetState, observation: Observation) -> TargetState:

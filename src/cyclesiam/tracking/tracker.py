@@ -10,12 +10,15 @@ from torch import Tensor
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.tracking.colour_model import ColourConfig
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.results import State, TrackResult
 from cyclesiam.tracking.siamese import (
     Network,
     TargetState,
+    keep_look,
     learn,
+    learn_look,
     look,
     settle,
     start,
@@ -31,6 +34,8 @@ class TrackerConfig:
     """Penalty, window and smoothing."""
     online: FilterConfig = field(default_factory=FilterConfig)
     """What each target learns for itself on the way."""
+    colour: ColourConfig = field(default_factory=ColourConfig)
+    """What the colours of each target say."""
     lost_below: float = 0.2
     """A target whose score is lower is called lost."""
 
@@ -100,6 +105,8 @@ class Tracker:
         targets = start(self.network, frame, corners)
         if self.config.online.share:
             targets = learn(self.network, targets, frame, self.config.online)
+        if self.config.colour.share:
+            targets = learn_look(self.network, targets, frame, self.config.colour)
         self._targets, self._steps = targets, 0
         return self._results(self._targets)
 
@@ -120,6 +127,8 @@ class Tracker:
         self._steps += 1
         if config.online.share and self._steps % config.online.every == 0:
             targets = teach(self.network, targets, seen)
+        if config.colour.share:
+            targets = keep_look(self.network, targets, seen)
         self._targets = targets
         return self._results(targets)
 

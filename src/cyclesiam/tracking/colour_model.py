@@ -1,0 +1,184 @@
+"""The colours of a target and of what is around it, learnt while it is followed.
+
+Templates and filters know where things lie, and lose a target that bends. Histograms do not care:
+which colours are the target's and which its surroundings' says of every pixel how likely it is the
+target's, and so of every box how well it holds the target, and nothing else. Where both have the
+same colours, the model knows that it has nothing to say.
+
+Shapes: B targets, S pixels on a side of a crop, n = ceil(S / STEP) on a side of its bins, K bins,
+N proposals.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+STEP = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
+LEVELS = 16  # of each of red, green, blue
+NEIGHBOURS = (0.2, 0.6, 0.2)  # a colour counts for the next level, too: light changes
+LEAST_CONTRAST = 0.05  # keeps a division finite where target and surroundings look alike
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColourConfig:
+    """How colours are learnt, and how much they say.
+
+    Source: Staple (Bertinetto et al., CVPR 2016), section 3.3, for histograms that vote beside a
+    correlation; DAT (Possegger et al., CVPR 2015) for object against surroundings.
+    """
+
+    share: float = 0.5
+    """Of the vote in a proposal's score, 0..1, where colours tell the target; 0 for none."""
+    contrast: float = 0.2
+    """Difference of belief inside and outside the first box at which the vote has its full share;
+    below, it has less."""
+    core: float = 0.8
+    """Side of the middle part of a box that is taken for the target, over the box's."""
+    margin: float = 1.1
+    """Side of the box beyond which all is surroundings, over the target's."""
+    floor: float = 1e-4
+    """Share of pixels that every colour is taken to have at least."""
+    rate: float = 0.05
+    """Weight of a new frame's histograms."""
+    least_score: float = 0.3
+    """A target whose score is lower teaches nothing."""
+
+    def __post_init__(self) -> None:
+        for name in ("share", "rate", "least_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if not 0 < self.core <= self.margin or self.floor <= 0 or self.contrast <= 0:
+            raise ValueError(f"0 < core <= margin, floor > 0, contrast > 0 must hold, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class ColourState:
+    """The colours of B targets.
+
+    Args:
+        inside: (B, K) share of the target's pixels in each bin.
+        outside: (B, K) share of its surroundings' pixels.
+        held: (B,) mean belief inside the first box.
+        leaked: (B,) mean belief outside it.
+        config: how they learn and vote.
+    """
+
+    inside: Tensor
+    outside: Tensor
+    held: Tensor
+    leaked: Tensor
+    config: ColourConfig
+
+
+def bin_colours(crops: Tensor) -> Tensor:
+    """Give the (B, n, n) bins, 0..K - 1, of (B, 3, S, S) crops in 0..255."""
+    levels = (crops[..., ::STEP, ::STEP] * (LEVELS / 256)).long()
+    red, green, blue = levels.unbind(dim=1)
+    return (red * LEVELS + green) * LEVELS + blue
+
+
+def learn_colours(bins: Tensor, boxes: Tensor, config: ColourConfig) -> ColourState:
+    """Learn the colours of targets in the frame of their first box.
+
+    Args:
+        bins: (B, n, n) as `bin_colours` gives them.
+        boxes: (B, 4) xyxy in crop pixels.
+        config: how.
+    """
+    inside, outside = _histograms(bins, boxes, config)
+    nothing = boxes.new_zeros(len(boxes))
+    state = ColourState(inside, outside, nothing, nothing, config)
+    belief = believe(state, bins)
+    total, cells = belief.sum(dim=(1, 2)), belief[0].numel()
+    held, area = (part[:, 0] for part in _box_sums(belief, boxes[:, None]))
+    leaked = (total - held) / (cells - area).clamp(min=1)
+    return replace(state, held=held / area, leaked=leaked)
+
+
+def believe(state: ColourState, bins: Tensor) -> Tensor:
+    """Give the (B, n, n) belief, 0..1, that each pixel of (B, n, n) bins is the target's."""
+    floor = state.config.floor
+    odds = (state.inside + floor) / (state.inside + state.outside + 2 * floor)
+    return odds.gather(1, bins.flatten(1)).reshape(bins.shape)
+
+
+def colour_votes(state: ColourState, bins: Tensor, boxes: Tensor) -> Tensor:
+    """Say how well boxes hold what has the target's colours, and nothing else.
+
+    Args:
+        state: the colours.
+        bins: (B, n, n) of the search crops.
+        boxes: (B, N, 4) xyxy in crop pixels.
+
+    Returns:
+        (B, N) overlap of each box with the coloured pixels, as a share of the best, 0..1. The
+        belief of a pixel counts as the first box had it: inside as 1, outside as 0.
+    """
+    belief = believe(state, bins)
+    leaked = state.leaked[:, None]
+    contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None]
+    sums, areas = _box_sums(belief, boxes)
+    full = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1) / STEP**2
+    shared = torch.minimum(((sums - leaked * areas) / contrast).clamp(min=0), full)
+    everything = ((belief - leaked[..., None]).sum(dim=(1, 2)) / contrast[:, 0]).clamp(min=0)
+    overlap = shared / (full + (everything[:, None] - shared).clamp(min=0)).clamp(min=1)
+    return overlap / overlap.amax(dim=1, keepdim=True).clamp(min=1e-3)
+
+
+def vote_shares(state: ColourState) -> Tensor:
+    """Give the (B,) share of each target's vote: less where colours hardly tell it."""
+    contrast = (state.held - state.leaked).clamp(min=0)
+    return state.config.share * (contrast / state.config.contrast).clamp(max=1)
+
+
+def refresh_colours(state: ColourState, bins: Tensor, boxes: Tensor, sure: Tensor) -> ColourState:
+    """Learn from a frame, (B, n, n) bins and (B, 4) xyxy boxes, the targets that are (B,) sure."""
+    rate = (state.config.rate * sure)[:, None]
+    inside, outside = _histograms(bins, boxes, state.config)
+    return replace(
+        state,
+        inside=torch.lerp(state.inside, inside, rate),
+        outside=torch.lerp(state.outside, outside, rate),
+    )
+
+
+def _histograms(bins: Tensor, boxes: Tensor, config: ColourConfig) -> tuple[Tensor, Tensor]:
+    """Count the colours in the middle of boxes, and beyond them; (B, K) shares of pixels."""
+    n = bins.shape[-1]
+    middles = (torch.arange(n, device=boxes.device) + 0.5) * STEP
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    away = (middles - centre[..., None]).abs()  # (B, 2, n)
+
+    def within(scale: float) -> Tensor:
+        x, y = (away < scale * half[..., None]).unbind(dim=1)
+        return y[:, :, None] & x[:, None, :]
+
+    return _count(bins, within(config.core)), _count(bins, ~within(config.margin))
+
+
+def _count(bins: Tensor, chosen: Tensor) -> Tensor:
+    """Give the (B, K) smoothed histogram of the chosen pixels."""
+    counts = torch.zeros(len(bins), LEVELS**3, device=bins.device)
+    counts.scatter_add_(1, bins.flatten(1), chosen.flatten(1).float())
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
+    cube = shares.reshape(-1, 1, LEVELS, LEVELS, LEVELS)
+    weights = cube.new_tensor(NEIGHBOURS)
+    for shape in ((3, 1, 1), (1, 3, 1), (1, 1, 3)):
+        padding = [1 if side == 3 else 0 for side in reversed(shape) for _ in range(2)]
+        cube = F.conv3d(F.pad(cube, padding, mode="replicate"), weights.reshape(1, 1, *shape))
+    return cube.flatten(1)
+
+
+def _box_sums(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum (B, n, n) maps over (B, N, 4) boxes in crop pixels; also the (B, N) areas in cells."""
+    n = maps.shape[-1]
+    sums = F.pad(maps.cumsum(dim=1).cumsum(dim=2), (1, 0, 1, 0)).flatten(1)
+    x0, y0, x1, y1 = (boxes / STEP).round().clamp(0, n).long().unbind(dim=-1)
+    x0, y0 = x0.clamp(max=n - 1), y0.clamp(max=n - 1)
+    x1, y1 = torch.maximum(x1, x0 + 1), torch.maximum(y1, y0 + 1)  # a box has a cell at least
+    corners = ((y1, x1, 1), (y0, x1, -1), (y1, x0, -1), (y0, x0, 1))
+    total = sum(sign * sums.gather(1, y * (n + 1) + x) for y, x, sign in corners)
+    assert isinstance(total, Tensor)
+    return total, ((x1 - x0) * (y1 - y0)).float()
