@@ -18,6 +18,7 @@ from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.score import Score
 from cyclesiam.cli.track import Track
 from cyclesiam.cli.train import Train
+from cyclesiam.cli.validate import Validate
 from cyclesiam.cli.vot_toolkit import Trax, VotToolkit
 from cyclesiam.errors import CycleSiamError
 
@@ -28,6 +29,7 @@ Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Validate, tyro.conf.subcommand("validate")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[VotToolkit, tyro.conf.subcommand("vot-toolkit")]

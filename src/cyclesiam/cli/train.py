@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
+from cyclesiam.cli.adapting import prepare
 from cyclesiam.cli.options import Device, UsageError, counted, find_device, make_folder
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import MissingExtraError, TrainingError
@@ -24,7 +25,7 @@ from cyclesiam.errors import MissingExtraError, TrainingError
 if TYPE_CHECKING:
     from cyclesiam.training.trainer import Report, Trainer, TrainingConfig
 
-Recipe = Literal["smoke", "small", "cyclesiam"]
+Recipe = Literal["smoke", "small", "cyclesiam", "adapt"]
 SHOWN_PROBLEMS = 5
 
 
@@ -43,8 +44,14 @@ class Train:
     """Video files, pictures, or folders to search for both."""
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Where weights, curves and the state to resume from go."""
-    recipe: Recipe = "small"
-    """smoke: a minute's trial; small: as the shipped weights, hours; cyclesiam: as the paper."""
+    recipe: Annotated[Recipe | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """smoke: a minute's trial; small: as the shipped weights, hours; cyclesiam: as the paper;
+    adapt: go on from other weights. Without one, small; with --from, adapt."""
+    start: Annotated[
+        str | None, tyro.conf.arg(name="from", metavar="WEIGHTS", help_behavior_hint="")
+    ] = None
+    """Weights to begin with: a name or a folder. The new ones are kept only where they score
+    better on scenes held out for it."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in --output; give the same recipe, steps and seed."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
@@ -66,6 +73,9 @@ class Train:
         config, device = self._config(), find_device(self.device)
         self._check_output()
         scenes = self._find_scenes()
+        judge = None
+        if self.start is not None:
+            scenes, judge = prepare(scenes, self.start, self.seed, device)
         make_folder(self.output)
         with without_chatter():
             trainer = Trainer(
@@ -75,11 +85,15 @@ class Train:
                 device=str(device),
                 resume=self.resume,
                 backbone_weights=self.backbone,
+                start_weights=self.start,
             )
             if trainer.step >= config.steps:
                 print(f"This run is complete: {counted(trainer.step, 'step')}.")
             else:
                 self._train(trainer)
+        if judge is not None:
+            trainer.save()  # what is there may have been put back before
+            judge(self.output)
         print(
             f"Weights: {self.output}\n"
             f"Try them: cyclesiam demo --weights {shlex.quote(str(self.output))}\n"
@@ -87,16 +101,30 @@ class Train:
         )
 
     def _config(self) -> "TrainingConfig":
-        from cyclesiam.training.recipes import RECIPES
-
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
-        config = RECIPES[self.recipe]()
+        if self.recipe == "adapt" and self.start is None:
+            raise UsageError("the recipe adapt goes on from other weights: give --from")
+        if self.start is not None and self.backbone is not None:
+            raise UsageError("--from brings a whole network: leave out --backbone")
+        config = self._recipe()
         steps = config.steps if self.steps is None else self.steps
         try:
             return replace(config, steps=steps, seed=self.seed)
         except ValueError as error:
-            raise UsageError(f"recipe {self.recipe}: {error}") from error
+            raise UsageError(f"recipe {config.recipe}: {error}") from error
+
+    def _recipe(self) -> "TrainingConfig":
+        """Give the recipe that is meant, with the policy of the weights to begin with."""
+        from cyclesiam.training.adapting import adapt
+        from cyclesiam.training.recipes import RECIPES
+
+        if self.start is None:
+            return RECIPES[self.recipe or "small"]()
+        adapted = adapt(self.start)
+        if self.recipe in (None, "adapt"):
+            return adapted
+        return replace(RECIPES[self.recipe](), policy=adapted.policy)
 
     def _check_output(self) -> None:
         """Neither overwrite a run nor go on with none, and find that out before hours of work."""
@@ -152,7 +180,9 @@ class Train:
 
     def _resume_command(self) -> str:
         """Give the command that goes on with this run."""
-        words = ["cyclesiam", "train", *self.sources, "--recipe", self.recipe]
+        words = ["cyclesiam", "train", *self.sources]
+        words += [] if self.recipe is None else ["--recipe", self.recipe]
+        words += [] if self.start is None else ["--from", self.start]
         words += ["--output", str(self.output), "--resume"]
         words += [] if self.steps is None else ["--steps", str(self.steps)]
         words += ["--seed", str(self.seed)] if self.seed else []

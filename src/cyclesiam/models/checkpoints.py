@@ -103,6 +103,21 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
     return (network if trainable else for_inference(network)).eval(), origin
 
 
+def load_network(network: SiamRPN, name: str | Path) -> None:
+    """Begin with all weights of a network of the same kind.
+
+    Raises:
+        WeightsError: they are unreadable, or of another network.
+    """
+    trained, _ = load_weights(name, trainable=True)
+    if trained.config != network.config:
+        raise WeightsError(
+            f"the weights {name} are of another network than the recipe's: {trained.config}, not "
+            f"{network.config}; leave the recipe to the weights, or choose others"
+        )
+    network.load_state_dict(trained.state_dict())
+
+
 def load_backbone(network: SiamRPN, file: str | Path) -> None:
     """Begin with a ResNet-50 that was trained for pictures: torchvision's, MoCo's, DINO's.
 

@@ -14,7 +14,13 @@ from torch.optim.swa_utils import AveragedModel
 from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
-from cyclesiam.models.checkpoints import Policy, TrainingRecord, load_backbone, save_weights
+from cyclesiam.models.checkpoints import (
+    Policy,
+    TrainingRecord,
+    load_backbone,
+    load_network,
+    save_weights,
+)
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
 from cyclesiam.training.lessons import LessonConfig, learn_from
@@ -101,11 +107,12 @@ class Trainer:
         resume: go on from the state in `output`.
         backbone_weights: file of weights that a `resnet50` begins with, see `load_backbone`; a
             resumed run needs it no more.
+        start_weights: name or folder of weights that the whole network begins with; nor this.
 
     Raises:
         TrainingError: there is nothing to resume, or it is of another run; no scenes; no such
             device; or `output` cannot be written.
-        WeightsError: the backbone's weights do not fit.
+        WeightsError: the backbone's weights, or those to start from, do not fit.
     """
 
     def __init__(
@@ -117,6 +124,7 @@ class Trainer:
         device: str = "auto",
         resume: bool = False,
         backbone_weights: str | Path | None = None,
+        start_weights: str | Path | None = None,
     ) -> None:
         self.config = config
         self.output = _make_folder(Path(output))
@@ -127,6 +135,9 @@ class Trainer:
         if backbone_weights is not None and not resume:
             load_backbone(network, backbone_weights)
             self.initial_weights = Path(backbone_weights).name
+        if start_weights is not None and not resume:
+            load_network(network, start_weights)
+            self.initial_weights = Path(start_weights).name
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.guide = AveragedModel(
             network, multi_avg_fn=running_average(config.averaging), use_buffers=True

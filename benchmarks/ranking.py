@@ -1,0 +1,115 @@
+"""Correlate the label-free score with the true success AUC over checkpoints.
+
+    .venv/bin/python benchmarks/ranking.py CLIPS STILLS --checkpoint WEIGHTS=RESULTS [...]
+
+WEIGHTS is a name or folder of weights, RESULTS a folder with what `cyclesiam evaluate --json` wrote
+for it; its AUC is the mean over all sequences of all files. A share of the scenes is held out by
+name, as `hold_out` does. Scores are kept in --cache, and not computed again.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cyclesiam.data.scenes import find_scenes, hold_out
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.training.examples import KINDS, ExampleConfig, draw_examples
+from cyclesiam.training.validation import LabelFreeScores, label_free_score
+
+
+def main() -> None:
+    options = parse()
+    torch.set_num_threads(1)
+    config = ExampleConfig(
+        zooms=options.counts[0],
+        pasted=options.counts[1],
+        cycles=options.counts[2],
+        frames=options.frames,
+        reach=options.reach,
+        seed=options.seed,
+    )
+    _, held = hold_out(find_scenes([options.clips, options.stills])[0], options.share)
+    examples = draw_examples(held, config)
+    print(f"{'checkpoint':32s}", *(f"{name:>8s}" for name in (*KINDS, "total", "auc")), flush=True)
+    rows = []
+    for weights, results in (pair.rsplit("=", 1) for pair in options.checkpoint):
+        key = json.dumps([weights, asdict(config)])
+        scores = cached(options.cache, key)
+        if scores is None:
+            scores = label_free_score(load_weights(weights)[0], examples)
+            remember(options.cache, key, scores)
+        row = [scores.by_kind.get(kind, np.nan) for kind in KINDS]
+        rows.append([*row, scores.total, true_auc(Path(results))])
+        print(f"{weights[-32:]:32s}", *(f"{value:8.3f}" for value in rows[-1]), flush=True)
+    table = np.array(rows)
+    for name, measure in (("spearman", spearman), ("pearson", pearson)):
+        figures = (measure(column, table[:, -1]) for column in table[:, :-1].T)
+        print(f"{name:32s}", *(f"{figure:8.2f}" for figure in figures))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("clips", type=Path)
+    parser.add_argument("stills", type=Path)
+    parser.add_argument("--checkpoint", nargs="+", required=True, metavar="WEIGHTS=RESULTS")
+    parser.add_argument("--share", type=float, default=0.1, help="of the scenes held out")
+    plain = ExampleConfig()
+    counts = [plain.zooms, plain.pasted, plain.cycles]
+    parser.add_argument("--counts", type=int, nargs=3, default=counts, help="of each kind")
+    parser.add_argument("--frames", type=int, default=plain.frames)
+    parser.add_argument("--reach", type=int, default=plain.reach)
+    parser.add_argument("--seed", type=int, default=plain.seed)
+    parser.add_argument("--cache", type=Path, default=Path("ranking-scores.jsonl"))
+    return parser.parse_args()
+
+
+def true_auc(results: Path) -> float:
+    """Give the mean AUC over the sequences of all files of results."""
+    values = [
+        sequence["auc"]
+        for file in sorted(results.glob("*.json"))
+        for evaluation in evaluations(json.loads(file.read_text()))
+        for sequence in evaluation["sequences"]
+    ]
+    if not values:
+        raise SystemExit(f"{results} holds no results of `cyclesiam evaluate --json`")
+    return float(np.mean(values))
+
+
+def evaluations(content: dict) -> list[dict]:
+    return content.get("evaluations", [content])  # one evaluation is written as it is
+
+
+def spearman(values: np.ndarray, others: np.ndarray) -> float:
+    """Correlate ranks; equal values share their mean rank."""
+    return pearson(ranks(values), ranks(others))
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    below = (values[:, None] > values).sum(axis=1)
+    return below + (values[:, None] == values).sum(axis=1) / 2
+
+
+def pearson(values: np.ndarray, others: np.ndarray) -> float:
+    return float(np.corrcoef(values, others)[0, 1])
+
+
+def cached(file: Path, key: str) -> LabelFreeScores | None:
+    for line in file.read_text().splitlines() if file.is_file() else ():
+        entry = json.loads(line)
+        if entry["key"] == key:
+            return LabelFreeScores(tuple(entry["kinds"]), tuple(entry["overlaps"]))
+    return None
+
+
+def remember(file: Path, key: str, scores: LabelFreeScores) -> None:
+    with file.open("a") as lines:
+        lines.write(json.dumps({"key": key, **asdict(scores)}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What `cyclesiam train --from` does beside training: hold scenes out, score before and after."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from cyclesiam.cli.options import counted, load_network
+from cyclesiam.cli.validate import describe_examples, print_scores
+from cyclesiam.data.scenes import Scene, hold_out
+from cyclesiam.errors import TrainingError
+from cyclesiam.training.examples import ExampleConfig, draw_examples
+from cyclesiam.training.validation import label_free_score
+
+Judge = Callable[[Path], None]
+
+
+def prepare(
+    scenes: list[Scene], start: str, seed: int, device: torch.device
+) -> tuple[list[Scene], Judge]:
+    """Hold scenes out and score the weights to start from on them.
+
+    Returns:
+        The scenes to learn from; and what compares the weights in a folder with those at the
+        start, leaves the better ones there, and says which.
+
+    Raises:
+        TrainingError: there is one scene only, so nothing is left to judge by.
+    """
+    from cyclesiam.training.adapting import HELD_OUT, NOISE, keep_the_better
+
+    learnt, held = hold_out(scenes, HELD_OUT)
+    if not held:
+        raise TrainingError(
+            f"{scenes[0].path} alone cannot both teach and judge: cut it into two files or more, "
+            "or give further videos or pictures"
+        )
+    examples = draw_examples(held, ExampleConfig(seed=seed))
+    videos = sum(scene.frames > 1 for scene in held)
+    print(
+        f"Held out to judge by, without labels: {counted(videos, 'video')} and "
+        f"{counted(len(held) - videos, 'picture')}. {describe_examples(examples)} "
+        "(cycles: of targets found by their motion).",
+        flush=True,
+    )
+    before = label_free_score(load_network(start, device)[0], examples, device=device)
+    print(f"Label-free score of {start}: {before.total:.3f}", flush=True)
+
+    def judge(output: Path) -> None:
+        after = label_free_score(load_network(str(output), device)[0], examples, device=device)
+        print_scores({f"{start} (before)": before, "adapted": after})
+        rise, error = verdict = keep_the_better(output, start, before, after)
+        print(
+            f"The label-free score changed by {rise:+.3f}, with a standard error of {error:.3f}; "
+            f"to be kept it must rise by {NOISE:g} of these."
+        )
+        print(
+            "Kept: the adapted weights."
+            if verdict.kept
+            else f"Not kept: {output} holds the weights of {start}, as before."
+        )
+
+    return learnt, judge

@@ -1,0 +1,98 @@
+"""`cyclesiam validate`: rank weights on footage that nobody labelled."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from cyclesiam.cli.options import Device, UsageError, counted, find_device, load_network, watch
+from cyclesiam.data.scenes import find_scenes
+from cyclesiam.errors import SourceError
+from cyclesiam.training.examples import KINDS, Example, ExampleConfig, draw_examples
+from cyclesiam.training.validation import LabelFreeScores, label_free_score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validate:
+    """Score weights on videos and pictures without labels, and rank them.
+
+    cyclesiam validate my_videos --weights default runs/mine
+    """
+
+    sources: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="SOURCE ...", help_behavior_hint="(required)"),
+    ]
+    """Video files, pictures, or folders to search for both; best such that were not learnt from."""
+    weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WEIGHTS ...")] = ("default",)
+    """Names of shipped weights, or folders that `cyclesiam train` wrote."""
+    seed: int = 0
+    """Of the examples: the same seed draws the same."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Where to write the scores, too."""
+    device: Device = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+
+    def __call__(self) -> None:
+        """Draw examples, track through them with every network, and print the ranking."""
+        if not self.sources or not self.weights:
+            raise UsageError("give videos, pictures or folders of them, and --weights")
+        if self.seed < 0:
+            raise UsageError(f"--seed must be 0 or more, got {self.seed}")
+        device = find_device(self.device)
+        networks = {name: load_network(name, device)[0] for name in self.weights}
+        scenes, problems = find_scenes(self.sources)
+        examples = draw_examples(scenes, ExampleConfig(seed=self.seed))
+        print(
+            f"No label was read. {describe_examples(examples)} from "
+            f"{counted(len(scenes), 'scene')}; {counted(len(problems), 'file')} cannot be read."
+        )
+        scores = {
+            name: label_free_score(network, examples, device=device)
+            for name, network in watch(networks.items(), "tracking", len(networks))
+        }
+        print_scores(scores)
+        if self.json:
+            write_scores(self.json, scores)
+
+
+def describe_examples(examples: list[Example]) -> str:
+    """Say how many there are of each kind, those that could not be made included."""
+    counts = {kind: sum(example.kind == kind for example in examples) for kind in KINDS}
+    return "Examples: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
+
+
+def print_scores(scores: Mapping[str, LabelFreeScores]) -> None:
+    """Print a table, the best total first."""
+    table = Table("weights", *KINDS, "total")
+    for name, score in _ranked(scores):
+        kinds = score.by_kind
+        cells = [f"{kinds[kind]:.3f}" if kind in kinds else "-" for kind in KINDS]
+        table.add_row(name, *cells, f"{score.total:.3f}")
+    Console(soft_wrap=True).print(table, markup=False)
+
+
+def write_scores(file: Path, scores: Mapping[str, LabelFreeScores]) -> None:
+    """Write scores as JSON, the best first.
+
+    Raises:
+        SourceError: the file cannot be written.
+    """
+    rows = [
+        {"weights": name, "policy_of_score": "none", **score.by_kind, "total": score.total}
+        for name, score in _ranked(scores)
+    ]
+    try:
+        file.write_text(json.dumps({"scores": rows}, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"cannot write {file}: {error.strerror}; choose another") from error
+
+
+def _ranked(scores: Mapping[str, LabelFreeScores]) -> list[tuple[str, LabelFreeScores]]:
+    return sorted(scores.items(), key=lambda item: -item[1].total)

@@ -1,0 +1,73 @@
+"""Adapting: trained weights learn on from somebody's own footage, and are kept if they gain."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from cyclesiam.models.checkpoints import Policy, load_weights, save_weights
+from cyclesiam.training.curriculum import CurriculumConfig, Stage
+from cyclesiam.training.recipes import FAST, small
+from cyclesiam.training.trainer import TrainingConfig
+from cyclesiam.training.validation import LabelFreeScores, compare
+
+HELD_OUT = 0.2  # share of videos, and of pictures, that only judge
+NOISE = 2.0  # standard errors that a gain must exceed: examples of one scene are not independent
+LABELLED: tuple[Policy, ...] = ("untrained", "none", "first-box", "first-mask")  # ever more
+
+
+def adapt(start: str | Path) -> TrainingConfig:
+    """Give the recipe that goes on from weights, of the same network, as `small` learns.
+
+    The rate is a tenth of that of random weights: little footage shall not undo much training.
+    The stages follow at once, as the network can follow already; reviews practise all of them.
+
+    Raises:
+        WeightsError: there are no such weights.
+    """
+    network, record = load_weights(start, trainable=True)
+    plain = small()
+    return replace(
+        plain,
+        recipe="adapt",
+        steps=300,
+        policy=max(plain.policy, record.policy, key=LABELLED.index),
+        save_every=100,
+        averaging=0.98,
+        network=network.config,
+        curriculum=CurriculumConfig(
+            stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12)),
+            patience=1,
+            longest=1,
+            review=0.5,
+        ),
+        optimiser=replace(FAST, first_rate=2e-5, rate=2e-4, last_rate=1e-5),
+    )
+
+
+class Verdict(NamedTuple):
+    """Whether adapted weights are kept: `rise` of the score, its standard `error`."""
+
+    rise: float
+    error: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the score rose by more than noise."""
+        return self.rise > NOISE * self.error
+
+
+def keep_the_better(
+    output: str | Path, start: str | Path, before: LabelFreeScores, after: LabelFreeScores
+) -> Verdict:
+    """Leave adapted weights in a folder if they gained, else write those they began with there.
+
+    Args:
+        output: folder with the adapted weights.
+        start: name or folder of the weights that they began with.
+        before: scores of `start`.
+        after: scores of `output`, on the same examples.
+    """
+    verdict = Verdict(*compare(before, after))
+    if not verdict.kept:
+        save_weights(output, *load_weights(start, trainable=True))
+    return verdict
