@@ -29,8 +29,9 @@ class ColourConfig:
     correlation; DAT (Possegger et al., CVPR 2015) for object against surroundings.
     """
 
-    share: float = 0.5
-    """Of the vote in a proposal's score, 0..1, where colours tell the target; 0 for none."""
+    share: float = 0.6
+    """By how much a proposal that holds none of the target's colours is believed less, 0..1, where
+    colours tell the target; 0 for no vote."""
     contrast: float = 0.2
     """Difference of belief inside and outside the first box at which the vote has its full share;
     below, it has less."""

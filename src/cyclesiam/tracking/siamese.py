@@ -200,8 +200,7 @@ def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
     if state.colours is not None:
         share = vote_shares(state.colours)[:, None]
         heard = colour_votes(state.colours, bin_colours(observation.crops), proposals.boxes)
-        # the best by colour is believed as much as the best by sight: colours choose, no more
-        scores = (1 - share) * scores + share * heard * scores.amax(dim=1, keepdim=True)
+        scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
     return replace(observation, proposals=replace(proposals, scores=scores))
 
 
