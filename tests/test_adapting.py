@@ -10,10 +10,10 @@ from cyclesiam.cli import adapting as adapting_command
 from cyclesiam.cli import main
 from cyclesiam.cli import validate as validate_command
 from cyclesiam.data.clips import ClipConfig
+from cyclesiam.data.examples import ExampleConfig
 from cyclesiam.models.checkpoints import TrainingRecord, load_weights, save_weights
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.training import adapting
-from cyclesiam.training.examples import ExampleConfig
 from cyclesiam.training.recipes import smoke
 from cyclesiam.training.validation import LabelFreeScores
 from made_media import moving_square, write_video

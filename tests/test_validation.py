@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from cyclesiam.data.examples import Example, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.training import validation
-from cyclesiam.training.examples import Example, ExampleConfig, draw_examples
 from cyclesiam.training.validation import LabelFreeScores, compare, label_free_score
 from made_media import moving_square, textured, write_stills, write_video
 
