@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cyclesiam.data.examples import KINDS, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import find_scenes, hold_out
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.training.examples import KINDS, ExampleConfig, draw_examples
 from cyclesiam.training.validation import LabelFreeScores, label_free_score
 
 

@@ -7,9 +7,9 @@ import torch
 
 from cyclesiam.cli.options import counted, load_network
 from cyclesiam.cli.validate import describe_examples, print_scores
+from cyclesiam.data.examples import ExampleConfig, draw_examples
 from cyclesiam.data.scenes import Scene, hold_out
 from cyclesiam.errors import TrainingError
-from cyclesiam.training.examples import ExampleConfig, draw_examples
 from cyclesiam.training.validation import label_free_score
 
 Judge = Callable[[Path], None]

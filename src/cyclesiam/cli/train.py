@@ -124,7 +124,13 @@ class Train:
         adapted = adapt(self.start)
         if self.recipe in (None, "adapt"):
             return adapted
-        return replace(RECIPES[self.recipe](), policy=adapted.policy)
+        recipe = replace(RECIPES[self.recipe](), policy=adapted.policy)
+        if recipe.network != adapted.network:
+            raise UsageError(
+                f"the recipe {self.recipe} trains another network than that of the weights "
+                f"{self.start}; leave out --recipe, or choose other weights"
+            )
+        return recipe
 
     def _check_output(self) -> None:
         """Neither overwrite a run nor go on with none, and find that out before hours of work."""

@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cyclesiam.cli.options import Device, UsageError, counted, find_device, load_network, watch
+from cyclesiam.data.examples import KINDS, Example, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.errors import SourceError
-from cyclesiam.training.examples import KINDS, Example, ExampleConfig, draw_examples
 from cyclesiam.training.validation import LabelFreeScores, label_free_score
 
 

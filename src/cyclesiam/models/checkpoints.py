@@ -103,7 +103,7 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
     return (network if trainable else for_inference(network)).eval(), origin
 
 
-def load_network(network: SiamRPN, name: str | Path) -> None:
+def load_whole(network: SiamRPN, name: str | Path) -> None:
     """Begin with all weights of a network of the same kind.
 
     Raises:
@@ -112,8 +112,8 @@ def load_network(network: SiamRPN, name: str | Path) -> None:
     trained, _ = load_weights(name, trainable=True)
     if trained.config != network.config:
         raise WeightsError(
-            f"the weights {name} are of another network than the recipe's: {trained.config}, not "
-            f"{network.config}; leave the recipe to the weights, or choose others"
+            f"the weights {name} are of another network than this one; leave out the recipe, "
+            "so that the network is that of the weights, or choose other weights"
         )
     network.load_state_dict(trained.state_dict())
 

@@ -18,7 +18,7 @@ from cyclesiam.models.checkpoints import (
     Policy,
     TrainingRecord,
     load_backbone,
-    load_network,
+    load_whole,
     save_weights,
 )
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
@@ -136,7 +136,7 @@ class Trainer:
             load_backbone(network, backbone_weights)
             self.initial_weights = Path(backbone_weights).name
         if start_weights is not None and not resume:
-            load_network(network, start_weights)
+            load_whole(network, start_weights)
             self.initial_weights = Path(start_weights).name
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.guide = AveragedModel(

@@ -1,6 +1,6 @@
 """Validation without labels: how well a network follows what held-out scenes show.
 
-The score of an example is a mean overlap, 0..1; see `examples` for what is made. A cycle tells
+The score of an example is a mean overlap, 0..1; see `data.examples` for what is made. A cycle tells
 less than a made example does: who never moves comes home for sure. So a cycle counts the agreement
 of the way out with the way home in every frame, times the share of frames in which the box still
 meets something that moves.
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from cyclesiam.data.examples import KINDS, Example, Kind
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import box_iou
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
-from cyclesiam.training.examples import KINDS, Example, Kind
 
 MEETS = 0.2  # overlap with a moving region that tells a box on it from one left behind
 

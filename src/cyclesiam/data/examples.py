@@ -118,6 +118,8 @@ def _zooms(
         frames = [_look(image, view) for view in views]
         target = discover_target(frames[0], None, random, DiscoveryConfig())
         boxes = np.array([_seen(target, views[0], view) for view in views])
+        middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+        boxes[((middles < 0) | (middles > VIEW)).any(axis=1)] = np.nan  # mostly out of sight
         yield Example("zooms", frames, boxes, {})
 
 
