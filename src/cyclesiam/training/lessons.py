@@ -14,7 +14,6 @@ from cyclesiam.data.augmentation import (
     jitter_windows,
     occlude,
     recolour,
-    to_grey,
 )
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
@@ -119,10 +118,10 @@ def draw_change(
     network: SiamRPN, count: int, config: AugmentationConfig, chance: Generator
 ) -> HomeChange:
     """Draw the augmentation of one step of `count` clips."""
-    grey = torch.rand(count, 1, 1, 1, generator=chance, device=chance.device) < config.grey
+    grey = torch.rand(count, generator=chance, device=chance.device) < config.grey
 
     def recoloured(crops: Tensor) -> Tensor:
-        return recolour(torch.where(grey, to_grey(crops), crops), config, chance)
+        return recolour(crops, config, chance, grey=grey)
 
     return HomeChange(
         template_windows=lambda windows: jitter_windows(
