@@ -26,12 +26,13 @@ class PlainWalker:
 
     Args:
         labels: of the losses of the middle steps.
+        device: where it walks.
     """
 
-    def __init__(self, labels: LabelConfig) -> None:
+    def __init__(self, labels: LabelConfig, device: str | torch.device = "cpu") -> None:
         self.labels = labels
         self.kept: list[Losses] = []  # losses of the middle steps, with their graphs
-        self.chance = Generator().manual_seed(0)
+        self.chance = Generator(device).manual_seed(0)
 
     def find_last(
         self,
@@ -59,7 +60,7 @@ class PlainWalker:
         return Walk(
             boxes.where(~known[:, None], truth[:, min(turn, 1)]),
             at_turn.where(~known[:, None], truth[:, turn]),
-            scores.where(~known, torch.ones(())),
+            scores.where(~known, 1.0),
             turn,
         )
 
@@ -70,4 +71,6 @@ class PlainWalker:
         labels = sample_labels(labels, observation.proposals.scores, self.labels, self.chance)
         logits, offsets, _ = observation.proposals.response
         wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
-        return cycle_loss(logits.float(), offsets.float(), wanted, labels, torch.ones(len(boxes)))
+        return cycle_loss(
+            logits.float(), offsets.float(), wanted, labels, torch.ones_like(boxes[:, 0])
+        )

@@ -50,9 +50,9 @@ def test_a_siamrpn_can_share_and_a_plain_network_cannot():
     ("change", "kept"),
     [
         ((0, 0, 1), True),
-        ((0.12, -0.12, 1), True),  # of the window's side; 32 / 255 is 0.125
-        ((0.13, 0, 1), False),
-        ((0, -0.13, 1), False),
+        ((0.25, -0.25, 1), True),  # of the window's side; 64 / 255 is 0.251
+        ((0.26, 0, 1), False),
+        ((0, -0.26, 1), False),
         ((0, 0, 1.17), True),
         ((0, 0, 1 / 1.17), True),
         ((0, 0, 1.2), False),

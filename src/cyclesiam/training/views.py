@@ -14,9 +14,9 @@ from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, cut
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.tracking.siamese import Network, Observation, Template
 
-# Half of the shift, and all of the change of scale, that search windows undergo in the published
-# training: a network is used to targets that far from the middle of its window.
-REACH = 32 / 255  # of the window's side
+# How far search windows are shifted and resized in the published training: a network is used to
+# targets that far from the middle of its window, and one as large as its template is still inside.
+REACH = 64 / 255  # of the window's side
 ZOOM = 1.18
 
 
