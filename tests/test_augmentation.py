@@ -6,7 +6,6 @@ from cyclesiam.data.augmentation import (
     jitter_windows,
     occlude,
     recolour,
-    to_grey,
 )
 
 PLAIN = AugmentationConfig(blur=0, grey=0, light=0)
@@ -85,10 +84,10 @@ def test_noise_is_as_strong_as_said():
 
 
 def test_grey_is_luma():
-    crops = torch.tensor([255.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
-    assert to_grey(crops).item() == pytest.approx(76.245)  # 0.299 of red
-    white = torch.full((1, 3, 2, 2), 255.0)
-    torch.testing.assert_close(to_grey(white), torch.full((1, 1, 2, 2), 255.0))
+    crops = torch.tensor([255.0, 0.0, 0.0]).reshape(1, 3, 1, 1).expand(2, 3, 1, 1)
+    changed = recolour(crops, PLAIN, chance(), grey=torch.tensor([True, False]))
+    assert changed[0].flatten().tolist() == pytest.approx([76.245] * 3)  # 0.299 of red
+    torch.testing.assert_close(changed[1], crops[1])
 
 
 def test_an_occlusion_is_a_rectangle_of_another_crop():
@@ -123,3 +122,22 @@ def test_the_same_seed_gives_the_same_crops():
 def test_impossible_augmentations_are_refused(wrong):
     with pytest.raises(ValueError, match=r"0\.\.1"):
         AugmentationConfig(**wrong)
+
+
+def test_recolouring_by_hand():
+    """Its slow definition: blend with grey, stretch about the mean grey, light each channel."""
+    crops = make_crops(B=3, S=12)
+    luma = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
+    config = AugmentationConfig(blur=0, light=0.3)
+    dice = chance(4)
+    torch.randperm(3, generator=dice)  # who is blurred
+    saturation, contrast, light = (
+        1 + 0.3 * (2 * torch.rand(3, channels, 1, 1, generator=dice) - 1) for channels in (1, 1, 3)
+    )
+    saturation[1] = 0
+    grey = (crops * luma).sum(dim=1, keepdim=True)
+    mean = grey.mean(dim=(-2, -1), keepdim=True)
+    expected = torch.lerp(grey, crops, saturation)
+    expected = (((expected - mean) * contrast + mean) * light).clamp(0, 255)
+    changed = recolour(crops, config, chance(4), grey=torch.tensor([False, True, False]))
+    torch.testing.assert_close(changed, expected, rtol=1e-5, atol=1e-3)

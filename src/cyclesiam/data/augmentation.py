@@ -78,13 +78,20 @@ def jitter_windows(
     return torch.cat((centre, size), dim=-1)
 
 
-def recolour(crops: Tensor, config: AugmentationConfig, generator: Generator) -> Tensor:
+def recolour(
+    crops: Tensor,
+    config: AugmentationConfig,
+    generator: Generator,
+    *,
+    grey: Tensor | None = None,
+) -> Tensor:
     """Change light, colour, sharpness and noise of crops, each on its own.
 
     Args:
         crops: (B, 3, S, S) in 0..255.
         config: how far.
         generator: source of chance, on the crops' device.
+        grey: (B,) which crops lose all colour; none if it is not given.
 
     Returns:
         (B, 3, S, S) in 0..255.
@@ -95,15 +102,14 @@ def recolour(crops: Tensor, config: AugmentationConfig, generator: Generator) ->
         chance = torch.rand(B, *shape, generator=generator, device=crops.device)
         return 1 + config.light * (2 * chance - 1)
 
+    crops = crops.contiguous()  # whole planes: a CPU is slow at three numbers a pixel
     # A fixed number of rows, so that a GPU need not tell the host how many there are.
     blurred = torch.randperm(B, generator=generator, device=crops.device)[: round(config.blur * B)]
-    soft = F.avg_pool2d(crops[blurred], 5, 1, 2, count_include_pad=False)
-    crops = crops.index_copy(0, blurred, soft)
-    grey = to_grey(crops)
-    mean = grey.mean(dim=(-2, -1), keepdim=True)
-    # saturation about grey, contrast about the mean, brightness of each channel, noise
-    crops = torch.lerp(grey, crops, factor(1, 1, 1))
-    crops = crops.sub_(mean).mul_(factor(1, 1, 1)).add_(mean).mul_(factor(3, 1, 1))
+    crops = crops.index_copy(0, blurred, _soften(crops[blurred]))
+    saturation, contrast, light = factor(1, 1), factor(1, 1), factor(3, 1)
+    if grey is not None:
+        saturation = saturation.masked_fill(grey[:, None, None], 0.0)
+    crops = _mix_colours(crops, saturation, contrast, light)
     if config.noise:
         amount = torch.rand(B, 1, 1, 1, generator=generator, device=crops.device) * config.noise
         pattern = torch.randn(crops.shape[1:], generator=generator, device=crops.device)
@@ -111,10 +117,31 @@ def recolour(crops: Tensor, config: AugmentationConfig, generator: Generator) ->
     return crops.clamp_(0, 255)
 
 
-def to_grey(crops: Tensor) -> Tensor:
-    """Give (B, 1, S, S) luma of (B, 3, S, S) crops."""
-    weights = crops.new_tensor(LUMA).reshape(1, 3, 1, 1)
-    return (crops * weights).sum(dim=1, keepdim=True)
+def _soften(crops: Tensor) -> Tensor:
+    """Average (B, 3, S, S) crops over 5 x 5 pixels: down, then across."""
+    for kernel, padding in (((5, 1), (2, 0)), ((1, 5), (0, 2))):
+        crops = F.avg_pool2d(crops, kernel, 1, padding, count_include_pad=False)
+    return crops
+
+
+def _mix_colours(crops: Tensor, saturation: Tensor, contrast: Tensor, light: Tensor) -> Tensor:
+    """Change saturation about grey, contrast about the mean grey, and the light of each channel.
+
+    All three are linear in a pixel's colour: together they are one matrix and one shift a crop.
+
+    Args:
+        crops: (B, 3, S, S).
+        saturation: (B, 1, 1) factor.
+        contrast: (B, 1, 1) factor.
+        light: (B, 3, 1) factors.
+    """
+    luma = crops.new_tensor(LUMA)
+    mean = (crops.mean(dim=(-2, -1)) * luma).sum(dim=1)[:, None, None]
+    mixed = saturation * torch.eye(3, device=crops.device) + (1 - saturation) * luma
+    with torch.autocast(crops.device.type, enabled=False):  # colours have more than bf16's 8 bits
+        shift, matrix = light * (1 - contrast) * mean, light * contrast * mixed
+        pixels = torch.baddbmm(shift, matrix, crops.flatten(2))
+    return pixels.reshape(crops.shape)
 
 
 def occlude(crops: Tensor, share: float, generator: Generator) -> Tensor:
@@ -130,6 +157,7 @@ def occlude(crops: Tensor, share: float, generator: Generator) -> Tensor:
         what another crop shows there.
     """
     B, _, S, _ = crops.shape
+    crops = crops.contiguous()
     chance = torch.rand(B, 5, generator=generator, device=crops.device)
     middle, half = chance[:, :2] * S, (0.05 + 0.075 * chance[:, 2:4]) * S
     pixels = torch.arange(S, device=crops.device) + 0.5

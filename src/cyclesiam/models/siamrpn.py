@@ -142,7 +142,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         Returns:
             One set of kernels for each branch and, with a shape prior, each one's modulation.
         """
-        features = self._features(crops)
+        features = self.features(crops)
         margin = (features.shape[-1] - TEMPLATE_GRID) // 2
         within = slice(margin, margin + TEMPLATE_GRID)
         middle = features[..., within, within]
@@ -153,10 +153,15 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         sizes = (boxes[:, 2:] - boxes[:, :2]) / (self.template_size / 2)
         return *kernels, *self.shape_prior(sizes.clamp(min=1e-3).log())
 
-    def respond(self, template: tuple[Tensor, ...], crops: Tensor) -> Response:
-        """Search (B, 3, 255, 255) crops, 0..255, for templates; give the heads' raw answer."""
+    def features(self, crops: Tensor) -> Tensor:
+        """Give the (B, C, H, W) features of (B, 3, S, S) crops, 0..255: what `compare` takes."""
+        if self.normalises:
+            crops = (crops - self.mean) / self.deviation
+        return self.backbone(crops.contiguous(memory_format=torch.channels_last))
+
+    def respond(self, template: tuple[Tensor, ...], features: Tensor) -> Response:
+        """Compare templates with the features of search crops; give the heads' raw answer."""
         score_kernel, box_kernel, *prior = template
-        features = self._features(crops)
         score_modulation = box_modulation = None
         if prior:
             score_modulation, box_modulation = (part.unbind(dim=1) for part in prior)
@@ -167,21 +172,20 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         )
 
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
-        """Search (B, 3, 255, 255) crops, 0..255, for templates.
+        """Search (B, 3, 255, 255) crops, 0..255, for templates; as `compare` answers."""
+        return self.compare(template, self.features(crops))
+
+    def compare(self, template: tuple[Tensor, ...], features: Tensor) -> Proposals:
+        """Search the features of (B, 3, 255, 255) crops for templates.
 
         Returns:
             Decoded boxes in crop pixels and object probabilities; their `response` is the
             `Response` that they were read from.
         """
-        response = self.respond(template, crops)
+        response = self.respond(template, features)
         boxes = cxcywh_to_xyxy(decode_boxes(response.offsets.float(), self.anchors))
         scores = response.logits.float().softmax(dim=-1)[..., 1]
         return Proposals(boxes, scores, response, response.features)
-
-    def _features(self, crops: Tensor) -> Tensor:
-        if self.normalises:
-            crops = (crops - self.mean) / self.deviation
-        return self.backbone(crops.contiguous(memory_format=torch.channels_last))
 
 
 def make_backbone(config: NetworkConfig) -> Backbone:

@@ -15,13 +15,16 @@ from cyclesiam.tracking.siamese import (
     CropChange,
     Network,
     Observation,
-    advance,
+    TargetState,
     embed_targets,
+    look,
     observe,
     search_windows,
+    settle,
     start,
     unchanged,
 )
+from cyclesiam.training.views import ComparingNetwork, View, compare, view
 
 TemplateFrom = Literal["last", "turn"]
 
@@ -70,7 +73,15 @@ def palindrome(turn: int) -> list[int]:
 
 
 @torch.no_grad()
-def walk(network: Network, clips: Tensor, boxes: Tensor, turn: int, config: ChoiceConfig) -> Walk:
+def walk(
+    network: Network,
+    clips: Tensor,
+    boxes: Tensor,
+    turn: int,
+    config: ChoiceConfig,
+    *,
+    share_features: bool = False,
+) -> Walk:
     """Follow targets forward to frame `turn` and back to frame 1: plain inference.
 
     At every step the next template is cut at the last prediction, at the predicted size.
@@ -81,18 +92,43 @@ def walk(network: Network, clips: Tensor, boxes: Tensor, turn: int, config: Choi
         boxes: (B, 4) xyxy targets in frame 0, in pixels.
         turn: last frame of the forward walk; 0 for no walk at all.
         config: how the network's answers are read.
+        share_features: look on the way back at what was seen on the way out, where the target is
+            still well inside that; see `training.views`.
     """
     scores = torch.ones_like(boxes[:, 0])
     at, at_turn = 0, boxes
+    seen: dict[int, View] = {}
     for frame in palindrome(turn)[1:-1]:
-        state = advance(network, start(network, clips[:, at], boxes), clips[:, frame], config)
+        state, frames = start(network, clips[:, at], boxes), clips[:, frame]
+        if share_features:
+            observation = _look_again(network, state, frames, seen, frame)
+        else:
+            observation = look(network, state, frames)
+        state = settle(state, observation, network.search_size, frames.shape[-2:], config)
         boxes, scores, at = state.boxes, torch.minimum(scores, state.scores), frame
         at_turn = boxes if at == turn else at_turn
     return Walk(boxes, at_turn, scores, turn)
 
 
+def _look_again(
+    network: Network, state: TargetState, frames: Tensor, seen: dict[int, View], frame: int
+) -> Observation:
+    """Search a frame by what was seen of it, which is noted in `seen`."""
+    if not isinstance(network, ComparingNetwork):
+        raise ValueError("this network gives no features to compare: set share_features False")
+    windows = search_windows(network, state.boxes)
+    seen[frame] = view(network, frames, windows, seen.get(frame))
+    return compare(network, state.template, seen[frame], windows)
+
+
 def find_last(
-    network: Network, clips: Tensor, truth: Tensor, turn: int, config: ChoiceConfig
+    network: Network,
+    clips: Tensor,
+    truth: Tensor,
+    turn: int,
+    config: ChoiceConfig,
+    *,
+    share_features: bool = False,
 ) -> Walk:
     """Give where targets are before the way home: as it is known, or else by a walk.
 
@@ -103,12 +139,23 @@ def find_last(
             where only tracking can tell.
         turn: last frame of the forward walk.
         config: how the network's answers are read.
+        share_features: of a walk, see there.
     """
     known = Walk(truth[:, min(turn, 1)], truth[:, turn], torch.ones_like(truth[:, 0, 0]), turn)
+    if not turn:
+        return known
     rows = truth[:, : turn + 1].isnan().any(dim=(1, 2)).nonzero()[:, 0]
     if not len(rows):
         return known
-    walked = walk(network, clips[rows], truth[rows, 0], turn, config)
+    everyone = len(rows) == len(truth)  # nothing to pick out: frames are large
+    walked = walk(
+        network,
+        clips if everyone else clips[rows],
+        truth[rows, 0],
+        turn,
+        config,
+        share_features=share_features,
+    )
     boxes, at_turn, scores = (
         all_rows.index_copy(0, rows, found.to(all_rows.dtype))
         for all_rows, found in (

@@ -14,11 +14,11 @@ from cyclesiam.data.augmentation import (
     jitter_windows,
     occlude,
     recolour,
-    to_grey,
 )
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.cycle import HomeChange, TemplateFrom, find_last, go_home
 from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
@@ -36,6 +36,12 @@ class LessonConfig:
     template_from: TemplateFrom = "last"
     """What is searched for at home: the target as the last step of a walk found it, as the paper
     does, or as it looked at the walk's turning point, farther away."""
+    share_features: bool = False
+    """Look on a walk's way back at the features of its way out, where the target is still well
+    inside them. Saves a search of every frame but the turning point, from turn 2 on."""
+    fold_norms: bool = False
+    """Walk with a copy of the network in which norms are folded into convolutions. It is made anew
+    every step: that pays where most targets of a batch are walked."""
     box_weight: float = BOX_WEIGHT
     """Weight of the box loss beside the score loss."""
     labels: LabelConfig = field(default_factory=LabelConfig)
@@ -82,7 +88,11 @@ def learn_from(
         config: how.
         chance: of augmentation and sampling, on the frames' device.
     """
-    walked = find_last(guide, frames, boxes, turn, config.choice)
+    if config.fold_norms and turn:
+        guide = for_inference(guide)
+    walked = find_last(
+        guide, frames, boxes, turn, config.choice, share_features=config.share_features
+    )
     home = boxes[:, 0]
     B = len(home)
     negative = torch.rand(B, generator=chance, device=boxes.device) < config.negatives
@@ -119,10 +129,10 @@ def draw_change(
     network: SiamRPN, count: int, config: AugmentationConfig, chance: Generator
 ) -> HomeChange:
     """Draw the augmentation of one step of `count` clips."""
-    grey = torch.rand(count, 1, 1, 1, generator=chance, device=chance.device) < config.grey
+    grey = torch.rand(count, generator=chance, device=chance.device) < config.grey
 
     def recoloured(crops: Tensor) -> Tensor:
-        return recolour(torch.where(grey, to_grey(crops), crops), config, chance)
+        return recolour(crops, config, chance, grey=grey)
 
     return HomeChange(
         template_windows=lambda windows: jitter_windows(

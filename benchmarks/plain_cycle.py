@@ -1,0 +1,76 @@
+"""The cycle as the authors' code runs it: every step as if it were to be learnt from.
+
+Each step of the walk records its graph, and runs all heads and their losses; all of that is kept
+until the end of the training step, though only the last step's losses are learnt from. Nothing is
+shared between steps. (Of that code this leaves out its mask head and four mask losses, which the
+package does not have yet, and its crops around annotated boxes, which it must not have.)
+
+Source: github.com/weihaosky/CycleSiam, `tools/train_cyclesiam.py`.
+"""
+
+import torch
+from torch import Generator, Tensor
+
+from cyclesiam.geometry.boxes import encode_boxes, xyxy_to_cxcywh
+from cyclesiam.geometry.crops import boxes_to_crop
+from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.siamese import Observation, look, settle, start
+from cyclesiam.training.cycle import Walk, palindrome
+from cyclesiam.training.labels import LabelConfig, label_anchors, sample_labels
+from cyclesiam.training.losses import Losses, cycle_loss
+
+
+class PlainWalker:
+    """Walks like `cycle.find_last`, from which it differs by what it wastes alone.
+
+    Args:
+        labels: of the losses of the middle steps.
+        device: where it walks.
+    """
+
+    def __init__(self, labels: LabelConfig, device: str | torch.device = "cpu") -> None:
+        self.labels = labels
+        self.kept: list[Losses] = []  # losses of the middle steps, with their graphs
+        self.chance = Generator(device).manual_seed(0)
+
+    def find_last(
+        self,
+        network: SiamRPN,
+        clips: Tensor,
+        truth: Tensor,
+        turn: int,
+        config: ChoiceConfig,
+        **_: object,
+    ) -> Walk:
+        """Walk all clips; arguments as `cycle.find_last`. Known boxes are given at the end."""
+        boxes = truth[:, 0]
+        scores = torch.ones_like(boxes[:, 0])
+        at, at_turn = 0, boxes
+        self.kept = []
+        for frame in palindrome(turn)[1:-1]:
+            state = start(network, clips[:, at], boxes)
+            observation = look(network, state, clips[:, frame])
+            state = settle(state, observation, network.search_size, clips.shape[-2:], config)
+            self.kept.append(self._losses(network, observation, state.boxes.detach()))
+            boxes, at = state.boxes.detach(), frame
+            scores = torch.minimum(scores, state.scores.detach())
+            at_turn = boxes if at == turn else at_turn
+        known = ~truth[:, : turn + 1].isnan().any(dim=(1, 2))
+        return Walk(
+            boxes.where(~known[:, None], truth[:, min(turn, 1)]),
+            at_turn.where(~known[:, None], truth[:, turn]),
+            scores.where(~known, 1.0),
+            turn,
+        )
+
+    def _losses(self, network: SiamRPN, observation: Observation, boxes: Tensor) -> Losses:
+        """Compare what a middle step sees with its own choice: no label tells more."""
+        targets = boxes_to_crop(boxes, observation.windows, network.search_size)
+        labels = label_anchors(network.anchors, targets, self.labels)
+        labels = sample_labels(labels, observation.proposals.scores, self.labels, self.chance)
+        logits, offsets, _ = observation.proposals.response
+        wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
+        return cycle_loss(
+            logits.float(), offsets.float(), wanted, labels, torch.ones_like(boxes[:, 0])
+        )

@@ -1,0 +1,369 @@
+"""Samples/s of a training step, by part, beside a plain cycle and the arithmetic limit.
+
+    .venv/bin/python benchmarks/training.py [--recipe small] [--turn 2] [--batch 32]
+
+In every round each kind of step runs once over the same batch, one after another, on one thread:
+`plain`, the cycle of the authors' code (see `plain_cycle.py`); `lean`, the package's; `shared` and
+`folded`, the same with `share_features`, and with `fold_norms` as well. Figures are medians over
+rounds, ratios are taken round by round. On a CPU it is CPU time that counts: on a busy machine
+only that means anything. All walks are walked, but for the share of clips given by --known.
+
+The limit is what the arithmetic of the lean step's matrices would take at the pace of one large
+product of matrices, measured in the same precision in the same run.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+# Before anything loads a BLAS, whose threads no `setNumThreads` reaches.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+import cv2
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from cyclesiam.data import scenes as scenes_module
+from cyclesiam.data.clips import Batch, ClipDataset, Request
+from cyclesiam.data.made_clip import make_clip
+from cyclesiam.data.scenes import find_scenes
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking import siamese
+from cyclesiam.training import lessons, views
+from cyclesiam.training.lessons import LessonConfig
+from cyclesiam.training.machine import choose_precision
+from cyclesiam.training.optimisation import OptimiserConfig, make_optimiser, running_average
+from cyclesiam.training.recipes import RECIPES
+from cyclesiam.training.trainer import TrainingConfig
+from cyclesiam.video import VideoWriter
+from plain_cycle import PlainWalker
+
+PARTS = (
+    "crop",
+    "augment",
+    "forward, walk",
+    "forward, home",
+    "labels, losses",
+    "backward",
+    "optimiser",
+)
+GAP = 8
+# Where the parts of a step are called, and which part each is; what one part calls of another is
+# counted there alone.
+PLACES = (
+    (siamese, "cut", "crop"),
+    (views, "cut", "crop"),
+    (lessons, "recolour", "augment"),
+    (lessons, "occlude", "augment"),
+    (lessons, "for_inference", "forward, walk"),
+    (lessons, "find_last", "forward, walk"),
+    (lessons, "go_home", "forward, home"),
+)
+
+
+class Clock:
+    """Seconds by part; time within an inner part is the inner part's only."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._parts: list[str] = []
+        self._since = 0.0
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        self._charge()
+        self._parts.append(name)
+        try:
+            yield
+        finally:
+            self._charge()
+            self._parts.pop()
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:
+            with self.part(name):
+                return function(*arguments, **options)
+
+        return run
+
+    def _charge(self) -> None:
+        now = self._now()
+        if self._parts:
+            self.seconds[self._parts[-1]] += now - self._since
+        self._since = now
+
+    def _now(self) -> float:
+        if self.device.type == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+@dataclass
+class Learner:
+    """One kind of step, with weights of its own, so that each kind learns alike."""
+
+    network: SiamRPN
+    guide: AveragedModel
+    optimiser: torch.optim.Optimizer
+    clip: float
+    lesson: LessonConfig
+    chance: torch.Generator
+    precision: torch.dtype | None
+    walker: PlainWalker | None
+
+    def step(self, batch: Batch, clock: Clock) -> Tensor:
+        """Take a step, timed; give its loss."""
+        frames, boxes = (part.to(clock.device) for part in (batch.frames, batch.boxes))
+        with self._places(clock), self._autocast(clock.device), clock.part("labels, losses"):
+            lesson = lessons.learn_from(
+                self.network,
+                self.guide.module,  # pyright: ignore[reportArgumentType]
+                frames,
+                boxes,
+                batch.request.turn,
+                self.lesson,
+                self.chance,
+            )
+        with clock.part("backward"):
+            self.optimiser.zero_grad()
+            lesson.losses.total.backward()
+        with clock.part("optimiser"):
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
+            self.optimiser.step()
+            self.guide.update_parameters(self.network)
+        if self.walker:
+            self.walker.kept = []
+        return lesson.losses.total.detach()
+
+    @contextmanager
+    def _places(self, clock: Clock) -> Iterator[None]:
+        with ExitStack() as stack:
+            for module, name, part in PLACES:
+                function = getattr(module, name)
+                if name == "find_last" and self.walker:
+                    function = self.walker.find_last
+                stack.enter_context(mock.patch.object(module, name, clock.timed(part, function)))
+            yield
+
+    def _autocast(self, device: torch.device) -> torch.autocast:
+        return torch.autocast(
+            device.type, self.precision or torch.bfloat16, enabled=self.precision is not None
+        )
+
+
+def main() -> None:
+    options = parse()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    device = torch.device(options.device)
+    config = RECIPES[options.recipe]()
+    config = replace(config, clips=replace(config.clips, batch_size=options.batch or 32))
+    precision = options.precision
+    if precision == "auto":
+        precision = choose_precision(options.device)
+    dtype = torch.bfloat16 if precision == "bf16-mixed" else None
+    pace = measure_pace(device, dtype or torch.float32)
+    print(
+        f"{options.recipe}, batches of {config.clips.batch_size}, {precision}, {device}, "
+        f"{torch.get_num_threads()} thread, {options.rounds} rounds; "
+        f"a large product of matrices: {pace / 1e9:.0f} GFLOP/s"
+    )
+    for turn in options.turn:
+        batch, reading = draw(config, turn, options)
+        learners = make_learners(config, device, dtype)
+        report(turn, run(learners, batch, device, options.rounds), learners["lean"], batch, pace)
+        kept = kept_views(learners["shared"], batch)
+        print(f"{'views kept':16s}{kept:9.0%}    of those that the way back needs")
+        print(f"{'decode':16s}{reading['decode']:9.2f}    from an empty cache, twice a long run's")
+        print(f"{'draw clips':16s}{reading['draw']:9.2f}    both beside the step, in workers")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--recipe", choices=[*RECIPES], default="small")
+    parser.add_argument("--turn", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--precision", choices=["auto", "32-true", "bf16-mixed"], default="auto")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--known", type=float, default=0.0, help="share of clips not walked")
+    parser.add_argument("--clips", help="folder of videos; the made clip without one")
+    parser.add_argument("--device", default="cpu")
+    return parser.parse_args()
+
+
+def make_learners(
+    config: TrainingConfig, device: torch.device, precision: torch.dtype | None
+) -> dict[str, Learner]:
+    """Make one learner for each kind of step, all with the same weights."""
+    lesson = config.lesson
+    shared = replace(lesson, share_features=True)
+    kinds = {
+        "plain": lesson,
+        "lean": lesson,
+        "shared": shared,
+        "folded": replace(shared, fold_norms=True),
+    }
+    make = partial(make_learner, config, device=device, precision=precision)
+    return {name: make(kind, plain=name == "plain") for name, kind in kinds.items()}
+
+
+def make_learner(
+    config: TrainingConfig,
+    lesson: LessonConfig,
+    *,
+    plain: bool,
+    device: torch.device,
+    precision: torch.dtype | None,
+) -> Learner:
+    torch.manual_seed(0)
+    network = SiamRPN(config.network)
+    trained, _ = load_weights("default", trainable=True)
+    if trained.config == config.network:  # so that walks go where targets are
+        network.load_state_dict(trained.state_dict())
+    network = network.to(device, memory_format=torch.channels_last)  # pyright: ignore
+    guide = AveragedModel(network, multi_avg_fn=running_average(config.averaging), use_buffers=True)
+    guide.eval().requires_grad_(plain)
+    gentle = OptimiserConfig(
+        method=config.optimiser.method, first_rate=1e-6, rate=1e-6, last_rate=1e-6
+    )
+    return Learner(
+        network.train(),
+        guide,
+        make_optimiser(gentle, network),
+        gentle.clip,
+        lesson,
+        torch.Generator(device).manual_seed(0),
+        precision,
+        PlainWalker(lesson.labels, device) if plain else None,
+    )
+
+
+def draw(
+    config: TrainingConfig, turn: int, options: argparse.Namespace
+) -> tuple[Batch, dict[str, float]]:
+    """Draw batches; give one, and the CPU ms a sample that decoding and drawing took."""
+    with tempfile.TemporaryDirectory() as folder:
+        sources = [options.clips] if options.clips else [write_made_clips(Path(folder))]
+        dataset = ClipDataset(find_scenes(sources)[0], config.clips, seed=0)
+        clock = Clock(torch.device("cpu"))
+        decode = clock.timed("decode", scenes_module._decode)
+        reads = config.clips.reads
+        with mock.patch.object(scenes_module, "_decode", decode):
+            for number in range(reads):
+                with clock.part("draw"):
+                    batch = dataset[Request(number, turn, GAP)]
+    samples = reads * config.clips.batch_size
+    known = torch.arange(len(batch.boxes)) < round(options.known * len(batch.boxes))
+    boxes = batch.boxes.clone()
+    boxes[:, 1:][~known] = torch.nan
+    boxes[known, 1:] = boxes[known, :1]  # as good as any: nothing is walked for it
+    return batch._replace(boxes=boxes), {
+        name: 1000 * clock.seconds[name] / samples for name in ("decode", "draw")
+    }
+
+
+def write_made_clips(folder: Path, count: int = 2) -> Path:
+    for seed in range(count):
+        with VideoWriter(folder / f"{seed}.mp4", fps=25) as video:
+            for image in make_clip(seed=seed, frames=50, width=640, height=480).images:
+                video.write(image)
+    return folder
+
+
+def run(
+    learners: dict[str, Learner], batch: Batch, device: torch.device, rounds: int
+) -> dict[str, list[dict[str, float]]]:
+    """Give each learner's seconds by part, round by round; the first round only warms up."""
+    seconds: dict[str, list[dict[str, float]]] = {name: [] for name in learners}
+    losses: dict[str, list[float]] = {name: [] for name in learners}
+    for counted in range(-1, rounds):
+        for name, learner in learners.items():
+            clock = Clock(device)
+            losses[name].append(learner.step(batch, clock).item())
+            if counted >= 0:
+                seconds[name].append(clock.seconds)
+    assert losses["plain"] == losses["lean"], "the lean cycle must learn what the plain one does"
+    return seconds
+
+
+def report(
+    turn: int,
+    seconds: dict[str, list[dict[str, float]]],
+    lean: Learner,
+    batch: Batch,
+    pace: float,
+) -> None:
+    """Print the table of one turn, in ms a sample."""
+    B = len(batch.boxes)
+    flops = count_flops(lean, batch)
+    print(f"\nturn {turn}: {flops / B / 1e9:.2f} GFLOP a sample; ms a sample")
+    print(f"{'':16s}", *(f"{name:>8s}" for name in seconds))
+    for part in PARTS:
+        medians = (
+            statistics.median(r.get(part, 0.0) for r in rounds) for rounds in seconds.values()
+        )
+        print(f"{part:16s}", *(f"{1000 * median / B:8.2f}" for median in medians))
+    totals = {name: [sum(r.values()) for r in rounds] for name, rounds in seconds.items()}
+    print(f"{'samples/s':16s}", *(f"{B / statistics.median(t):8.1f}" for t in totals.values()))
+    for name, values in totals.items():
+        ratios = [a / b for a, b in zip(totals["plain"], values, strict=True)]
+        share = flops / pace / statistics.median(values)
+        print(
+            f"{name:16s}{statistics.median(ratios):5.2f} x plain "
+            f"({min(ratios):.2f}..{max(ratios):.2f})   "
+            f"the lean step's arithmetic at the limit's pace takes {share:4.0%} of its time"
+        )
+
+
+def kept_views(learner: Learner, batch: Batch) -> float:
+    """Give the share of views that the way back takes over from the way out."""
+    near: list[Tensor] = [torch.empty(0)]
+    alike = views._nearly_alike
+
+    def noted(*windows: Tensor) -> Tensor:
+        near.append(alike(*windows))
+        return near[-1]
+
+    with mock.patch.object(views, "_nearly_alike", noted):
+        learner.step(batch, Clock(next(learner.network.parameters()).device))
+    return torch.cat([rows.float().cpu() for rows in near]).nan_to_num().mean().item()
+
+
+def count_flops(learner: Learner, batch: Batch) -> float:
+    """Count what convolutions and products of matrices a step has: two for each MAC."""
+    device = next(learner.network.parameters()).device
+    with FlopCounterMode(display=False) as counter:
+        learner.step(batch, Clock(device))
+    return counter.get_total_flops()
+
+
+def measure_pace(device: torch.device, dtype: torch.dtype) -> float:
+    """Give the FLOP/s of the best of several products of large matrices."""
+    size = 2048 if device.type == "cpu" else 8192
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(8):
+        clock = Clock(device)
+        with clock.part("product"):
+            left @ right
+        best = min(best, clock.seconds["product"])
+    return 2 * size**3 / best
+
+
+if __name__ == "__main__":
+    main()
