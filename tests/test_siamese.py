@@ -16,8 +16,6 @@ from cyclesiam.tracking.siamese import (
 
 TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
-NO_CROPS = torch.empty(1, 3, 0, 0)
-
 
 def test_a_target_that_is_seen_is_followed():
     # it moves 9 px right and 5 px down a frame, and grows by 2
@@ -82,7 +80,7 @@ def test_settling_by_hand():
     windows = torch.tensor([[100.0, 100, 255, 255]])
     proposal = cxcywh_to_xyxy(torch.tensor([[[137.5, 127.5, 60.0, 40.0]]]))
     config = ChoiceConfig(size_penalty=0.1, window_influence=0.4, size_smoothing=0.5)
-    observation = Observation(Proposals(proposal, torch.tensor([[0.8]])), windows, NO_CROPS)
+    observation = Observation(Proposals(proposal, torch.tensor([[0.8]])), windows)
     settled = settle(state, observation, 255, torch.Size((200, 240)), config)
     # p = 50: sqrt(110 * 90) / 80 in scale, 1.5 in shape
     change = (110 * 90) ** 0.5 / 80 * 1.5
@@ -96,7 +94,7 @@ def test_a_target_cannot_leave_the_frame():
     state = TargetState(torch.tensor([[200.0, 80, 240, 120]]), torch.ones(1), ())
     windows = torch.tensor([[220.0, 100, 255, 255]])
     proposal = cxcywh_to_xyxy(torch.tensor([[[250.0, 127.5, 40.0, 40.0]]]))
-    observation = Observation(Proposals(proposal, torch.ones(1, 1)), windows, NO_CROPS)
+    observation = Observation(Proposals(proposal, torch.ones(1, 1)), windows)
     settled = settle(state, observation, 255, torch.Size((200, 240)), TRUSTING)
     assert xyxy_to_cxcywh(settled.boxes)[0].tolist() == [240, 100, 40, 40]
 

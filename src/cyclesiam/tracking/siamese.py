@@ -111,12 +111,12 @@ class Observation:
     Args:
         proposals: candidate boxes in crop pixels.
         windows: (B, 4) cxcywh in image pixels, of the search crops.
-        crops: (B, 3, S, S) in 0..255, as they were searched.
+        crops: (B, 3, S, S) in 0..255, as they were searched; None where features were at hand.
     """
 
     proposals: Proposals
     windows: Tensor
-    crops: Tensor
+    crops: Tensor | None = None
 
 
 def embed_targets(
@@ -197,7 +197,7 @@ def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
         centres = xyxy_to_cxcywh(proposals.boxes)[..., :2]
         heard = votes(answers, centres, network.stride, network.search_size)
         scores = (1 - share) * scores + share * heard
-    if state.colours is not None:
+    if state.colours is not None and observation.crops is not None:
         share = vote_shares(state.colours)[:, None]
         heard = colour_votes(state.colours, bin_colours(observation.crops), proposals.boxes)
         scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
@@ -264,6 +264,7 @@ def learn_look(
 def keep_look(network: Network, state: TargetState, observation: Observation) -> TargetState:
     """Let the colours of targets follow a frame; arguments as `teach`."""
     assert state.colours is not None
+    assert observation.crops is not None
     sure = state.scores >= state.colours.config.least_score
     boxes = boxes_to_crop(state.boxes, observation.windows, network.search_size)
     bins = bin_colours(observation.crops)
