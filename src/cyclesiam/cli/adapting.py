@@ -1,6 +1,7 @@
 """What `cyclesiam train --from` does beside training: hold scenes out, score before and after."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,6 +11,9 @@ from cyclesiam.cli.validate import describe_examples, print_scores
 from cyclesiam.data.examples import ExampleConfig, draw_examples
 from cyclesiam.data.scenes import Scene, hold_out
 from cyclesiam.errors import TrainingError
+from cyclesiam.models.averaging import mean_network
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.models.fusion import for_inference
 from cyclesiam.training.validation import label_free_score
 
 Judge = Callable[[Path], None]
@@ -27,7 +31,7 @@ def prepare(
     Raises:
         TrainingError: there is one scene only, so nothing is left to judge by.
     """
-    from cyclesiam.training.adapting import HELD_OUT, NOISE, keep_the_better
+    from cyclesiam.training.adapting import HELD_OUT, NOISE, Candidate, keep_the_best
 
     learnt, held = hold_out(scenes, HELD_OUT)
     if not held:
@@ -47,15 +51,26 @@ def prepare(
     print(f"Label-free score of {start}: {before.total:.3f}", flush=True)
 
     def judge(output: Path) -> None:
-        after = label_free_score(load_network(str(output), device)[0], examples, device=device)
-        print_scores({f"{start} (before)": before, "adapted": after})
-        rise, error = verdict = keep_the_better(output, start, before, after)
+        adapted, record = load_weights(output, trainable=True)
+        begun, _ = load_weights(start, trainable=True)
+        networks = {"adapted": adapted, "mean of both": mean_network(begun, adapted)}
+        candidates = {
+            name: Candidate(
+                network,
+                replace(record, recipe=f"{record.recipe}: {name}"),
+                label_free_score(for_inference(network).to(device), examples, device=device),
+            )
+            for name, network in networks.items()
+        }
+        scores = {name: candidate.scores for name, candidate in candidates.items()}
+        print_scores({f"{start} (before)": before, **scores})
+        best, rise, error = verdict = keep_the_best(output, start, before, candidates)
         print(
-            f"The label-free score changed by {rise:+.3f}, with a standard error of {error:.3f}; "
-            f"to be kept it must rise by {NOISE:g} of these."
+            f"The best of these ({best}) changed the label-free score by {rise:+.3f}, with a "
+            f"standard error of {error:.3f}; to be kept it must rise by {NOISE:g} of these."
         )
         print(
-            "Kept: the adapted weights."
+            f"Kept: the adapted weights ({best})."
             if verdict.kept
             else f"Not kept: {output} holds the weights of {start}, as before."
         )

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from cyclesiam.models.checkpoints import Policy, load_weights, save_weights
+from cyclesiam.models.checkpoints import Policy, TrainingRecord, load_weights, save_weights
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.recipes import FAST, small
 from cyclesiam.training.trainer import TrainingConfig
@@ -44,9 +45,24 @@ def adapt(start: str | Path) -> TrainingConfig:
     )
 
 
-class Verdict(NamedTuple):
-    """Whether adapted weights are kept: `rise` of the score, its standard `error`."""
+class Candidate(NamedTuple):
+    """Weights that might be kept.
 
+    Args:
+        network: trainable.
+        record: where its weights come from.
+        scores: on scenes held out.
+    """
+
+    network: SiamRPN
+    record: TrainingRecord
+    scores: LabelFreeScores
+
+
+class Verdict(NamedTuple):
+    """Whether the best candidate is kept: the `rise` of its score, and its standard `error`."""
+
+    best: str
     rise: float
     error: float
 
@@ -56,18 +72,21 @@ class Verdict(NamedTuple):
         return self.rise > NOISE * self.error
 
 
-def keep_the_better(
-    output: str | Path, start: str | Path, before: LabelFreeScores, after: LabelFreeScores
+def keep_the_best(
+    output: str | Path, start: str | Path, before: LabelFreeScores, candidates: dict[str, Candidate]
 ) -> Verdict:
-    """Leave adapted weights in a folder if they gained, else write those they began with there.
+    """Write the best candidate into a folder if it gained, else the weights at the start.
 
     Args:
-        output: folder with the adapted weights.
-        start: name or folder of the weights that they began with.
+        output: folder to write to.
+        start: name or folder of the weights that all began with.
         before: scores of `start`.
-        after: scores of `output`, on the same examples.
+        candidates: by name, with scores on the same examples.
     """
-    verdict = Verdict(*compare(before, after))
+    best = max(candidates, key=lambda name: candidates[name].scores.total)
+    network, record, scores = candidates[best]
+    verdict = Verdict(best, *compare(before, scores))
     if not verdict.kept:
-        save_weights(output, *load_weights(start, trainable=True))
+        network, record = load_weights(start, trainable=True)
+    save_weights(output, network, record)
     return verdict
