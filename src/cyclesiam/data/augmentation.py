@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
+
+from cyclesiam.data.chance import Chance, choose_rows, draw_pattern, draw_rows
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -55,7 +57,7 @@ def jitter_windows(
     shift: float,
     scale: float,
     stretch: float = 0.0,
-    generator: Generator,
+    generator: Chance,
 ) -> Tensor:
     """Shift and resize windows at random.
 
@@ -70,7 +72,7 @@ def jitter_windows(
     Returns:
         (B, 4) cxcywh.
     """
-    chance = 2 * torch.rand(len(windows), 4, generator=generator, device=windows.device) - 1
+    chance = 2 * draw_rows(generator, len(windows), 4) - 1
     centre, size = windows[:, :2], windows[:, 2:]
     centre = centre + chance[:, :2] * shift * size / crop_size
     aspect = (1 + stretch) ** (chance[:, 3:] / 2)
@@ -78,7 +80,7 @@ def jitter_windows(
     return torch.cat((centre, size), dim=-1)
 
 
-def recolour(crops: Tensor, config: AugmentationConfig, generator: Generator) -> Tensor:
+def recolour(crops: Tensor, config: AugmentationConfig, generator: Chance) -> Tensor:
     """Change light, colour, sharpness and noise of crops, each on its own.
 
     Args:
@@ -92,11 +94,10 @@ def recolour(crops: Tensor, config: AugmentationConfig, generator: Generator) ->
     B = len(crops)
 
     def factor(*shape: int) -> Tensor:
-        chance = torch.rand(B, *shape, generator=generator, device=crops.device)
+        chance = draw_rows(generator, B, *shape)
         return 1 + config.light * (2 * chance - 1)
 
-    # A fixed number of rows, so that a GPU need not tell the host how many there are.
-    blurred = torch.randperm(B, generator=generator, device=crops.device)[: round(config.blur * B)]
+    blurred = choose_rows(generator, B, config.blur)
     soft = F.avg_pool2d(crops[blurred], 5, 1, 2, count_include_pad=False)
     crops = crops.index_copy(0, blurred, soft)
     grey = to_grey(crops)
@@ -105,8 +106,8 @@ def recolour(crops: Tensor, config: AugmentationConfig, generator: Generator) ->
     crops = torch.lerp(grey, crops, factor(1, 1, 1))
     crops = crops.sub_(mean).mul_(factor(1, 1, 1)).add_(mean).mul_(factor(3, 1, 1))
     if config.noise:
-        amount = torch.rand(B, 1, 1, 1, generator=generator, device=crops.device) * config.noise
-        pattern = torch.randn(crops.shape[1:], generator=generator, device=crops.device)
+        amount = draw_rows(generator, B, 1, 1, 1) * config.noise
+        pattern = draw_pattern(generator, crops.shape[1:])
         crops = crops.addcmul_(amount, pattern)
     return crops.clamp_(0, 255)
 
@@ -117,7 +118,7 @@ def to_grey(crops: Tensor) -> Tensor:
     return (crops * weights).sum(dim=1, keepdim=True)
 
 
-def occlude(crops: Tensor, share: float, generator: Generator) -> Tensor:
+def occlude(crops: Tensor, share: float, generator: Chance) -> Tensor:
     """Cover a part of some crops with the pixels of another.
 
     Args:
@@ -130,7 +131,7 @@ def occlude(crops: Tensor, share: float, generator: Generator) -> Tensor:
         what another crop shows there.
     """
     B, _, S, _ = crops.shape
-    chance = torch.rand(B, 5, generator=generator, device=crops.device)
+    chance = draw_rows(generator, B, 5)
     middle, half = chance[:, :2] * S, (0.05 + 0.075 * chance[:, 2:4]) * S
     pixels = torch.arange(S, device=crops.device) + 0.5
     across = (pixels - middle[:, :1]).abs() < half[:, :1]  # (B, S)
