@@ -188,7 +188,7 @@ def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, still
         torch.testing.assert_close(
             gradient, gradients[1][name], rtol=1e-3, atol=1e-5 * largest.item(), msg=name
         )
-    assert runs[0].network.eval() and largest > 0
+    assert largest > 0
 
 
 def test_parts_with_norms_that_learn(tmp_path, stills):

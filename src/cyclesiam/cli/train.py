@@ -56,7 +56,7 @@ class Train:
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
     devices: int = 1
-    """Processes that share each batch, one a GPU (or all on the CPU); under torchrun, it decides."""
+    """Processes that share each batch, one a GPU; torchrun has its own word for it."""
     accumulate: int = 1
     """Parts in which each process learns its share of a batch; more take less memory."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
