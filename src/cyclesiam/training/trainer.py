@@ -304,7 +304,7 @@ class Trainer:
 
         def teach(part: Part) -> Lesson:
             frames, boxes, drawn = batch.frames, batch.boxes, chance
-            if len(part.rows) < part.total or part.guests:
+            if part.guests:
                 chance.set_state(before)
                 drawn = RowChance(chance, torch.tensor(part.rows, device=device), part.total)
                 own = [places[row] for row in part.rows]
