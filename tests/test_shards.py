@@ -69,6 +69,9 @@ def test_large_frames_shrink(media, tmp_path):
     assert image.shape == (64, 85, 3)  # of 96 x 128
 
 
+# webdataset leaves it to chance when its files are closed.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_webdataset_reads_them(media, tmp_path):
     pack(media, tmp_path, TWO)
     tars = sorted(map(str, tmp_path.glob("*.tar")))
