@@ -18,7 +18,7 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.siamese import Observation, look, settle, start
 from cyclesiam.training.cycle import Walk, palindrome
 from cyclesiam.training.labels import LabelConfig, label_anchors, sample_labels
-from cyclesiam.training.losses import Losses, cycle_loss
+from cyclesiam.training.losses import Losses, box_loss, cycle_loss, score_loss
 
 
 class PlainWalker:
@@ -71,6 +71,8 @@ class PlainWalker:
         labels = sample_labels(labels, observation.proposals.scores, self.labels, self.chance)
         logits, offsets, _ = observation.proposals.response
         wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
+        weights = torch.ones_like(boxes[:, 0])
         return cycle_loss(
-            logits.float(), offsets.float(), wanted, labels, torch.ones_like(boxes[:, 0])
+            score_loss(logits.float(), labels, weights),
+            box_loss(offsets.float(), wanted, labels, weights),
         )

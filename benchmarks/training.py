@@ -44,6 +44,7 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking import siamese
 from cyclesiam.training import lessons, views
 from cyclesiam.training.lessons import LessonConfig
+from cyclesiam.training.losses import cycle_loss
 from cyclesiam.training.machine import choose_precision
 from cyclesiam.training.optimisation import OptimiserConfig, make_optimiser, running_average
 from cyclesiam.training.recipes import RECIPES
@@ -139,16 +140,17 @@ class Learner:
                 self.lesson,
                 self.chance,
             )
+            loss = cycle_loss(lesson.score, lesson.box, self.lesson.box_weight).total
         with clock.part("backward"):
             self.optimiser.zero_grad()
-            lesson.losses.total.backward()
+            loss.backward()
         with clock.part("optimiser"):
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
             self.optimiser.step()
             self.guide.update_parameters(self.network)
         if self.walker:
             self.walker.kept = []
-        return lesson.losses.total.detach()
+        return loss.detach()
 
     @contextmanager
     def _places(self, clock: Clock) -> Iterator[None]:
@@ -360,7 +362,7 @@ def measure_pace(device: torch.device, dtype: torch.dtype) -> float:
     for _ in range(8):
         clock = Clock(device)
         with clock.part("product"):
-            left @ right
+            torch.mm(left, right)
         best = min(best, clock.seconds["product"])
     return 2 * size**3 / best
 

@@ -82,7 +82,7 @@ def test_a_batch_depends_on_seed_and_request_alone(media):
 def test_a_chunk_serves_several_batches(media, monkeypatch):
     read = []
     monkeypatch.setattr(
-        scenes, "_decode", lambda path, first: read.append(path) or moving_square(3)
+        scenes, "read_chunk", lambda path, first: read.append(path) or moving_square(3)
     )
     data = dataset(media)
     monkeypatch.setattr(data._chunks, "capacity", 0)  # keeps only the latest

@@ -9,6 +9,7 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training import lessons
 from cyclesiam.training.cycle import find_last
 from cyclesiam.training.lessons import LessonConfig, learn_from
+from cyclesiam.training.losses import cycle_loss
 from plain_cycle import PlainWalker
 from tiny_network import TINY
 
@@ -41,7 +42,7 @@ def gradients(network, guide, turn, config):
     frames, boxes = make_clips(turn)
     chance = torch.Generator().manual_seed(2)
     lesson = learn_from(network, guide, frames, boxes, turn, config, chance)
-    lesson.losses.total.backward()
+    cycle_loss(lesson.score, lesson.box).total.backward()
     return {name: parameter.grad for name, parameter in network.named_parameters()}
 
 

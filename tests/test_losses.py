@@ -14,14 +14,14 @@ def test_equation_5_by_hand():
     offsets = torch.tensor([[[0.0, 0.5, -1.0, 3.0], [9.0, 9, 9, 9]]])
     wanted = torch.zeros(1, 2, 4)
     labels = torch.tensor([[OBJECT, BACKGROUND]])
-    loss = box_loss(offsets, wanted, labels, ONE)
+    loss = box_loss(offsets, wanted, labels, ONE).mean
     assert loss.item() == pytest.approx(0.125 + 0.5 + 2.5)
 
 
 def test_equation_6_by_hand():
     logits = torch.tensor([[[0.0, math.log(3)], [0.0, math.log(3)], [50.0, -50.0]]])
     labels = torch.tensor([[OBJECT, BACKGROUND, IGNORED]])  # p = 3/4, 1/4, silent
-    loss = score_loss(logits, labels, ONE)
+    loss = score_loss(logits, labels, ONE).mean
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
@@ -29,7 +29,9 @@ def test_equation_7_by_hand():
     assert BOX_WEIGHT == 1.0  # the paper's lambda 1
     logits = torch.zeros(1, 1, 2)
     offsets = torch.full((1, 1, 4), 2.0)
-    losses = cycle_loss(logits, offsets, torch.zeros(1, 1, 4), torch.tensor([[OBJECT]]), ONE)
+    labels = torch.tensor([[OBJECT]])
+    wanted = torch.zeros(1, 1, 4)
+    losses = cycle_loss(score_loss(logits, labels, ONE), box_loss(offsets, wanted, labels, ONE))
     assert losses.score.item() == pytest.approx(math.log(2))
     assert losses.box.item() == pytest.approx(6.0)
     assert losses.total.item() == pytest.approx(math.log(2) + 6.0)
@@ -39,17 +41,17 @@ def test_images_count_by_their_weight():
     labels = torch.full((2, 1), OBJECT)
     offsets = torch.tensor([[[1.5, 0, 0, 0]], [[2.5, 0, 0, 0]]])  # losses 1 and 2
     weights = torch.tensor([1.0, 0.25])
-    loss = box_loss(offsets, torch.zeros(2, 1, 4), labels, weights)
+    loss = box_loss(offsets, torch.zeros(2, 1, 4), labels, weights).mean
     assert loss.item() == pytest.approx((1 * 1 + 0.25 * 2) / 1.25)
     logits = torch.tensor([[[0.0, 0.0]], [[0.0, math.log(3)]]])
     expected = (math.log(2) + 0.25 * math.log(4 / 3)) / 1.25
-    assert score_loss(logits, labels, weights).item() == pytest.approx(expected)
+    assert score_loss(logits, labels, weights).mean.item() == pytest.approx(expected)
 
 
 def test_an_image_of_no_weight_has_no_gradient():
     logits = torch.randn(2, 3, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
     labels = torch.tensor([[OBJECT, BACKGROUND, IGNORED]] * 2)
-    score_loss(logits, labels, torch.tensor([1.0, 0.0])).backward()
+    score_loss(logits, labels, torch.tensor([1.0, 0.0])).mean.backward()
     assert logits.grad is not None
     assert logits.grad[0, :2].all()
     assert not logits.grad[0, 2].any()
@@ -63,7 +65,8 @@ def test_nothing_to_learn_is_no_loss(labels, weight):
     logits = torch.zeros(1, 2, 2, requires_grad=True)
     offsets = torch.ones(1, 2, 4, requires_grad=True)
     weights = torch.tensor([weight])
-    losses = cycle_loss(logits, offsets, torch.zeros(1, 2, 4), torch.tensor([labels]), weights)
+    said, wanted = torch.tensor([labels]), torch.zeros(1, 2, 4)
+    losses = cycle_loss(score_loss(logits, said, weights), box_loss(offsets, wanted, said, weights))
     assert losses.total.item() == 0
     losses.total.backward()
     assert logits.grad is not None

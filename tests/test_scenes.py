@@ -141,7 +141,7 @@ def test_a_broken_chunk_is_tried_once(tmp_path, monkeypatch):
         tries.append(first)
         raise SourceError("broken")
 
-    monkeypatch.setattr(scenes, "_decode", decode)
+    monkeypatch.setattr(scenes, "read_chunk", decode)
     cache = ChunkCache(100)
     for _ in range(3):
         with pytest.raises(SourceError, match="broken"):
@@ -160,7 +160,7 @@ def test_frames_of_several_sizes_in_one_chunk_are_a_problem(tmp_path):
 def test_the_cache_forgets_the_longest_unused(monkeypatch):
     read = []
     chunk = [np.zeros((10, 10, 3), np.uint8)]  # 300 bytes
-    monkeypatch.setattr(scenes, "_decode", lambda path, first: read.append(path.name) or chunk)
+    monkeypatch.setattr(scenes, "read_chunk", lambda path, first: read.append(path.name) or chunk)
     cache = ChunkCache(700)
     for name in "a b a c b a".split():
         cache.read(Path(name), 0)

@@ -15,6 +15,7 @@ from cyclesiam import __version__
 from cyclesiam.cli.demo import Demo
 from cyclesiam.cli.evaluate import Evaluate
 from cyclesiam.cli.options import UsageError
+from cyclesiam.cli.prepare import Prepare
 from cyclesiam.cli.score import Score
 from cyclesiam.cli.track import Track
 from cyclesiam.cli.train import Train
@@ -30,6 +31,7 @@ Command = (
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[Train, tyro.conf.subcommand("train")]
     | Annotated[Validate, tyro.conf.subcommand("validate")]
+    | Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[VotToolkit, tyro.conf.subcommand("vot-toolkit")]

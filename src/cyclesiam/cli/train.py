@@ -6,7 +6,7 @@ import shlex
 import signal
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,12 +62,24 @@ class Train:
     """Weights that a ResNet-50 begins with: torchvision's, MoCo's, DINO's."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    devices: int = 1
+    """Processes that share each batch, one a GPU; torchrun has its own word for it."""
+    accumulate: int = 1
+    """Parts in which each process learns its share of a batch; more take less memory."""
+    save_every: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Steps between checkpoints; the recipe's where not given."""
 
     def __call__(self) -> None:
         """Find what to learn from, train, and say where the weights are."""
         if not self.sources:
             raise UsageError("nothing to learn from: give videos, pictures or folders of them")
         check_extra()
+        from cyclesiam.training.machine import is_first_process
+
+        with nullcontext() if is_first_process() else silence():
+            self._carry_out()
+
+    def _carry_out(self) -> None:
         from cyclesiam.training.trainer import Trainer
 
         config, device = self._config(), find_device(self.device)
@@ -83,6 +95,7 @@ class Train:
                 scenes,
                 self.output,
                 device=str(device),
+                devices=self.devices,
                 resume=self.resume,
                 backbone_weights=self.backbone,
                 start_weights=self.start,
@@ -109,8 +122,17 @@ class Train:
             raise UsageError("--from brings a whole network: leave out --backbone")
         config = self._recipe()
         steps = config.steps if self.steps is None else self.steps
+        save_every = config.save_every if self.save_every is None else self.save_every
+        if self.devices < 1:
+            raise UsageError(f"--devices must be 1 or more, got {self.devices}")
         try:
-            return replace(config, steps=steps, seed=self.seed)
+            return replace(
+                config,
+                steps=steps,
+                seed=self.seed,
+                accumulate=self.accumulate,
+                save_every=save_every,
+            )
         except ValueError as error:
             raise UsageError(f"recipe {config.recipe}: {error}") from error
 
@@ -193,6 +215,9 @@ class Train:
         words += [] if self.steps is None else ["--steps", str(self.steps)]
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--device", self.device] if self.device != "auto" else []
+        words += ["--devices", str(self.devices)] if self.devices != 1 else []
+        words += ["--accumulate", str(self.accumulate)] if self.accumulate != 1 else []
+        words += [] if self.save_every is None else ["--save-every", str(self.save_every)]
         return shlex.join(words)
 
 
@@ -223,6 +248,13 @@ def without_chatter() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Leave all talk to the first process; only an error that ends this one is told."""
+    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+        yield
 
 
 @contextmanager

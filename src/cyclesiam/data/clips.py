@@ -8,6 +8,7 @@ Shapes: B clips of T frames, (H, W) the canvas that every clip is cut to.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -88,16 +89,26 @@ class ClipDataset(Dataset[Batch]):
         scenes: what to draw from.
         config: how.
         seed: of all chance.
+        rows: which clips of each batch to draw, by their place in it; all where not given. A
+            clip is the same whatever others are drawn.
 
     Raises:
         TrainingError: there is no scene, or, of a batch, none that can be read.
     """
 
-    def __init__(self, scenes: list[Scene], config: ClipConfig, seed: int) -> None:
+    def __init__(
+        self,
+        scenes: list[Scene],
+        config: ClipConfig,
+        seed: int,
+        *,
+        rows: Sequence[int] | None = None,
+    ) -> None:
         if not scenes:
             raise TrainingError("there is nothing to learn from: give videos or pictures")
         self.config = config
         self.seed = seed
+        self.rows = range(config.batch_size) if rows is None else rows
         self.videos = [scene for scene in scenes if scene.frames > 1]
         self.stills = [scene for scene in scenes if scene.frames == 1]
         lengths = np.array([scene.frames for scene in self.videos], float)
@@ -107,7 +118,7 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitem__(self, request: Request) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
-        clips = [self._clip(request, row, problems) for row in range(self.config.batch_size)]
+        clips = [self._clip(request, row, problems) for row in self.rows]
         frames = torch.from_numpy(np.stack([frames for frames, _, _ in clips]))
         return Batch(
             request,

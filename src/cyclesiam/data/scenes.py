@@ -14,6 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from cyclesiam.data.shards import (
+    holds_shards,
+    lies_in_shards,
+    read_index,
+    read_window,
+    source_path,
+)
 from cyclesiam.errors import SourceError, TrainingError
 from cyclesiam.video import is_picture, is_video, probe, read_image, read_run
 
@@ -37,9 +44,10 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     """Find everything to learn from under files and folders.
 
     A folder whose pictures are consecutively numbered frames of one size is one video; other
-    pictures are stills. Hidden files are passed over, and so are folders named like annotations
-    (`Annotations`, `masks`, `labels`, `gt`, ...): their pictures are masks. Stills are not opened
-    yet; one that is broken shows when a clip is drawn from it.
+    pictures are stills. A folder of shards is what was packed into it. Hidden files are passed
+    over, and so are folders named like annotations (`Annotations`, `masks`, `labels`, `gt`, ...):
+    their pictures are masks. Stills are not opened yet; one that is broken shows when a clip is
+    drawn from it.
 
     Returns:
         The scenes in a fixed order, and a line for each file or folder that was left out.
@@ -52,6 +60,11 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     for source in map(Path, sources):
         if not source.exists():
             raise TrainingError(f"there is nothing to learn from at {source}: no such file")
+        if holds_shards(source):
+            shards = read_index(source)
+            scenes += [Scene(source_path(source, n), count) for n, count in shards.lengths.items()]
+            problems += shards.problems
+            continue
         media, annotations = _media(source)
         problems += [f"{folder}: left out, its name says annotations" for folder in annotations]
         for path in media:
@@ -156,7 +169,7 @@ class ChunkCache:
             self._chunks.move_to_end(key)
             return self._chunks[key]
         try:
-            images = _decode(path, chunk * CHUNK)
+            images = read_chunk(path, chunk * CHUNK)
         except SourceError as error:
             self._broken[key] = str(error)
             raise
@@ -168,8 +181,14 @@ class ChunkCache:
         return images
 
 
-def _decode(path: Path, first: int) -> list[np.ndarray]:
-    """Read up to CHUNK frames of one size from frame `first` on."""
+def read_chunk(path: Path, first: int) -> list[np.ndarray]:
+    """Read up to CHUNK frames of one size from frame `first` on; a still is one frame.
+
+    Raises:
+        SourceError: they cannot be read, or have several sizes.
+    """
+    if lies_in_shards(path):
+        return read_window(path, first)
     if path.is_file() and is_picture(path):
         return [read_image(path)]
     images = read_run(path, first, CHUNK)

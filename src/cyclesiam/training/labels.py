@@ -6,8 +6,9 @@ Shapes: B targets, N anchors.
 from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from cyclesiam.data.chance import Chance, draw_rows
 from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy
 
 OBJECT, BACKGROUND, IGNORED = 1, 0, -1
@@ -64,7 +65,7 @@ def label_anchors(anchors: Tensor, targets: Tensor, config: LabelConfig) -> Tens
 
 
 def sample_labels(
-    labels: Tensor, object_scores: Tensor, config: LabelConfig, generator: Generator
+    labels: Tensor, object_scores: Tensor, config: LabelConfig, generator: Chance
 ) -> Tensor:
     """Silence all but a few anchors of each image.
 
@@ -77,7 +78,7 @@ def sample_labels(
     Returns:
         (B, N) int64 with at most `objects` and `backgrounds` labels in a row.
     """
-    chance = torch.rand(labels.shape, generator=generator, device=labels.device)
+    chance = draw_rows(generator, *labels.shape)
     kept = torch.full_like(labels, IGNORED)
     hard = round(config.backgrounds * config.hard_share)
     for label, count, rank in (

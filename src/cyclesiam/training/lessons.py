@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from cyclesiam.data.augmentation import (
     AugmentationConfig,
@@ -15,6 +15,7 @@ from cyclesiam.data.augmentation import (
     occlude,
     recolour,
 )
+from cyclesiam.data.chance import Chance, draw_rows
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig
@@ -22,7 +23,7 @@ from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.cycle import HomeChange, TemplateFrom, find_last, go_home
 from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
-from cyclesiam.training.losses import BOX_WEIGHT, Losses, cycle_loss
+from cyclesiam.training.losses import BOX_WEIGHT, WeightedSum, box_loss, score_loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,17 +56,19 @@ class LessonConfig:
 
 
 class Lesson(NamedTuple):
-    """What a batch taught.
+    """What a batch, or a part of one, taught: means that add up over parts.
 
     Args:
-        losses: of the last step.
+        score: the score loss of the last step.
+        box: the box loss of the last step.
         found: share of targets whose best proposal overlaps them by more than half.
         dropped: share of cycles left out because they drifted off.
     """
 
-    losses: Losses
-    found: Tensor
-    dropped: Tensor
+    score: WeightedSum
+    box: WeightedSum
+    found: WeightedSum
+    dropped: WeightedSum
 
 
 def learn_from(
@@ -75,7 +78,9 @@ def learn_from(
     boxes: Tensor,
     turn: int,
     config: LessonConfig,
-    chance: Generator,
+    chance: Chance,
+    *,
+    guests: int = 0,
 ) -> Lesson:
     """Walk the cycles of a batch and compare what is seen at home with where they began.
 
@@ -87,6 +92,8 @@ def learn_from(
         turn: last frame of the forward walk.
         config: how.
         chance: of augmentation and sampling, on the frames' device.
+        guests: rows at the beginning that another part of the batch counts; here they only lend
+            the row after them a template and pixels.
     """
     if config.fold_norms and turn:
         guide = for_inference(guide)
@@ -95,7 +102,7 @@ def learn_from(
     )
     home = boxes[:, 0]
     B = len(home)
-    negative = torch.rand(B, generator=chance, device=boxes.device) < config.negatives
+    negative = draw_rows(chance, B) < config.negatives
     negative &= B > 1  # alone, a clip has no other's template
     rows = torch.arange(B, device=boxes.device)
     partners = torch.where(negative, rows.roll(1), rows)
@@ -107,16 +114,23 @@ def learn_from(
     labels[negative] = BACKGROUND
     labels = sample_labels(labels, proposals.scores, config.labels, chance)
     kept = (walked.scores >= config.trust) & _inside(targets, network.search_size)
-    weights = torch.where(kept, walked.scores, 0.0)
+    counted = rows >= guests
+    weights = torch.where(kept & counted, walked.scores, 0.0)
     logits, offsets, _ = proposals.response
     wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
-    losses = cycle_loss(
-        logits.float(), offsets.float(), wanted, labels, weights, box_weight=config.box_weight
-    )
     best = proposals.scores.argmax(dim=1)
-    hits = (box_iou(proposals.boxes[rows, best], targets) > 0.5) & ~negative
-    found = hits.float().sum() / (~negative).float().sum().clamp(min=1)
-    return Lesson(losses, found, 1 - kept.float().mean())
+    hits = box_iou(proposals.boxes[rows, best], targets) > 0.5
+    shown = ~negative & counted
+    return Lesson(
+        score=score_loss(logits.float(), labels, weights),
+        box=box_loss(offsets.float(), wanted, labels, weights),
+        found=_count(hits & shown, shown),
+        dropped=_count(~kept & counted, counted),
+    )
+
+
+def _count(those: Tensor, among: Tensor) -> WeightedSum:
+    return WeightedSum(those.float().sum(), among.float().sum())
 
 
 def _inside(boxes: Tensor, size: int) -> Tensor:
@@ -126,10 +140,10 @@ def _inside(boxes: Tensor, size: int) -> Tensor:
 
 
 def draw_change(
-    network: SiamRPN, count: int, config: AugmentationConfig, chance: Generator
+    network: SiamRPN, count: int, config: AugmentationConfig, chance: Chance
 ) -> HomeChange:
     """Draw the augmentation of one step of `count` clips."""
-    grey = torch.rand(count, generator=chance, device=chance.device) < config.grey
+    grey = draw_rows(chance, count) < config.grey
 
     def recoloured(crops: Tensor) -> Tensor:
         return recolour(crops, config, chance, grey=grey)

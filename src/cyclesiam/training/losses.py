@@ -21,7 +21,19 @@ class Losses(NamedTuple):
     box: Tensor
 
 
-def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+class WeightedSum(NamedTuple):
+    """A sum and the weight that it is a mean over; those of a batch's parts add up."""
+
+    sum: Tensor
+    weight: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """The weighted mean; 0 of nothing."""
+        return self.sum / self.weight.clamp(min=1e-6)
+
+
+def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
     """Cross-entropy between background and object.
 
     Args:
@@ -30,7 +42,7 @@ def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         weights: (B,) how much each image counts.
 
     Returns:
-        The weighted mean over all labels that are not ignored; 0 if there are none.
+        The weighted mean over all labels that are not ignored, as its sum and weight.
 
     Source: CycleSiam (Yuan et al., IROS 2020), equation 6.
     """
@@ -38,10 +50,10 @@ def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
         logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
     )
     counted = (labels != IGNORED) * weights[:, None]
-    return (entropy * counted).sum() / counted.sum().clamp(min=1e-6)
+    return WeightedSum((entropy * counted).sum(), counted.sum())
 
 
-def box_loss(offsets: Tensor, wanted: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def box_loss(offsets: Tensor, wanted: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
     """Smooth L1 (beta 1) between offsets, summed over the four coordinates.
 
     Args:
@@ -51,28 +63,18 @@ def box_loss(offsets: Tensor, wanted: Tensor, labels: Tensor, weights: Tensor) -
         weights: (B,) how much each image counts.
 
     Returns:
-        The weighted mean over object anchors; 0 if there are none.
+        The weighted mean over object anchors, as its sum and weight.
 
     Source: CycleSiam (Yuan et al., IROS 2020), equation 5.
     """
     distance = F.smooth_l1_loss(offsets, wanted, reduction="none", beta=1.0).sum(dim=-1)
     counted = (labels == OBJECT) * weights[:, None]
-    return (distance * counted).sum() / counted.sum().clamp(min=1e-6)
+    return WeightedSum((distance * counted).sum(), counted.sum())
 
 
-def cycle_loss(
-    logits: Tensor,
-    offsets: Tensor,
-    wanted: Tensor,
-    labels: Tensor,
-    weights: Tensor,
-    *,
-    box_weight: float = BOX_WEIGHT,
-) -> Losses:
-    """L = L_score + lambda 1 * L_box; arguments as `score_loss` and `box_loss`.
+def cycle_loss(score: WeightedSum, box: WeightedSum, box_weight: float = BOX_WEIGHT) -> Losses:
+    """L = L_score + lambda 1 * L_box, of the sums of a whole batch.
 
     Source: CycleSiam (Yuan et al., IROS 2020), equation 7.
     """
-    score = score_loss(logits, labels, weights)
-    box = box_loss(offsets, wanted, labels, weights)
-    return Losses(score + box_weight * box, score, box)
+    return Losses(score.mean + box_weight * box.mean, score.mean, box.mean)

@@ -1,5 +1,6 @@
 """The machine that trains: its device, its arithmetic, its curves."""
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -7,22 +8,28 @@ from typing import Literal
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 
 from cyclesiam.errors import TrainingError
 
 Precision = Literal["auto", "32-true", "bf16-mixed"]
 
 
-def make_fabric(device: str, precision: Precision, output: Path) -> Fabric:
-    """Set up the device to train on.
+def make_fabric(device: str, precision: Precision, output: Path, *, devices: int = 1) -> Fabric:
+    """Set up the devices to train on.
+
+    More than one process trains where `devices` says so: the program is then started once more for
+    every further device, with the same arguments. Or `torchrun` has started them, on one machine
+    or several; then it says how many there are.
 
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: of the arithmetic; `auto` takes bf16 where the device is quick at it.
         output: folder in which `curves` is written.
+        devices: processes on this machine, each with a GPU of its own or a share of the CPU.
 
     Raises:
-        TrainingError: there is no such device.
+        TrainingError: there is no such device, or there are not so many.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise TrainingError(f"a device is auto, cpu, cuda or cuda:N; got {device!r}")
@@ -32,12 +39,39 @@ def make_fabric(device: str, precision: Precision, output: Path) -> Fabric:
             f"there is no {device}: PyTorch finds {torch.cuda.device_count()} CUDA devices here; "
             "choose another, or cpu"
         )
-    return Fabric(
+    nodes = 1
+    if torchrun := TorchElasticEnvironment.detect():
+        devices = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    several = torchrun or devices > 1
+    if several:
+        _check_several(device, devices)
+    fabric = Fabric(
         accelerator="auto" if device == "auto" else "cpu" if number is None else "cuda",
-        devices=1 if number is None else [number],
+        devices=devices if several else 1 if number is None else [number],
+        num_nodes=nodes,
+        strategy="ddp" if several else "auto",
         precision=choose_precision(device) if precision == "auto" else precision,
         loggers=TensorBoardLogger(output, name="", version="curves"),
     )
+    fabric.launch()
+    return fabric
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for all that train together."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
+
+
+def _check_several(device: str, devices: int) -> None:
+    if device.startswith("cuda:"):
+        raise TrainingError(f"{devices} devices cannot all be {device}; name them cuda")
+    there = torch.cuda.device_count()
+    if device != "cpu" and there and devices > there:
+        raise TrainingError(
+            f"there are no {devices} devices: PyTorch finds {there} CUDA devices here; "
+            "take fewer, or cpu"
+        )
 
 
 def choose_precision(device: str) -> Literal["32-true", "bf16-mixed"]:

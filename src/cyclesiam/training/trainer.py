@@ -1,16 +1,15 @@
 """The loop: batches of unlabelled clips in, weights on disk out."""
 
-import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from cyclesiam.data.chance import RowChance
 from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
@@ -23,7 +22,8 @@ from cyclesiam.models.checkpoints import (
 )
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
-from cyclesiam.training.lessons import LessonConfig, learn_from
+from cyclesiam.training.gradients import find_gradients
+from cyclesiam.training.lessons import Lesson, LessonConfig, learn_from
 from cyclesiam.training.loading import load_batches
 from cyclesiam.training.machine import Precision, make_fabric
 from cyclesiam.training.optimisation import (
@@ -32,8 +32,10 @@ from cyclesiam.training.optimisation import (
     make_optimiser,
     running_average,
 )
+from cyclesiam.training.parts import Part, add_over_ranks, share_norms, split_rows
+from cyclesiam.training.state import STATE_FILE, plain, read_state, write_state
 
-STATE_FILE = "training.ckpt"
+__all__ = ["STATE_FILE", "Report", "Trainer", "TrainingConfig"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +55,10 @@ class TrainingConfig:
     precision: Precision = "auto"
     """`auto` takes bf16 where the device has arithmetic for it."""
     workers: int = 1
-    """Processes that decode and draw clips."""
+    """Processes that decode and draw clips, beside each that learns."""
+    accumulate: int = 1
+    """Parts in which a rank learns its share of a batch, one after another: less memory at a
+    time; norms then count over a part."""
     save_every: int = 500
     """Steps between checkpoints."""
     log_every: int = 25
@@ -67,6 +72,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.log_every < 1 or self.save_every < 1 or self.workers < 0:
             raise ValueError("steps, log_every and save_every must be 1 or more, workers 0 or more")
+        if not 1 <= self.accumulate <= self.clips.batch_size:
+            raise ValueError(
+                f"accumulate must lie in 1..{self.clips.batch_size}, the clips of a batch, "
+                f"got {self.accumulate}"
+            )
         if not 0 <= self.averaging < 1:
             raise ValueError(f"averaging must lie in 0..1, got {self.averaging}")
 
@@ -104,6 +114,8 @@ class Trainer:
         scenes: what to learn from.
         output: folder for weights, state and curves.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        devices: how many of them share the batches, each with a process of its own, see
+            `make_fabric`; all ranks see the same `output`, and the first writes there.
         resume: go on from the state in `output`.
         backbone_weights: file of weights that a `resnet50` begins with, see `load_backbone`; a
             resumed run needs it no more.
@@ -111,7 +123,7 @@ class Trainer:
 
     Raises:
         TrainingError: there is nothing to resume, or it is of another run; no scenes; no such
-            device; or `output` cannot be written.
+            device; a batch has fewer clips than parts; or `output` cannot be written.
         WeightsError: the backbone's weights, or those to start from, do not fit.
     """
 
@@ -122,13 +134,15 @@ class Trainer:
         output: str | Path,
         *,
         device: str = "auto",
+        devices: int = 1,
         resume: bool = False,
         backbone_weights: str | Path | None = None,
         start_weights: str | Path | None = None,
     ) -> None:
         self.config = config
         self.output = _make_folder(Path(output))
-        self.fabric = make_fabric(device, config.precision, self.output)
+        self.fabric = make_fabric(device, config.precision, self.output, devices=devices)
+        self._parts, self._rows = self._share()
         torch.manual_seed(config.seed)
         network = SiamRPN(config.network)
         self.initial_weights = "random"
@@ -144,15 +158,18 @@ class Trainer:
         ).to(self.fabric.device)
         self.guide.eval().requires_grad_(False)
         self.network = network.to(self.fabric.device).train()
+        if guests := self._parts[0].guests:
+            share_norms(self.network, guests)
         self.optimiser = make_optimiser(config.optimiser, self.network)
         self.chance = torch.Generator(self.fabric.device)
         self.chance.manual_seed(config.seed)
         self.curriculum = Curriculum()
         self.step = 0
+        self._asked: dict[int, Stage] = {}  # by loaders, ahead of the step in hand
         self._stopping = False
         if resume:
             self._load()
-        self._dataset = ClipDataset(scenes, config.clips, config.seed)
+        self._dataset = ClipDataset(scenes, config.clips, config.seed, rows=self._rows)
         self._problems: dict[str, bool] = {}  # what could not be read: whether it was told
 
     def run(self) -> Iterator[Report]:
@@ -173,7 +190,7 @@ class Trainer:
                     since, tallies = time.perf_counter(), []
                 if self.step % self.config.save_every == 0:
                     self.save()
-                if self._stopping:
+                if self._should_stop():
                     break
         except _DivergedError:
             raise  # the last checkpoint is better than what this step found
@@ -187,7 +204,29 @@ class Trainer:
         self._stopping = True
 
     def save(self) -> None:
-        """Write the averaged weights, and the state from which a run goes on."""
+        """Write the state from which a run goes on, and the averaged weights.
+
+        The state comes first: a run that dies between the two writes its weights when it resumes.
+        """
+        if not self.fabric.is_global_zero:
+            return
+        write_state(
+            self.output,
+            {
+                "network": self.network.state_dict(),
+                "guide": self.guide.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "chance": self.chance.get_state(),
+                "curriculum": asdict(self.curriculum),
+                "step": self.step,
+                "asked": [(number, *stage) for number, stage in self._asked.items()],
+                "initial_weights": self.initial_weights,
+                "config": plain(self.config),
+            },
+        )
+        self._save_weights()
+
+    def _save_weights(self) -> None:
         config = self.config
         record = TrainingRecord(
             policy=config.policy,
@@ -198,43 +237,34 @@ class Trainer:
             initial_weights=self.initial_weights,
         )
         save_weights(self.output, self._guide, record)
-        state = {
-            "network": self.network.state_dict(),
-            "guide": self.guide.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "chance": self.chance.get_state(),
-            "curriculum": asdict(self.curriculum),
-            "step": self.step,
-            "initial_weights": self.initial_weights,
-            "config": _plain(config),
-        }
-        unfinished = self.output / f"{STATE_FILE}.part"
-        try:
-            torch.save(state, unfinished)
-            unfinished.replace(self.output / STATE_FILE)
-        except (OSError, RuntimeError) as error:
-            raise TrainingError(f"cannot write {unfinished}: {_first_line(error)}") from error
 
     def _load(self) -> None:
-        file = self.output / STATE_FILE
-        if not file.is_file():
-            raise TrainingError(f"there is no run to resume in {self.output}: {file} is missing")
-        try:
-            state = torch.load(file, map_location=self.fabric.device, weights_only=True)
-        except Exception as error:
-            raise TrainingError(f"cannot resume from {file}: {_first_line(error)}") from error
-        if state["config"] != _plain(self.config):
-            raise TrainingError(
-                f"{file} belongs to a run with another recipe or settings; "
-                "resume with those of the run, or choose another output folder"
-            )
+        state = read_state(self.output, self.fabric.device, plain(self.config))
         self.network.load_state_dict(state["network"])
         self.guide.load_state_dict(state["guide"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.chance.set_state(state["chance"].cpu())
         self.curriculum = Curriculum(**state["curriculum"])
         self.step = state["step"]
+        self._asked = {number: Stage(*stage) for number, *stage in state.get("asked", [])}
         self.initial_weights = state.get("initial_weights", "random")
+        if self.fabric.is_global_zero:
+            self._save_weights()
+
+    def _share(self) -> tuple[list[Part], tuple[int, ...]]:
+        """Give this rank's parts of every batch, and the rows that it draws for them."""
+        total, own = self.config.clips.batch_size, self.config.accumulate
+        try:
+            parts = split_rows(total, own * self.fabric.world_size)
+        except ValueError as error:
+            raise TrainingError(f"{error}; take fewer devices, or accumulate less") from error
+        parts = parts[self.fabric.global_rank * own :][:own]
+        return parts, tuple(dict.fromkeys(row for part in parts for row in part.rows))
+
+    def _should_stop(self) -> bool:
+        """Say whether any rank was asked to stop: all stop after the same step."""
+        asked = torch.tensor(float(self._stopping), device=self.fabric.device)
+        return bool(add_over_ranks(asked))
 
     @property
     def _guide(self) -> SiamRPN:
@@ -246,28 +276,21 @@ class Trainer:
         """Ask for the batches that remain, each of the stage that the curriculum is at by then."""
         config = self.config
         for number in range(self.step, config.steps):
-            yield Request(number, *self.curriculum.draw(config.curriculum, number, config.seed))
+            if number not in self._asked:  # else it was asked for before the run was resumed
+                stage = self.curriculum.draw(config.curriculum, number, config.seed)
+                self._asked[number] = stage
+            yield Request(number, *self._asked[number])
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """Take one step of the optimiser; give its figures."""
         config = self.config
-        frames, boxes = batch.frames.to(self.fabric.device), batch.boxes.to(self.fabric.device)
-        with self.fabric.autocast():
-            losses, found, dropped = learn_from(
-                self.network,
-                self._guide,
-                frames,
-                boxes,
-                batch.request.turn,
-                config.lesson,
-                self.chance,
-            )
+        losses, found, dropped = find_gradients(
+            self._teacher(batch), self._parts, self.network, config.lesson.box_weight
+        )
         self._check_finite("loss", losses.total, batch)
         rate = learning_rate(config.optimiser, self.step / config.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        self.optimiser.zero_grad()
-        losses.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip)
         self._check_finite("gradient", norm, batch)
         self.optimiser.step()
@@ -275,6 +298,7 @@ class Trainer:
         accuracy = found.item()
         stage = Stage(batch.request.turn, batch.request.gap)
         self.curriculum = self.curriculum.after(config.curriculum, stage, accuracy)
+        self._asked.pop(batch.request.number, None)
         return {
             "loss": losses.total.item(),
             "score_loss": losses.score.item(),
@@ -282,6 +306,33 @@ class Trainer:
             "accuracy": accuracy,
             "dropped": dropped.item(),
         }
+
+    def _teacher(self, batch: Batch) -> Callable[[Part], Lesson]:
+        """Give what teaches a part of a batch, with the same chance as the whole."""
+        device, chance = self.fabric.device, self.chance
+        before = chance.get_state()
+        places = {row: place for place, row in enumerate(self._rows)}
+
+        def teach(part: Part) -> Lesson:
+            frames, boxes, drawn = batch.frames, batch.boxes, chance
+            if part.guests:
+                chance.set_state(before)
+                drawn = RowChance(chance, torch.tensor(part.rows, device=device), part.total)
+                own = [places[row] for row in part.rows]
+                frames, boxes = frames[own], boxes[own]
+            with self.fabric.autocast():
+                return learn_from(
+                    self.network,
+                    self._guide,
+                    frames.to(device),
+                    boxes.to(device),
+                    batch.request.turn,
+                    self.config.lesson,
+                    drawn,
+                    guests=part.guests,
+                )
+
+        return teach
 
     def _check_finite(self, name: str, value: Tensor, batch: Batch) -> None:
         if not value.isfinite():
@@ -319,12 +370,3 @@ def _make_folder(folder: Path) -> Path:
             f"cannot write to {folder}: {error.strerror}; choose another"
         ) from error
     return folder
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
-
-
-def _plain(config: TrainingConfig) -> dict[str, Any]:
-    """Give the config as JSON holds it, which compares and loads without any class."""
-    return json.loads(json.dumps(asdict(config)))

@@ -1,0 +1,119 @@
+"""Shards: prepared windows of frames in tar files, which training reads by offset.
+
+A folder of shards holds `clips-000000.tar` onwards, beside each a list of what is in it
+(`clips-000000.json`), and `shards.json`, written last, which lists all. In a tar lie samples as the
+package webdataset reads them: `KEY.json` says where the window comes from, and `KEY.000.jpg`
+onwards are its frames, one after another in the source.
+
+A source in shards is named by a path below `shards.json`, as if that were a folder.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from cyclesiam.errors import SourceError
+
+INDEX_FILE = "shards.json"
+FORMAT = "cyclesiam shards 1"
+
+
+class Place(NamedTuple):
+    """Where the frames of a window lie: (offset, size) in bytes of each, in one tar."""
+
+    tar: str
+    frames: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """What a folder of shards holds.
+
+    Args:
+        lengths: frames of each source by name, also of those that could not be read.
+        places: of every window, by the source's name and the window's first frame.
+        problems: what could not be read when the shards were made, one line each.
+    """
+
+    lengths: dict[str, int]
+    places: dict[tuple[str, int], Place]
+    problems: tuple[str, ...]
+
+
+def holds_shards(folder: Path) -> bool:
+    """Say whether a folder holds shards that are complete."""
+    return (folder / INDEX_FILE).is_file()
+
+
+def read_index(folder: Path) -> ShardIndex:
+    """Read what a folder of shards holds, once for as long as it does not change.
+
+    Raises:
+        SourceError: its index is damaged, or of another version.
+    """
+    file = folder / INDEX_FILE
+    try:
+        return _read_index(file, file.stat().st_mtime_ns)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(
+            f"{file}: is no index of shards of this version ({error}); prepare them again"
+        ) from error
+
+
+@lru_cache(maxsize=16)
+def _read_index(file: Path, mtime: int) -> ShardIndex:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if content["format"] != FORMAT:
+        raise ValueError(f"it says {content['format']!r}")
+    places = {
+        (window["source"], window["first"]): Place(tar, tuple(map(tuple, window["places"])))
+        for tar, windows in content["shards"].items()
+        for window in windows
+    }
+    return ShardIndex(content["lengths"], places, tuple(content["problems"]))
+
+
+def source_path(folder: Path, name: str) -> Path:
+    """Name a source in shards by a path; `read_window` knows it again."""
+    return folder / INDEX_FILE / name
+
+
+def lies_in_shards(path: Path) -> bool:
+    """Say whether a path names a source in shards."""
+    return INDEX_FILE in path.parts[:-1]
+
+
+def read_window(path: Path, first: int) -> list[np.ndarray]:
+    """Read the frames of a window, RGB uint8 (H, W, 3).
+
+    Args:
+        path: as `source_path` gives it.
+        first: the window's first frame in its source.
+
+    Raises:
+        SourceError: the window is missing or damaged.
+    """
+    index_file = next(parent for parent in path.parents if parent.name == INDEX_FILE)
+    folder, name = index_file.parent, path.relative_to(index_file).as_posix()
+    place = read_index(folder).places.get((name, first))
+    if place is None:
+        raise SourceError(f"{path}: frame {first} could not be read when its shard was made")
+    file = folder / place.tar
+    images = []
+    try:
+        with file.open("rb") as tar:
+            for offset, size in place.frames:
+                tar.seek(offset)
+                data = np.frombuffer(tar.read(size), np.uint8)
+                image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) == size else None
+                if image is None:
+                    raise SourceError(f"{file}: is damaged at byte {offset}; prepare it again")
+                images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    except OSError as error:
+        raise SourceError(f"{file}: cannot be read ({error.strerror}); prepare it again") from error
+    return images

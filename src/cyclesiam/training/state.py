@@ -1,0 +1,75 @@
+"""The state of a run on disk: all that the next step depends on, in one file."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cyclesiam.errors import TrainingError
+
+STATE_FILE = "training.ckpt"
+INDIFFERENT = ("save_every", "log_every")  # settings that change nothing that is learnt
+
+
+def write_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write a state; it appears whole or not at all, whenever the process or the power ends.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    unfinished = folder / f"{STATE_FILE}.part"
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(folder / STATE_FILE)
+    except (OSError, RuntimeError) as error:
+        raise TrainingError(f"cannot write {unfinished}: {_first_line(error)}") from error
+
+
+def read_state(folder: Path, device: torch.device, config: dict[str, Any]) -> dict[str, Any]:
+    """Read the state of a run.
+
+    Args:
+        folder: the run's.
+        device: where its tensors shall lie.
+        config: of the run that goes on, as `plain` gives it; fields that an older version did not
+            know yet are taken from it.
+
+    Raises:
+        TrainingError: there is none, it is damaged, or it belongs to a run with another config.
+    """
+    file = folder / STATE_FILE
+    if not file.is_file():
+        raise TrainingError(f"there is no run to resume in {folder}: {file} is missing")
+    try:
+        state = torch.load(file, map_location=device, weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"cannot resume from {file}: {_first_line(error)}") from error
+    indifferent = {name: config[name] for name in INDIFFERENT}
+    if config | state["config"] | indifferent != config:
+        raise TrainingError(
+            f"{file} belongs to a run with another recipe or settings; "
+            "resume with those of the run, or choose another output folder"
+        )
+    return state
+
+
+def plain(config: Any) -> dict[str, Any]:
+    """Give a dataclass as JSON holds it, which compares and loads without any class.
+
+    >>> @dataclass
+    ... class Size:
+    ...     sides: tuple[int, int]
+    >>> plain(Size((3, 4)))
+    {'sides': [3, 4]}
+    """
+    return json.loads(json.dumps(asdict(config)))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
