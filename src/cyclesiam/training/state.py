@@ -60,14 +60,7 @@ def read_state(folder: Path, device: torch.device, config: dict[str, Any]) -> di
 
 
 def plain(config: Any) -> dict[str, Any]:
-    """Give a dataclass as JSON holds it, which compares and loads without any class.
-
-    >>> @dataclass
-    ... class Size:
-    ...     sides: tuple[int, int]
-    >>> plain(Size((3, 4)))
-    {'sides': [3, 4]}
-    """
+    """Give a dataclass as JSON holds it, which compares and loads without any class."""
     return json.loads(json.dumps(asdict(config)))
 
 
