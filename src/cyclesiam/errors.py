@@ -21,6 +21,10 @@ class DatasetError(CycleSiamError):
     """A benchmark's folder or annotation is not what its layout promises."""
 
 
+class LabelPolicyError(CycleSiamError):
+    """Annotations are about to be read that the label policy in force does not grant."""
+
+
 class WeightsError(CycleSiamError):
     """Weights are missing, unreadable, or of another network."""
 

@@ -19,6 +19,7 @@ from rich.table import Column
 
 from cyclesiam.cli.adapting import prepare
 from cyclesiam.cli.options import Device, UsageError, counted, find_device, make_folder
+from cyclesiam.data.policy import labels_allowed
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import MissingExtraError, TrainingError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Recipe = Literal["smoke", "small", "cyclesiam", "adapt"]
 SHOWN_PROBLEMS = 5
+PROBLEMS_FILE = "left_out.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +86,13 @@ class Train:
 
         config, device = self._config(), find_device(self.device)
         self._check_output()
-        scenes = self._find_scenes()
-        judge = None
-        if self.start is not None:
-            scenes, judge = prepare(scenes, self.start, self.seed, device)
+        with labels_allowed(config.policy):
+            scenes, problems = self._find_scenes()
+            judge = None
+            if self.start is not None:
+                scenes, judge = prepare(scenes, self.start, self.seed, device)
         make_folder(self.output)
+        self._list_problems(problems)
         with without_chatter():
             trainer = Trainer(
                 config,
@@ -170,21 +174,30 @@ class Train:
         if not self.resume and (self.output / "model.safetensors").exists():
             raise TrainingError(f"{self.output} holds weights already; choose another --output")
 
-    def _find_scenes(self) -> list[Scene]:
+    def _find_scenes(self) -> tuple[list[Scene], list[str]]:
         with Console(stderr=True).status("looking for videos and pictures"):
             scenes, problems = find_scenes(self.sources)
-        videos = sum(scene.frames > 1 for scene in scenes)
-        print(
-            f"Learning from {counted(videos, 'video')} and "
-            f"{counted(len(scenes) - videos, 'picture')}; "
-            f"{counted(len(problems), 'file')} cannot be read.",
-            flush=True,
-        )
+        say_what_is_found(scenes, problems)
         for problem in problems[:SHOWN_PROBLEMS]:
             print(f"  {problem}")
         if len(problems) > SHOWN_PROBLEMS:
-            print(f"  ... and {len(problems) - SHOWN_PROBLEMS} more")
-        return scenes
+            more = len(problems) - SHOWN_PROBLEMS
+            print(f"  ... and {more} more, listed in {self.output / PROBLEMS_FILE}")
+        return scenes, problems
+
+    def _list_problems(self, problems: list[str]) -> None:
+        """Write down all that was left out; of a resumed run, what is left out now."""
+        file = self.output / PROBLEMS_FILE
+        lines = "".join(f"{problem}\n" for problem in problems)
+        try:
+            if problems:
+                file.write_text(lines, encoding="utf-8", errors="backslashreplace")
+            else:
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise TrainingError(
+                f"cannot write {file} ({error.strerror}); choose another --output"
+            ) from error
 
     def _train(self, trainer: "Trainer") -> None:
         steps = trainer.config.steps
@@ -219,6 +232,17 @@ class Train:
         words += ["--accumulate", str(self.accumulate)] if self.accumulate != 1 else []
         words += [] if self.save_every is None else ["--save-every", str(self.save_every)]
         return shlex.join(words)
+
+
+def say_what_is_found(scenes: list[Scene], problems: list[str]) -> None:
+    """Say how many videos and pictures there are, and how many files were left out."""
+    videos = sum(scene.frames > 1 for scene in scenes)
+    print(
+        f"Learning from {counted(videos, 'video')} and "
+        f"{counted(len(scenes) - videos, 'picture')}; "
+        f"{counted(len(problems), 'file')} cannot be read.",
+        flush=True,
+    )
 
 
 def check_extra() -> None:

@@ -32,7 +32,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     Raises:
         DatasetError: the file cannot be read, or names something twice.
     """
-    names = [line.strip() for line in read_lines(path)]
+    names = [line.strip() for line in read_lines(path, labels=False)]
     for number, name in enumerate(names, 1):
         if name and name in names[: number - 1]:
             raise DatasetError(f"{path}, line {number}: {name} is named twice. Remove this line.")

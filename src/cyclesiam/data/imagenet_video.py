@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from cyclesiam.data.annotation_files import text_files
+from cyclesiam.data.policy import check_allowed
 from cyclesiam.data.sequences import Pictures, Sequence, SequenceReader, picture_files
 from cyclesiam.errors import DatasetError
 
@@ -92,12 +93,14 @@ def _track_numbers(video: Path) -> list[int]:
     """Tracks of a video that are in enough frames."""
     counts: dict[int, int] = {}
     for truth in text_files(video, "*.xml"):
+        check_allowed(truth, "boxes")
         for number in set(TRACK_ID.findall(truth.read_bytes())):
             counts[int(number)] = counts.get(int(number), 0) + 1
     return sorted(number for number, count in counts.items() if count >= FEWEST_FRAMES)
 
 
 def _find_track(truth: Path, number: int) -> ElementTree.Element | None:
+    check_allowed(truth, "boxes")
     try:
         things = ElementTree.fromstring(truth.read_bytes()).findall("object")
     except ElementTree.ParseError as error:

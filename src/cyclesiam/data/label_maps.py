@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cyclesiam.data.policy import check_allowed
 from cyclesiam.errors import DatasetError
 
 VOID = 255
@@ -23,12 +24,13 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.Deco
 GREY_DEPTH = 24  # byte of a PNG's header that has the bits of a pixel
 
 
-def read_label_map(path: Path) -> np.ndarray:
+def read_label_map(path: Path, *, first: bool = False) -> np.ndarray:
     """Read numbers of objects.
 
     Args:
         path: a PNG with a palette (its indices are the labels), or a grey one whose values are
             small numbers, 0 and 255 (`MOST_OBJECTS`, `VOID`).
+        first: whether an object begins in this frame, for the label policy.
 
     Returns:
         (H, W) uint8.
@@ -36,8 +38,9 @@ def read_label_map(path: Path) -> np.ndarray:
     Raises:
         DatasetError: the file is missing, damaged, in colours, not a PNG, or grey with values that
             are no labels.
+        LabelPolicyError: this mask may not be read.
     """
-    image = _open(path)
+    image = _open(path, first)
     if image.mode not in ("P", "L", "1"):
         raise DatasetError(
             f"{path}: a label map must be a PNG with a palette, or grey with the labels as values; "
@@ -53,16 +56,21 @@ def read_label_map(path: Path) -> np.ndarray:
     return labels
 
 
-def read_mask(path: Path) -> np.ndarray:
+def read_mask(path: Path, *, first: bool = False) -> np.ndarray:
     """Read what is not background: label not 0, or not black in a grey or coloured file.
+
+    Args:
+        path: a PNG.
+        first: whether the object begins in this frame, for the label policy.
 
     Returns:
         (H, W) bool.
 
     Raises:
         DatasetError: the file is missing, damaged or not a PNG.
+        LabelPolicyError: this mask may not be read.
     """
-    image = _open(path)
+    image = _open(path, first)
     if image.mode in ("P", "L", "1"):
         return _values(image, path).astype(bool)
     return np.any(np.asarray(image.convert("RGB")), axis=2)
@@ -81,7 +89,8 @@ def picture_size(path: Path) -> tuple[int, int]:
         raise _unreadable(path) from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, first: bool) -> Image.Image:
+    check_allowed(path, "first mask" if first else "mask")
     try:
         with Image.open(path) as image:
             image.load()

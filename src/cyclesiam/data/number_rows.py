@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from cyclesiam.data.policy import check_allowed
 from cyclesiam.errors import DatasetError
 
 NaN = Literal["refused", "whole rows", "anywhere"]
@@ -48,7 +49,9 @@ def read_number_rows(path: Path, columns: Collection[int], *, nan: NaN = "refuse
 
     Raises:
         DatasetError: the file is missing, empty or not UTF-8, or a line is not such a row.
+        LabelPolicyError: no box may be read.
     """
+    check_allowed(path, "boxes")
     data = _read_bytes(path)
     if not data.removeprefix(BYTE_ORDER_MARK).strip():
         raise DatasetError(f"{path}: this file is empty. Write a row for each frame.")
@@ -58,12 +61,19 @@ def read_number_rows(path: Path, columns: Collection[int], *, nan: NaN = "refuse
     return rows
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Path, *, labels: bool = True) -> list[str]:
     """Read lines of UTF-8 text, with or without a byte order mark; blank lines at the end go.
+
+    Args:
+        path: the file.
+        labels: whether it holds labels; a list of names does not.
 
     Raises:
         DatasetError: the file cannot be read, or is not UTF-8 text.
+        LabelPolicyError: it holds labels, and no box may be read.
     """
+    if labels:
+        check_allowed(path, "boxes")
     return _decode_lines(path, _read_bytes(path))
 
 

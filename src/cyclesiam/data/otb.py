@@ -13,6 +13,7 @@ from cyclesiam.data.annotation_files import (
     text_files,
 )
 from cyclesiam.data.number_rows import read_lines
+from cyclesiam.data.policy import check_allowed
 from cyclesiam.data.sequences import (
     Pictures,
     Sequence,
@@ -161,6 +162,8 @@ def _chosen(folders: list[Path], subset: OTBSubset, root: Path) -> list[Path]:
 def _targets(folder: Path) -> list[tuple[str, Path]]:
     """Name and annotation of each target of a folder, unless an annotation beside it is empty."""
     truths = text_files(folder, "groundtruth_rect*.txt")
+    for truth in truths:
+        check_allowed(truth, "boxes")
     filled = [truth for truth in truths if truth.read_bytes().strip(b"\xef\xbb\xbf \t\r\n")]
     truths = filled or truths
     if len(truths) == 1:

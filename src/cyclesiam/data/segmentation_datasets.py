@@ -9,6 +9,7 @@ import numpy as np
 from cyclesiam.data.annotation_files import read_names
 from cyclesiam.data.label_maps import VOID, picture_size, read_label_map
 from cyclesiam.data.number_rows import read_lines
+from cyclesiam.data.policy import check_allowed, only_beginnings
 from cyclesiam.data.segmentation_sequences import SegmentationReader, SegmentationSequence
 from cyclesiam.data.sequences import Pictures, frame_number, picture_files, subfolders
 from cyclesiam.errors import DatasetError
@@ -172,7 +173,7 @@ def _aligned(
             f"{masks[absent[0]]}: this mask has no frame in {frame_folder}. "
             "Unpack the sequence again."
         )
-    for frame in there:
+    for frame in there[:1] if only_beginnings() else there:
         if frame.stem in masks:
             _check_size(frame, masks[frame.stem])
     named = (there[0].with_stem(stem) for stem in absent)
@@ -181,6 +182,7 @@ def _aligned(
 
 
 def _check_size(frame: Path, mask: Path) -> None:
+    check_allowed(mask, "first mask")
     (width, height), (mask_width, mask_height) = picture_size(frame), picture_size(mask)
     if (width, height) != (mask_width, mask_height):
         raise DatasetError(
@@ -224,7 +226,7 @@ def _first_frames(annotations: tuple[Path | None, ...]) -> dict[int, int]:
     first_frames: dict[int, int] = {}
     for frame, path in enumerate(annotations):
         if path is not None:
-            for number in np.unique(read_label_map(path)).tolist():
+            for number in np.unique(read_label_map(path, first=frame == 0)).tolist():
                 if number not in (0, VOID):
                     first_frames.setdefault(number, frame)
     return first_frames
@@ -252,7 +254,7 @@ def _read_meta(path: Path) -> dict[str, dict[int, str]]:
 def _names_in_paths(listing: Path) -> tuple[str, ...]:
     """Names in a list of `/JPEGImages/480p/NAME/00000.jpg /Annotations/480p/NAME/00000.png`."""
     names: dict[str, None] = {}  # keeps the order of the list
-    for number, line in enumerate(read_lines(listing), 1):
+    for number, line in enumerate(read_lines(listing, labels=False), 1):
         if not line.strip():
             continue
         parts = line.split()[0].split("/")

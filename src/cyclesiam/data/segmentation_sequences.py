@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cyclesiam.data.label_maps import VOID, read_label_map, read_mask
+from cyclesiam.data.policy import only_beginnings
 from cyclesiam.data.sequences import Pictures, Sequence, SequenceReader
 from cyclesiam.errors import DatasetError
 from cyclesiam.geometry.regions import mask_extent
@@ -82,13 +83,15 @@ class SegmentationSequence:
         Raises:
             ValueError: the frame has no annotation.
             DatasetError: the file is no label map.
+            LabelPolicyError: it may not be read.
         """
         path = self.annotations[frame]
         if path is None:
             raise ValueError(f"{self.name}: frame {frame} has no annotation")
+        first = frame in self.first_frames.values()
         if self.one_object:
-            return read_mask(path).astype(np.uint8)
-        labels = read_label_map(path)
+            return read_mask(path, first=first).astype(np.uint8)
+        labels = read_label_map(path, first=first)
         return np.where(labels == VOID, np.uint8(0), labels)
 
 
@@ -135,12 +138,12 @@ class ObjectBoxes(SequenceReader):
         self.names = tuple(self._targets)
 
     def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
-        """Give the target called `name`; this reads all masks of its sequence."""
+        """Give the target called `name`; this reads all masks of its sequence that it may read."""
         video, number = self._targets[name]
         sequence = self._benchmark.read(video, pictures=pictures)
         first = sequence.first_frames[number]
         boxes = np.full((len(sequence) - first, 4), np.nan)
-        for frame in range(first, len(sequence)):
+        for frame in range(first, first + 1 if only_beginnings() else len(sequence)):
             if sequence.annotations[frame] is not None:
                 boxes[frame - first] = mask_extent(sequence.labels(frame) == number)
         return Sequence(name=name, frames=sequence.frames[first:], boxes=boxes)

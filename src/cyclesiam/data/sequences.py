@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from cyclesiam.data.policy import only_beginnings
 from cyclesiam.errors import DatasetError
 from cyclesiam.video import is_picture, read_image
 
@@ -22,6 +23,8 @@ Pictures = Literal["all", "some"]
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Sequence:
     """Frames of a video and the truth about one target in it.
+
+    Under a label policy (`labels_allowed`) nothing of the truth is kept but the first box.
 
     Args:
         name: name of the target, unique in its benchmark.
@@ -56,6 +59,10 @@ class Sequence:
                 f"{self.name}: {len(self.frames)} frames, but {len(self.regions)} regions. "
                 "Unpack the sequence again."
             )
+        if only_beginnings():
+            boxes[1:] = np.nan
+            for name, nothing in (("regions", None), ("tags", {}), ("cover", None)):
+                object.__setattr__(self, name, nothing)
         boxes.setflags(write=False)
         object.__setattr__(self, "boxes", boxes)
         tags = {tag: self._per_frame(flags, bool, tag) for tag, flags in self.tags.items()}

@@ -87,7 +87,7 @@ def _properties(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     pairs = {}
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(read_lines(path, labels=False), 1):
         key, equals, value = line.partition("=")
         if line.strip() and not line.startswith("#"):
             if not equals:

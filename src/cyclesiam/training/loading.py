@@ -6,22 +6,27 @@ from collections.abc import Iterable, Iterator
 from torch.utils.data import DataLoader, Dataset
 
 from cyclesiam.data.clips import Batch, ClipDataset, Request
+from cyclesiam.data.policy import LabelPolicy, labels_allowed
 from cyclesiam.errors import CycleSiamError
 
 
-def load_batches(clips: ClipDataset, requests: Iterable[Request], workers: int) -> Iterator[Batch]:
+def load_batches(
+    clips: ClipDataset, requests: Iterable[Request], workers: int, *, policy: LabelPolicy = "none"
+) -> Iterator[Batch]:
     """Give the batches that are requested, in order.
 
     Args:
         clips: where they come from.
         requests: which; taken as late as possible, but with workers two for each ahead.
         workers: processes that draw batches; 0 for none beside this one.
+        policy: which labels may be read while they are drawn.
 
     Raises:
-        CycleSiamError: as it was raised in a worker.
+        CycleSiamError: as it was raised in a worker; `LabelPolicyError` where a label was about to
+            be read that the policy does not grant.
     """
     loader = DataLoader(
-        _Answers(clips),
+        _Answers(clips, policy),
         batch_size=None,
         sampler=requests,
         num_workers=workers,
@@ -40,12 +45,14 @@ class _Answers(Dataset[Batch | CycleSiamError]):
     handed over arrives as the one line that it is.
     """
 
-    def __init__(self, clips: ClipDataset) -> None:
+    def __init__(self, clips: ClipDataset, policy: LabelPolicy) -> None:
         self.clips = clips
+        self.policy: LabelPolicy = policy  # travels with the clips into workers
 
     def __getitem__(self, request: Request) -> Batch | CycleSiamError:
         try:
-            return self.clips[request]
+            with labels_allowed(self.policy):
+                return self.clips[request]
         except CycleSiamError as error:
             return error
 

@@ -11,10 +11,10 @@ from torch.optim.swa_utils import AveragedModel
 
 from cyclesiam.data.chance import RowChance
 from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
+from cyclesiam.data.policy import LabelPolicy
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
 from cyclesiam.models.checkpoints import (
-    Policy,
     TrainingRecord,
     load_backbone,
     load_whole,
@@ -48,7 +48,7 @@ class TrainingConfig:
     """Steps in all."""
     seed: int = 0
     """Of all chance."""
-    policy: Policy = "none"
+    policy: LabelPolicy = "none"
     """Which labels are read."""
     averaging: float = 0.998
     """Decay of the running average of the weights, which walks and which is saved."""
@@ -181,7 +181,7 @@ class Trainer:
         """
         since, tallies = time.perf_counter(), []
         try:
-            for batch in load_batches(self._dataset, self._requests(), self.config.workers):
+            for batch in self._batches():
                 tallies.append(self._learn(batch))
                 self._problems = dict.fromkeys(batch.problems, False) | self._problems
                 self.step += 1
@@ -271,6 +271,10 @@ class Trainer:
         """The network with averaged weights."""
         assert isinstance(self.guide.module, SiamRPN)
         return self.guide.module
+
+    def _batches(self) -> Iterator[Batch]:
+        config = self.config
+        return load_batches(self._dataset, self._requests(), config.workers, policy=config.policy)
 
     def _requests(self) -> Iterator[Request]:
         """Ask for the batches that remain, each of the stage that the curriculum is at by then."""

@@ -1,0 +1,66 @@
+"""The label policy: which annotations may be read, enforced where their files are opened.
+
+Every reader of this package asks here before it opens a file of annotations. Outside
+`labels_allowed` everything may be read, as evaluation does.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Literal, get_args
+
+from cyclesiam.errors import LabelPolicyError
+
+LabelPolicy = Literal["none", "first-box", "first-mask"]
+"""No label at all; a target's box where it begins; its mask there (and so its box)."""
+Label = Literal["boxes", "first mask", "mask"]
+"""What a file holds: boxes and all else that is text; the mask where an object begins; another."""
+
+_GRANTS: dict[LabelPolicy, frozenset[Label]] = {
+    "none": frozenset(),
+    "first-box": frozenset({"boxes"}),  # all of the file but its first box is dropped
+    "first-mask": frozenset({"boxes", "first mask"}),
+}
+_POLICY: ContextVar[LabelPolicy | None] = ContextVar("label policy", default=None)
+
+
+@contextmanager
+def labels_allowed(policy: LabelPolicy) -> Iterator[None]:
+    """Let nothing but what the policy grants be read within; a policy within can only be narrower.
+
+    It holds in this thread; a worker process enters a context of its own.
+
+    Raises:
+        ValueError: there is no such policy.
+    """
+    if policy not in get_args(LabelPolicy):
+        raise ValueError(f"policy must be one of {get_args(LabelPolicy)}, got {policy!r}")
+    outer = _POLICY.get()
+    if outer is not None and _GRANTS[outer] <= _GRANTS[policy]:
+        policy = outer
+    token = _POLICY.set(policy)
+    try:
+        yield
+    finally:
+        _POLICY.reset(token)
+
+
+def only_beginnings() -> bool:
+    """Whether a policy is in force, so that nothing after a target's beginning may be told."""
+    return _POLICY.get() is not None
+
+
+def check_allowed(path: Path, label: Label) -> None:
+    """See that a file of annotations may be opened.
+
+    Raises:
+        LabelPolicyError: the policy in force does not grant it.
+    """
+    policy = _POLICY.get()
+    if policy is not None and label not in _GRANTS[policy]:
+        what = {"boxes": "annotations", "first mask": "a mask", "mask": "a mask"}[label]
+        raise LabelPolicyError(
+            f"{path}: holds {what}, which label policy `{policy}` does not let be read. "
+            "Learn from the frames alone, or declare a wider policy in the run's config."
+        )
