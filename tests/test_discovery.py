@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cyclesiam.data.discovery import (
+    CAREFUL,
     DiscoveryConfig,
     contrast,
+    discover,
     discover_target,
     moving_regions,
     random_boxes,
@@ -57,7 +61,7 @@ def test_it_is_found_from_a_moving_camera():
 def test_the_cameras_own_motion_is_no_target(shift):
     wide = textured(3, 96, 200)
     first, later = pan(wide, 30), pan(wide, 30 + shift)
-    assert np.median(residual_motion(first, later)) < 0.3
+    assert np.median(np.linalg.norm(residual_motion(first, later), axis=-1)) < 0.3
     assert len(moving_regions(first, first)) == 0
 
 
@@ -116,7 +120,72 @@ def test_any_frame_has_a_target(size, kind):
         assert 0 <= y0 < y1 <= size[0]
 
 
-@pytest.mark.parametrize("wrong", [{"candidates": 0}, {"smallest": 0}, {"largest": 0.05}])
+def test_what_is_found_from_both_sides_fits_better():
+    frames = moving_square(7, step=3)
+    truth = np.array([19.0, 30, 43, 54])
+    one = moving_regions(frames[3], frames[6])
+    both = moving_regions(frames[3], frames[4], frames[2])
+    assert max(iou(region, truth) for region in both) > max(iou(region, truth) for region in one)
+
+
+def test_what_only_flickers_does_not_go_on_in_its_way():
+    frames = moving_square(3, step=3)
+    there_and_back = [frames[0], frames[1], frames[0]]
+    assert len(moving_regions(frames[1], frames[0])) > 0
+    assert len(moving_regions(there_and_back[1], there_and_back[2], there_and_back[0])) == 0
+
+
+def test_a_region_that_leaves_the_frame_can_be_left_out():
+    wide = textured(0, 96, 200)
+    frames = [wide[:, :128].copy() for _ in range(3)]
+    for t, frame in enumerate(frames):
+        frame[30:54, : 15 + 3 * t] = 255 - textured(100, 24, 24)[:, -15 - 3 * t :]
+    regions = moving_regions(frames[1], frames[2], frames[0])
+    assert len(regions) > 0
+    assert regions[:, 0].min() == 0
+    inside = DiscoveryConfig(inside=True)
+    kept = moving_regions(frames[1], frames[2], frames[0], inside)
+    assert (kept[:, 0] > 0).all()
+
+
+def test_fragments_are_bridged():
+    frames = [textured(0, 128, 160) for _ in range(3)]
+    for t, frame in enumerate(frames):
+        for top in (20, 56):  # head and legs of one that walks
+            frame[top : top + 24, 40 + 3 * t : 76 + 3 * t] = 255 - textured(100, 24, 36)
+    image, later, earlier = frames[1], frames[2], frames[0]
+    apart = moving_regions(image, later, earlier)
+    joined = moving_regions(image, later, earlier, DiscoveryConfig(bridging=0.3))
+    assert len(joined) < len(apart)
+    assert iou(joined[0], np.array([43.0, 20, 79, 80])) > 0.5
+
+
+def test_a_reason_is_given():
+    frames = moving_square(7, step=3)
+    always = replace(CAREFUL, motion_preference=1.0)
+    found = discover(
+        frames[3],
+        frames[6],
+        np.random.default_rng(0),
+        always,
+        neighbours=(frames[2], frames[4]),
+    )
+    assert found.reason == "motion"
+    assert iou(found.box, np.array([19.0, 30, 43, 54])) > 0.4
+    still = discover(frames[3], None, np.random.default_rng(0), always)
+    assert still.reason == "contrast"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"candidates": 0},
+        {"smallest": 0},
+        {"largest": 0.05},
+        {"bridging": 1},
+        {"least_share": 2},
+    ],
+)
 def test_impossible_targets_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"candidates|smallest"):
+    with pytest.raises(ValueError, match=r"candidates|smallest|bridging"):
         DiscoveryConfig(**wrong)

@@ -118,9 +118,8 @@ def test_first_mask_opens_one_mask(tmp_path, name):
 
 def test_a_policy_within_another_does_not_widen_it(tmp_path):
     file = tmp_path / "boxes.txt"
-    with labels_allowed("none"), labels_allowed("first-mask"):
-        with pytest.raises(LabelPolicyError):
-            check_allowed(file, "boxes")
+    with labels_allowed("none"), labels_allowed("first-mask"), pytest.raises(LabelPolicyError):
+        check_allowed(file, "boxes")
     with labels_allowed("first-mask"):
         with labels_allowed("none"), pytest.raises(LabelPolicyError):
             check_allowed(file, "boxes")

@@ -3,6 +3,7 @@
 One module for each command. A command parses, calls the library, and prints.
 """
 
+import io
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ import tyro
 
 from cyclesiam import __version__
 from cyclesiam.cli.demo import Demo
+from cyclesiam.cli.discover import Discover
 from cyclesiam.cli.evaluate import Evaluate
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.score import Score
@@ -28,6 +30,7 @@ Command = (
     Annotated[Demo, tyro.conf.subcommand("demo")]
     | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Discover, tyro.conf.subcommand("discover")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[VotToolkit, tyro.conf.subcommand("vot-toolkit")]
@@ -45,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     if arguments == ["--version"]:
         print(f"cyclesiam {__version__}")
         return DONE

@@ -103,7 +103,16 @@ def write_sheet(path: Path, pictures: list[np.ndarray]) -> None:
     chosen = np.linspace(0, len(pictures) - 1, min(SHEET_PICTURES, len(pictures))).round()
     columns = min(SHEET_COLUMNS, len(chosen))
     sheet = contact_sheet([pictures[int(i)] for i in chosen], columns=columns, width=SHEET_WIDTH)
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    write_picture(path, sheet)
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write an RGB image as a JPEG.
+
+    Raises:
+        SourceError: the file cannot be written.
+    """
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:

@@ -121,13 +121,7 @@ class Train:
     def _find_scenes(self) -> tuple[list[Scene], list[str]]:
         with Console(stderr=True).status("looking for videos and pictures"):
             scenes, problems = find_scenes(self.sources)
-        videos = sum(scene.frames > 1 for scene in scenes)
-        print(
-            f"Learning from {counted(videos, 'video')} and "
-            f"{counted(len(scenes) - videos, 'picture')}; "
-            f"{counted(len(problems), 'file')} cannot be read.",
-            flush=True,
-        )
+        say_what_is_found(scenes, problems)
         for problem in problems[:SHOWN_PROBLEMS]:
             print(f"  {problem}")
         if len(problems) > SHOWN_PROBLEMS:
@@ -177,6 +171,17 @@ class Train:
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--device", self.device] if self.device != "auto" else []
         return shlex.join(words)
+
+
+def say_what_is_found(scenes: list[Scene], problems: list[str]) -> None:
+    """Say how many videos and pictures there are, and how many files were left out."""
+    videos = sum(scene.frames > 1 for scene in scenes)
+    print(
+        f"Learning from {counted(videos, 'video')} and "
+        f"{counted(len(scenes) - videos, 'picture')}; "
+        f"{counted(len(problems), 'file')} cannot be read.",
+        flush=True,
+    )
 
 
 def check_extra() -> None:

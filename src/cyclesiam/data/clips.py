@@ -8,6 +8,7 @@ Shapes: B clips of T frames, (H, W) the canvas that every clip is cut to.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cyclesiam.data.compositing import CompositingConfig, composite
-from cyclesiam.data.discovery import DiscoveryConfig, discover_target
+from cyclesiam.data.discovery import Discovery, DiscoveryConfig, discover, discover_target
 from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene
 from cyclesiam.errors import SourceError, TrainingError
 from cyclesiam.geometry.crops import crop_to_image_matrix
@@ -78,6 +79,15 @@ class Batch(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
+class Find(NamedTuple):
+    """A discovered target: the frame as training sees it, (4,) xyxy, where it is from, and why."""
+
+    image: np.ndarray
+    discovery: Discovery
+    scene: Scene
+    frame: int
+
+
 class ClipDataset(Dataset[Batch]):
     """Whole batches by request, each a function of the seed and the request alone.
 
@@ -125,9 +135,9 @@ class ClipDataset(Dataset[Batch]):
             (self.seed, 1, row, (request.number + row) // self.config.reads)
         )
         random = np.random.default_rng((self.seed, 2, row, request.number))
-        scene, images = self._draw_chunk(shared, problems)
+        scene, _, images = self._draw_chunk(shared, problems)
         if random.random() < self.config.compositing.share:
-            donors = [_pick(self._draw_chunk(shared, problems)[1], random) for _ in range(2)]
+            donors = [_pick(self._draw_chunk(shared, problems)[2], random) for _ in range(2)]
             frames, boxes = self._compose(images, donors, request, random)
         elif len(images) == 1:
             frames, boxes = self._wander(images[0], request, random)
@@ -139,10 +149,32 @@ class ClipDataset(Dataset[Batch]):
         self, images: list[np.ndarray], request: Request, random: np.random.Generator
     ) -> tuple[list[np.ndarray], np.ndarray]:
         """Frames of a real walk, and the box of what was discovered in the first."""
-        frames, later = _walk(images, request, self._canvas, random)
-        boxes = np.full((len(frames), 4), np.nan)
-        boxes[0] = discover_target(frames[0], later, random, self.config.discovery)
-        return frames, boxes
+        walk = _walk(images, request, self._canvas, random)
+        boxes = np.full((len(walk.frames), 4), np.nan)
+        boxes[0] = self._find(walk, random).box
+        return walk.frames, boxes
+
+    def _find(self, walk: "_Walk", random: np.random.Generator) -> Discovery:
+        neighbours = walk.neighbours() if self.config.discovery.both_sides else None
+        config = self.config.discovery
+        return discover(walk.frames[0], walk.later, random, config, neighbours=neighbours)
+
+    def discover(self, number: int) -> tuple[Find, tuple[str, ...]]:
+        """Draw a target as clips without compositing do, and tell what could not be read.
+
+        Args:
+            number: of the draw; another number gives another target, of another scene.
+        """
+        problems: dict[str, None] = {}
+        random = np.random.default_rng((self.seed, 3, number))
+        scene, begin, images = self._draw_chunk(random, problems)
+        if len(images) == 1:
+            frames, _ = _wander(images[0], Request(number, 0, 0), self._canvas, random)
+            found = discover(frames[0], None, random, self.config.discovery)
+            return Find(frames[0], found, scene, begin), tuple(problems)
+        walk = _walk(images, Request(number, 0, 0), self._canvas, random)
+        found = self._find(walk, random)
+        return Find(walk.frames[0], found, scene, begin + walk.start), tuple(problems)
 
     def _wander(
         self, image: np.ndarray, request: Request, random: np.random.Generator
@@ -165,7 +197,7 @@ class ClipDataset(Dataset[Batch]):
         if len(images) == 1:
             frames, _ = _wander(images[0], request, self._canvas, random)
         else:
-            frames, _ = _walk(images, request, self._canvas, random)
+            frames = _walk(images, request, self._canvas, random).frames
         return composite(frames, donors, random, self.config.compositing)
 
     @property
@@ -174,13 +206,13 @@ class ClipDataset(Dataset[Batch]):
 
     def _draw_chunk(
         self, random: np.random.Generator, problems: dict[str, None]
-    ) -> tuple[Scene, list[np.ndarray]]:
-        """Draw a scene and a chunk of it that can be read."""
+    ) -> tuple[Scene, int, list[np.ndarray]]:
+        """Draw a scene and a chunk of it that can be read, and say where the chunk begins."""
         for _ in range(ATTEMPTS):
             scene = self._draw_scene(random)
             chunk = int(random.integers(scene.frames)) // CHUNK
             try:
-                return scene, self._chunks.read(scene.path, chunk)
+                return scene, chunk * CHUNK, self._chunks.read(scene.path, chunk)
             except SourceError as error:
                 problems[str(error)] = None
         raise TrainingError(
@@ -206,10 +238,26 @@ def _pick(images: list[np.ndarray], random: np.random.Generator) -> np.ndarray:
     return images[random.integers(len(images))]
 
 
+class _Walk(NamedTuple):
+    """Frames through one view: the first is frame `start` of the `length` that can be `seen`."""
+
+    frames: list[np.ndarray]
+    start: int
+    later: np.ndarray
+    seen: Callable[[int], np.ndarray]
+    length: int
+
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Give the frames just before and after the first; None where one is missing."""
+        if 0 < self.start < self.length - 1:
+            return self.seen(self.start - 1), self.seen(self.start + 1)
+        return None
+
+
 def _walk(
     images: list[np.ndarray], request: Request, canvas: tuple[int, int], random: np.random.Generator
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Draw turn + 1 frames from a chunk through one fixed view, and one more to see motion by.
+) -> _Walk:
+    """Draw turn + 1 frames from a chunk through one fixed view, and others to see motion by.
 
     The frames may run backwards in time and may be mirrored.
     """
@@ -223,8 +271,11 @@ def _walk(
     ahead = indices[0] + 3 if indices[0] + 3 < len(images) else max(indices[0] - 3, 0)
     view = _draw_view(images[0].shape, canvas, random)
     mirrored = random.random() < 0.5
-    frames = [_look(images[i], view, canvas, mirrored) for i in (*indices, ahead)]
-    return frames[:-1], frames[-1]
+
+    def seen(index: int) -> np.ndarray:
+        return _look(images[index], view, canvas, mirrored)
+
+    return _Walk([*map(seen, indices)], indices[0], seen(ahead), seen, len(images))
 
 
 def _wander(

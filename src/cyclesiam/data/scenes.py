@@ -5,14 +5,17 @@ No annotation is opened here, folders of masks included (label policy `none`).
 
 import math
 import re
+import warnings
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from cyclesiam.errors import SourceError, TrainingError
 from cyclesiam.video import is_picture, is_video, probe, read_image, read_run
@@ -20,6 +23,9 @@ from cyclesiam.video import is_picture, is_video, probe, read_image, read_run
 CHUNK = 64  # frames that are decoded, and kept, together
 FRAME_FOLDER = 12  # a folder with at least as many pictures of one size may be a video
 FRAME_NAME = re.compile(r"(?:f|frame|im|img|image)?[_-]*(\d+)")
+SMALLEST_SIDE = 32  # pixels; less shows nothing that could be followed
+LOOKERS = 16  # threads that open files to look at them: a disk far away lets each wait long
+MOST_PIXELS = 2**28  # decoded, 0.8 GB
 ANNOTATION_FOLDER = re.compile(
     r"(annotation|mask|label|segmentation|ground_?truth).*|anno|gt", re.IGNORECASE
 )
@@ -38,8 +44,9 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
 
     A folder whose pictures are consecutively numbered frames of one size is one video; other
     pictures are stills. Hidden files are passed over, and so are folders named like annotations
-    (`Annotations`, `masks`, `labels`, `gt`, ...): their pictures are masks. Stills are not opened
-    yet; one that is broken shows when a clip is drawn from it.
+    (`Annotations`, `masks`, `labels`, `gt`, ...): their pictures are masks. A folder that links
+    lead to more than once is searched once. Of a still, only the header is read; one that is
+    damaged further on shows when a clip is drawn from it.
 
     Returns:
         The scenes in a fixed order, and a line for each file or folder that was left out.
@@ -47,19 +54,17 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     Raises:
         TrainingError: a source does not exist, or nothing usable was found.
     """
-    scenes: list[Scene] = []
+    media: list[Path] = []
     problems: list[str] = []
     for source in map(Path, sources):
         if not source.exists():
             raise TrainingError(f"there is nothing to learn from at {source}: no such file")
-        media, annotations = _media(source)
-        problems += [f"{folder}: left out, its name says annotations" for folder in annotations]
-        for path in media:
-            try:
-                frames = 1 if path.is_file() and is_picture(path) else probe(path).frames
-                scenes.append(Scene(path, frames))
-            except SourceError as error:
-                problems.append(str(error))
+        media += _media(source, problems)
+    with warnings.catch_warnings(), ThreadPoolExecutor(LOOKERS) as pool:
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # sizes are looked at here
+        answers = [*pool.map(_look_at, media)]
+    scenes = [answer for answer in answers if isinstance(answer, Scene)]
+    problems += [answer for answer in answers if isinstance(answer, str)]
     if not scenes:
         where = ", ".join(map(str, sources))
         raise TrainingError(
@@ -94,22 +99,84 @@ def hold_out(scenes: Iterable[Scene], share: float) -> tuple[list[Scene], list[S
     )
 
 
-def _media(source: Path) -> tuple[list[Path], list[Path]]:
-    """List videos, frame folders and stills under a path, sorted; and folders of annotations."""
+def _media(source: Path, problems: list[str]) -> list[Path]:
+    """List videos, frame folders and stills under a path, sorted; tell of what is left out."""
     if source.is_file():
-        return [source], []
+        return [source]
     media: list[Path] = []
-    annotations: list[Path] = []
-    for folder in [source, *sorted(path for path in source.rglob("*") if path.is_dir())]:
+    for folder, files in _folders(source, problems):
         if any(ANNOTATION_FOLDER.fullmatch(part) for part in folder.relative_to(source).parts):
-            annotations.append(folder)
+            problems.append(f"{folder}: left out, its name says annotations")
             continue
-        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-        files = [path for path in files if not path.name.startswith(".")]
         pictures = [path for path in files if is_picture(path)]
         media += [path for path in files if is_video(path)]
         media += [folder] if _are_frames(pictures) else pictures
-    return media, annotations
+    return media
+
+
+def _folders(source: Path, problems: list[str]) -> Iterator[tuple[Path, list[Path]]]:
+    """Walk a folder from the top, sorted: each folder once, with its files that are not hidden."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [source]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            status = folder.stat()
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            problems.append(f"{folder}: cannot be searched ({error.strerror}); check its rights")
+            continue
+        if (status.st_dev, status.st_ino) in seen:  # a link led here before
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        within = [path for path in entries if path.is_dir()]
+        others = [path for path in entries if not (path.name.startswith(".") or path.is_dir())]
+        for path in others:
+            if (is_picture(path) or is_video(path)) and not path.is_file():
+                problems.append(f"{path}: is no file, or a link that leads nowhere; remove it")
+        yield folder, [path for path in others if path.is_file()]
+        waiting += reversed(within)
+
+
+def _look_at(path: Path) -> Scene | str:
+    """Give the scene that a path is, or say why it is none."""
+    try:
+        return Scene(path, _count_frames(path))
+    except SourceError as error:
+        return str(error)
+
+
+def _count_frames(path: Path) -> int:
+    """Count the frames of what may be a scene, and see that something can be seen in them.
+
+    Raises:
+        SourceError: it cannot be read, or its pictures are too small or too large.
+    """
+    if path.is_file() and is_picture(path):
+        (width, height), frames = _picture_size(path), 1
+    else:
+        found = probe(path)
+        (width, height), frames = (found.width, found.height), found.frames
+    if min(width, height) < SMALLEST_SIDE or width * height > MOST_PIXELS:
+        raise SourceError(
+            f"{path}: has {width} x {height} pixels; give at least {SMALLEST_SIDE} a side and at "
+            f"most {MOST_PIXELS // 10**6} million"
+        )
+    return frames
+
+
+def _picture_size(path: Path) -> tuple[int, int]:
+    """Give (W, H) of a picture from its header, or of one that hides it by decoding it."""
+    try:
+        with path.open("rb") as file, Image.open(file) as image:
+            return image.size
+    except OSError as error:
+        if error.errno is not None:
+            raise SourceError(f"{path}: cannot be read ({error.strerror}); check it") from error
+    except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError):
+        pass
+    height, width = read_image(path).shape[:2]
+    return width, height
 
 
 def _are_frames(pictures: list[Path]) -> bool:

@@ -60,11 +60,30 @@ def draw(image: np.ndarray, targets: Sequence[TrackResult]) -> np.ndarray:
     return drawn
 
 
-def outline(image: np.ndarray, box: Sequence[float], colour: Colour = WHITE) -> np.ndarray:
-    """Draw a thin frame, xyxy, into a copy of an image: the truth, say."""
+def outline(
+    image: np.ndarray, box: Sequence[float], colour: Colour = WHITE, *, thick: bool = False
+) -> np.ndarray:
+    """Draw a frame, xyxy, into a copy of an image: a thin one for the truth, say."""
     drawn = np.array(image, order="C")
-    _draw_lines(drawn, _corners(drawn, box), colour, max(1, line_width(image) // 2))
+    width, corners = line_width(image), _corners(drawn, box)
+    if thick:
+        _draw_lines(drawn, corners, BLACK, width + 2)  # an edge that shows on any ground
+    _draw_lines(drawn, corners, colour, width if thick else max(1, width // 2))
     return drawn
+
+
+def captioned(image: np.ndarray, text: str) -> np.ndarray:
+    """Put a line of text below an image (H, W, 3), black on white.
+
+    Letters that the font lacks become question marks; what does not fit is cut off.
+    """
+    line = line_width(image)
+    scale = max(0.4, 5 * line / FONT_HEIGHT)
+    plate = np.full((round(1.6 * FONT_HEIGHT * scale), image.shape[1], 3), 255, np.uint8)
+    letters = text.encode("ascii", "replace").decode()
+    at = (2 * line, round(1.2 * FONT_HEIGHT * scale))
+    cv2.putText(plate, letters, at, FONT, scale, BLACK, max(1, line // 2), cv2.LINE_AA)
+    return np.concatenate((image, plate))
 
 
 def contact_sheet(images: Sequence[np.ndarray], *, columns: int, width: int) -> np.ndarray:
