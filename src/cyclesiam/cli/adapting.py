@@ -8,13 +8,13 @@ import torch
 
 from cyclesiam.cli.options import counted, load_network
 from cyclesiam.cli.validate import describe_examples, print_scores
-from cyclesiam.data.examples import ExampleConfig, draw_examples
+from cyclesiam.data.examples import Example, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import Scene, hold_out
 from cyclesiam.errors import TrainingError
 from cyclesiam.models.averaging import mean_network
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.fusion import for_inference
-from cyclesiam.training.validation import label_free_score
+from cyclesiam.training.validation import LabelFreeScores, label_free_score
 
 Judge = Callable[[Path], None]
 
@@ -31,7 +31,7 @@ def prepare(
     Raises:
         TrainingError: there is one scene only, so nothing is left to judge by.
     """
-    from cyclesiam.training.adapting import HELD_OUT, NOISE, Candidate, keep_the_best
+    from cyclesiam.training.adapting import HELD_OUT
 
     learnt, held = hold_out(scenes, HELD_OUT)
     if not held:
@@ -50,29 +50,39 @@ def prepare(
     before = label_free_score(load_network(start, device)[0], examples, device=device)
     print(f"Label-free score of {start}: {before.total:.3f}", flush=True)
 
-    def judge(output: Path) -> None:
-        adapted, record = load_weights(output, trainable=True)
-        begun, _ = load_weights(start, trainable=True)
-        networks = {"adapted": adapted, "mean of both": mean_network(begun, adapted)}
-        candidates = {
-            name: Candidate(
-                network,
-                replace(record, recipe=f"{record.recipe}: {name}"),
-                label_free_score(for_inference(network).to(device), examples, device=device),
-            )
-            for name, network in networks.items()
-        }
-        scores = {name: candidate.scores for name, candidate in candidates.items()}
-        print_scores({f"{start} (before)": before, **scores})
-        best, rise, error = verdict = keep_the_best(output, start, before, candidates)
-        print(
-            f"The best of these ({best}) changed the label-free score by {rise:+.3f}, with a "
-            f"standard error of {error:.3f}; to be kept it must rise by {NOISE:g} of these."
-        )
-        print(
-            f"Kept: the adapted weights ({best})."
-            if verdict.kept
-            else f"Not kept: {output} holds the weights of {start}, as before."
-        )
+    return learnt, lambda output: _judge(output, start, before, examples, device)
 
-    return learnt, judge
+
+def _judge(
+    output: Path,
+    start: str,
+    before: LabelFreeScores,
+    examples: list[Example],
+    device: torch.device,
+) -> None:
+    """Compare the weights in a folder with those at the start, and leave the better ones there."""
+    from cyclesiam.training.adapting import NOISE, Candidate, keep_the_best
+
+    adapted, record = load_weights(output, trainable=True)
+    begun, _ = load_weights(start, trainable=True)
+    networks = {"adapted": adapted, "mean of both": mean_network(begun, adapted)}
+    candidates = {
+        name: Candidate(
+            network,
+            replace(record, recipe=f"{record.recipe}: {name}"),
+            label_free_score(for_inference(network).to(device), examples, device=device),
+        )
+        for name, network in networks.items()
+    }
+    scores = {name: candidate.scores for name, candidate in candidates.items()}
+    print_scores({f"{start} (before)": before, **scores})
+    best, rise, error = verdict = keep_the_best(output, start, before, candidates)
+    print(
+        f"The best of these ({best}) changed the label-free score by {rise:+.3f}, with a "
+        f"standard error of {error:.3f}; to be kept it must rise by {NOISE:g} of these."
+    )
+    print(
+        f"Kept: the adapted weights ({best})."
+        if verdict.kept
+        else f"Not kept: {output} holds the weights of {start}, as before."
+    )
