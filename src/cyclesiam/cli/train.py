@@ -26,7 +26,7 @@ from cyclesiam.errors import MissingExtraError, TrainingError
 if TYPE_CHECKING:
     from cyclesiam.training.trainer import Report, Trainer, TrainingConfig
 
-Recipe = Literal["smoke", "small", "cyclesiam", "adapt"]
+Recipe = Literal["smoke", "small", "cyclesiam"]
 SHOWN_PROBLEMS = 5
 PROBLEMS_FILE = "left_out.txt"
 
@@ -46,7 +46,7 @@ class Train:
     """Video files, pictures, or folders to search for both."""
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Where weights, curves and the state to resume from go."""
-    recipe: Annotated[Recipe | None, tyro.conf.arg(help_behavior_hint="")] = None
+    recipe: Annotated[Recipe | Literal["adapt"] | None, tyro.conf.arg(help_behavior_hint="")] = None
     """smoke: a minute's trial; small: as the shipped weights, hours; cyclesiam: as the paper;
     adapt: go on from other weights. Without one, small; with --from, adapt."""
     start: Annotated[
@@ -82,6 +82,7 @@ class Train:
             self._carry_out()
 
     def _carry_out(self) -> None:
+        from cyclesiam.training.machine import is_first_process
         from cyclesiam.training.trainer import Trainer
 
         config, device = self._config(), find_device(self.device)
@@ -108,7 +109,7 @@ class Train:
                 print(f"This run is complete: {counted(trainer.step, 'step')}.")
             else:
                 self._train(trainer)
-        if judge is not None:
+        if judge is not None and is_first_process():  # whose word it is, with several
             trainer.save()  # what is there may have been put back before
             judge(self.output)
         print(

@@ -66,11 +66,9 @@ def discover_target(
     later: np.ndarray | None,
     random: np.random.Generator,
     config: DiscoveryConfig,
-    *,
-    neighbours: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Draw one target, (4,) float xyxy in pixels of `image`; for the arguments see `discover`."""
-    return discover(image, later, random, config, neighbours=neighbours).box
+    return discover(image, later, random, config).box
 
 
 def discover(
