@@ -111,12 +111,12 @@ class Observation:
     Args:
         proposals: candidate boxes in crop pixels.
         windows: (B, 4) cxcywh in image pixels, of the search crops.
-        crops: (B, 3, S, S) in 0..255, as they were searched; None where features were at hand.
+        bins: (B, n, n) colours of the search crops, as `bin_colours`; None where they do not count.
     """
 
     proposals: Proposals
     windows: Tensor
-    crops: Tensor | None = None
+    bins: Tensor | None = None
 
 
 def embed_targets(
@@ -168,7 +168,7 @@ def observe(
         change: what is done to the crops before they are searched (augmentation).
     """
     crops = change(cut(frames, windows, network.search_size))
-    return Observation(network.search(template, crops), windows, crops)
+    return Observation(network.search(template, crops), windows)
 
 
 def advance(
@@ -189,19 +189,21 @@ def advance(
 def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
     """Search frames (F, 3, H, W) around the last boxes; what targets learnt on the way votes."""
     windows = search_windows(network, state.boxes)
-    observation = observe(network, state.template, frames, windows)
-    proposals, scores = observation.proposals, observation.proposals.scores
+    crops = cut(frames, windows, network.search_size)
+    proposals, bins = network.search(state.template, crops), None
+    scores = proposals.scores
     if state.online is not None:
         share = state.online.config.share
         answers = answer(state.online, project(state.online, _features(proposals)))
         centres = xyxy_to_cxcywh(proposals.boxes)[..., :2]
         heard = votes(answers, centres, network.stride, network.search_size)
         scores = (1 - share) * scores + share * heard
-    if state.colours is not None and observation.crops is not None:
+    if state.colours is not None:
+        bins = bin_colours(crops)
         share = vote_shares(state.colours)[:, None]
-        heard = colour_votes(state.colours, bin_colours(observation.crops), proposals.boxes)
+        heard = colour_votes(state.colours, bins, proposals.boxes)
         scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
-    return replace(observation, proposals=replace(proposals, scores=scores))
+    return Observation(replace(proposals, scores=scores), windows, bins)
 
 
 def settle(
@@ -264,11 +266,11 @@ def learn_look(
 def keep_look(network: Network, state: TargetState, observation: Observation) -> TargetState:
     """Let the colours of targets follow a frame; arguments as `teach`."""
     assert state.colours is not None
-    assert observation.crops is not None
+    assert observation.bins is not None
     sure = state.scores >= state.colours.config.least_score
     boxes = boxes_to_crop(state.boxes, observation.windows, network.search_size)
-    bins = bin_colours(observation.crops)
-    return replace(state, colours=refresh_colours(state.colours, bins, boxes, sure))
+    colours = refresh_colours(state.colours, observation.bins, boxes, sure)
+    return replace(state, colours=colours)
 
 
 def teach(network: Network, state: TargetState, observation: Observation) -> TargetState:
