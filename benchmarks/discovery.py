@@ -44,6 +44,8 @@ def main() -> None:
     }
     careful = replace(CAREFUL, motion_preference=1.0)
     ways["careful, inside"] = replace(careful, inside=True)
+    for least in (3.0, 6.0, 10.0):
+        ways[f"careful, texture {least:g}"] = replace(careful, least_texture=least)
     for name in ("both_sides", "bridging", "least_share"):
         ways[f"careful, no {name}"] = replace(careful, **{name: getattr(plain, name)})
     overlaps: dict[str, list[tuple[float, bool]]] = {way: [] for way in ways}

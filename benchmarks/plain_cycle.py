@@ -69,7 +69,7 @@ class PlainWalker:
         targets = boxes_to_crop(boxes, observation.windows, network.search_size)
         labels = label_anchors(network.anchors, targets, self.labels)
         labels = sample_labels(labels, observation.proposals.scores, self.labels, self.chance)
-        logits, offsets, _ = observation.proposals.response
+        logits, offsets, *_ = observation.proposals.response
         wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
         weights = torch.ones_like(boxes[:, 0])
         return cycle_loss(

@@ -117,7 +117,7 @@ def pasted(clips: Path, stills: Path, count: int, random: np.random.Generator) -
     donors = [read_image(scene.path) for scene in draw(stills, 2 * count, random)]
     for number, scene in enumerate(draw(clips, count, random)):
         run = read_run(scene.path, 0, FRAMES)
-        yield composite(run, donors[2 * number : 2 * number + 2], random, SMOOTH)
+        yield composite(run, donors[2 * number : 2 * number + 2], random, SMOOTH)[:2]
 
 
 def seen(box: np.ndarray, first: np.ndarray, view: np.ndarray) -> np.ndarray:

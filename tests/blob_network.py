@@ -17,6 +17,7 @@ class BlobNetwork:
     template_size = 127
     search_size = 255
     stride = 8
+    has_masks = False
 
     def __init__(self, score: float = 1.0) -> None:
         self.score = score

@@ -13,6 +13,7 @@ import torch
 from cyclesiam.data import clips, scenes
 from cyclesiam.data.clips import ClipConfig, ClipDataset, Request
 from cyclesiam.data.compositing import CompositingConfig
+from cyclesiam.data.pans import wander
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
@@ -115,7 +116,7 @@ def test_a_short_video_gives_what_it_has(count):
 
 def test_a_still_drifts_and_zooms():
     image = textured(0)
-    frames, _ = clips._wander(image, Request(0, 3, 8), (64, 80), np.random.default_rng(0))
+    frames = wander(image, 4, (64, 80), np.random.default_rng(0)).frames
     changes = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)]
     assert len(frames) == 4
     assert min(changes) > 0.5
@@ -139,7 +140,7 @@ def test_boxes_are_known_where_clips_are_made(media):
 def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(media, seed):
     data = dataset(media)
     smooth = cv2.GaussianBlur(textured(0, 200, 240), (0, 0), 4)
-    frames, boxes = data._wander(smooth, Request(0, 2, 8), np.random.default_rng(seed))
+    frames, boxes, *_ = data._wander(smooth, Request(0, 2, 8), np.random.default_rng(seed))
     pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
     where = xyxy_to_cxcywh(torch.from_numpy(boxes).float())
     seen = [cut_by_warp(pictures[t : t + 1], where[t : t + 1], 24) for t in range(3)]

@@ -27,7 +27,7 @@ def donors():
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_box_is_the_extent_of_what_was_pasted(seed):
-    frames, boxes = composite(grey_frames(), donors(), np.random.default_rng(seed), ALONE)
+    frames, boxes, _ = composite(grey_frames(), donors(), np.random.default_rng(seed), ALONE)
     for frame, box in zip(frames, boxes, strict=True):
         np.testing.assert_allclose(mask_extent(frame[..., 0] > 170), box, atol=1)
 
@@ -36,7 +36,7 @@ def test_the_box_is_the_extent_of_what_was_pasted(seed):
 def test_companions_never_change_the_box(seed):
     """The target keeps its whole extent, whatever passes before it."""
     busy = CompositingConfig(companions=6, bend=0, light=0)
-    frames, boxes = composite(grey_frames(1), donors(), np.random.default_rng(seed), busy)
+    frames, boxes, _ = composite(grey_frames(1), donors(), np.random.default_rng(seed), busy)
     assert np.isfinite(boxes).all()
     assert frames[0].shape == (120, 160, 3)
 
@@ -44,7 +44,7 @@ def test_companions_never_change_the_box(seed):
 def test_frames_and_donors_stay_as_they_are():
     frames, pictures = grey_frames(), donors()
     before = [frame.copy() for frame in [*frames, *pictures]]
-    shown, _ = composite(frames, pictures, np.random.default_rng(0), CompositingConfig())
+    shown, *_ = composite(frames, pictures, np.random.default_rng(0), CompositingConfig())
     for old, now in zip(before, [*frames, *pictures], strict=True):
         np.testing.assert_array_equal(old, now)
     assert any((new != old).any() for new, old in zip(shown, frames, strict=True))
@@ -52,9 +52,9 @@ def test_frames_and_donors_stay_as_they_are():
 
 def test_a_target_moves_and_grows_as_configured():
     still = CompositingConfig(companions=0, bend=0, light=0, shift=0, scale=0, rotation=0)
-    _, boxes = composite(grey_frames(4), donors(), np.random.default_rng(1), still)
+    _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), still)
     np.testing.assert_array_equal(boxes, np.tile(boxes[0], (4, 1)))
-    _, boxes = composite(grey_frames(4), donors(), np.random.default_rng(1), ALONE)
+    _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), ALONE)
     assert (np.abs(np.diff(boxes, axis=0)).max(axis=1) > 0.5).all()
 
 

@@ -23,7 +23,8 @@ from cyclesiam.cli.options import (
 )
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
-from cyclesiam.tracking.tracker import Tracker
+from cyclesiam.tracking.segmentation import MaskConfig
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.video import Frame, VideoWriter, open_frames
 
 
@@ -44,6 +45,8 @@ class Track:
     """Where the boxes go, a line of JSON for each frame; else SOURCE's name in this folder."""
     video: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4", help_behavior_hint="")] = None
     """Also write the video with the boxes drawn into it."""
+    masks: bool = True
+    """Also give the pixels of each object, and a rotated box, where the weights can."""
     weights: Weights = "default"
     """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
     device: Device = "auto"
@@ -60,7 +63,8 @@ class Track:
                 results = stack.enter_context(ResultWriter(output))
                 video = self.video and stack.enter_context(VideoWriter(self.video, frames.fps))
                 device = find_device(self.device)
-                tracker = Tracker(load_network(self.weights, device)[0], device=device)
+                config = TrackerConfig(mask=MaskConfig(wanted=self.masks))
+                tracker = Tracker(load_network(self.weights, device)[0], config, device=device)
                 started = time.perf_counter()
                 followed = follow(tracker, frames, self.box)
                 for frame, targets in watch(followed, "tracking", frames.count):

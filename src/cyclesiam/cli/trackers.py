@@ -10,13 +10,14 @@ import torch
 
 from cyclesiam.cli.options import UsageError, find_device, load_network
 from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
-from cyclesiam.evaluation.siamese_tracker import SiameseTracker
+from cyclesiam.evaluation.siamese_tracker import Region, SiameseTracker
 from cyclesiam.evaluation.tracker_sources import TrackerSource, opencv_source, python_source
 from cyclesiam.models.checkpoints import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker
 
 OURS = "cyclesiam"
+REGIONS: dict[str, Region] = {OURS: "box", f"{OURS}-rotated": "rotated", f"{OURS}-mask": "mask"}
 DECIDING_PARTS = ("geometry", "models", "tracking")  # code that answers depend on
 
 
@@ -26,12 +27,13 @@ class SiameseFactory:
 
     weights: str
     device: str
+    region: Region = "box"
 
     def __call__(self) -> SiameseTracker:
         """Make a tracker for one target."""
         device = torch.device(self.device)
         network, _ = _network(self.weights, self.device)
-        return SiameseTracker(Tracker(network, device=device))
+        return SiameseTracker(Tracker(network, device=device), region=self.region)
 
 
 @lru_cache(maxsize=1)
@@ -45,7 +47,9 @@ def find_trackers(
     """Find trackers by what `--tracker` says of each.
 
     Args:
-        names: `cyclesiam`, a name of OpenCV's trackers, or MODULE:FACTORY.
+        names: `cyclesiam`; `cyclesiam-rotated` and `cyclesiam-mask`, which answer the least
+            rectangle around the mask and its extent; a name of OpenCV's trackers; or
+            MODULE:FACTORY.
         weights: of `cyclesiam`.
         device: of `cyclesiam`.
         model_files: of OpenCV's networks, in the order of the trackers that need them.
@@ -58,14 +62,14 @@ def find_trackers(
     for name in names:
         count = len(OPENCV_NETWORKS[name][1]) if name in OPENCV_NETWORKS else 0
         own, files = files[:count], files[count:]
-        if name == OURS:
-            sources.append(_our_source(weights, device))
+        if name in REGIONS:
+            sources.append(_our_source(name, weights, device))
         elif name in OPENCV_TRACKERS or name in OPENCV_NETWORKS:
             sources.append(opencv_source(name, own))
         elif ":" in name:
             sources.append(python_source(name))
         else:
-            known = ", ".join([OURS, *OPENCV_TRACKERS, *OPENCV_NETWORKS])
+            known = ", ".join([*REGIONS, *OPENCV_TRACKERS, *OPENCV_NETWORKS])
             raise UsageError(
                 f"there is no tracker {name!r}; give {known}, or MODULE:FACTORY of a Python tracker"
             )
@@ -79,12 +83,14 @@ def find_trackers(
     return sources
 
 
-def _our_source(weights: str, device: str) -> TrackerSource:
+def _our_source(name: str, weights: str, device: str) -> TrackerSource:
     where = str(find_device(device))
     network, record = _network(weights, where)
+    if not network.has_masks and name != OURS:
+        raise UsageError(f"{name} needs weights with masks; those of {weights} have none")
     return TrackerSource(
-        name=OURS,
-        make=SiameseFactory(weights, where),
+        name=name,
+        make=SiameseFactory(weights, where, REGIONS[name]),
         identity=f"weights {_digest_of(network)} code {_digest_of_code()}",
         weights=weights,
         policy=record.policy,

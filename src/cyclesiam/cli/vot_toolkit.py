@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from cyclesiam.cli.options import Device, UsageError, Weights
-from cyclesiam.cli.trackers import OURS, find_trackers
+from cyclesiam.cli.trackers import OURS, REGIONS, find_trackers
 from cyclesiam.evaluation.trax import serve
 from cyclesiam.evaluation.vot_registry import register
 from cyclesiam.video import read_image
@@ -60,7 +60,7 @@ class VotToolkit:
     def _command(self) -> list[str]:
         """Give the command of `Trax`; the toolkit starts it from another folder."""
         words = [sys.executable, "-m", "cyclesiam", "trax", "--tracker", self.tracker]
-        if self.tracker == OURS:
+        if self.tracker in REGIONS:
             folder = Path(self.weights)
             weights = str(folder.resolve()) if folder.is_dir() else self.weights
             words += ["--weights", weights, "--device", self.device]

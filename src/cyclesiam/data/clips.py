@@ -8,22 +8,29 @@ Shapes: B clips of T frames, (H, W) the canvas that every clip is cut to.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cyclesiam.data.compositing import CompositingConfig, composite
+from cyclesiam.data.compositing import CompositingConfig, Sprite, composite
+from cyclesiam.data.cutouts import CutoutConfig, ObjectBank
 from cyclesiam.data.discovery import Discovery, DiscoveryConfig, discover, discover_target
+from cyclesiam.data.pans import draw_view, look, wander
 from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene
 from cyclesiam.errors import SourceError, TrainingError
-from cyclesiam.geometry.crops import crop_to_image_matrix
+from cyclesiam.geometry.regions import mask_extent
 
+ON, OFF, UNKNOWN = 255, 0, 127  # pixels of a mask
+OBJECT_ATTEMPTS = 8  # stills in which objects are looked for, before a clip goes without
+AROUND = 0.9, 1.6  # zooms of views of a still's object: it is large, and has little around it
+LEAST_SHOWN = 0.7  # share of an object that a view must show
 ATTEMPTS = 100  # draws of unreadable chunks in a row, after which there is nothing to learn from
 
 
@@ -47,8 +54,15 @@ class ClipConfig:
     """How targets are found."""
     compositing: CompositingConfig = field(default_factory=CompositingConfig)
     """How many clips show a pasted target, and how it moves."""
+    object_share: float = 0.0
+    """Share of clips that show the object of a still where it is, with its mask; fewer where few
+    stills show one."""
+    cutouts: CutoutConfig = field(default_factory=CutoutConfig)
+    """What is taken for the object of a still."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.object_share <= 1:
+            raise ValueError(f"object_share must lie in 0..1, got {self.object_share}")
         if min(self.height, self.width) < 64 or self.batch_size < 1 or self.reads < 1:
             raise ValueError(f"clips need a canvas of 64 pixels or more and a batch, got {self}")
 
@@ -68,6 +82,8 @@ class Batch(NamedTuple):
         request: what was asked for.
         frames: (B, T, 3, H, W) uint8, each frame channels-last in memory.
         boxes: (B, T, 4) xyxy in pixels, the targets; NaN after frame 0 where nobody knows.
+        masks: (B, H, W) uint8 of frame 0: `ON` where the target is seen, `OFF` elsewhere, or
+            `UNKNOWN` all over.
         names: (B,) where the clips come from.
         problems: what could not be read while drawing, one line each; other clips stand in.
     """
@@ -75,8 +91,18 @@ class Batch(NamedTuple):
     request: Request
     frames: Tensor
     boxes: Tensor
+    masks: Tensor
     names: tuple[str, ...]
     problems: tuple[str, ...] = ()
+
+
+class Clip(NamedTuple):
+    """One row of a batch, as arrays, see there; its mask is None where nobody knows it."""
+
+    frames: list[np.ndarray]
+    boxes: np.ndarray
+    mask: np.ndarray | None
+    name: str
 
 
 class Find(NamedTuple):
@@ -123,37 +149,75 @@ class ClipDataset(Dataset[Batch]):
         lengths = np.array([scene.frames for scene in self.videos], float)
         # Long videos hold more, but not in proportion: neighbouring frames repeat each other.
         self.video_chances = np.sqrt(lengths) / np.sqrt(lengths).sum() if len(lengths) else lengths
+        self._bank = ObjectBank(config.cutouts)
         self._chunks = ChunkCache(affordable(int(config.memory_gigabytes * 2**30)))
 
     def __getitem__(self, request: Request) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
         clips = [self._clip(request, row, problems) for row in self.rows]
-        frames = torch.from_numpy(np.stack([frames for frames, _, _ in clips]))
+        frames = torch.from_numpy(np.stack([np.stack(clip.frames) for clip in clips]))
+        unknown = np.full(self._canvas, UNKNOWN, np.uint8)
+        masks = [unknown if clip.mask is None else np.where(clip.mask, ON, OFF) for clip in clips]
         return Batch(
             request,
             frames.permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) in memory
-            torch.from_numpy(np.stack([box for _, box, _ in clips])).float(),
-            tuple(name for _, _, name in clips),
+            torch.from_numpy(np.stack([clip.boxes for clip in clips])).float(),
+            torch.from_numpy(np.stack(masks).astype(np.uint8)),
+            tuple(clip.name for clip in clips),
             tuple(problems),
         )
 
-    def _clip(
-        self, request: Request, row: int, problems: dict[str, None]
-    ) -> tuple[np.ndarray, np.ndarray, str]:
+    def _clip(self, request: Request, row: int, problems: dict[str, None]) -> Clip:
         # The chunk changes every `reads` batches, and not for all rows at once.
         shared = np.random.default_rng(
             (self.seed, 1, row, (request.number + row) // self.config.reads)
         )
         random = np.random.default_rng((self.seed, 2, row, request.number))
+        if self.config.object_share and random.random() < self.config.object_share:
+            for path, picture in self._draw_stills(random, problems):
+                mask = self._bank.mask(path, picture)
+                clip = None if mask is None else self._show_object(picture, mask, request, random)
+                if clip is not None:
+                    return clip._replace(name=path.name)
         scene, _, images = self._draw_chunk(shared, problems)
         if random.random() < self.config.compositing.share:
             donors = [_pick(self._draw_chunk(shared, problems)[2], random) for _ in range(2)]
-            frames, boxes = self._compose(images, donors, request, random)
-        elif len(images) == 1:
-            frames, boxes = self._wander(images[0], request, random)
-        else:
-            frames, boxes = self._discover(images, request, random)
-        return np.stack(frames), boxes, scene.path.name
+            objects = self._draw_objects(random, problems)
+            frames = self._background(images, request, random)
+            config = self.config.compositing
+            frames, boxes, masks = composite(frames, donors, random, config, objects=objects)
+            return Clip(frames, boxes, masks[0], scene.path.name)
+        if len(images) == 1:
+            return self._wander(images[0], request, random)._replace(name=scene.path.name)
+        frames, boxes = self._discover(images, request, random)
+        return Clip(frames, boxes, None, scene.path.name)
+
+    def _background(
+        self, images: list[np.ndarray], request: Request, random: np.random.Generator
+    ) -> list[np.ndarray]:
+        """Give frames to paste on."""
+        if len(images) == 1:
+            return wander(images[0], request.turn + 1, self._canvas, random).frames
+        return _walk(images, request, self._canvas, random).frames
+
+    def _draw_stills(
+        self, random: np.random.Generator, problems: dict[str, None]
+    ) -> Iterator[tuple[Path, np.ndarray]]:
+        """Give a few stills at random, to look for one that shows an object."""
+        for _ in range(OBJECT_ATTEMPTS if self.stills else 0):
+            path = self.stills[random.integers(len(self.stills))].path
+            try:
+                yield path, self._chunks.read(path, 0)[0]
+            except SourceError as error:
+                problems[str(error)] = None
+
+    def _draw_objects(self, random: np.random.Generator, problems: dict[str, None]) -> list[Sprite]:
+        """Cut two objects out of stills, or fewer where few show one."""
+        if not self.config.compositing.objects:
+            return []
+        stills = self._draw_stills(random, problems)
+        sprites = (self._bank.sprite(path, picture) for path, picture in stills)
+        return [*islice((sprite for sprite in sprites if sprite is not None), 2)]
 
     def _discover(
         self, images: list[np.ndarray], request: Request, random: np.random.Generator
@@ -179,36 +243,30 @@ class ClipDataset(Dataset[Batch]):
         random = np.random.default_rng((self.seed, 3, number))
         scene, begin, images = self._draw_chunk(random, problems)
         if len(images) == 1:
-            frames, _ = _wander(images[0], Request(number, 0, 0), self._canvas, random)
-            found = discover(frames[0], None, random, self.config.discovery)
-            return Find(frames[0], found, scene, begin), tuple(problems)
+            (frame,) = wander(images[0], 1, self._canvas, random).frames
+            found = discover(frame, None, random, self.config.discovery)
+            return Find(frame, found, scene, begin), tuple(problems)
         walk = _walk(images, Request(number, 0, 0), self._canvas, random)
         found = self._find(walk, random)
         return Find(walk.frames[0], found, scene, begin + walk.start), tuple(problems)
 
-    def _wander(
-        self, image: np.ndarray, request: Request, random: np.random.Generator
-    ) -> tuple[list[np.ndarray], np.ndarray]:
+    def _wander(self, image: np.ndarray, request: Request, random: np.random.Generator) -> Clip:
         """Frames of a view that wanders over a still, and the boxes of a target in it."""
-        frames, motions = _wander(image, request, self._canvas, random)
-        target = discover_target(frames[0], None, random, self.config.discovery)
-        middle = np.array([self._canvas[1], self._canvas[0]]) / 2
-        boxes = [(target.reshape(2, 2) - middle) * scale + middle + at for scale, at in motions]
-        return frames, np.stack(boxes).reshape(-1, 4)
+        seen = wander(image, request.turn + 1, self._canvas, random)
+        target = discover_target(seen.frames[0], None, random, self.config.discovery)
+        return Clip(seen.frames, seen.follow(target), None, "")
 
-    def _compose(
-        self,
-        images: list[np.ndarray],
-        donors: list[np.ndarray],
-        request: Request,
-        random: np.random.Generator,
-    ) -> tuple[list[np.ndarray], np.ndarray]:
-        """Frames over which cut-outs of the donors move, and the boxes of one of them."""
-        if len(images) == 1:
-            frames, _ = _wander(images[0], request, self._canvas, random)
-        else:
-            frames = _walk(images, request, self._canvas, random).frames
-        return composite(frames, donors, random, self.config.compositing)
+    def _show_object(
+        self, picture: np.ndarray, mask: np.ndarray, request: Request, random: np.random.Generator
+    ) -> Clip | None:
+        """Frames of a view that wanders over a still, around its object; None if that is cut."""
+        seen = wander(picture, request.turn + 1, self._canvas, random, zooms=AROUND)
+        # What is mirrored beyond the picture's border is another object.
+        shown = look(mask * 255, seen.first, self._canvas, seen.mirrored, bare=True) > 127
+        scale = self._canvas[0] / seen.first[3]
+        if shown.sum() < LEAST_SHOWN * mask.sum() * scale**2:
+            return None
+        return Clip(seen.frames, seen.follow(mask_extent(shown)), shown, "")
 
     @property
     def _canvas(self) -> tuple[int, int]:
@@ -279,59 +337,10 @@ def _walk(
     if random.random() < 0.5:
         indices.reverse()
     ahead = indices[0] + 3 if indices[0] + 3 < len(images) else max(indices[0] - 3, 0)
-    view = _draw_view(images[0].shape, canvas, random)
+    view = draw_view(images[0].shape, canvas, random)
     mirrored = random.random() < 0.5
 
     def seen(index: int) -> np.ndarray:
-        return _look(images[index], view, canvas, mirrored)
+        return look(images[index], view, canvas, mirrored)
 
     return _Walk([*map(seen, indices)], indices[0], seen(ahead), seen, len(images))
-
-
-def _wander(
-    image: np.ndarray, request: Request, canvas: tuple[int, int], random: np.random.Generator
-) -> tuple[list[np.ndarray], list[tuple[float, np.ndarray]]]:
-    """Make turn + 1 frames of a still by a view that drifts and zooms.
-
-    Returns:
-        The frames, and how the picture lies in each, against the first: its scale about the
-        canvas's middle, and its shift in pixels of the canvas.
-    """
-    view = first = _draw_view(image.shape, canvas, random)
-    drift = random.normal(0, 0.02 * min(image.shape[:2]), 2)
-    zoom = np.exp(random.normal(0, 0.04))
-    mirrored = random.random() < 0.5
-    frames, motions = [], []
-    for _ in range(request.turn + 1):
-        frames.append(_look(image, view, canvas, mirrored))
-        shift = (first[:2] - view[:2]) * canvas[0] / view[3]
-        motions.append((first[3] / view[3], shift * (-1, 1) if mirrored else shift))
-        view = np.concatenate((view[:2] + drift, view[2:] * zoom))
-    return frames, motions
-
-
-def _draw_view(
-    shape: tuple[int, ...], canvas: tuple[int, int], random: np.random.Generator
-) -> np.ndarray:
-    """Draw a window (cx, cy, w, h) of the canvas's aspect inside a picture."""
-    height, width = shape[:2]
-    scale = min(height / canvas[0], width / canvas[1]) * random.uniform(0.75, 1.0)
-    w, h = canvas[1] * scale, canvas[0] * scale
-    x, y = random.uniform(w / 2, width - w / 2), random.uniform(h / 2, height - h / 2)
-    return np.array([x, y, w, h])
-
-
-def _look(
-    image: np.ndarray, view: np.ndarray, canvas: tuple[int, int], mirrored: bool
-) -> np.ndarray:
-    """Resize a window of a picture to the canvas; outside the picture, its border is mirrored."""
-    size = (canvas[1], canvas[0])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    seen = cv2.warpAffine(
-        image,
-        crop_to_image_matrix(view.tolist(), size),
-        size,
-        flags=flags,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
-    return cv2.flip(seen, 1) if mirrored else seen

@@ -8,6 +8,7 @@ stuff, pass behind and before it.
 Shapes: T frames, each (H, W, 3) uint8; a sprite is (S, S, 3) pixels and an (S, S) alpha.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -44,10 +45,14 @@ class CompositingConfig:
     """Most cut-outs beside the target."""
     lookalike: float = 0.5
     """Chance that a companion is made of the target's stuff."""
+    objects: float = 0.0
+    """Share of cut-outs that are whole objects from still pictures, where there are such; the
+    others are pieces of random shape."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1 or not 0 <= self.lookalike <= 1:
-            raise ValueError(f"share and lookalike must lie in 0..1, got {self}")
+        for name in ("share", "lookalike", "objects"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
         if not 0 < self.smallest <= self.largest <= 1 or self.companions < 0:
             raise ValueError(
                 "0 < smallest <= largest <= 1 and 0 or more companions must hold, "
@@ -61,10 +66,27 @@ class Sprite(NamedTuple):
     Args:
         pixels: (S, S, 3) uint8.
         alpha: (S, S) float32 in 0..1.
+        aspect: width over height, as it should be shown.
     """
 
     pixels: np.ndarray
     alpha: np.ndarray
+    aspect: float = 1.0
+
+
+class Composition(NamedTuple):
+    """What `composite` made.
+
+    Args:
+        frames: T pictures.
+        boxes: (T, 4) xyxy of the target in pixels: its whole extent within the frame, whatever
+            covers it; NaN where it left the frame.
+        masks: (T, H, W) bool, the pixels of the target that are to be seen.
+    """
+
+    frames: list[np.ndarray]
+    boxes: np.ndarray
+    masks: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +109,9 @@ def composite(
     donors: list[np.ndarray],
     random: np.random.Generator,
     config: CompositingConfig,
-) -> tuple[list[np.ndarray], np.ndarray]:
+    *,
+    objects: Sequence[Sprite] = (),
+) -> Composition:
     """Let cut-outs move over frames.
 
     Args:
@@ -95,14 +119,13 @@ def composite(
         donors: pictures to cut from; the target comes from the first.
         random: source of chance.
         config: how the cut-outs look and move.
-
-    Returns:
-        T new frames, and (T, 4) xyxy boxes of the target in pixels: its whole extent within the
-        frame, whatever covers it.
+        objects: whole objects that stand in for pieces of donors, `config.objects` of them; the
+            target's is the first.
     """
     height, width = frames[0].shape[:2]
-    path = draw_path(len(frames), (height, width), random, config)
-    target = cut_sprite(donors[0], _resolution(path), random)
+    whole = objects[0] if objects and random.random() < config.objects else None
+    path = draw_path(len(frames), (height, width), random, config, whole.aspect if whole else 1.0)
+    target = whole or cut_sprite(donors[0], _resolution(path), random)
     before: list[tuple[Sprite, list[Pose]]] = []
     behind: list[tuple[Sprite, list[Pose]]] = []
     for _ in range(random.integers(config.companions + 1)):
@@ -110,17 +133,24 @@ def composite(
         donor = donors[0] if alike else donors[random.integers(len(donors))]
         poses = _beside(path, random, config)
         layer = before if random.random() < 0.3 else behind
-        layer.append((cut_sprite(donor, _resolution(poses), random), poses))
-    layers = [*behind, (target, path), *before]
-    shown, boxes = [], []
+        if alike and whole:
+            sprite = whole
+        elif not alike and objects and random.random() < config.objects:
+            sprite = objects[int(random.integers(len(objects)))]
+        else:
+            sprite = cut_sprite(donor, _resolution(poses), random)
+        layer.append((sprite, poses))
+    shown, boxes, masks = [], [], []
     for time, frame in enumerate(frames):
-        picture = frame.copy()
-        for sprite, poses in layers:
-            box = paste(picture, bend(sprite, random, config), poses[time])
-            if sprite is target:
-                boxes.append(box)
+        picture, mask = frame.copy(), np.zeros((height, width), np.float32)
+        for sprite, poses in behind:
+            paste(picture, bend(sprite, random, config), poses[time])
+        boxes.append(paste(picture, bend(target, random, config), path[time], mask, 1))
+        for sprite, poses in before:
+            paste(picture, bend(sprite, random, config), poses[time], mask, 0)
         shown.append(picture)
-    return shown, np.stack(boxes)
+        masks.append(mask > 0.5)
+    return Composition(shown, np.stack(boxes), np.stack(masks))
 
 
 def cut_sprite(picture: np.ndarray, side: int, random: np.random.Generator) -> Sprite:
@@ -173,13 +203,17 @@ def _blob(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarr
 
 
 def draw_path(
-    count: int, frame_size: tuple[int, int], random: np.random.Generator, config: CompositingConfig
+    count: int,
+    frame_size: tuple[int, int],
+    random: np.random.Generator,
+    config: CompositingConfig,
+    aspect: float = 1.0,
 ) -> list[Pose]:
-    """Draw `count` poses of a target on its way through frames of (height, width)."""
+    """Draw `count` poses of a target of an aspect on its way through frames of (height, width)."""
     height, width = frame_size
     low, high = np.log([config.smallest, config.largest])
     side = min(frame_size) * np.exp(random.uniform(low, high)) / FILLED
-    stretch = np.exp(random.normal(0, 0.3))
+    stretch = np.sqrt(aspect) * np.exp(random.normal(0, 0.3))
     start = Pose(
         np.array([random.uniform(0.15, 0.85) * width, random.uniform(0.15, 0.85) * height]),
         side * np.array([stretch, 1 / stretch]),
@@ -235,16 +269,25 @@ def bend(sprite: Sprite, random: np.random.Generator, config: CompositingConfig)
     pixels = cv2.remap(sprite.pixels, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     alpha = cv2.remap(sprite.alpha, *where, cv2.INTER_LINEAR)
     gain = (1 + random.normal(0, config.light)) * (1 + random.normal(0, config.light / 2, 3))
-    return Sprite(np.clip(pixels * gain.astype(np.float32), 0, 255).astype(np.uint8), alpha)
+    lit = np.clip(pixels * gain.astype(np.float32), 0, 255).astype(np.uint8)
+    return Sprite(lit, alpha, sprite.aspect)
 
 
-def paste(frame: np.ndarray, sprite: Sprite, pose: Pose) -> np.ndarray:
+def paste(
+    frame: np.ndarray,
+    sprite: Sprite,
+    pose: Pose,
+    mask: np.ndarray | None = None,
+    value: float = 1,
+) -> np.ndarray:
     """Lay a sprite over a frame, in place.
 
     Args:
         frame: (H, W, 3) uint8.
         sprite: what is pasted.
         pose: where.
+        mask: (H, W) float32 in which a value is laid over the same pixels, in place.
+        value: that value.
 
     Returns:
         (4,) xyxy of the sprite's pixels in the frame; NaN where none is in it.
@@ -265,4 +308,6 @@ def paste(frame: np.ndarray, sprite: Sprite, pose: Pose) -> np.ndarray:
     pixels = cv2.warpAffine(sprite.pixels, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
     part = frame[y0:y1, x0:x1]
     part[:] = part + (pixels.astype(np.float32) - part) * alpha[..., None]
+    if mask is not None:
+        mask[y0:y1, x0:x1] += (value - mask[y0:y1, x0:x1]) * alpha
     return mask_extent(alpha > 0.5) + np.array([x0, y0, x0, y0])

@@ -14,6 +14,7 @@ import numpy as np
 
 SHRINK = 2  # flow and contrast are measured on half the resolution
 SURROUND = 1.6  # side of the box that holds a candidate's surroundings, over the candidate's
+TEXTURE_REACH = 9  # side in reduced pixels of the surroundings that a flow is measured from
 NOISE = 0.35  # flow in reduced pixels that is noise even in a still scene
 
 
@@ -39,6 +40,9 @@ class DiscoveryConfig:
     """Least share of all that moves that belongs to a region."""
     inside: bool = False
     """Leave out regions that touch the frame's border: much of them may lie outside."""
+    least_texture: float = 0.0
+    """Least deviation of brightness, of 255 levels, around a pixel whose motion counts: flow is
+    guessed where nothing can be matched, as in the sky."""
 
     def __post_init__(self) -> None:
         if self.candidates < 1:
@@ -140,6 +144,8 @@ def moving_regions(
     motion = np.linalg.norm(ahead := residual_motion(image, later), axis=-1)
     if earlier is not None:
         motion = np.sqrt(np.maximum(-(ahead * residual_motion(image, earlier)).sum(axis=-1), 0))
+    if config.least_texture:
+        motion *= local_texture(image) >= config.least_texture
     threshold = max(NOISE, 2.0 * float(np.median(motion)), 0.3 * float(motion.max()))
     moving = cv2.morphologyEx(
         (motion > threshold).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
@@ -188,6 +194,14 @@ def residual_motion(image: np.ndarray, later: np.ndarray) -> np.ndarray:
     columns, rows = np.arange(w), np.arange(h)[:, None]
     moved = [columns * a + rows * b + c for a, b, c in camera - np.eye(2, 3)]
     return flow - np.stack(moved, axis=-1)
+
+
+def local_texture(image: np.ndarray) -> np.ndarray:
+    """Give the (h, w) standard deviation of brightness around each reduced pixel, in 0..255."""
+    grey = _grey(image).astype(np.float32)
+    mean = cv2.blur(grey, (TEXTURE_REACH, TEXTURE_REACH))
+    squares = cv2.blur(grey * grey, (TEXTURE_REACH, TEXTURE_REACH))
+    return np.sqrt(np.maximum(squares - mean * mean, 0))
 
 
 def contrast(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ T: frames of a sequence. H, W: rows and columns of a picture.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -28,14 +29,14 @@ class BoxTracker(Protocol):
         """
         ...
 
-    def update(self, image: np.ndarray) -> XYWH:
+    def update(self, image: np.ndarray) -> XYWH | tuple[float, ...]:
         """Find the target in the next frame; NaN says that it is not to be seen.
 
         Args:
             image: (H, W, 3) uint8 RGB.
 
         Returns:
-            x, y, w, h in continuous pixels.
+            x, y, w, h in continuous pixels; or, where a protocol reads polygons, x1, y1, x2, y2 ...
         """
         ...
 
@@ -54,6 +55,34 @@ class MaskTracker(Protocol):
 
     def update(self, image: np.ndarray) -> np.ndarray:
         """Give the target's pixels in the next frame, (H, W) bool."""
+        ...
+
+
+class Given(NamedTuple):
+    """What is known of an object where it begins: its box, and maybe its pixels, (H, W) bool."""
+
+    box_xywh: XYWH
+    mask: np.ndarray | None
+
+
+@runtime_checkable
+class ObjectTracker(Protocol):
+    """A tracker that follows several objects at once; its `begin_objects` tells it apart."""
+
+    def begin_objects(self, image: np.ndarray, objects: Mapping[int, Given]) -> np.ndarray:
+        """Start on objects in (H, W, 3) uint8 RGB, beside those that are followed already.
+
+        Args:
+            image: the frame in which they begin.
+            objects: by their numbers.
+
+        Returns:
+            (H, W) uint8 label map of these objects, 0 elsewhere.
+        """
+        ...
+
+    def follow_objects(self, image: np.ndarray) -> np.ndarray:
+        """Give the (H, W) uint8 label map of all objects in the next frame."""
         ...
 
 
@@ -185,7 +214,7 @@ def to_xywh(box: np.ndarray) -> XYWH:
     return x0, y0, x1 - x0, y1 - y0
 
 
-def _to_xyxy(answer: XYWH, name: str, frame: int) -> np.ndarray:
+def _to_xyxy(answer: XYWH | tuple[float, ...], name: str, frame: int) -> np.ndarray:
     box = np.asarray(answer, dtype=np.float64)
     if box.shape != (4,):
         raise TargetError(

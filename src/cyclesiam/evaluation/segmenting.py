@@ -12,7 +12,15 @@ import numpy as np
 from cyclesiam.data.segmentation_sequences import SegmentationSequence
 from cyclesiam.errors import DatasetError, TargetError
 from cyclesiam.evaluation.evaluations import InitialInput
-from cyclesiam.evaluation.protocols import BoxTracker, FilledBoxes, MaskTracker, to_xywh
+from cyclesiam.evaluation.protocols import (
+    BoxTracker,
+    FilledBoxes,
+    Given,
+    MaskTracker,
+    ObjectTracker,
+    to_xywh,
+)
+from cyclesiam.geometry.masks import fill_box
 from cyclesiam.geometry.regions import mask_extent
 
 
@@ -30,19 +38,20 @@ class Segmentation:
 
 
 def segment(
-    make_tracker: Callable[[], BoxTracker | MaskTracker],
+    make_tracker: Callable[[], BoxTracker | MaskTracker | ObjectTracker],
     sequence: SegmentationSequence,
     *,
     initial_input: InitialInput = "box",
 ) -> Iterator[Segmentation]:
-    """Follow all objects of a sequence side by side, each with a tracker of its own.
+    """Follow all objects of a sequence side by side.
 
-    A tracker without `init_mask` answers boxes: they are filled. In the frame where an object
-    begins, its mask is the one that was given; from a box, what the tracker would have answered is
-    not known there, so the box is filled too.
+    By one `ObjectTracker`, or else each by a tracker of its own. A tracker without `init_mask`
+    answers boxes: they are filled. In the frame where an object begins, its mask is the one that
+    was given; from a box, what such a tracker would have answered is not known there, so the box
+    is filled too.
 
     Args:
-        make_tracker: called for each object.
+        make_tracker: called once, or for each object.
         sequence: told of are its masks in the objects' first frames, and nothing after them.
         initial_input: whether trackers start from the mask, or from the box around it.
 
@@ -56,27 +65,71 @@ def segment(
 
     Source: the semi-supervised task of DAVIS (Pont-Tuset et al.) and YouTube-VOS (Xu et al.).
     """
-    trackers: dict[int, MaskTracker] = {}
+    made = make_tracker()
+    together = made if isinstance(made, ObjectTracker) else OneByOne(make_tracker)
+    followed = False
     for frame, image in enumerate(sequence.images()):
-        seconds, masks = 0.0, {}
-        for number, tracker in trackers.items():
+        seconds, labels = 0.0, np.zeros(image.shape[:2], np.uint8)
+        if followed:
             started = time.perf_counter()
-            answer = tracker.update(image)
+            try:
+                answer = together.follow_objects(image)
+                labels = _checked(answer, image)
+            except TargetError as error:
+                raise TargetError(f"{sequence.name}, frame {frame}: {error}") from error
+            seconds = time.perf_counter() - started
+        new = {
+            number: _first_mask(sequence, number, image)
+            for number, first in sequence.first_frames.items()
+            if first == frame
+        }
+        if new:
+            given = {
+                number: Given(to_xywh(mask_extent(mask)), mask if initial_input == "mask" else None)
+                for number, mask in new.items()
+            }
+            started = time.perf_counter()
+            first_labels = together.begin_objects(image, given)
             seconds += time.perf_counter() - started
-            masks[number] = _checked(answer, image, f"{sequence.name}, frame {frame}")
-        for number in (n for n, first in sequence.first_frames.items() if first == frame):
-            mask = _first_mask(sequence, number, image)
-            made = make_tracker()
-            tracker = made if isinstance(made, MaskTracker) else FilledBoxes(made)
-            started = time.perf_counter()
             if initial_input == "mask":
-                tracker.init_mask(image, mask)
+                first_labels = paint_labels(new, image.shape[:2])
+            labels = np.where(first_labels > 0, first_labels, labels)
+            followed = True
+        yield Segmentation(labels=labels, seconds=seconds)
+
+
+class OneByOne:
+    """An `ObjectTracker` of trackers that follow one object each."""
+
+    def __init__(
+        self, make_tracker: Callable[[], BoxTracker | MaskTracker | ObjectTracker]
+    ) -> None:
+        self._make_tracker = make_tracker
+        self._trackers: dict[int, MaskTracker] = {}
+
+    def begin_objects(self, image: np.ndarray, objects: Mapping[int, Given]) -> np.ndarray:
+        """Start a tracker on each object; the boxes are filled. See `ObjectTracker`."""
+        for number, (box_xywh, mask) in objects.items():
+            made = self._make_tracker()
+            assert not isinstance(made, ObjectTracker)
+            tracker = made if isinstance(made, MaskTracker) else FilledBoxes(made)
+            if mask is None:
+                tracker.init(image, box_xywh)
             else:
-                tracker.init(image, to_xywh(mask_extent(mask)))
-            seconds += time.perf_counter() - started
-            trackers[number] = tracker
-            masks[number] = mask if initial_input == "mask" else _filled(mask)
-        yield Segmentation(labels=paint_labels(masks, image.shape[:2]), seconds=seconds)
+                tracker.init_mask(image, mask)
+            self._trackers[number] = tracker
+        size = (image.shape[0], image.shape[1])
+        boxes = {number: (x, y, x + w, y + h) for number, ((x, y, w, h), _) in objects.items()}
+        filled = {number: fill_box(box, size).to_array() for number, box in boxes.items()}
+        return paint_labels(filled, size)
+
+    def follow_objects(self, image: np.ndarray) -> np.ndarray:
+        """Give the label map of all objects in the next frame."""
+        masks = {
+            number: _checked(tracker.update(image), image).astype(bool)
+            for number, tracker in self._trackers.items()
+        }
+        return paint_labels(masks, image.shape[:2])
 
 
 def paint_labels(masks: Mapping[int, np.ndarray], size: tuple[int, ...]) -> np.ndarray:
@@ -115,18 +168,11 @@ def _first_mask(sequence: SegmentationSequence, number: int, image: np.ndarray) 
     return mask
 
 
-def _filled(mask: np.ndarray) -> np.ndarray:
-    left, top, right, bottom = mask_extent(mask).astype(int)
-    box = np.zeros_like(mask)
-    box[top:bottom, left:right] = True
-    return box
-
-
-def _checked(answer: object, image: np.ndarray, place: str) -> np.ndarray:
+def _checked(answer: object, image: np.ndarray) -> np.ndarray:
     mask = np.asarray(answer)
     if mask.shape != image.shape[:2]:
         raise TargetError(
-            f"{place}: the tracker must answer a mask of {image.shape[:2]} (rows, columns), got an "
+            f"the tracker must answer a mask of {image.shape[:2]} (rows, columns), got an "
             f"array of {mask.shape}. Mend its update."
         )
-    return mask.astype(bool)
+    return mask

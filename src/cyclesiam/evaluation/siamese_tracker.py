@@ -1,20 +1,35 @@
-"""Our tracker behind `BoxTracker`, as the benchmarks ask for it."""
+"""Our tracker behind `BoxTracker` and `ObjectTracker`, as the benchmarks ask for it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
-from cyclesiam.evaluation.protocols import XYWH
+from cyclesiam.evaluation.protocols import XYWH, Given, to_xywh
+from cyclesiam.evaluation.segmenting import paint_labels
+from cyclesiam.geometry.masks import fill_box
+from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.tracker import Tracker
+
+Region = Literal["box", "rotated", "mask"]
 
 
 class SiameseTracker:
-    """Follow one target with a `Tracker`; of a lost target the doubted box counts.
+    """Follow targets with `Tracker`s; of a lost target the doubted box counts.
 
     Args:
-        tracker: used for this target alone.
+        tracker: used for this sequence alone.
+        region: what `update` answers: the box, the rectangle of least area around the mask, or the
+            mask's extent; where there is no mask, the box.
     """
 
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
+    def __init__(self, tracker: Tracker, *, region: Region = "box") -> None:
+        # Boxes alone cost less.
+        self._tracker = tracker if region != "box" else _without_masks(tracker)
+        self._segmenter = tracker
+        self._region = region
+        self._objects: list[tuple[Tracker, tuple[int, ...]]] = []
 
     def init(self, image: np.ndarray, box_xywh: XYWH) -> None:
         """Start on a target in (H, W, 3) uint8 RGB; any earlier one is forgotten.
@@ -24,6 +39,52 @@ class SiameseTracker:
         """
         self._tracker.init(image, box_xywh)
 
-    def update(self, image: np.ndarray) -> XYWH:
-        """Give the target's box in the next frame, (H, W, 3) uint8 RGB."""
-        return self._tracker.update(image).box_xywh
+    def update(self, image: np.ndarray) -> XYWH | tuple[float, ...]:
+        """Give the target's region in the next frame, (H, W, 3) uint8 RGB.
+
+        Returns:
+            x, y, w, h; or, for `rotated`, x1, y1, ... x4, y4.
+        """
+        result = self._tracker.update(image)
+        if result.mask is None or result.rotated_box is None:
+            return result.box_xywh
+        if self._region == "rotated":
+            return result.rotated_box
+        return to_xywh(result.mask.extent())
+
+    def begin_objects(self, image: np.ndarray, objects: Mapping[int, Given]) -> np.ndarray:
+        """Start on objects beside those that are followed; see `ObjectTracker`.
+
+        Raises:
+            TargetError: a box cannot be a target.
+        """
+        tracker = Tracker(
+            self._segmenter.network, self._segmenter.config, device=self._segmenter.device
+        )
+        masks = [given.mask for given in objects.values() if given.mask is not None]
+        boxes = [given.box_xywh for given in objects.values()]
+        results = tracker.start(image, boxes, masks if len(masks) == len(boxes) else None)
+        self._objects.append((tracker, tuple(objects)))
+        return _paint(image, dict(zip(objects, results, strict=True)))
+
+    def follow_objects(self, image: np.ndarray) -> np.ndarray:
+        """Give the (H, W) uint8 label map of all objects in the next frame."""
+        results: dict[int, TrackResult] = {}
+        for tracker, numbers in self._objects:
+            results |= zip(numbers, tracker.step(image), strict=True)
+        return _paint(image, results)
+
+
+def _without_masks(tracker: Tracker) -> Tracker:
+    config = replace(tracker.config, mask=replace(tracker.config.mask, wanted=False))
+    return Tracker(tracker.network, config, device=tracker.device)
+
+
+def _paint(image: np.ndarray, results: Mapping[int, TrackResult]) -> np.ndarray:
+    """Paint results by their numbers, the largest first: those told apart share no pixel."""
+    size = (image.shape[0], image.shape[1])
+    masks = {
+        number: fill_box(result.box, size) if result.mask is None else result.mask
+        for number, result in results.items()
+    }
+    return paint_labels({number: mask.to_array() for number, mask in masks.items()}, size)

@@ -50,18 +50,20 @@ def boxes_to_image(boxes: Tensor, windows: Tensor, crop_size: int) -> Tensor:
     return torch.cat((boxes[..., :2] * scale + origin, boxes[..., 2:] * scale + origin), dim=-1)
 
 
-def cut(frames: Tensor, windows: Tensor, crop_size: int) -> Tensor:
+def cut(frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None = None) -> Tensor:
     """Cut windows out of frames and resize them, bilinearly, to square crops.
 
     On a CPU this is OpenCV's `warpAffine` (ten times faster there), elsewhere `grid_sample`.
 
     Args:
-        frames: (F, 3, H, W) uint8; quickest on a CPU in channels-last memory, as frames come.
+        frames: (F, C, H, W) uint8, C up to 4; quickest on a CPU in channels-last memory, as frames
+            come.
         windows: (B, 4) cxcywh in image pixels.
         crop_size: side of the crops, S.
+        fill: what a crop shows outside the frame, if not the frame's mean colour.
 
     Returns:
-        (B, 3, S, S) float32 in 0..255, on the frames' device.
+        (B, C, S, S) float32 in 0..255, on the frames' device.
 
     Raises:
         ValueError: there are several frames, but not one for each window.
@@ -69,8 +71,8 @@ def cut(frames: Tensor, windows: Tensor, crop_size: int) -> Tensor:
     if len(frames) not in (1, len(windows)):
         raise ValueError(f"{len(windows)} windows need 1 or as many frames, got {len(frames)}")
     if frames.device.type == "cpu":
-        return cut_by_warp(frames, windows, crop_size)
-    return cut_by_sampling(frames, windows, crop_size)
+        return cut_by_warp(frames, windows, crop_size, fill=fill)
+    return cut_by_sampling(frames, windows, crop_size, fill=fill)
 
 
 def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) -> np.ndarray:
@@ -87,11 +89,13 @@ def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) ->
     return np.array([[step_x, 0, left], [0, step_y, top]])
 
 
-def cut_by_warp(frames: Tensor, windows: Tensor, crop_size: int) -> Tensor:
+def cut_by_warp(
+    frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None = None
+) -> Tensor:
     """`cut` by OpenCV, one window after another; see there for arguments."""
     images = [frame.permute(1, 2, 0).contiguous().numpy() for frame in frames]
-    fills = [cv2.mean(image)[:3] for image in images]
-    crops = np.empty((len(windows), crop_size, crop_size, 3), np.uint8)
+    fills = [cv2.mean(image) if fill is None else (fill,) * 4 for image in images]
+    crops = np.empty((len(windows), crop_size, crop_size, frames.shape[1]), np.uint8)
     size = (crop_size, crop_size)
     for b, window in enumerate(windows.tolist()):
         source = b if len(images) > 1 else 0
@@ -107,15 +111,17 @@ def cut_by_warp(frames: Tensor, windows: Tensor, crop_size: int) -> Tensor:
     return torch.from_numpy(crops).permute(0, 3, 1, 2).float()
 
 
-def cut_by_sampling(frames: Tensor, windows: Tensor, crop_size: int) -> Tensor:
+def cut_by_sampling(
+    frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None = None
+) -> Tensor:
     """`cut` by `grid_sample`, all windows at once on the frames' device; see there."""
     B, S = len(windows), crop_size
     images = frames.float()
-    fill = images.mean(dim=(-2, -1), keepdim=True)
-    images = (images - fill).expand(B, -1, -1, -1)  # zero padding then is the mean colour
+    around = images.mean(dim=(-2, -1), keepdim=True) if fill is None else fill
+    images = (images - around).expand(B, -1, -1, -1)  # zero padding then is that colour
     height, width = images.shape[-2:]
     middle = (torch.arange(S, device=windows.device, dtype=windows.dtype) + 0.5) / S - 0.5
     x = (windows[:, 0, None] + middle * windows[:, 2, None]) * 2 / width - 1  # (B, S) in -1..1
     y = (windows[:, 1, None] + middle * windows[:, 3, None]) * 2 / height - 1
     grid = torch.stack((x[:, None].expand(B, S, S), y[:, :, None].expand(B, S, S)), dim=-1)
-    return F.grid_sample(images, grid.to(images.dtype), align_corners=False) + fill
+    return F.grid_sample(images, grid.to(images.dtype), align_corners=False) + around

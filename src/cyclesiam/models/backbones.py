@@ -4,26 +4,39 @@ Both keep a crop's centre at the features' centre, because every stride is taken
 on sizes of 2^n - 1: a 127-pixel template gives 15 x 15 features, a 255-pixel search crop 31 x 31.
 """
 
-from typing import Literal, Protocol
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
 BackboneName = Literal["small", "resnet50"]
 
 
+FIRST_STAGE = 3  # layers of the small backbone's stem up to stride 4
+
+
 class Backbone(Protocol):
     """Any module that embeds crops at stride 8.
 
-    `channels` is the depth of what it gives. `mean` and `deviation` are the RGB statistics, in
+    `channels` is the depth of what it gives, and `stage_channels` that of what it sees on the way,
+    by its stride: a mask needs finer maps. `mean` and `deviation` are the RGB statistics, in
     0..255, of the pictures that its weights expect.
     """
 
     channels: int
+    stage_channels: ClassVar[Mapping[int, int]]
     mean: tuple[float, float, float]
     deviation: tuple[float, float, float]
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Embed (B, 3, S, S) normalised crops as (B, channels, (S - 7) / 8, (S - 7) / 8)."""
+        ...
+
+    def embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """Embed them, and give stages on the way by their stride s.
+
+        Their cells are centred in the crop, and (S + 1) / s - 1 or fewer on a side.
+        """
         ...
 
 
@@ -46,6 +59,7 @@ class SmallBackbone(nn.Module):
     """
 
     channels = 128
+    stage_channels: ClassVar[Mapping[int, int]] = {8: 128, 4: 48}
     mean = (114.0, 114.0, 114.0)
     deviation = (58.0, 58.0, 58.0)
 
@@ -61,7 +75,13 @@ class SmallBackbone(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Embed (B, 3, S, S) crops as (B, 128, (S - 7) / 8, (S - 7) / 8)."""
-        return self.blocks(self.stem(crops))
+        return self.embed(crops)[0]
+
+    def embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """Embed them, and give the stages of strides 8 and 4."""
+        fine = self.stem[:FIRST_STAGE](crops)
+        coarse = self.stem[FIRST_STAGE:](fine)
+        return self.blocks(coarse), {8: coarse, 4: fine}
 
 
 class SmallBlock(nn.Module):
@@ -141,6 +161,7 @@ class ResNet50(nn.Module):
     """
 
     channels = 256
+    stage_channels: ClassVar[Mapping[int, int]] = {8: 512, 4: 256, 2: 64}
     mean = (123.675, 116.28, 103.53)
     deviation = (58.395, 57.12, 57.375)
 
@@ -162,8 +183,14 @@ class ResNet50(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """Embed (B, 3, S, S) crops as (B, 256, (S - 7) / 8, (S - 7) / 8)."""
-        features = self.maxpool(self.relu(self.bn1(self.conv1(crops))))
-        return self.adjust(self.layer3(self.layer2(self.layer1(features))))
+        return self.embed(crops)[0]
+
+    def embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """Embed them, and give `layer2`, `layer1` and `conv1` as stages."""
+        first = self.relu(self.bn1(self.conv1(crops)))
+        fine = self.layer1(self.maxpool(first))
+        coarse = self.layer2(fine)
+        return self.adjust(self.layer3(coarse)), {8: coarse, 4: fine, 2: first}
 
 
 def _resnet_layer(

@@ -6,7 +6,7 @@ And weights of others: a backbone trained for pictures, in one file.
 import json
 import pickle
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -104,18 +104,19 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
 
 
 def load_whole(network: SiamRPN, name: str | Path) -> None:
-    """Begin with all weights of a network of the same kind.
+    """Begin with all weights of a network of the same kind, or of one that only lacks masks.
 
     Raises:
         WeightsError: they are unreadable, or of another network.
     """
     trained, _ = load_weights(name, trainable=True)
-    if trained.config != network.config:
+    same = replace(network.config, masks=trained.config.masks)
+    if trained.config != same or (trained.config.masks and not network.config.masks):
         raise WeightsError(
             f"the weights {name} are of another network than this one; leave out the recipe, "
             "so that the network is that of the weights, or choose other weights"
         )
-    network.load_state_dict(trained.state_dict())
+    network.load_state_dict(network.state_dict() | trained.state_dict())
 
 
 def load_backbone(network: SiamRPN, file: str | Path) -> None:

@@ -105,10 +105,17 @@ class PixelwiseBranch(nn.Module):
         self, kernel: Tensor, search: Tensor, modulation: Modulation | None = None
     ) -> Tensor:
         """Predict (B, out, H - h + 1, W - w + 1) maps; arguments as `Branch`."""
+        return self.read(self.see(kernel, search), modulation)
+
+    def see(self, kernel: Tensor, search: Tensor) -> Tensor:
+        """Give (B, hidden, H, W) maps that show which part of the template lies where."""
         compared = F.normalize(self.adapt_search(search).float(), dim=1)
         similarity = cross_correlate_pixelwise(compared, kernel)
         shares = (self.sharpness * similarity).softmax(dim=1) * self.cells
-        seen = self.look(torch.cat((shares, self.own(search)), dim=1))
+        return self.look(torch.cat((shares, self.own(search)), dim=1))
+
+    def read(self, seen: Tensor, modulation: Modulation | None = None) -> Tensor:
+        """Predict from what `see` gave."""
         margin = self.cells // 2
         seen = seen[..., margin:-margin, margin:-margin]
         return self.predict(modulate(seen, modulation))

@@ -3,6 +3,7 @@
 Shapes: B targets, K anchors, G x G response positions, N = K * G * G proposals.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -14,7 +15,8 @@ from cyclesiam.geometry.anchors import AnchorConfig, make_anchors
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import Backbone, BackboneName, ResNet50, SmallBackbone
-from cyclesiam.models.heads import Branch, PixelwiseBranch, ShapePrior
+from cyclesiam.models.heads import Branch, Modulation, PixelwiseBranch, ShapePrior
+from cyclesiam.models.masks import MaskBranch, MaskContext, MaskLogits
 
 TEMPLATE_GRID = 7  # the middle of the 15 x 15 template features; the rest is context and border
 
@@ -38,6 +40,10 @@ class NetworkConfig:
     """Size of the convolutions that adapt features to a branch."""
     shape_prior: bool = True
     """Tell the branches the size of the first box; False for the paper's network."""
+    masks: bool = False
+    """Give masks, too."""
+    mask_channels: int = 96
+    """Channels of the response that masks are read from."""
     template_size: int = 127
     """Side of the template crop in pixels."""
     search_size: int = 255
@@ -67,6 +73,13 @@ class NetworkConfig:
             )
 
 
+class Seen(NamedTuple):
+    """(B, 3, S, S) crops, 0..255, and the backbone's stages of them, by stride."""
+
+    crops: Tensor
+    stages: Mapping[int, Tensor]
+
+
 class Response(NamedTuple):
     """What the heads say before it is read as boxes: what training compares with labels.
 
@@ -74,11 +87,14 @@ class Response(NamedTuple):
         logits: (B, N, 2) background and object.
         offsets: (B, N, 4) from the anchors, as `encode_boxes`.
         features: (B, C, H, W) of the search crop, that they were read from.
+        masks: what masks are read from; None of a network without, or where only features of the
+            crop were given.
     """
 
     logits: Tensor
     offsets: Tensor
     features: Tensor
+    masks: MaskContext | None = None
 
 
 class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license="mit"):
@@ -110,8 +126,9 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             box_hidden = hidden
             self.box = Branch(channels, hidden, 4 * K, adapter)
         self.shape_prior = ShapePrior((hidden, box_hidden)) if config.shape_prior else None
-        grid = (config.search_size - 7) // config.anchors.stride - TEMPLATE_GRID + 1
-        anchors = make_anchors(config.anchors, grid, config.search_size)
+        self.mask = _make_mask_branch(config, self.backbone) if config.masks else None
+        self.grid = (config.search_size - 7) // config.anchors.stride - TEMPLATE_GRID + 1
+        anchors = make_anchors(config.anchors, self.grid, config.search_size)
         self.register_buffer("anchors", anchors, persistent=False)
         for name in ("mean", "deviation"):
             statistic = torch.tensor(getattr(self.backbone, name)).reshape(3, 1, 1)
@@ -132,6 +149,11 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         """Crop pixels from one cell of the features to the next."""
         return self.config.anchors.stride
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether `segment` can be called."""
+        return self.mask is not None
+
     def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         """Embed templates.
 
@@ -140,40 +162,126 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             boxes: (B, 4) xyxy, the targets in crop pixels.
 
         Returns:
-            One set of kernels for each branch and, with a shape prior, each one's modulation.
+            The kernels of score and box, with a shape prior their modulations, and with masks
+            the kernels of these.
         """
         features = self.features(crops)
         margin = (features.shape[-1] - TEMPLATE_GRID) // 2
         within = slice(margin, margin + TEMPLATE_GRID)
         middle = features[..., within, within]
-        kernels = self.score.embed(middle), self.box.embed(middle)
-        if self.shape_prior is None:
-            return kernels
-        # A square target fills half of its template: its size is the unit.
-        sizes = (boxes[:, 2:] - boxes[:, :2]) / (self.template_size / 2)
-        return *kernels, *self.shape_prior(sizes.clamp(min=1e-3).log())
+        kernels = [self.score.embed(middle), self.box.embed(middle)]
+        if self.shape_prior is not None:
+            # A square target fills half of its template: its size is the unit.
+            sizes = (boxes[:, 2:] - boxes[:, :2]) / (self.template_size / 2)
+            kernels += self.shape_prior(sizes.clamp(min=1e-3).log())
+        if self.mask is not None:
+            kernels.append(self.mask.embed(middle))
+        return tuple(kernels)
 
     def features(self, crops: Tensor) -> Tensor:
         """Give the (B, C, H, W) features of (B, 3, S, S) crops, 0..255: what `compare` takes."""
+        return self._embed(crops)[0]
+
+    def _embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         if self.normalises:
             crops = (crops - self.mean) / self.deviation
-        return self.backbone(crops.contiguous(memory_format=torch.channels_last))
+        return self.backbone.embed(crops.contiguous(memory_format=torch.channels_last))
 
-    def respond(self, template: tuple[Tensor, ...], features: Tensor) -> Response:
-        """Compare templates with the features of search crops; give the heads' raw answer."""
-        score_kernel, box_kernel, *prior = template
+    def respond(
+        self, template: tuple[Tensor, ...], features: Tensor, seen: Seen | None = None
+    ) -> Response:
+        """Compare templates with search crops; give the heads' raw answer.
+
+        Args:
+            template: as `embed` gives it.
+            features: of the crops.
+            seen: the crops, and the backbone's stages of them; masks need both.
+        """
+        score_kernel, box_kernel, *rest = template
         score_modulation = box_modulation = None
-        if prior:
-            score_modulation, box_modulation = (part.unbind(dim=1) for part in prior)
+        if self.shape_prior is not None:
+            score_modulation, box_modulation = (_gain_and_shift(part) for part in rest[:2])
+        extent = None
+        if isinstance(self.box, PixelwiseBranch):
+            extent = self.box.see(box_kernel, features)
+            offsets = self.box.read(extent, box_modulation)
+        else:
+            offsets = self.box(box_kernel, features, box_modulation)
+        masks = None
+        if self.mask is not None and seen is not None:
+            masks = MaskContext(rest[-1], *seen, features, extent)
         return Response(
             _per_proposal(self.score(score_kernel, features, score_modulation), 2),
-            _per_proposal(self.box(box_kernel, features, box_modulation), 4),
+            _per_proposal(offsets, 4),
             features,
+            masks,
         )
 
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
-        """Search (B, 3, 255, 255) crops, 0..255, for templates; as `compare` answers."""
-        return self.compare(template, self.features(crops))
+        """Search (B, 3, 255, 255) crops, 0..255, for templates; as `compare` answers.
+
+        Only what `search` gives can be segmented.
+        """
+        features, stages = self._embed(crops)
+        return self._propose(self.respond(template, features, Seen(crops, stages)))
+
+    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+        """Give the masks of chosen proposals.
+
+        Args:
+            proposals: what `search` gave of B crops.
+            chosen: (B,) one proposal of each.
+            beliefs: (B, n, n), of every second pixel of the crops: how likely its colour is the
+                target's, 1, or its surroundings', 0.
+
+        Returns:
+            (B, T, T) probabilities, 0..1, for the crop pixels around the proposals' `positions`.
+
+        Raises:
+            ValueError: the network has no masks, or the proposals come from features alone.
+
+        Source: SiamMask (Wang et al., CVPR 2019), section 3.2.
+        """
+        rows = torch.arange(len(chosen), device=chosen.device)
+        boxes = proposals.boxes[rows, chosen]
+        logits = self.draw_masks(proposals.response, beliefs, rows, chosen, boxes, coarse=False)
+        return logits.sharp.float().sigmoid()
+
+    def draw_masks(
+        self,
+        response: Response,
+        beliefs: Tensor,
+        rows: Tensor,
+        chosen: Tensor,
+        boxes: Tensor,
+        *,
+        coarse: bool = True,
+    ) -> MaskLogits:
+        """Give the raw masks of M proposals, (M,) chosen of (M,) rows; else as `segment`.
+
+        Args:
+            response: what proposals were read from.
+            beliefs: see `segment`.
+            rows: which crop.
+            chosen: which proposal of it.
+            boxes: (M, 4) xyxy in crop pixels, of the proposals.
+            coarse: give the coarse masks, too.
+        """
+        if self.mask is None or response.masks is None:
+            raise ValueError("these proposals have no masks: search crops, with a network that has")
+        positions = self.positions(chosen)
+        return self.mask(response.masks, beliefs, rows, positions, boxes, coarse=coarse)
+
+    def positions(self, chosen: Tensor) -> Tensor:
+        """Give the (M, 2) column and row in the response of (M,) proposals."""
+        place = chosen % self.grid**2
+        return torch.stack((place % self.grid, place // self.grid), dim=-1)
+
+    def mask_windows(self, chosen: Tensor) -> Tensor:
+        """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
+        middles = self.stride * (self.positions(chosen) - (self.grid - 1) / 2)
+        sides = torch.full_like(middles, self.template_size)
+        return torch.cat((middles + self.search_size / 2, sides), dim=-1)
 
     def compare(self, template: tuple[Tensor, ...], features: Tensor) -> Proposals:
         """Search the features of (B, 3, 255, 255) crops for templates.
@@ -182,10 +290,23 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             Decoded boxes in crop pixels and object probabilities; their `response` is the
             `Response` that they were read from.
         """
-        response = self.respond(template, features)
+        return self._propose(self.respond(template, features))
+
+    def _propose(self, response: Response) -> Proposals:
         boxes = cxcywh_to_xyxy(decode_boxes(response.offsets.float(), self.anchors))
         scores = response.logits.float().softmax(dim=-1)[..., 1]
         return Proposals(boxes, scores, response, response.features)
+
+
+def _make_mask_branch(config: NetworkConfig, backbone: Backbone) -> MaskBranch:
+    return MaskBranch(
+        backbone.channels,
+        backbone.stage_channels,
+        config.box_channels if config.box_head == "pixelwise" else 0,
+        config.mask_channels,
+        config.template_size,
+        config.adapter_kernel,
+    )
 
 
 def make_backbone(config: NetworkConfig) -> Backbone:
@@ -193,6 +314,11 @@ def make_backbone(config: NetworkConfig) -> Backbone:
     if config.backbone == "small":
         return SmallBackbone()
     return ResNet50(wide_shortcuts=config.wide_shortcuts)
+
+
+def _gain_and_shift(modulation: Tensor) -> Modulation:
+    gain, shift = modulation.unbind(dim=1)
+    return gain, shift
 
 
 def _per_proposal(maps: Tensor, numbers: int) -> Tensor:

@@ -80,15 +80,21 @@ def bin_colours(crops: Tensor) -> Tensor:
     return (red * LEVELS + green) * LEVELS + blue
 
 
-def learn_colours(bins: Tensor, boxes: Tensor, config: ColourConfig) -> ColourState:
+def learn_colours(
+    bins: Tensor, boxes: Tensor, config: ColourConfig, masks: Tensor | None = None
+) -> ColourState:
     """Learn the colours of targets in the frame of their first box.
 
     Args:
         bins: (B, n, n) as `bin_colours` gives them.
         boxes: (B, 4) xyxy in crop pixels.
         config: how.
+        masks: (B, n, n) bool, the targets' own pixels; else the middle of their boxes counts.
     """
-    inside, outside = _histograms(bins, boxes, config)
+    if masks is None:
+        inside, outside = _histograms(bins, boxes, config)
+    else:
+        inside, outside = _count(bins, masks), _count(bins, ~masks)
     nothing = boxes.new_zeros(len(boxes))
     state = ColourState(inside, outside, nothing, nothing, config)
     belief = believe(state, bins)
@@ -103,6 +109,13 @@ def believe(state: ColourState, bins: Tensor) -> Tensor:
     floor = state.config.floor
     odds = (state.inside + floor) / (state.inside + state.outside + 2 * floor)
     return odds.gather(1, bins.flatten(1)).reshape(bins.shape)
+
+
+def relative_belief(state: ColourState, bins: Tensor) -> Tensor:
+    """Give the (B, n, n) belief in pixels as the first box had it: inside as 1, outside as 0."""
+    contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None, None]
+    relative = (believe(state, bins) - state.leaked[:, None, None]) / contrast
+    return relative.clamp(-0.5, 1.5)
 
 
 def colour_votes(state: ColourState, bins: Tensor, boxes: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Results drawn into pictures: boxes with labels, and sheets of small pictures.
+"""Results drawn into pictures: masks, boxes with labels, and sheets of small pictures.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart; a target keeps
 its colour through a video. A target that is lost is drawn dashed and dim.
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.results import TrackResult
 
 Colour = tuple[int, int, int]
@@ -29,6 +30,7 @@ WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
 LINE_SHARE = 1 / 200  # thickness of a line, of the image's mean side: 2 pixels at 480 x 360
 LOST_OPACITY = 0.55
+TINT = 0.4  # share of a target's colour over its pixels
 DASH = 5  # length of a dash and of a gap, in thicknesses
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_HEIGHT = 22  # pixels of a capital letter at scale 1
@@ -40,7 +42,7 @@ def colour_of(id: int) -> Colour:
 
 
 def draw(image: np.ndarray, targets: Sequence[TrackResult]) -> np.ndarray:
-    """Draw targets into a copy of an image: a box, its number and score.
+    """Draw targets into a copy of an image: mask, box, number and score.
 
     Args:
         image: (H, W, 3) uint8 RGB; stays as it is.
@@ -115,12 +117,27 @@ def line_width(image: np.ndarray) -> int:
 
 
 def _draw_target(image: np.ndarray, target: TrackResult) -> None:
+    if target.mask is not None and target.mask_source == "network":
+        _draw_mask(image, target.mask, colour_of(target.id))
     width, corners, colour = line_width(image), _corners(image, target.box), colour_of(target.id)
     lost = target.state == "lost"
     _draw_lines(image, corners, BLACK, width + 2, dashed=lost)  # an edge that shows on any ground
     _draw_lines(image, corners, colour, width, dashed=lost)
     label = f"{target.id} {'lost' if lost else f'{target.score:.2f}'}"
     _draw_label(image, label, corners, colour)
+
+
+def _draw_mask(image: np.ndarray, mask: Mask, colour: Colour) -> None:
+    """Tint a mask's pixels, and draw its outline."""
+    h, w = mask.pixels.shape
+    part = image[mask.top : mask.top + h, mask.left : mask.left + w]
+    tinted = part[mask.pixels] * (1 - TINT) + np.array(colour) * TINT
+    part[mask.pixels] = tinted.round().astype(np.uint8)
+    contours, _ = cv2.findContours(
+        mask.pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+    )
+    at = (mask.left, mask.top)
+    cv2.drawContours(image, contours, -1, colour, max(1, line_width(image) // 2), offset=at)
 
 
 def _corners(image: np.ndarray, box: Sequence[float]) -> np.ndarray:

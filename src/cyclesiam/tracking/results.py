@@ -4,6 +4,10 @@ A line:
 
     {"frame": 0, "time": 0.0,
      "targets": [{"id": 1, "box": [x, y, w, h], "score": 0.97, "state": "tracking"}]}
+
+Of a target with a mask there are, too: `"mask": {"size": [h, w], "counts": "..."}`, COCO's run
+lengths; `"mask_source": "network"`, or `"box"` where the mask was not believed; and
+`"rotated_box": [x1, y1, ... x4, y4]`, the rectangle of least area around it.
 """
 
 import json
@@ -15,8 +19,10 @@ from pathlib import Path
 from typing import Any, Literal, Self, TextIO, get_args
 
 from cyclesiam.errors import SourceError
+from cyclesiam.geometry.masks import Mask, RotatedBox
 
 State = Literal["tracking", "lost"]
+MaskSource = Literal["network", "box"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +34,20 @@ class TrackResult:
         box: xyxy in image pixels.
         score: the network's belief, 0..1.
         state: `tracking`, or `lost` when the tracker doubts its own box.
+        mask: its pixels; None of a network without masks.
+        mask_source: where the mask comes from: the network, or the box, filled, where the
+            network's had nothing to do with it.
+        rotated_box: x1, y1, ... x4, y4 in image pixels, the least rectangle around the mask; None
+            without a mask, or of an empty one.
     """
 
     id: int
     box: tuple[float, float, float, float]
     score: float
     state: State
+    mask: Mask | None = None
+    mask_source: MaskSource | None = None
+    rotated_box: RotatedBox | None = None
 
     @property
     def box_xywh(self) -> tuple[float, float, float, float]:
@@ -58,15 +72,7 @@ class FrameResult:
 
     def to_json(self) -> str:
         """Give the result as one line; boxes are x, y, w, h to a hundredth of a pixel."""
-        targets = [
-            {
-                "id": target.id,
-                "box": [round(number, 2) for number in target.box_xywh],
-                "score": round(target.score, 4),
-                "state": target.state,
-            }
-            for target in self.targets
-        ]
+        targets = [_write_target(target) for target in self.targets]
         return json.dumps({"frame": self.frame, "time": round(self.time, 6), "targets": targets})
 
     @classmethod
@@ -159,6 +165,21 @@ def read_results(path: str | Path) -> Iterator[FrameResult]:
         raise SourceError(f"{path}: is not text; give a file that `track` wrote") from error
 
 
+def _write_target(target: TrackResult) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "id": target.id,
+        "box": [round(number, 2) for number in target.box_xywh],
+        "score": round(target.score, 4),
+        "state": target.state,
+    }
+    if target.mask is not None:
+        content["mask"] = target.mask.to_rle()
+        content["mask_source"] = target.mask_source
+    if target.rotated_box is not None:
+        content["rotated_box"] = [round(number, 2) for number in target.rotated_box]
+    return content
+
+
 def _read_target(content: dict[str, Any]) -> TrackResult:
     box = content.get("box")
     if not isinstance(box, list) or len(box) != 4:
@@ -167,11 +188,19 @@ def _read_target(content: dict[str, Any]) -> TrackResult:
     state: Any = content.get("state")
     if state not in get_args(State):
         raise ValueError(f"`state` must be {' or '.join(get_args(State))}, got {state!r}")
+    mask, source, rotated = (content.get(n) for n in ("mask", "mask_source", "rotated_box"))
+    if mask is not None and source not in get_args(MaskSource):
+        raise ValueError(f"`mask_source` must be {' or '.join(get_args(MaskSource))}")
+    if rotated is not None and (not isinstance(rotated, list) or len(rotated) != 8):
+        raise ValueError("`rotated_box` must be x1, y1, ... x4, y4")
     return TrackResult(
         id=_read_count(content, "id", least=1),
         box=(x, y, x + w, y + h),
         score=_as_number(content.get("score"), "`score`"),
         state=state,
+        mask=None if mask is None else Mask.from_rle(_as_object(mask, "`mask`")),
+        mask_source=source,
+        rotated_box=None if rotated is None else _as_corners(rotated),
     )
 
 
@@ -185,6 +214,11 @@ def _as_number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{what} must hold finite numbers, got {value!r}")
     return float(value)
+
+
+def _as_corners(values: list[Any]) -> RotatedBox:
+    x1, y1, x2, y2, x3, y3, x4, y4 = (_as_number(value, "`rotated_box`") for value in values)
+    return x1, y1, x2, y2, x3, y3, x4, y4
 
 
 def _read_count(content: dict[str, Any], name: str, *, least: int) -> int:

@@ -8,15 +8,16 @@ Shapes: B targets, F frames (F = B, or 1 frame that all targets share), N propos
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from cyclesiam.geometry.boxes import cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
+from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
 from cyclesiam.tracking.colour_model import (
+    STEP,
     ColourConfig,
     ColourState,
     bin_colours,
@@ -84,6 +85,34 @@ class Network(Protocol):
         """Search (B, 3, search_size, search_size) crops in 0..255 for B templates."""
         ...
 
+    @property
+    def has_masks(self) -> bool:
+        """Whether it is a `SegmentingNetwork`."""
+        ...
+
+
+@runtime_checkable
+class SegmentingNetwork(Network, Protocol):
+    """A network that gives masks, too."""
+
+    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+        """Give masks of proposals.
+
+        Args:
+            proposals: what `search` gave of B crops.
+            chosen: (B,) one proposal of each.
+            beliefs: (B, n, n), of every second pixel of the crops from the first on: how likely
+                its colour is the target's, 1, or its surroundings', 0.
+
+        Returns:
+            (B, T, T) probabilities, 0..1.
+        """
+        ...
+
+    def mask_windows(self, chosen: Tensor) -> Tensor:
+        """Give the (B, 4) cxcywh in crop pixels that the masks of (B,) proposals cover."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
@@ -95,6 +124,7 @@ class TargetState:
         template: what `Network.embed` gave.
         online: what the targets learnt for themselves; None where they do not. See `learn`.
         colours: theirs and their surroundings'; None where they do not count.
+        chosen: (B,) the proposals that `boxes` come from; None in the first frame.
     """
 
     boxes: Tensor
@@ -102,6 +132,7 @@ class TargetState:
     template: Template
     online: FilterState | None = None
     colours: ColourState | None = None
+    chosen: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +231,7 @@ def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
         scores = (1 - share) * scores + share * heard
     if state.colours is not None:
         bins = bin_colours(crops)
+    if state.colours is not None and bins is not None and state.colours.config.share:
         share = vote_shares(state.colours)[:, None]
         heard = colour_votes(state.colours, bins, proposals.boxes)
         scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
@@ -228,7 +260,14 @@ def settle(
     sizes = last_sizes + trust * (chosen[:, 2:] - last_sizes)
     boxes = cxcywh_to_xyxy(torch.cat((chosen[:, :2], sizes), dim=-1))
     boxes = keep_in_frame(boxes, (frame_size[0], frame_size[1]))
-    return replace(state, boxes=boxes, scores=choice.scores)
+    return replace(state, boxes=boxes, scores=choice.scores, chosen=choice.index)
+
+
+def settle_on(state: TargetState, observation: Observation, search_size: int) -> TargetState:
+    """Choose the proposals that overlap the boxes most, where these are known to be right."""
+    boxes = boxes_to_crop(state.boxes, observation.windows, search_size)
+    overlaps = box_iou(observation.proposals.boxes, boxes[:, None])
+    return replace(state, chosen=overlaps.argmax(dim=1))
 
 
 def learn(
@@ -254,13 +293,28 @@ def learn(
 
 
 def learn_look(
-    network: Network, state: TargetState, frames: Tensor, config: ColourConfig
+    network: Network,
+    state: TargetState,
+    frames: Tensor,
+    config: ColourConfig,
+    masks: Tensor | None = None,
 ) -> TargetState:
-    """Let each target learn its colours in the frame of its first box; arguments as `learn`."""
-    windows = search_windows(network, state.boxes)
-    crops = cut(frames, windows, network.search_size)
-    boxes = boxes_to_crop(state.boxes, windows, network.search_size)
-    return replace(state, colours=learn_colours(bin_colours(crops), boxes, config))
+    """Let each target learn its colours in the frame of its first box.
+
+    Args:
+        network: has the sizes.
+        state: targets as `start` gives them.
+        frames: (F, 3, H, W) uint8, the same frames.
+        config: how colours are learnt.
+        masks: (B, 1, H, W) uint8, the targets' pixels, 255; else their boxes' count.
+    """
+    windows, size = search_windows(network, state.boxes), network.search_size
+    bins = bin_colours(cut(frames, windows, size))
+    boxes = boxes_to_crop(state.boxes, windows, size)
+    inside = None
+    if masks is not None:
+        inside = cut(masks, windows, size, fill=0)[:, 0, ::STEP, ::STEP] > 127
+    return replace(state, colours=learn_colours(bins, boxes, config, inside))
 
 
 def keep_look(network: Network, state: TargetState, observation: Observation) -> TargetState:

@@ -1,7 +1,7 @@
 """The tracker that people use: pictures in, boxes out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -9,18 +9,23 @@ from torch import Tensor
 
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
+from cyclesiam.geometry.masks import Mask, tell_apart
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.colour_model import ColourConfig
 from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.results import State, TrackResult
+from cyclesiam.tracking.results import MaskSource, State, TrackResult
+from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
 from cyclesiam.tracking.siamese import (
     Network,
+    Observation,
+    SegmentingNetwork,
     TargetState,
     keep_look,
     learn,
     learn_look,
     look,
     settle,
+    settle_on,
     start,
     teach,
 )
@@ -36,6 +41,8 @@ class TrackerConfig:
     """What each target learns for itself on the way."""
     colour: ColourConfig = field(default_factory=ColourConfig)
     """What the colours of each target say."""
+    mask: MaskConfig = field(default_factory=MaskConfig)
+    """How masks are read."""
     lost_below: float = 0.2
     """A target whose score is lower is called lost."""
 
@@ -92,11 +99,29 @@ class Tracker:
         """Follow the first target into the next frame, (H, W, 3) uint8 RGB."""
         return self.step(image)[0]
 
+    @property
+    def gives_masks(self) -> bool:
+        """Whether results have masks."""
+        return self.config.mask.wanted and self.network.has_masks
+
     @torch.inference_mode()
     def start(
-        self, image: np.ndarray, boxes_xywh: Sequence[Sequence[float]]
+        self,
+        image: np.ndarray,
+        boxes_xywh: Sequence[Sequence[float]],
+        masks: Sequence[np.ndarray] | None = None,
     ) -> tuple[TrackResult, ...]:
-        """Begin to follow several targets; they are numbered from 1. Raises as `init`."""
+        """Begin to follow several targets; they are numbered from 1.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            boxes_xywh: left, top, width and height of each, in pixels.
+            masks: (H, W) of each, not zero on its pixels, where these are known: its colours are
+                then learnt from them.
+
+        Raises:
+            TargetError, ValueError: as `init`.
+        """
         frame = self._frame(image)
         boxes = [check_box(box, (image.shape[0], image.shape[1])) for box in boxes_xywh]
         if not boxes:
@@ -105,10 +130,15 @@ class Tracker:
         targets = start(self.network, frame, corners)
         if self.config.online.share:
             targets = learn(self.network, targets, frame, self.config.online)
-        if self.config.colour.share:
-            targets = learn_look(self.network, targets, frame, self.config.colour)
+        if self.config.colour.share or self.gives_masks:
+            given = None if masks is None else self._given(masks)
+            targets = learn_look(self.network, targets, frame, self.config.colour, given)
         self._targets, self._steps = targets, 0
-        return self._results(self._targets)
+        if self.gives_masks:
+            seen = look(self.network, targets, frame)  # where the targets are known: their masks
+            targets = settle_on(targets, seen, self.network.search_size)
+            return self._results(targets, self._masks(targets, seen, frame))
+        return self._results(targets)
 
     @torch.inference_mode()
     def step(self, image: np.ndarray) -> tuple[TrackResult, ...]:
@@ -127,10 +157,26 @@ class Tracker:
         self._steps += 1
         if config.online.share and self._steps % config.online.every == 0:
             targets = teach(self.network, targets, seen)
-        if config.colour.share:
+        masks = self._masks(targets, seen, frame) if self.gives_masks else None
+        if targets.colours is not None:
             targets = keep_look(self.network, targets, seen)
         self._targets = targets
-        return self._results(targets)
+        return self._results(targets, masks)
+
+    def _masks(
+        self, targets: TargetState, seen: Observation, frame: Tensor
+    ) -> list[tuple[Mask, MaskSource]]:
+        network, config = self.network, self.config.mask
+        assert isinstance(network, SegmentingNetwork)
+        frame_size = (frame.shape[-2], frame.shape[-1])
+        placed = place_masks(*see_masks(network, targets, seen), frame_size)
+        masks = tell_apart(placed, frame_size, config.threshold)
+        return judge_masks(masks, targets.boxes.tolist(), config)
+
+    def _given(self, masks: Sequence[np.ndarray]) -> Tensor:
+        """Give (H, W) masks as (B, 1, H, W) uint8 on the device."""
+        stacked = np.stack([np.where(mask, 255, 0) for mask in masks]).astype(np.uint8)
+        return torch.from_numpy(stacked)[:, None].to(self.device)
 
     def _frame(self, image: np.ndarray) -> Tensor:
         """Give an image as (1, 3, H, W) on the device, without a copy on a CPU."""
@@ -141,11 +187,19 @@ class Tracker:
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         return pixels.to(self.device).permute(2, 0, 1)[None]
 
-    def _results(self, targets: TargetState) -> tuple[TrackResult, ...]:
+    def _results(
+        self, targets: TargetState, masks: list[tuple[Mask, MaskSource]] | None = None
+    ) -> tuple[TrackResult, ...]:
         rows = zip(targets.boxes.tolist(), targets.scores.tolist(), strict=True)
-        return tuple(
+        results = tuple(
             TrackResult(id=number, box=tuple(box), score=score, state=self._state(score))
             for number, (box, score) in enumerate(rows, start=1)
+        )
+        if masks is None:
+            return results
+        return tuple(
+            replace(result, mask=mask, mask_source=source, rotated_box=mask.rotated_box())
+            for result, (mask, source) in zip(results, masks, strict=True)
         )
 
     def _state(self, score: float) -> State:

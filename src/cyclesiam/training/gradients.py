@@ -6,9 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cyclesiam.training.lessons import Lesson
-from cyclesiam.training.losses import Losses, WeightedSum, cycle_loss
+from cyclesiam.training.lessons import Lesson, LessonConfig
+from cyclesiam.training.losses import LEAST_WEIGHT, Losses, WeightedSum
 from cyclesiam.training.parts import Part, add_gradients, add_over_ranks
+
+LOSSES = "score", "box", "mask"  # of a lesson
 
 
 class Figures(NamedTuple):
@@ -23,48 +25,52 @@ def find_gradients(
     teach: Callable[[Part], Lesson],
     parts: Sequence[Part],
     network: nn.Module,
-    box_weight: float,
+    config: LessonConfig,
 ) -> Figures:
     """Set the gradients of a network's parameters to those of the whole batch's loss.
 
     The losses are weighted means over the batch, and the weight of the whole is known last. One
-    part waits for it before its way back; of several, each goes back at once and twice, for the
-    score and for the box, and the two are weighed in the end. That costs a second way back, and
-    takes the memory of one part.
+    part waits for it before its way back; of several, each goes back at once and several times,
+    for each loss, and these are weighed in the end. That costs more ways back, and takes the
+    memory of one part.
 
     Args:
         teach: gives the lesson of a part.
         parts: those of this rank; other ranks have as many.
         network: learns.
-        box_weight: of the box loss beside the score loss.
+        config: weights of the losses.
     """
     parameters: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
     if len(parts) == 1:
         lesson = teach(parts[0])
         whole = _add_up([lesson])
-        sums = (
-            WeightedSum(lesson.score.sum, whole.score.weight),
-            WeightedSum(lesson.box.sum, whole.box.weight),
+        weighed = lesson._replace(
+            **{
+                name: WeightedSum(getattr(lesson, name).sum, getattr(whole, name).weight)
+                for name in LOSSES
+            }
         )
-        gradients = _gradients(cycle_loss(*sums, box_weight).total, parameters)
+        gradients = _gradients(weighed.losses(config).total, parameters)
     else:
-        lessons, of_score, of_box = [], _zeros(parameters), _zeros(parameters)
+        lessons, totals = [], {name: _zeros(parameters) for name in LOSSES}
         for part in parts:
             lesson = teach(part)
-            _add(of_score, _gradients(lesson.score.sum, parameters, keep=True))
-            _add(of_box, _gradients(lesson.box.sum, parameters))
+            for name in LOSSES:
+                loss = getattr(lesson, name).sum
+                if loss.requires_grad:
+                    keep = name != LOSSES[-1]
+                    _add(totals[name], _gradients(loss, parameters, keep=keep))
             lessons.append(_detach(lesson))
         whole = _add_up(lessons)
-        per_score, per_box = (1 / mean.weight.clamp(min=1e-6) for mean in (whole.score, whole.box))
-        gradients = [
-            per_score * score + box_weight * per_box * box
-            for score, box in zip(of_score, of_box, strict=True)
-        ]
+        weights = {"score": 1.0, "box": config.box_weight, "mask": config.mask_weight}
+        gradients = _zeros(parameters)
+        for name in LOSSES:
+            share = weights[name] / getattr(whole, name).weight.clamp(min=LEAST_WEIGHT)
+            _add(gradients, [share * gradient for gradient in totals[name]])
     for parameter, gradient in zip(parameters, add_gradients(gradients), strict=True):
         parameter.grad = gradient
-    losses = cycle_loss(whole.score, whole.box, box_weight)
     found = whole.found.sum / whole.found.weight.clamp(min=1)
-    return Figures(losses, found, whole.dropped.mean)
+    return Figures(whole.losses(config), found, whole.dropped.mean)
 
 
 def _gradients(loss: Tensor, parameters: list[Tensor], *, keep: bool = False) -> list[Tensor]:

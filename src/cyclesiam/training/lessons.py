@@ -23,7 +23,16 @@ from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.cycle import HomeChange, TemplateFrom, find_last, go_home
 from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
-from cyclesiam.training.losses import BOX_WEIGHT, WeightedSum, box_loss, score_loss
+from cyclesiam.training.losses import (
+    BOX_WEIGHT,
+    MASK_WEIGHT,
+    Losses,
+    WeightedSum,
+    box_loss,
+    cycle_loss,
+    score_loss,
+)
+from cyclesiam.training.mask_lessons import learn_masks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +54,10 @@ class LessonConfig:
     every step: that pays where most targets of a batch are walked."""
     box_weight: float = BOX_WEIGHT
     """Weight of the box loss beside the score loss."""
+    mask_weight: float = MASK_WEIGHT
+    """Weight of the mask loss, of a network with masks."""
+    mask_anchors: int = 2
+    """Most object anchors of a clip at which a mask is taught."""
     labels: LabelConfig = field(default_factory=LabelConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     choice: ChoiceConfig = field(default_factory=ChoiceConfig)
@@ -63,12 +76,24 @@ class Lesson(NamedTuple):
         box: the box loss of the last step.
         found: share of targets whose best proposal overlaps them by more than half.
         dropped: share of cycles left out because they drifted off.
+        mask: the mask loss of the last step; a sum of nothing without masks.
     """
 
     score: WeightedSum
     box: WeightedSum
     found: WeightedSum
     dropped: WeightedSum
+    mask: WeightedSum
+
+    def losses(self, config: LessonConfig) -> Losses:
+        """Give the loss that this lesson alone would have."""
+        return cycle_loss(
+            self.score,
+            self.box,
+            self.mask,
+            box_weight=config.box_weight,
+            mask_weight=config.mask_weight,
+        )
 
 
 def learn_from(
@@ -80,6 +105,7 @@ def learn_from(
     config: LessonConfig,
     chance: Chance,
     *,
+    masks: Tensor | None = None,
     guests: int = 0,
 ) -> Lesson:
     """Walk the cycles of a batch and compare what is seen at home with where they began.
@@ -92,6 +118,7 @@ def learn_from(
         turn: last frame of the forward walk.
         config: how.
         chance: of augmentation and sampling, on the frames' device.
+        masks: (B, H, W) uint8 of frame 0, as `Batch.masks`; None where all are unknown.
         guests: rows at the beginning that another part of the batch counts; here they only lend
             the row after them a template and pixels.
     """
@@ -112,11 +139,24 @@ def learn_from(
     proposals = observation.proposals
     labels = label_anchors(network.anchors, targets, config.labels)
     labels[negative] = BACKGROUND
-    labels = sample_labels(labels, proposals.scores, config.labels, chance)
     kept = (walked.scores >= config.trust) & _inside(targets, network.search_size)
     counted = rows >= guests
     weights = torch.where(kept & counted, walked.scores, 0.0)
-    logits, offsets, _ = proposals.response
+    seen_masks = _count(weights[:0], weights[:0])
+    if network.mask is not None and masks is not None:
+        seen_masks = learn_masks(
+            network,
+            frames,
+            masks,
+            walked,
+            observation,
+            labels,
+            weights,
+            config.mask_anchors,
+            chance,
+        )
+    labels = sample_labels(labels, proposals.scores, config.labels, chance)
+    logits, offsets, *_ = proposals.response
     wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
     best = proposals.scores.argmax(dim=1)
     hits = box_iou(proposals.boxes[rows, best], targets) > 0.5
@@ -126,6 +166,7 @@ def learn_from(
         box=box_loss(offsets.float(), wanted, labels, weights),
         found=_count(hits & shown, shown),
         dropped=_count(~kept & counted, counted),
+        mask=seen_masks,
     )
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from cyclesiam.training.labels import IGNORED, OBJECT
 
 BOX_WEIGHT = 1.0  # lambda 1 of equation 7
+LEAST_WEIGHT = 1e-6  # keeps the mean of nothing finite
+MASK_WEIGHT = 30.0  # lambda 2 of equation 9
 
 
 class Losses(NamedTuple):
@@ -19,6 +21,7 @@ class Losses(NamedTuple):
     total: Tensor
     score: Tensor
     box: Tensor
+    mask: Tensor
 
 
 class WeightedSum(NamedTuple):
@@ -30,7 +33,7 @@ class WeightedSum(NamedTuple):
     @property
     def mean(self) -> Tensor:
         """The weighted mean; 0 of nothing."""
-        return self.sum / self.weight.clamp(min=1e-6)
+        return self.sum / self.weight.clamp(min=LEAST_WEIGHT)
 
 
 def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
@@ -72,9 +75,37 @@ def box_loss(offsets: Tensor, wanted: Tensor, labels: Tensor, weights: Tensor) -
     return WeightedSum((distance * counted).sum(), counted.sum())
 
 
-def cycle_loss(score: WeightedSum, box: WeightedSum, box_weight: float = BOX_WEIGHT) -> Losses:
-    """L = L_score + lambda 1 * L_box, of the sums of a whole batch.
+def mask_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> WeightedSum:
+    """Logistic loss of masks, averaged over their pixels.
 
-    Source: CycleSiam (Yuan et al., IROS 2020), equation 7.
+    Args:
+        logits: (M, H, W) at positions whose anchors are the object.
+        wanted: (M, H, W) of 0 and 1.
+        weights: (M,) how much each position counts.
+
+    Returns:
+        The weighted mean over positions, as its sum and weight.
+
+    Source: CycleSiam (Yuan et al., IROS 2020), equation 8.
     """
-    return Losses(score.mean + box_weight * box.mean, score.mean, box.mean)
+    entropy = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    return WeightedSum((entropy.mean(dim=(1, 2)) * weights).sum(), weights.sum())
+
+
+def cycle_loss(
+    score: WeightedSum,
+    box: WeightedSum,
+    mask: WeightedSum | None = None,
+    *,
+    box_weight: float = BOX_WEIGHT,
+    mask_weight: float = MASK_WEIGHT,
+) -> Losses:
+    """L = L_score + lambda 1 * L_box + lambda 2 * L_mask, of the sums of a whole batch.
+
+    Source: CycleSiam (Yuan et al., IROS 2020), equations 7 and 9.
+    """
+    of_masks = score.mean.new_zeros(()) if mask is None else mask.mean
+    total = score.mean + box_weight * box.mean
+    if mask is not None:
+        total = total + mask_weight * of_masks
+    return Losses(total, score.mean, box.mean, of_masks)

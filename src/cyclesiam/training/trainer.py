@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -38,6 +39,9 @@ from cyclesiam.training.state import STATE_FILE, plain, read_state, write_state
 __all__ = ["STATE_FILE", "Report", "Trainer", "TrainingConfig"]
 
 
+Learns = Literal["all", "masks"]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """Everything that a run depends on, beside its clips and its machine."""
@@ -52,6 +56,8 @@ class TrainingConfig:
     """Which labels are read."""
     averaging: float = 0.998
     """Decay of the running average of the weights, which walks and which is saved."""
+    learns: Learns = "all"
+    """Which part of the network learns: all of it, or its mask branch while all else stays."""
     precision: Precision = "auto"
     """`auto` takes bf16 where the device has arithmetic for it."""
     workers: int = 1
@@ -77,6 +83,8 @@ class TrainingConfig:
                 f"accumulate must lie in 1..{self.clips.batch_size}, the clips of a batch, "
                 f"got {self.accumulate}"
             )
+        if self.learns == "masks" and not self.network.masks:
+            raise ValueError("a network without masks cannot learn them: set network.masks")
         if not 0 <= self.averaging < 1:
             raise ValueError(f"averaging must lie in 0..1, got {self.averaging}")
 
@@ -91,6 +99,8 @@ class Report:
     loss: float
     score_loss: float
     box_loss: float
+    mask_loss: float
+    """Coarse and sharp masks' together; 0 of a network without."""
     accuracy: float
     """Share of targets whose best proposal overlaps them by more than half."""
     dropped: float
@@ -158,6 +168,8 @@ class Trainer:
         ).to(self.fabric.device)
         self.guide.eval().requires_grad_(False)
         self.network = network.to(self.fabric.device).train()
+        if config.learns == "masks":
+            learn_only_masks(self.network)
         if guests := self._parts[0].guests:
             share_norms(self.network, guests)
         self.optimiser = make_optimiser(config.optimiser, self.network)
@@ -289,7 +301,7 @@ class Trainer:
         """Take one step of the optimiser; give its figures."""
         config = self.config
         losses, found, dropped = find_gradients(
-            self._teacher(batch), self._parts, self.network, config.lesson.box_weight
+            self._teacher(batch), self._parts, self.network, config.lesson
         )
         self._check_finite("loss", losses.total, batch)
         rate = learning_rate(config.optimiser, self.step / config.steps)
@@ -307,6 +319,7 @@ class Trainer:
             "loss": losses.total.item(),
             "score_loss": losses.score.item(),
             "box_loss": losses.box.item(),
+            "mask_loss": losses.mask.item(),
             "accuracy": accuracy,
             "dropped": dropped.item(),
         }
@@ -318,12 +331,12 @@ class Trainer:
         places = {row: place for place, row in enumerate(self._rows)}
 
         def teach(part: Part) -> Lesson:
-            frames, boxes, drawn = batch.frames, batch.boxes, chance
+            frames, boxes, masks, drawn = batch.frames, batch.boxes, batch.masks, chance
             if part.guests:
                 chance.set_state(before)
                 drawn = RowChance(chance, torch.tensor(part.rows, device=device), part.total)
                 own = [places[row] for row in part.rows]
-                frames, boxes = frames[own], boxes[own]
+                frames, boxes, masks = frames[own], boxes[own], masks[own]
             with self.fabric.autocast():
                 return learn_from(
                     self.network,
@@ -333,6 +346,7 @@ class Trainer:
                     batch.request.turn,
                     self.config.lesson,
                     drawn,
+                    masks=masks.to(device),
                     guests=part.guests,
                 )
 
@@ -364,6 +378,13 @@ class Trainer:
         curves = {**means, "turn": report.stage.turn, "gap": report.stage.gap}
         self.fabric.log_dict(curves | {"samples_per_second": report.samples_per_second}, self.step)
         return report
+
+
+def learn_only_masks(network: SiamRPN) -> None:
+    """Let all but the mask branch stay as it is, its norms' statistics, too."""
+    assert network.mask is not None
+    network.eval().requires_grad_(False)
+    network.mask.train().requires_grad_(True)
 
 
 def _make_folder(folder: Path) -> Path:

@@ -1,0 +1,111 @@
+"""Views of pictures: the part that a canvas shows, and how it drifts over a still.
+
+Shapes: T frames of the canvas's (H, W).
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from cyclesiam.geometry.crops import crop_to_image_matrix
+
+INSIDE = 0.75, 1.0  # zooms of views that show nothing beyond the picture's border
+
+
+class Wander(NamedTuple):
+    """Frames of a still by a view that drifts and zooms.
+
+    Args:
+        frames: each (H, W, 3) uint8.
+        motions: how the picture lies in each, against the first: its scale about the canvas's
+            middle, and its shift in pixels of the canvas.
+        first: the first view, cxcywh in pixels of the picture.
+        mirrored: whether left and right are swapped.
+    """
+
+    frames: list[np.ndarray]
+    motions: list[tuple[float, np.ndarray]]
+    first: np.ndarray
+    mirrored: bool
+
+    def follow(self, box: np.ndarray) -> np.ndarray:
+        """Give the (T, 4) boxes in all frames of what has a (4,) box in the first."""
+        height, width = self.frames[0].shape[:2]
+        middle = np.array([width, height]) / 2
+        boxes = [(box.reshape(2, 2) - middle) * scale + middle + at for scale, at in self.motions]
+        return np.stack(boxes).reshape(-1, 4)
+
+
+def wander(
+    image: np.ndarray,
+    count: int,
+    canvas: tuple[int, int],
+    random: np.random.Generator,
+    *,
+    zooms: tuple[float, float] = INSIDE,
+) -> Wander:
+    """Make `count` frames (height, width) of a still; for `zooms` see `draw_view`."""
+    view = first = draw_view(image.shape, canvas, random, zooms=zooms)
+    drift = random.normal(0, 0.02 * min(image.shape[:2]), 2)
+    zoom = np.exp(random.normal(0, 0.04))
+    mirrored = random.random() < 0.5
+    frames, motions = [], []
+    for _ in range(count):
+        frames.append(look(image, view, canvas, mirrored))
+        shift = (first[:2] - view[:2]) * canvas[0] / view[3]
+        motions.append((first[3] / view[3], shift * (-1, 1) if mirrored else shift))
+        view = np.concatenate((view[:2] + drift, view[2:] * zoom))
+    return Wander(frames, motions, first, mirrored)
+
+
+def draw_view(
+    shape: tuple[int, ...],
+    canvas: tuple[int, int],
+    random: np.random.Generator,
+    *,
+    zooms: tuple[float, float] = INSIDE,
+) -> np.ndarray:
+    """Draw a window (cx, cy, w, h) of the canvas's aspect.
+
+    Args:
+        shape: of the picture: height, width.
+        canvas: height, width.
+        random: source of chance.
+        zooms: least and greatest size of the window, over the largest inside the picture; beyond
+            1, a window holds the picture's whole width or height.
+    """
+    height, width = shape[:2]
+    scale = min(height / canvas[0], width / canvas[1]) * random.uniform(*zooms)
+    w, h = canvas[1] * scale, canvas[0] * scale
+    near, far = np.sort([[w / 2, width - w / 2], [h / 2, height - h / 2]]).T
+    x, y = random.uniform(near, far)
+    return np.array([x, y, w, h])
+
+
+def look(
+    image: np.ndarray,
+    view: np.ndarray,
+    canvas: tuple[int, int],
+    mirrored: bool,
+    *,
+    bare: bool = False,
+) -> np.ndarray:
+    """Resize a window of a picture to the canvas.
+
+    Args:
+        image: (H, W) or (H, W, 3) uint8.
+        view: cxcywh of the window.
+        canvas: height, width.
+        mirrored: swap left and right.
+        bare: show black outside the picture; else its border is mirrored.
+    """
+    size = (canvas[1], canvas[0])
+    seen = cv2.warpAffine(
+        image,
+        crop_to_image_matrix(view.tolist(), size),
+        size,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT if bare else cv2.BORDER_REFLECT_101,
+    )
+    return cv2.flip(seen, 1) if mirrored else seen

@@ -1,0 +1,91 @@
+"""Masks in frames: placed, told apart, measured, packed."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cyclesiam.geometry.masks import Mask, Probability, fill_box, place, tell_apart
+
+SIZE = 40, 60  # H, W
+
+
+def disk(radius, size=127):
+    steps = np.arange(size) + 0.5 - size / 2
+    return (np.hypot(*np.meshgrid(steps, steps)) < radius).astype(np.float32)
+
+
+@pytest.mark.parametrize("centre", [(30.0, 20.0), (31.3, 18.6), (2.0, 39.0)])
+@pytest.mark.parametrize("scale", [0.25, 0.2])
+def test_a_disk_is_placed_where_its_window_is(centre, scale):
+    side = 127 * scale
+    placed = place(disk(40), (*centre, side, side), SIZE)
+    (mask,) = tell_apart([placed], SIZE, 0.5)
+    rows, columns = np.mgrid[:40, :60] + 0.5
+    distance = np.hypot(columns - centre[0], rows - centre[1])
+    found = mask.to_array()
+    assert found[distance < 40 * scale - 0.5].all()
+    assert not found[distance > 40 * scale + 0.5].any()
+
+
+def test_a_window_outside_the_frame_has_no_pixel():
+    placed = place(disk(40), (-90.0, 20.0, 60.0, 60.0), SIZE)
+    (mask,) = tell_apart([placed], SIZE, 0.5)
+    assert mask.area == 0
+    assert not mask.to_array().any()
+    assert np.isnan(mask.extent()).all()
+    assert mask.rotated_box() is None
+
+
+def test_a_pixel_belongs_to_whom_it_is_most_likely_of():
+    first = Probability(0, 0, np.array([[0.9, 0.6, 0.2]], np.float32))
+    second = Probability(1, 0, np.array([[0.7, 0.4, 0.8]], np.float32))
+    masks = tell_apart([first, second], (1, 4), 0.5)
+    np.testing.assert_array_equal(masks[0].to_array(), [[True, False, False, False]])
+    np.testing.assert_array_equal(masks[1].to_array(), [[False, True, False, True]])
+
+
+@given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
+def test_packing_and_unpacking_gives_the_same_pixels(array):
+    mask = Mask.from_array(array)
+    np.testing.assert_array_equal(mask.to_array(), array)
+    assert mask.area == array.sum()
+    packed = mask.to_rle()
+    assert packed["size"] == [*array.shape]
+    np.testing.assert_array_equal(Mask.from_rle(packed).to_array(), array)
+
+
+def test_run_lengths_are_cocos():
+    """By hand: column by column, 2 off, 1 on, 1 off, written as COCO does, 48 + number."""
+    assert Mask.from_array(np.array([[0, 1], [0, 0]])).to_rle() == {"size": [2, 2], "counts": "211"}
+
+
+@pytest.mark.parametrize("wrong", [{}, {"size": [2], "counts": "211"}, {"size": [2, 2]}, [1]])
+def test_what_is_no_mask_is_refused(wrong):
+    with pytest.raises(ValueError, match="run lengths"):
+        Mask.from_rle(wrong)
+
+
+def test_the_rotated_box_of_an_upright_rectangle_is_its_extent():
+    mask = fill_box((10, 5, 30, 15), SIZE)
+    corners = np.reshape(mask.rotated_box(), (4, 2))
+    assert {tuple(corner) for corner in corners.round(3)} == {(10, 5), (30, 5), (30, 15), (10, 15)}
+
+
+def test_the_rotated_box_of_a_turned_rectangle_is_smaller_than_its_extent():
+    rows, columns = np.mgrid[:40, :60] + 0.5
+    along, across = (columns - 30 + rows - 20) / 2**0.5, (columns - 30 - rows + 20) / 2**0.5
+    array = (abs(along) < 15) & (abs(across) < 4)
+    array[2, 2] = True  # a speck elsewhere is not counted
+    corners = np.reshape(Mask.from_array(array).rotated_box(), (4, 2))
+    sides = np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1)
+    assert sorted(sides) == pytest.approx([8, 8, 30, 30], abs=1.6)
+    assert corners.mean(axis=0) == pytest.approx([30, 20], abs=0.5)
+
+
+@given(x=st.floats(-20, 70), y=st.floats(-20, 50), w=st.floats(0.1, 80), h=st.floats(0.1, 80))
+def test_a_filled_box_holds_the_pixels_whose_middles_it_holds(x, y, w, h):
+    rows, columns = np.mgrid[:40, :60] + 0.5
+    inside = (x <= columns) & (columns < x + w) & (y <= rows) & (rows < y + h)
+    np.testing.assert_array_equal(fill_box((x, y, x + w, y + h), SIZE).to_array(), inside)
