@@ -42,6 +42,8 @@ def main() -> None:
         "csrt": OPENCV_TRACKERS["csrt"],
         "kcf": OPENCV_TRACKERS["kcf"],
     }
+    if network.has_masks:
+        makers["with masks"] = lambda: SiameseTracker(Tracker(network), region="rotated")
     clip = make_clip(frames=options.frames + 1, width=640, height=480)
     left, top, right, bottom = clip.boxes[0]
     box = (left, top, right - left, bottom - top)
@@ -60,11 +62,19 @@ def main() -> None:
         f"CPU ms a frame, 640x480, one thread, {options.rounds} rounds of {options.frames} frames"
     )
     for name, values in milliseconds.items():
-        ratios = [a / b for a, b in zip(values, milliseconds["csrt"], strict=True)]
         print(
             f"{name:10s} median {statistics.median(values):7.2f}   "
-            f"of CSRT {statistics.median(ratios):5.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
+            f"of CSRT {share(values, milliseconds['csrt'])}"
         )
+    if "with masks" in milliseconds:
+        ratio = share(milliseconds["with masks"], milliseconds["cyclesiam"])
+        print(f"Masks and rotated boxes, of boxes alone: {ratio}")
+
+
+def share(values: list[float], others: list[float]) -> str:
+    """Give the median ratio, and its range over the rounds."""
+    ratios = [a / b for a, b in zip(values, others, strict=True)]
+    return f"{statistics.median(ratios):5.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def look(network, B=2):
     n = (network.search_size + 1) // 2
     return (
         network.search(network.embed(templates, boxes), crops),
-        torch.rand(B, n, n, generator=generator),
+        torch.rand(B, 2, n, n, generator=generator),
     )
 
 

@@ -26,7 +26,8 @@ from cyclesiam.errors import MissingExtraError, TrainingError
 if TYPE_CHECKING:
     from cyclesiam.training.trainer import Report, Trainer, TrainingConfig
 
-Recipe = Literal["smoke", "small", "cyclesiam"]
+GOING_ON = "adapt", "objects", "masks"  # recipes that need weights to begin with
+Recipe = Literal["smoke", "small", "objects", "masks", "cyclesiam", "cyclesiam_plus"]
 SHOWN_PROBLEMS = 5
 PROBLEMS_FILE = "left_out.txt"
 
@@ -47,13 +48,14 @@ class Train:
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
     """Where weights, curves and the state to resume from go."""
     recipe: Annotated[Recipe | Literal["adapt"] | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """smoke: a minute's trial; small: as the shipped weights, hours; cyclesiam: as the paper;
-    adapt: go on from other weights. Without one, small; with --from, adapt."""
+    """smoke: a minute's trial; small, then objects, then masks: as the shipped weights, hours;
+    cyclesiam, cyclesiam_plus: as the paper, without and with masks; adapt: go on from other
+    weights. Without one, small; with --from, adapt."""
     start: Annotated[
         str | None, tyro.conf.arg(name="from", metavar="WEIGHTS", help_behavior_hint="")
     ] = None
     """Weights to begin with: a name or a folder. The new ones are kept only where they score
-    better on scenes held out for it."""
+    better on scenes held out for it; masks, which change no box, are kept in any case."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with the run in --output; give the same recipe, steps and seed."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
@@ -90,7 +92,7 @@ class Train:
         with labels_allowed(config.policy):
             scenes, problems = self._find_scenes()
             judge = None
-            if self.start is not None:
+            if self.start is not None and config.learns == "all":
                 scenes, judge = prepare(scenes, self.start, self.seed, device)
         make_folder(self.output)
         self._list_problems(problems)
@@ -121,8 +123,6 @@ class Train:
     def _config(self) -> "TrainingConfig":
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
-        if self.recipe == "adapt" and self.start is None:
-            raise UsageError("the recipe adapt goes on from other weights: give --from")
         if self.start is not None and self.backbone is not None:
             raise UsageError("--from brings a whole network: leave out --backbone")
         config = self._recipe()
@@ -147,11 +147,17 @@ class Train:
         from cyclesiam.training.recipes import RECIPES
 
         if self.start is None:
+            if self.recipe in GOING_ON:
+                raise UsageError(
+                    f"the recipe {self.recipe} goes on from other weights: give --from"
+                )
             return RECIPES[self.recipe or "small"]()
         adapted = adapt(self.start)
         if self.recipe in (None, "adapt"):
             return adapted
         recipe = replace(RECIPES[self.recipe](), policy=adapted.policy)
+        if recipe.learns == "masks":
+            return replace(recipe, network=replace(adapted.network, masks=True))
         if recipe.network != adapted.network:
             raise UsageError(
                 f"the recipe {self.recipe} trains another network than that of the weights "

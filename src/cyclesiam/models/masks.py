@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from cyclesiam.models.backbones import conv_norm
 
 KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares
-PIXEL_CHANNELS = 5  # red, green, blue, belief, and how far inside the box
+PIXEL_CHANNELS = 6  # red, green, blue, two beliefs, and how far inside the box
 MIDDLE, SPREAD = 114.0, 58.0  # of colours, as of the small backbone's
 WIDTHS = {8: 64, 4: 32, 2: 16, 1: 8}  # stride to channels of the refinement
 STAGE_WIDTH = 24  # channels that a stage of the backbone is reduced to
@@ -116,8 +116,9 @@ class MaskBranch(nn.Module):
 
         Args:
             context: of B search crops.
-            beliefs: (B, n, n), of every second pixel of the crops from the first on: how likely
-                its colour is the target's, 1, or its surroundings', 0.
+            beliefs: (B, 2, n, n), of every second pixel of the crops from the first on: how likely
+                its colour is the target's, 1, or its surroundings', 0; against all of them, and
+                against those nearby.
             rows: (M,) which of the B.
             positions: (M, 2) column and row in the response.
             boxes: (M, 4) xyxy in crop pixels, what the box branch says there.
@@ -172,15 +173,16 @@ class MaskBranch(nn.Module):
         positions: Tensor,
         boxes: Tensor,
     ) -> Tensor:
-        """Give what is known of every pixel of the masks; (M, 5, T, T)."""
+        """Give what is known of every pixel of the masks; (M, 6, T, T)."""
         size, half = self.size, (self.size + 1) // 2
         looks = take_windows(context.crops, rows, positions * 8, size, self.margin)
         # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
-        shares = take_windows(beliefs[:, None], rows, positions * 4, half, self.margin // 2)
+        shares = take_windows(beliefs, rows, positions * 4, half, self.margin // 2)
         shares = F.interpolate(shares, size=(size, size), mode="bilinear", align_corners=True)
         corners = boxes - (positions * 8 - self.margin).repeat(1, 2)
         inside = picture_boxes(corners, size)[:, None]
-        return torch.cat(((looks - MIDDLE) / SPREAD, shares - 0.5, inside), dim=1)
+        pixels = torch.cat(((looks - MIDDLE) / SPREAD, shares - 0.5, inside), dim=1)
+        return pixels.contiguous(memory_format=torch.channels_last)
 
 
 def picture_boxes(boxes: Tensor, size: int) -> Tensor:
@@ -236,7 +238,7 @@ class MaskRefinement(nn.Module):
             vector: (M, hidden, 1, 1) of the response.
             own: (M, own, c, c) window of the maps that came with it.
             stages: stride to window of the backbone's stage.
-            pixels: (M, 5, T, T) what is known of every pixel.
+            pixels: (M, 6, T, T) what is known of every pixel.
         """
         half = self.to_half(pixels)
         seen = {1: [pixels], 2: [half], 4: [self.to_quarter(half)], 8: []}

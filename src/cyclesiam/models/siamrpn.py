@@ -231,8 +231,9 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         Args:
             proposals: what `search` gave of B crops.
             chosen: (B,) one proposal of each.
-            beliefs: (B, n, n), of every second pixel of the crops: how likely its colour is the
-                target's, 1, or its surroundings', 0.
+            beliefs: (B, 2, n, n), of every second pixel of the crops from the first on: how likely
+                its colour is the target's, 1, or its surroundings', 0; against all of them, and
+                against those nearby.
 
         Returns:
             (B, T, T) probabilities, 0..1, for the crop pixels around the proposals' `positions`.

@@ -10,6 +10,8 @@ N proposals.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +41,8 @@ class ColourConfig:
     """Side of the middle part of a box that is taken for the target, over the box's."""
     margin: float = 1.1
     """Side of the box beyond which all is surroundings, over the target's."""
+    reach: float = 1.5
+    """Side of the box that ends what lies nearby, over the target's: masks are told from that."""
     floor: float = 1e-4
     """Share of pixels that every colour is taken to have at least."""
     rate: float = 0.05
@@ -50,8 +54,10 @@ class ColourConfig:
         for name in ("share", "rate", "least_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if not 0 < self.core <= self.margin or self.floor <= 0 or self.contrast <= 0:
-            raise ValueError(f"0 < core <= margin, floor > 0, contrast > 0 must hold, got {self}")
+        if not 0 < self.core <= self.margin < self.reach or self.floor <= 0 or self.contrast <= 0:
+            raise ValueError(
+                f"0 < core <= margin < reach, floor > 0, contrast > 0 must hold; got {self}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class ColourState:
     Args:
         inside: (B, K) share of the target's pixels in each bin.
         outside: (B, K) share of its surroundings' pixels.
+        nearby: (B, K) share of the pixels close around the target.
         held: (B,) mean belief inside the first box.
         leaked: (B,) mean belief outside it.
         config: how they learn and vote.
@@ -68,6 +75,7 @@ class ColourState:
 
     inside: Tensor
     outside: Tensor
+    nearby: Tensor
     held: Tensor
     leaked: Tensor
     config: ColourConfig
@@ -81,7 +89,10 @@ def bin_colours(crops: Tensor) -> Tensor:
 
 
 def learn_colours(
-    bins: Tensor, boxes: Tensor, config: ColourConfig, masks: Tensor | None = None
+    bins: Tensor,
+    boxes: Tensor,
+    config: ColourConfig,
+    masks: Tensor | None = None,
 ) -> ColourState:
     """Learn the colours of targets in the frame of their first box.
 
@@ -91,12 +102,12 @@ def learn_colours(
         config: how.
         masks: (B, n, n) bool, the targets' own pixels; else the middle of their boxes counts.
     """
-    if masks is None:
-        inside, outside = _histograms(bins, boxes, config)
-    else:
-        inside, outside = _count(bins, masks), _count(bins, ~masks)
+    places = _divide(bins, boxes, config)
+    if masks is not None:
+        within = places.close | places.core | masks
+        places = _Places(masks, ~masks, within & ~masks)
     nothing = boxes.new_zeros(len(boxes))
-    state = ColourState(inside, outside, nothing, nothing, config)
+    state = ColourState(*_count(bins, places), nothing, nothing, config)
     belief = believe(state, bins)
     total, cells = belief.sum(dim=(1, 2)), belief[0].numel()
     held, area = (part[:, 0] for part in _box_sums(belief, boxes[:, None]))
@@ -111,11 +122,21 @@ def believe(state: ColourState, bins: Tensor) -> Tensor:
     return odds.gather(1, bins.flatten(1)).reshape(bins.shape)
 
 
-def relative_belief(state: ColourState, bins: Tensor) -> Tensor:
-    """Give the (B, n, n) belief in pixels as the first box had it: inside as 1, outside as 0."""
+def mask_beliefs(state: ColourState, bins: Tensor) -> Tensor:
+    """Say of pixels how likely they are the target's, for masks.
+
+    Args:
+        state: the colours.
+        bins: (B, n, n) of the search crops.
+
+    Returns:
+        (B, 2, n, n): the belief against all surroundings, as the first box had it, inside as 1 and
+        outside as 0; and the belief against what is close around the target, 0..1.
+    """
     contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None, None]
     relative = (believe(state, bins) - state.leaked[:, None, None]) / contrast
-    return relative.clamp(-0.5, 1.5)
+    close = believe(replace(state, outside=state.nearby), bins)
+    return torch.stack((relative.clamp(-0.5, 1.5), close), dim=1)
 
 
 def colour_votes(state: ColourState, bins: Tensor, boxes: Tensor) -> Tensor:
@@ -150,16 +171,24 @@ def vote_shares(state: ColourState) -> Tensor:
 def refresh_colours(state: ColourState, bins: Tensor, boxes: Tensor, sure: Tensor) -> ColourState:
     """Learn from a frame, (B, n, n) bins and (B, 4) xyxy boxes, the targets that are (B,) sure."""
     rate = (state.config.rate * sure)[:, None]
-    inside, outside = _histograms(bins, boxes, state.config)
+    inside, outside, nearby = _count(bins, _divide(bins, boxes, state.config))
     return replace(
         state,
         inside=torch.lerp(state.inside, inside, rate),
         outside=torch.lerp(state.outside, outside, rate),
+        nearby=torch.lerp(state.nearby, nearby, rate),
     )
 
 
-def _histograms(bins: Tensor, boxes: Tensor, config: ColourConfig) -> tuple[Tensor, Tensor]:
-    """Count the colours in the middle of boxes, and beyond them; (B, K) shares of pixels."""
+class _Places(NamedTuple):
+    """(B, n, n) bool: the middle of boxes, all beyond them, and what is close around them."""
+
+    core: Tensor
+    beyond: Tensor
+    close: Tensor
+
+
+def _divide(bins: Tensor, boxes: Tensor, config: ColourConfig) -> _Places:
     n = bins.shape[-1]
     middles = (torch.arange(n, device=boxes.device) + 0.5) * STEP
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
@@ -169,20 +198,39 @@ def _histograms(bins: Tensor, boxes: Tensor, config: ColourConfig) -> tuple[Tens
         x, y = (away < scale * half[..., None]).unbind(dim=1)
         return y[:, :, None] & x[:, None, :]
 
-    return _count(bins, within(config.core)), _count(bins, ~within(config.margin))
+    beyond = ~within(config.margin)
+    return _Places(within(config.core), beyond, beyond & within(config.reach))
 
 
-def _count(bins: Tensor, chosen: Tensor) -> Tensor:
-    """Give the (B, K) smoothed histogram of the chosen pixels."""
-    counts = torch.zeros(len(bins), LEVELS**3, device=bins.device)
-    counts.scatter_add_(1, bins.flatten(1), chosen.flatten(1).float())
-    shares = counts / counts.sum(dim=1, keepdim=True).clamp(min=1)
-    cube = shares.reshape(-1, 1, LEVELS, LEVELS, LEVELS)
-    weights = cube.new_tensor(NEIGHBOURS)
-    for shape in ((3, 1, 1), (1, 3, 1), (1, 1, 3)):
-        padding = [1 if side == 3 else 0 for side in reversed(shape) for _ in range(2)]
-        cube = F.conv3d(F.pad(cube, padding, mode="replicate"), weights.reshape(1, 1, *shape))
-    return cube.flatten(1)
+def _count(bins: Tensor, places: _Places) -> tuple[Tensor, Tensor, Tensor]:
+    """Give the smoothed histograms of the places, each (B, K) shares of its pixels."""
+    B, K = len(bins), LEVELS**3
+    # The close are among those beyond: each pixel is counted once, and these are added up after.
+    place = torch.full_like(bins, 3)
+    for number, pixels in ((2, places.beyond), (1, places.close), (0, places.core)):
+        place.masked_fill_(pixels, number)
+    counts = torch.zeros(B, 4 * K, device=bins.device)
+    index = (place * K + bins).flatten(1)
+    counts.scatter_add_(1, index, counts.new_ones(()).expand_as(index))
+    core, close, farther, _ = counts.reshape(B, 4, K).unbind(dim=1)
+    whole = torch.stack((core, close + farther, close), dim=1)
+    shares = whole / whole.sum(dim=-1, keepdim=True).clamp(min=1)
+    spread = _spread(bins.device)
+    cube = shares.reshape(-1, LEVELS, LEVELS, LEVELS) @ spread  # along blue, green, then red
+    cube = (cube.mT @ spread).mT
+    cube = (cube.transpose(1, 3) @ spread).transpose(1, 3)
+    inside, outside, nearby = cube.reshape(B, 3, K).unbind(dim=1)
+    return inside, outside, nearby
+
+
+@lru_cache(maxsize=4)
+def _spread(device: torch.device) -> Tensor:
+    """Give the (LEVELS, LEVELS) matrix that lets each level count for its neighbours."""
+    matrix = torch.zeros(LEVELS, LEVELS)
+    for level in range(LEVELS):
+        for step, share in zip((-1, 0, 1), NEIGHBOURS, strict=True):
+            matrix[level, min(max(level + step, 0), LEVELS - 1)] += share
+    return matrix.to(device)
 
 
 def _box_sums(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:

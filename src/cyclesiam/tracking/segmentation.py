@@ -12,7 +12,7 @@ from torch import Tensor
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image
 from cyclesiam.geometry.masks import Mask, Probability, fill_box, place
-from cyclesiam.tracking.colour_model import relative_belief
+from cyclesiam.tracking.colour_model import mask_beliefs
 from cyclesiam.tracking.results import MaskSource
 from cyclesiam.tracking.siamese import Observation, SegmentingNetwork, TargetState
 
@@ -55,7 +55,7 @@ def see_masks(
     assert state.chosen is not None
     assert state.colours is not None
     assert observation.bins is not None
-    beliefs = relative_belief(state.colours, observation.bins)
+    beliefs = mask_beliefs(state.colours, observation.bins)
     masks = network.segment(observation.proposals, state.chosen, beliefs)
     in_crop = cxcywh_to_xyxy(network.mask_windows(state.chosen))
     in_image = boxes_to_image(in_crop, observation.windows, network.search_size)

@@ -29,6 +29,7 @@ from cyclesiam.tracking.siamese import (
     start,
     teach,
 )
+from cyclesiam.tracking.template_memory import Memory, MemoryConfig, begin_memory, keep_looks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +42,8 @@ class TrackerConfig:
     """What each target learns for itself on the way."""
     colour: ColourConfig = field(default_factory=ColourConfig)
     """What the colours of each target say."""
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    """How far each target's present look counts."""
     mask: MaskConfig = field(default_factory=MaskConfig)
     """How masks are read."""
     lost_below: float = 0.2
@@ -80,6 +83,7 @@ class Tracker:
         self.config = config or TrackerConfig()
         self.device = torch.device(device)
         self._targets: TargetState | None = None
+        self._memory: Memory | None = None
         self._steps = 0  # since the targets were started
 
     def init(self, image: np.ndarray, box_xywh: Sequence[float]) -> None:
@@ -133,7 +137,7 @@ class Tracker:
         if self.config.colour.share or self.gives_masks:
             given = None if masks is None else self._given(masks)
             targets = learn_look(self.network, targets, frame, self.config.colour, given)
-        self._targets, self._steps = targets, 0
+        self._targets, self._memory, self._steps = targets, begin_memory(targets), 0
         if self.gives_masks:
             seen = look(self.network, targets, frame)  # where the targets are known: their masks
             targets = settle_on(targets, seen, self.network.search_size)
@@ -160,6 +164,11 @@ class Tracker:
         masks = self._masks(targets, seen, frame) if self.gives_masks else None
         if targets.colours is not None:
             targets = keep_look(self.network, targets, seen)
+        if config.memory.share and self._steps % config.memory.every == 0:
+            assert self._memory is not None
+            targets, self._memory = keep_looks(
+                self.network, targets, self._memory, frame, config.memory
+            )
         self._targets = targets
         return self._results(targets, masks)
 

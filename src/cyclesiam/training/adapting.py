@@ -35,6 +35,8 @@ def adapt(start: str | Path) -> TrainingConfig:
         save_every=100,
         averaging=0.98,
         network=network.config,
+        # One's own videos have no cut-outs of objects to teach masks by: these stay as they are.
+        lesson=replace(plain.lesson, mask_weight=0.0),
         curriculum=CurriculumConfig(
             stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12)),
             patience=1,

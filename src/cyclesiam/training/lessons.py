@@ -55,7 +55,7 @@ class LessonConfig:
     box_weight: float = BOX_WEIGHT
     """Weight of the box loss beside the score loss."""
     mask_weight: float = MASK_WEIGHT
-    """Weight of the mask loss, of a network with masks."""
+    """Weight of the mask loss, of a network with masks; 0 where masks are not to be taught."""
     mask_anchors: int = 2
     """Most object anchors of a clip at which a mask is taught."""
     labels: LabelConfig = field(default_factory=LabelConfig)
@@ -143,7 +143,7 @@ def learn_from(
     counted = rows >= guests
     weights = torch.where(kept & counted, walked.scores, 0.0)
     seen_masks = _count(weights[:0], weights[:0])
-    if network.mask is not None and masks is not None:
+    if network.mask is not None and masks is not None and config.mask_weight:
         seen_masks = learn_masks(
             network,
             frames,

@@ -16,7 +16,7 @@ from cyclesiam.tracking.colour_model import (
     ColourConfig,
     bin_colours,
     learn_colours,
-    relative_belief,
+    mask_beliefs,
 )
 from cyclesiam.tracking.siamese import Observation, search_windows
 from cyclesiam.training.cycle import Walk
@@ -86,7 +86,7 @@ def see_beliefs(network: SiamRPN, frames: Tensor, walked: Walk, windows: Tensor)
         windows: (B, 4) cxcywh of frame 0.
 
     Returns:
-        (B, n, n) as `relative_belief`.
+        (B, 2, n, n) as `mask_beliefs`.
     """
     size = network.search_size
     around = search_windows(network, walked.boxes)
@@ -95,7 +95,7 @@ def see_beliefs(network: SiamRPN, frames: Tensor, walked: Walk, windows: Tensor)
         boxes_to_crop(walked.boxes, around, size),
         ColourConfig(),
     )
-    return relative_belief(colours, bin_colours(cut(frames[:, 0], windows, size)))
+    return mask_beliefs(colours, bin_colours(cut(frames[:, 0], windows, size)))
 
 
 def cut_masks(

@@ -1,0 +1,82 @@
+"""How a target looked at first, and how it looks now: what is searched for is between the two.
+
+The first look is the only one that is certain, and never forgotten; the present one follows turns
+and light, as far as the tracker is sure. A mean of both is searched for, in one pass.
+
+Shapes: B targets.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_targets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryConfig:
+    """How far a target's present look is searched for."""
+
+    share: float = 0.3
+    """Share of the present look in what is searched for, 0..1; 0 for the first look alone."""
+    rate: float = 0.3
+    """Share of a new look in the present one."""
+    every: int = 3
+    """Frames from one new look to the next."""
+    least_score: float = 0.2
+    """A target whose score is lower shows no new look."""
+
+    def __post_init__(self) -> None:
+        for name in ("share", "rate", "least_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if self.every < 1:
+            raise ValueError(f"every must be 1 or more, got {self.every}")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The looks of B targets, as `Network.embed` gives them."""
+
+    first: Template
+    present: Template
+
+
+def begin_memory(state: TargetState) -> Memory:
+    """Remember how targets look as they are started."""
+    return Memory(state.template, state.template)
+
+
+def keep_looks(
+    network: Network, state: TargetState, memory: Memory, frames: Tensor, config: MemoryConfig
+) -> tuple[TargetState, Memory]:
+    """Let the present look follow a frame, of the targets that are sure of it.
+
+    Args:
+        network: embeds.
+        state: targets settled in the frame.
+        memory: of them.
+        frames: (F, 3, H, W) uint8.
+        config: how far.
+
+    Returns:
+        The targets, to be searched for by both looks, and their memory.
+    """
+    sure = state.scores >= config.least_score
+    if not sure.any():
+        return state, memory
+    rates = config.rate * sure
+    seen = embed_targets(network, frames, state.boxes)
+    present = _mix(memory.present, seen, rates)
+    template = _mix(memory.first, present, torch.full_like(rates, config.share))
+    return replace(state, template=template), replace(memory, present=present)
+
+
+def _mix(ones: Sequence[Tensor], others: Sequence[Tensor], shares: Tensor) -> Template:
+    """Give the means of parts, batch first, with (B,) shares of the others."""
+    return tuple(
+        torch.lerp(one, other, shares.reshape(-1, *[1] * (one.ndim - 1)))
+        for one, other in zip(ones, others, strict=True)
+    )
