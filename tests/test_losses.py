@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from cyclesiam.training.labels import BACKGROUND, IGNORED, OBJECT
-from cyclesiam.training.losses import BOX_WEIGHT, box_loss, cycle_loss, score_loss
+from cyclesiam.training.losses import (
+    BOX_WEIGHT,
+    MASK_WEIGHT,
+    WeightedSum,
+    box_loss,
+    cycle_loss,
+    mask_loss,
+    score_loss,
+)
 
 ONE = torch.ones(1)
 
@@ -35,6 +43,26 @@ def test_equation_7_by_hand():
     assert losses.score.item() == pytest.approx(math.log(2))
     assert losses.box.item() == pytest.approx(6.0)
     assert losses.total.item() == pytest.approx(math.log(2) + 6.0)
+
+
+def test_equation_8_by_hand():
+    """log(1 + exp(-c m)), c of 1 and -1, averaged over the pixels, then over positions."""
+    logits = torch.tensor([[[0.0, math.log(3)], [-math.log(3), 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
+    wanted = torch.tensor([[[1.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    first = (math.log(2) + math.log(4 / 3) + math.log(4) + math.log(2)) / 4
+    loss = mask_loss(logits, wanted, torch.ones(2)).mean
+    assert loss.item() == pytest.approx((first + math.log(2)) / 2)
+    doubted = mask_loss(logits, wanted, torch.tensor([1.0, 0.0])).mean
+    assert doubted.item() == pytest.approx(first)
+
+
+def test_equation_9_by_hand():
+    assert MASK_WEIGHT == 30.0  # the paper's lambda 2
+    one, two, three = (WeightedSum(torch.tensor(n), torch.tensor(2.0)) for n in (2.0, 4.0, 6.0))
+    losses = cycle_loss(one, two, three)
+    assert losses.total.item() == pytest.approx(1 + 2 + 30 * 3)
+    assert losses.mask.item() == 3
+    assert cycle_loss(one, two).total.item() == 3
 
 
 def test_images_count_by_their_weight():

@@ -5,7 +5,15 @@ import pytest
 
 from cyclesiam.models.siamrpn import NetworkConfig
 from cyclesiam.training.curriculum import Stage
-from cyclesiam.training.recipes import RECIPES, cyclesiam, small, smoke
+from cyclesiam.training.recipes import (
+    RECIPES,
+    cyclesiam,
+    cyclesiam_plus,
+    masks,
+    objects,
+    small,
+    smoke,
+)
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -65,6 +73,22 @@ def test_what_small_does_otherwise():
     assert (ours.lesson.trust, ours.curriculum.review) == (0.5, 0.5)
     assert max(stage.gap for stage in ours.curriculum.stages) == 12
     assert ours.lesson.choice == theirs.lesson.choice
+
+
+def test_objects_and_masks_go_on_from_small():
+    before, whole, masked = small(), objects(), masks()
+    assert whole.network == before.network
+    assert (whole.clips.compositing.objects, whole.clips.discovery.least_texture) == (0.8, 10)
+    assert masked.network == dataclasses.replace(before.network, masks=True)
+    assert (masked.learns, masked.lesson.mask_weight) == ("masks", 30)
+    assert (masked.clips.compositing.share, masked.clips.object_share) == (1, 0.5)
+
+
+def test_cyclesiam_plus_is_the_papers_network_with_masks():
+    plain, plus = cyclesiam(), cyclesiam_plus()
+    assert dataclasses.replace(plus.network, masks=False, mask_channels=96) == plain.network
+    assert plus.network.mask_channels == 256
+    assert (plus.optimiser, plus.steps, plus.learns) == (plain.optimiser, plain.steps, "all")
 
 
 def test_smoke_is_the_small_method_in_short():

@@ -10,7 +10,7 @@ from cyclesiam.geometry.masks import Mask, fill_box
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.drawing import colour_of, draw
 from cyclesiam.tracking.results import FrameResult, TrackResult
-from cyclesiam.tracking.segmentation import MaskConfig, judge_masks
+from cyclesiam.tracking.segmentation import NOWHERE, MaskConfig, judge_masks, weigh_colours
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from made_media import moving_square, textured
 from tiny_network import TINY
@@ -86,6 +86,19 @@ def test_masks_cost_nothing_where_they_are_not_wanted(network):
         assert without.box == with_mask.box  # a mask changes no box
         assert without.mask is None
         assert with_mask.mask is not None
+
+
+def test_colours_decide_where_the_network_does_not():
+    """Left red, right green; the network is sure of two corners, and else undecided."""
+    masks = torch.full((1, 7, 7), 0.5)
+    masks[0, :3, :3], masks[0, 4:, 4:] = 0.95, 0.05
+    bins = torch.tensor([3, 3, 90, 90]).expand(1, 4, 4)
+    found = weigh_colours(masks, bins, 1.0)
+    assert (found[0, :, 0] > 0.7).all()
+    assert (found[0, :, 6] < 0.3).all()
+    torch.testing.assert_close(weigh_colours(masks, bins, 0.0), masks)
+    nowhere = torch.full((1, 4, 4), NOWHERE)  # beyond the crop, colours are unknown
+    torch.testing.assert_close(weigh_colours(masks, nowhere, 1.0), masks)
 
 
 def test_targets_share_no_pixel(network):

@@ -110,8 +110,10 @@ def load_whole(network: SiamRPN, name: str | Path) -> None:
         WeightsError: they are unreadable, or of another network.
     """
     trained, _ = load_weights(name, trainable=True)
-    same = replace(network.config, masks=trained.config.masks)
-    if trained.config != same or (trained.config.masks and not network.config.masks):
+    wanted = network.config
+    if not trained.config.masks:
+        wanted = replace(wanted, masks=False, mask_channels=trained.config.mask_channels)
+    if trained.config != wanted:
         raise WeightsError(
             f"the weights {name} are of another network than this one; leave out the recipe, "
             "so that the network is that of the weights, or choose other weights"

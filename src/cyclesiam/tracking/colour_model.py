@@ -20,6 +20,7 @@ from torch import Tensor
 STEP = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
 LEVELS = 16  # of each of red, green, blue
 NEIGHBOURS = (0.2, 0.6, 0.2)  # a colour counts for the next level, too: light changes
+FLOOR = 1e-4  # share of pixels that a colour is taken to have at least
 LEAST_CONTRAST = 0.05  # keeps a division finite where target and surroundings look alike
 
 
@@ -43,7 +44,7 @@ class ColourConfig:
     """Side of the box beyond which all is surroundings, over the target's."""
     reach: float = 1.5
     """Side of the box that ends what lies nearby, over the target's: masks are told from that."""
-    floor: float = 1e-4
+    floor: float = FLOOR
     """Share of pixels that every colour is taken to have at least."""
     rate: float = 0.05
     """Weight of a new frame's histograms."""
@@ -202,6 +203,26 @@ def _divide(bins: Tensor, boxes: Tensor, config: ColourConfig) -> _Places:
     return _Places(within(config.core), beyond, beyond & within(config.reach))
 
 
+def log_odds(bins: Tensor, ours: Tensor, others: Tensor) -> Tensor:
+    """Say how much more colours belong to some pixels than to others.
+
+    Args:
+        bins: (B, n, n) as `bin_colours` gives them.
+        ours: (B, n, n) weights of the ones.
+        others: (B, n, n) weights of the others.
+
+    Returns:
+        (B, n, n) logarithms of how often a pixel's colour is among the ones, over the others.
+    """
+    index = bins.flatten(1)
+    counts = torch.zeros(len(bins), 2, LEVELS**3, device=bins.device)
+    for place, weights in enumerate((ours, others)):
+        counts[:, place].scatter_add_(1, index, weights.flatten(1).float())
+    shares = _smooth(counts / counts.sum(dim=-1, keepdim=True).clamp(min=1)) + FLOOR
+    odds = (shares[:, 0] / shares[:, 1]).log()
+    return odds.gather(1, index).reshape(bins.shape)
+
+
 def _count(bins: Tensor, places: _Places) -> tuple[Tensor, Tensor, Tensor]:
     """Give the smoothed histograms of the places, each (B, K) shares of its pixels."""
     B, K = len(bins), LEVELS**3
@@ -214,13 +235,19 @@ def _count(bins: Tensor, places: _Places) -> tuple[Tensor, Tensor, Tensor]:
     counts.scatter_add_(1, index, counts.new_ones(()).expand_as(index))
     core, close, farther, _ = counts.reshape(B, 4, K).unbind(dim=1)
     whole = torch.stack((core, close + farther, close), dim=1)
-    shares = whole / whole.sum(dim=-1, keepdim=True).clamp(min=1)
-    spread = _spread(bins.device)
+    inside, outside, nearby = _smooth(whole / whole.sum(dim=-1, keepdim=True).clamp(min=1)).unbind(
+        dim=1
+    )
+    return inside, outside, nearby
+
+
+def _smooth(shares: Tensor) -> Tensor:
+    """Let each colour of (B, P, K) histograms count for its neighbours, too."""
+    spread = _spread(shares.device)
     cube = shares.reshape(-1, LEVELS, LEVELS, LEVELS) @ spread  # along blue, green, then red
     cube = (cube.mT @ spread).mT
     cube = (cube.transpose(1, 3) @ spread).transpose(1, 3)
-    inside, outside, nearby = cube.reshape(B, 3, K).unbind(dim=1)
-    return inside, outside, nearby
+    return cube.reshape(shares.shape)
 
 
 @lru_cache(maxsize=4)

@@ -7,14 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image
 from cyclesiam.geometry.masks import Mask, Probability, fill_box, place
-from cyclesiam.tracking.colour_model import mask_beliefs
+from cyclesiam.tracking.colour_model import STEP, log_odds, mask_beliefs
 from cyclesiam.tracking.results import MaskSource
 from cyclesiam.tracking.siamese import Observation, SegmentingNetwork, TargetState
+
+NOWHERE = -1  # the bin of what lies outside the crop
+LEAST = 0.002  # probability that a network is taken to give at least: colours may overrule it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +30,8 @@ class MaskConfig:
     """Give masks, of a network that can."""
     threshold: float = 0.5
     """Probability above which a pixel is the target's; the paper's."""
+    own_colours: float = 1.0
+    """Weight of what the colours of a mask and of its window say of each pixel; 0 for nothing."""
     least_share: float = 0.1
     """Least area of a mask, over its box's: below, it has lost the target."""
     most_share: float = 3.0
@@ -35,12 +42,14 @@ class MaskConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1 or not 0 <= self.least_inside <= 1:
             raise ValueError(f"threshold and least_inside must lie in 0..1, got {self}")
+        if self.own_colours < 0:
+            raise ValueError(f"own_colours must not be negative, got {self.own_colours}")
         if not 0 <= self.least_share < self.most_share:
             raise ValueError(f"0 <= least_share < most_share must hold, got {self}")
 
 
 def see_masks(
-    network: SegmentingNetwork, state: TargetState, observation: Observation
+    network: SegmentingNetwork, state: TargetState, observation: Observation, config: MaskConfig
 ) -> tuple[Tensor, Tensor]:
     """Segment the targets at the proposals that were chosen.
 
@@ -48,6 +57,7 @@ def see_masks(
         network: that gave the observation.
         state: targets with colours, settled in this frame.
         observation: what was seen of it.
+        config: how far colours count.
 
     Returns:
         (B, T, T) probabilities, and the (B, 4) cxcywh windows in image pixels that they cover.
@@ -58,8 +68,47 @@ def see_masks(
     beliefs = mask_beliefs(state.colours, observation.bins)
     masks = network.segment(observation.proposals, state.chosen, beliefs)
     in_crop = cxcywh_to_xyxy(network.mask_windows(state.chosen))
+    if config.own_colours:
+        bins = _bins_in(observation.bins, in_crop)
+        masks = weigh_colours(masks, bins, config.own_colours)
     in_image = boxes_to_image(in_crop, observation.windows, network.search_size)
     return masks, xyxy_to_cxcywh(in_image)
+
+
+def weigh_colours(masks: Tensor, bins: Tensor, weight: float) -> Tensor:
+    """Let the colours of a mask speak for pixels like its own, and against others.
+
+    Where a network is undecided, and a part of its window has the colours of what it is sure of,
+    these decide: one round of what GrabCut does in many, with histograms.
+
+    Args:
+        masks: (B, T, T) probabilities, 0..1.
+        bins: (B, n, n) colours of every second of their pixels, from the first on; `NOWHERE`
+            beyond the frame's crop.
+        weight: of the colours' log odds.
+
+    Returns:
+        (B, T, T) probabilities.
+    """
+    sizes = masks.shape[-2:]
+    likely = masks[:, ::2, ::2] * (bins != NOWHERE)
+    unlikely = (1 - masks[:, ::2, ::2]) * (bins != NOWHERE)
+    odds = log_odds(bins.clamp(min=0), likely, unlikely)
+    odds = F.avg_pool2d(odds[:, None], 3, 1, 1, count_include_pad=False)
+    odds = F.interpolate(odds, size=sizes, mode="bilinear", align_corners=True)[:, 0]
+    logits = masks.clamp(LEAST, 1 - LEAST).logit()
+    return (logits + weight * odds).sigmoid()
+
+
+def _bins_in(bins: Tensor, windows: Tensor) -> Tensor:
+    """Take the bins of (B, 4) xyxy windows of the crops out of (B, n, n); `NOWHERE` outside."""
+    n, side = bins.shape[-1], int(windows[0, 2] - windows[0, 0] + 1) // STEP
+    steps = torch.arange(side, device=bins.device)
+    x, y = ((windows[:, axis, None] / STEP).round().long() + steps for axis in (0, 1))
+    rows = torch.arange(len(bins), device=bins.device)[:, None, None]
+    taken = bins[rows, y.clamp(0, n - 1)[:, :, None], x.clamp(0, n - 1)[:, None, :]]
+    inside_x, inside_y = ((at >= 0) & (at < n) for at in (x, y))
+    return taken.where(inside_y[:, :, None] & inside_x[:, None, :], NOWHERE)
 
 
 def place_masks(masks: Tensor, windows: Tensor, frame_size: tuple[int, int]) -> list[Probability]:

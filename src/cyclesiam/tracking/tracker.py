@@ -178,7 +178,7 @@ class Tracker:
         network, config = self.network, self.config.mask
         assert isinstance(network, SegmentingNetwork)
         frame_size = (frame.shape[-2], frame.shape[-1])
-        placed = place_masks(*see_masks(network, targets, seen), frame_size)
+        placed = place_masks(*see_masks(network, targets, seen, config), frame_size)
         masks = tell_apart(placed, frame_size, config.threshold)
         return judge_masks(masks, targets.boxes.tolist(), config)
 

@@ -74,6 +74,8 @@ def find_gradients(
 
 
 def _gradients(loss: Tensor, parameters: list[Tensor], *, keep: bool = False) -> list[Tensor]:
+    if not loss.requires_grad:  # only masks learn, and this batch shows none
+        return _zeros(parameters)
     return [
         *torch.autograd.grad(
             loss, parameters, retain_graph=keep, allow_unused=True, materialize_grads=True

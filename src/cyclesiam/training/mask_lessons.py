@@ -5,6 +5,7 @@ crop, T on a side of a mask.
 """
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from cyclesiam.data.chance import Chance, draw_rows
@@ -56,6 +57,8 @@ def learn_masks(
     best, index = draw.masked_fill((labels != OBJECT) | ~known[:, None], -1).topk(count, dim=1)
     strays = strays.reshape(len(labels), count, 4)
     rows, places = (best >= 0).nonzero(as_tuple=True)
+    if len(rows) < 2 and not dist.is_initialized():  # no norm can be taken over so few
+        return WeightedSum(weights.new_zeros(()), weights.new_zeros(()))
     chosen = index[rows, places]
     boxes = observation.proposals.boxes.detach()[rows, chosen]
     sizes = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)

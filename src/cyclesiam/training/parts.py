@@ -109,7 +109,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         C = counted.shape[1]
         count = counted.new_tensor([counted.numel() / C])
         sums = add_over_ranks(torch.cat((counted.sum(dim=(0, 2, 3)), count)))
-        count, mean = sums[C].detach(), sums[:C] / sums[C].detach()
+        count = sums[C].detach().clamp(min=2)  # fewer have no variance
+        mean = sums[:C] / count
         centred = values - mean[:, None, None]
         squares = centred[self.guests :].square().sum(dim=(0, 2, 3))
         variance = add_over_ranks(squares) / count
@@ -130,11 +131,15 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
 
 def share_norms(network: nn.Module, guests: int) -> None:
-    """Replace every batch norm in a network by one that counts over ranks, but not guests."""
+    """Replace every batch norm in a network by one that counts over ranks, but not guests.
+
+    Those of the mask branch see positions, not rows: no guest teaches a mask, so none is there.
+    """
     for name, norm in [*network.named_modules()]:
         if type(norm) is not nn.BatchNorm2d:
             continue
-        shared = SharedBatchNorm2d(norm.num_features, guests).to(norm.weight.device)
+        own = 0 if name.startswith("mask.") else guests
+        shared = SharedBatchNorm2d(norm.num_features, own).to(norm.weight.device)
         shared.eps, shared.momentum = norm.eps, norm.momentum
         shared.load_state_dict(norm.state_dict())
         shared.train(norm.training)

@@ -1,0 +1,157 @@
+"""J and F of masks from the same tracked boxes: filled, GrabCut, coarse, refined.
+
+    .venv/bin/python benchmarks/masks.py --davis DAVIS_ROOT [--weights default] [--sheets FOLDER]
+
+One pass over DAVIS-2016 from the box around the first mask, no annotation read but to score and
+for that first box. In every frame the box is the tracker's own; only what is made of it differs.
+`--sheets` writes begin, middle and end of every sequence, the truth outlined in green: the frames
+are others', so keep them to yourself.
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from cyclesiam.data.segmentation_datasets import DAVIS2016
+from cyclesiam.evaluation.davis import contour_accuracy, region_similarity
+from cyclesiam.geometry.masks import fill_box, tell_apart
+from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.segmentation import judge_masks, place_masks, see_masks
+from cyclesiam.tracking.tracker import Tracker
+
+AROUND = 0.3  # of a box's sides: what GrabCut sees around it
+ROUNDS = 5
+
+
+class Noting:
+    """A network that notes what its last masks were read from, to draw the coarse ones, too."""
+
+    def __init__(self, network: SiamRPN) -> None:
+        self.network = network
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.network, name)
+
+    def segment(self, proposals, chosen, beliefs):
+        rows = torch.arange(len(chosen))
+        boxes = proposals.boxes[rows, chosen]
+        logits = self.network.draw_masks(proposals.response, beliefs, rows, chosen, boxes)
+        assert logits.coarse is not None
+        size = self.network.template_size
+        # Every second pixel, from the second on: in between by interpolation.
+        padded = torch.nn.functional.pad(logits.coarse[:, None], (1,) * 4, mode="replicate")
+        wide = torch.nn.functional.interpolate(
+            padded, size=(size + 2,) * 2, mode="bilinear", align_corners=True
+        )
+        self.coarse = wide[:, 0, 1:-1, 1:-1].float().sigmoid()
+        return logits.sharp.float().sigmoid()
+
+    def mask_windows(self, chosen):
+        return self.network.mask_windows(chosen)
+
+
+class NotingTracker(Tracker):
+    """A tracker that leaves the windows of its last masks with its network."""
+
+    def _masks(self, targets, seen, frame):
+        assert isinstance(self.network, Noting)
+        _, self.network.windows = see_masks(self.network, targets, seen, self.config.mask)
+        return super()._masks(targets, seen, frame)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--davis", type=Path, required=True)
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--sheets", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    network, record = load_weights(options.weights)
+    print(f"weights {options.weights}, policy {record.policy}; init: box")
+    totals: dict[str, list[tuple[float, float]]] = {}
+    for sequence in DAVIS2016(options.davis).sequences():
+        answers: dict[str, list[np.ndarray]] = {}
+        truths, pictures = [], []
+        noting = Noting(network)
+        tracker = NotingTracker(noting)
+        for frame, image in enumerate(sequence.images()):
+            truths.append(sequence.labels(frame) != 0)
+            if frame == 0:
+                x0, y0, x1, y1 = mask_extent(truths[0]).tolist()
+                (result,) = tracker.start(image, [(x0, y0, x1 - x0, y1 - y0)])
+            else:
+                (result,) = tracker.step(image)
+            assert result.mask is not None
+            size = (image.shape[0], image.shape[1])
+            ways = {
+                "box, filled": fill_box(result.box, size).to_array(),
+                "GrabCut in the box": grab_cut(image, result.box),
+                "mask head, coarse": coarse(tracker, noting, result.box, size),
+                "mask head, refined": result.mask.to_array(),
+            }
+            for way, mask in ways.items():
+                answers.setdefault(way, []).append(mask)
+            pictures.append(overlay(image, result.mask.to_array(), truths[-1]))
+        line = []
+        for way, masks in answers.items():
+            j = float(np.mean(region_similarity(np.stack(masks[1:-1]), np.stack(truths[1:-1]))))
+            pairs = zip(masks[1:-1], truths[1:-1], strict=True)
+            f = float(np.mean([contour_accuracy(*pair) for pair in pairs]))
+            totals.setdefault(way, []).append((j, f))
+            line.append(f"{j:.3f} {f:.3f}")
+        print(f"{sequence.name:22s}", "   ".join(line), flush=True)
+        if options.sheets:
+            options.sheets.mkdir(parents=True, exist_ok=True)
+            row = np.hstack([pictures[k] for k in (0, len(pictures) // 2, -1)])
+            path = options.sheets / f"{sequence.name}.jpg"
+            cv2.imwrite(str(path), cv2.cvtColor(row, cv2.COLOR_RGB2BGR))
+    for way, scores in totals.items():
+        j, f = np.mean(scores, axis=0)
+        print(f"{way:22s} J {j:.3f}  F {f:.3f}")
+
+
+def coarse(tracker: Tracker, noting: Noting, box, size: tuple[int, int]) -> np.ndarray:
+    """Give the coarse mask of the last frame, judged as the refined one is."""
+    config = tracker.config.mask
+    placed = place_masks(noting.coarse, noting.windows, size)
+    ((mask, _),) = judge_masks(tell_apart(placed, size, config.threshold), [box], config)
+    return mask.to_array()
+
+
+def grab_cut(image: np.ndarray, box) -> np.ndarray:
+    """Give what GrabCut makes of a box, xyxy; the box where nothing is left."""
+    x0, y0, x1, y1 = box
+    w, h = (x1 - x0) * AROUND, (y1 - y0) * AROUND
+    filled = fill_box(box, (image.shape[0], image.shape[1])).to_array()
+    left, top = int(max(x0 - w, 0)), int(max(y0 - h, 0))
+    part = slice(top, int(max(y1 + h, 1))), slice(left, int(max(x1 + w, 1)))
+    labels = np.where(filled[part], cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
+    cv2.setRNGSeed(0)
+    try:
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cut = np.ascontiguousarray(image[part])
+        cv2.grabCut(cut, labels, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)  # pyright: ignore
+    except cv2.error:  # the box fills all that is seen, or lies outside
+        return filled
+    mask = np.zeros_like(filled)
+    mask[part] = (labels & 1) > 0
+    return mask if mask.any() else filled
+
+
+def overlay(image: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Tint a mask, outline the truth; 480 pixels wide."""
+    drawn = image.copy()
+    drawn[mask] = (drawn[mask] * 0.5 + np.array((255, 60, 0)) * 0.5).astype(np.uint8)
+    contours, _ = cv2.findContours(truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(drawn, contours, -1, (0, 255, 0), 2)
+    return cv2.resize(drawn, (480, 480 * image.shape[0] // image.shape[1]))
+
+
+if __name__ == "__main__":
+    main()
