@@ -20,7 +20,7 @@ from cyclesiam.models.backbones import conv_norm
 KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares
 PIXEL_CHANNELS = 6  # red, green, blue, two beliefs, and how far inside the box
 MIDDLE, SPREAD = 114.0, 58.0  # of colours, as of the small backbone's
-WIDTHS = {8: 64, 4: 32, 2: 16, 1: 8}  # stride to channels of the refinement
+WIDTHS = {8: 64, 4: 32, 2: 16}  # stride to channels of the refinement
 STAGE_WIDTH = 24  # channels that a stage of the backbone is reduced to
 PIXEL_WIDTHS = {4: 24, 2: 16}  # stride to channels of what is seen in pixels
 EDGE = 4.0  # crop pixels over which the picture of a box fades, to each side
@@ -159,11 +159,10 @@ class MaskBranch(nn.Module):
             side, margin = (cells + 1) * (8 // stride) - 1, self.margin // stride + lost
             return take_windows(maps, rows, positions * (8 // stride), side, margin)
 
-        own = context.features
+        own = window(context.features, 8)
         if context.extent is not None:
-            own = torch.cat((own, context.extent), dim=1)
-        stages = {stride: window(maps, stride) for stride, maps in context.stages.items()}
-        return window(own, 8), stages
+            own = torch.cat((own, window(context.extent, 8)), dim=1)
+        return own, {stride: window(maps, stride) for stride, maps in context.stages.items()}
 
     def _pixels(
         self,
@@ -180,9 +179,16 @@ class MaskBranch(nn.Module):
         shares = take_windows(beliefs, rows, positions * 4, half, self.margin // 2)
         shares = F.interpolate(shares, size=(size, size), mode="bilinear", align_corners=True)
         corners = boxes - (positions * 8 - self.margin).repeat(1, 2)
-        inside = picture_boxes(corners, size)[:, None]
-        pixels = torch.cat(((looks - MIDDLE) / SPREAD, shares - 0.5, inside), dim=1)
-        return pixels.contiguous(memory_format=torch.channels_last)
+        inside = picture_boxes(corners, size)
+        pixels = torch.empty(
+            (len(rows), PIXEL_CHANNELS, size, size),
+            device=looks.device,
+            memory_format=torch.channels_last,
+        )
+        pixels[:, :3] = (looks - MIDDLE) / SPREAD
+        pixels[:, 3:5] = shares - 0.5
+        pixels[:, 5] = inside
+        return pixels
 
 
 def picture_boxes(boxes: Tensor, size: int) -> Tensor:
@@ -195,7 +201,7 @@ def picture_boxes(boxes: Tensor, size: int) -> Tensor:
 
 
 class MaskRefinement(nn.Module):
-    """Double the resolution three times, each time with what is seen at that resolution.
+    """Double the resolution, each time with what is seen at that resolution; at last without.
 
     Args:
         vector_channels: of the response.
@@ -220,14 +226,16 @@ class MaskRefinement(nn.Module):
         )
         self.blocks = nn.ModuleDict()
         self.narrow = nn.ModuleDict()
-        for stride, width in widths.items():
-            seen = {8: width, 1: PIXEL_CHANNELS + width}.get(stride, 0)
-            if not seen:
-                seen = width + pixels[stride] + STAGE_WIDTH * (stride in stage_channels)
+        for stride in (8, 4, 2):
+            width, seen = widths[stride], widths[stride]
+            if stride < 8:
+                seen += pixels[stride] + STAGE_WIDTH * (stride in stage_channels)
             self.blocks[str(stride)] = _conv(seen, width)
-            if stride > 1:
+            if stride > 2:
                 self.narrow[str(stride)] = nn.Conv2d(width, widths[stride // 2], 1)
-        self.predict = nn.Conv2d(widths[1], 1, 3, padding=1)
+        # No more: at full resolution a convolution costs as much as all before, and edges that
+        # a tracker's guided filter finds are as good.
+        self.predict = nn.Conv2d(widths[2], 1, 3, padding=1)
 
     def forward(
         self, vector: Tensor, own: Tensor, stages: Mapping[int, Tensor], pixels: Tensor
@@ -241,7 +249,7 @@ class MaskRefinement(nn.Module):
             pixels: (M, 6, T, T) what is known of every pixel.
         """
         half = self.to_half(pixels)
-        seen = {1: [pixels], 2: [half], 4: [self.to_quarter(half)], 8: []}
+        seen = {2: [half], 4: [self.to_quarter(half)], 8: []}
         first = self.vector(vector) + self.own(own)
         for stride, maps in stages.items():
             reduced = self.stages[str(stride)](maps)
@@ -250,10 +258,10 @@ class MaskRefinement(nn.Module):
             else:
                 seen[stride].append(F.relu(reduced))
         out = self.blocks["8"](F.relu(first))
-        for stride in (4, 2, 1):
+        for stride in (4, 2):
             out = double(self.narrow[str(2 * stride)](out))
             out = self.blocks[str(stride)](torch.cat((out, *seen[stride]), dim=1))
-        return self.predict(out)[:, 0]
+        return double(self.predict(out))[:, 0]
 
 
 def take_windows(maps: Tensor, rows: Tensor, first: Tensor, side: int, margin: int) -> Tensor:

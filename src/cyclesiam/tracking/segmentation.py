@@ -6,6 +6,7 @@ Shapes: B targets, (H, W) the frame, T pixels on a side of a network's mask.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -30,8 +31,12 @@ class MaskConfig:
     """Give masks, of a network that can."""
     threshold: float = 0.5
     """Probability above which a pixel is the target's; the paper's."""
-    own_colours: float = 1.0
+    own_colours: float = 1.5
     """Weight of what the colours of a mask and of its window say of each pixel; 0 for nothing."""
+    edge_reach: int = 8
+    """Pixels of the crop within which a mask's border is drawn to edges; 0 for not at all."""
+    edge_noise: float = 3.0
+    """Deviation of colours, 0..255, below which there is no edge."""
     least_share: float = 0.1
     """Least area of a mask, over its box's: below, it has lost the target."""
     most_share: float = 3.0
@@ -42,8 +47,8 @@ class MaskConfig:
     def __post_init__(self) -> None:
         if not 0 < self.threshold < 1 or not 0 <= self.least_inside <= 1:
             raise ValueError(f"threshold and least_inside must lie in 0..1, got {self}")
-        if self.own_colours < 0:
-            raise ValueError(f"own_colours must not be negative, got {self.own_colours}")
+        if min(self.own_colours, self.edge_reach, self.edge_noise) < 0:
+            raise ValueError(f"weights and reaches must not be negative, got {self}")
         if not 0 <= self.least_share < self.most_share:
             raise ValueError(f"0 <= least_share < most_share must hold, got {self}")
 
@@ -72,6 +77,9 @@ def see_masks(
         bins = _bins_in(observation.bins, in_crop)
         masks = weigh_colours(masks, bins, config.own_colours)
     in_image = boxes_to_image(in_crop, observation.windows, network.search_size)
+    if config.edge_reach:
+        assert observation.crops is not None
+        masks = draw_to_edges(masks, observation.crops, in_crop, config)
     return masks, xyxy_to_cxcywh(in_image)
 
 
@@ -90,14 +98,37 @@ def weigh_colours(masks: Tensor, bins: Tensor, weight: float) -> Tensor:
     Returns:
         (B, T, T) probabilities.
     """
+    seen, every_second = bins != NOWHERE, masks[:, ::2, ::2]
+    odds = log_odds(bins.clamp(min=0), every_second * seen, (1 - every_second) * seen)
+    odds = F.avg_pool2d(odds[:, None], 3, 1, 1, count_include_pad=False) * weight
     sizes = masks.shape[-2:]
-    likely = masks[:, ::2, ::2] * (bins != NOWHERE)
-    unlikely = (1 - masks[:, ::2, ::2]) * (bins != NOWHERE)
-    odds = log_odds(bins.clamp(min=0), likely, unlikely)
-    odds = F.avg_pool2d(odds[:, None], 3, 1, 1, count_include_pad=False)
-    odds = F.interpolate(odds, size=sizes, mode="bilinear", align_corners=True)[:, 0]
-    logits = masks.clamp(LEAST, 1 - LEAST).logit()
-    return (logits + weight * odds).sigmoid()
+    odds = F.interpolate(odds.exp(), size=sizes, mode="bilinear", align_corners=True)[:, 0]
+    masks = masks.clamp(LEAST, 1 - LEAST)
+    return masks * odds / (1 - masks + masks * odds)
+
+
+def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskConfig) -> Tensor:
+    """Let the borders of masks follow the edges of what is seen.
+
+    Args:
+        masks: (B, T, T) probabilities.
+        crops: (B, 3, S, S) search crops, 0..255.
+        windows: (B, 4) xyxy of the masks in crop pixels; whole numbers.
+        config: how far, and which edges.
+
+    Source: guided filter (He et al., ECCV 2010).
+    """
+    T, drawn = masks.shape[-1], []
+    for mask, crop, (left, top, *_) in zip(masks.cpu(), crops.cpu(), windows.tolist(), strict=True):
+        x, y, guide = round(left), round(top), np.zeros((T, T, 3), np.uint8)
+        seen = crop[:, max(y, 0) : y + T, max(x, 0) : x + T].permute(1, 2, 0).numpy()
+        first_row, first_column = max(-y, 0), max(-x, 0)
+        guide[first_row:, first_column:][: len(seen), : seen.shape[1]] = seen
+        found = cv2.ximgproc.guidedFilter(  # pyright: ignore
+            guide, mask.numpy(), config.edge_reach, config.edge_noise**2
+        )
+        drawn.append(torch.from_numpy(found))
+    return torch.stack(drawn).to(masks.device)
 
 
 def _bins_in(bins: Tensor, windows: Tensor) -> Tensor:

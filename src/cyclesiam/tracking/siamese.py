@@ -144,11 +144,13 @@ class Observation:
         proposals: candidate boxes in crop pixels.
         windows: (B, 4) cxcywh in image pixels, of the search crops.
         bins: (B, n, n) colours of the search crops, as `bin_colours`; None where they do not count.
+        crops: (B, 3, S, S) the search crops, 0..255.
     """
 
     proposals: Proposals
     windows: Tensor
     bins: Tensor | None = None
+    crops: Tensor | None = None
 
 
 def embed_targets(
@@ -236,7 +238,7 @@ def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
         share = vote_shares(state.colours)[:, None]
         heard = colour_votes(state.colours, bins, proposals.boxes)
         scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
-    return Observation(replace(proposals, scores=scores), windows, bins)
+    return Observation(replace(proposals, scores=scores), windows, bins, crops)
 
 
 def settle(
