@@ -150,6 +150,37 @@ def test_track(capsys, monkeypatch, tmp_path, clip, weights):
     assert probe("drawn.mp4").frames == 12
 
 
+@pytest.fixture(scope="session")
+def masked_weights(tmp_path_factory) -> str:
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("masked")
+    network = SiamRPN(NetworkConfig(hidden_channels=8, masks=True, mask_channels=8))
+    save_weights(folder, network, TrainingRecord(policy="none"))
+    return str(folder)
+
+
+def test_track_with_and_without_masks(monkeypatch, tmp_path, clip, made_frames, masked_weights):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["track", str(clip), BOX, "--weights", masked_weights]
+    assert main([*arguments, "--video", "drawn.mp4"]) == 0
+    masked = [result.targets[0] for result in read_results("clip.jsonl")]
+    size = made_frames[0].shape[:2]
+    assert all(target.mask.to_array().shape == size for target in masked)
+    assert {target.mask_source for target in masked} <= {"network", "box"}
+    assert main([*arguments, "--no-masks"]) == 0
+    plain = [result.targets[0] for result in read_results("clip.jsonl")]
+    assert all(target.mask is None for target in plain)
+    assert [target.box for target in plain] == [target.box for target in masked]
+
+
+def test_regions_of_masks_need_weights_with_masks(capsys, otb, weights, masked_weights):
+    options = ["evaluate", "otb", "--root", str(otb), "--tracker", "cyclesiam-mask"]
+    assert main([*options, "--weights", masked_weights]) == 0
+    capsys.readouterr()
+    said = fails(capsys, *options, "--weights", weights, status=2)
+    assert "cyclesiam-mask needs weights with masks" in said
+
+
 @pytest.mark.parametrize(
     ("box", "says"),
     [

@@ -71,6 +71,36 @@ def fails(capsys, *arguments: str, status: int = 1) -> str:
     return said
 
 
+def test_masks_go_on_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, stills):
+    tiny_masks = replace(
+        tiny(),
+        recipe="masks",
+        learns="masks",
+        network=NetworkConfig(hidden_channels=8, masks=True),
+    )
+    monkeypatch.setitem(RECIPES, "masks", lambda: tiny_masks)
+    assert main(command(stills, "--steps", "1")) == 0
+    capsys.readouterr()
+    start, output = tmp_path / "run", tmp_path / "masks"
+    arguments = ["train", str(stills), "--recipe", "masks", "--device=cpu", "--steps", "2"]
+    assert main([*arguments, "--from", str(start), "--output", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert "kept" not in said.lower()  # no verdict: boxes are as they were
+    before, _ = load_weights(start, trainable=True)
+    after, record = load_weights(output, trainable=True)
+    assert (record.recipe, record.policy, record.initial_weights) == ("masks", "none", "run")
+    assert after.has_masks
+    for name, value in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("recipe", ["adapt", "objects", "masks"])
+def test_recipes_that_go_on_need_weights(capsys, stills, recipe):
+    arguments = command(stills)
+    arguments[arguments.index("smoke")] = recipe
+    assert f"the recipe {recipe} goes on from other weights" in fails(capsys, *arguments, status=2)
+
+
 def test_train_and_resume(capsys, tmp_path, stills):
     (stills / "bad.mp4").write_text("no video")
     assert main(command(stills, "--steps", "3")) == 0
