@@ -2,23 +2,34 @@
 
 Each step of the walk records its graph, and runs all heads and their losses; all of that is kept
 until the end of the training step, though only the last step's losses are learnt from. Nothing is
-shared between steps. (Of that code this leaves out its mask head and four mask losses, which the
-package does not have yet, and its crops around annotated boxes, which it must not have.)
+shared between steps. A network with masks computes them at every position of every step, with a
+loss at those of the object, as that code does; no refinement. (Of that code this leaves out its
+crops around annotated boxes, which it must not have.)
 
 Source: github.com/weihaosky/CycleSiam, `tools/train_cyclesiam.py`.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from cyclesiam.geometry.boxes import encode_boxes, xyxy_to_cxcywh
+from cyclesiam.geometry.boxes import cxcywh_to_xyxy, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.models.correlation import cross_correlate_depthwise
+from cyclesiam.models.masks import picture_boxes
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.siamese import Observation, look, settle, start
 from cyclesiam.training.cycle import Walk, palindrome
-from cyclesiam.training.labels import LabelConfig, label_anchors, sample_labels
-from cyclesiam.training.losses import Losses, box_loss, cycle_loss, score_loss
+from cyclesiam.training.labels import OBJECT, LabelConfig, label_anchors, sample_labels
+from cyclesiam.training.losses import (
+    Losses,
+    WeightedSum,
+    box_loss,
+    cycle_loss,
+    mask_loss,
+    score_loss,
+)
 
 
 class PlainWalker:
@@ -75,4 +86,22 @@ class PlainWalker:
         return cycle_loss(
             score_loss(logits.float(), labels, weights),
             box_loss(offsets.float(), wanted, labels, weights),
+            None if network.mask is None else self._masks(network, observation, targets, labels),
+        )
+
+    def _masks(
+        self, network: SiamRPN, observation: Observation, targets: Tensor, labels: Tensor
+    ) -> WeightedSum:
+        """Compute masks everywhere, and compare those at object anchors with the filled box."""
+        branch, context = network.mask, observation.proposals.response.masks
+        assert branch is not None
+        features = F.pad(context.features, (branch.padding,) * 4)
+        response = cross_correlate_depthwise(branch.adapt_search(features), context.kernel)
+        everywhere = branch.coarse(branch.normalise(response)).flatten(2)  # (B, side^2, G^2)
+        rows, chosen = (labels == OBJECT).nonzero(as_tuple=True)
+        found = everywhere[rows, :, chosen % network.grid**2]
+        corners = targets[rows] - cxcywh_to_xyxy(network.mask_windows(chosen))[:, :2].repeat(1, 2)
+        wanted = (picture_boxes(corners, branch.size)[:, 1::2, 1::2] > 0).float()
+        return mask_loss(
+            found.reshape(wanted.shape).float(), wanted, torch.ones(len(rows)).to(found)
         )

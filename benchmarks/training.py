@@ -36,7 +36,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from cyclesiam.data import scenes as scenes_module
-from cyclesiam.data.clips import Batch, ClipDataset, Request
+from cyclesiam.data.clips import OFF, ON, Batch, ClipDataset, Request
 from cyclesiam.data.made_clip import make_clip
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.models.checkpoints import load_weights
@@ -44,7 +44,6 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking import siamese
 from cyclesiam.training import lessons, views
 from cyclesiam.training.lessons import LessonConfig
-from cyclesiam.training.losses import cycle_loss
 from cyclesiam.training.machine import choose_precision
 from cyclesiam.training.optimisation import OptimiserConfig, make_optimiser, running_average
 from cyclesiam.training.recipes import RECIPES
@@ -139,8 +138,9 @@ class Learner:
                 batch.request.turn,
                 self.lesson,
                 self.chance,
+                masks=batch.masks.to(clock.device),
             )
-            loss = cycle_loss(lesson.score, lesson.box, self.lesson.box_weight).total
+            loss = lesson.losses(self.lesson).total
         with clock.part("backward"):
             self.optimiser.zero_grad()
             loss.backward()
@@ -174,7 +174,11 @@ def main() -> None:
     cv2.setNumThreads(1)
     device = torch.device(options.device)
     config = RECIPES[options.recipe]()
-    config = replace(config, clips=replace(config.clips, batch_size=options.batch or 32))
+    config = replace(
+        config,
+        clips=replace(config.clips, batch_size=options.batch or 32),
+        network=replace(config.network, masks=config.network.masks or options.masks),
+    )
     precision = options.precision
     if precision == "auto":
         precision = choose_precision(options.device)
@@ -204,6 +208,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--known", type=float, default=0.0, help="share of clips not walked")
     parser.add_argument("--clips", help="folder of videos; the made clip without one")
+    parser.add_argument("--masks", action="store_true", help="put a mask branch on the network")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
@@ -263,9 +268,9 @@ def draw(
         sources = [options.clips] if options.clips else [write_made_clips(Path(folder))]
         dataset = ClipDataset(find_scenes(sources)[0], config.clips, seed=0)
         clock = Clock(torch.device("cpu"))
-        decode = clock.timed("decode", scenes_module._decode)
+        decode = clock.timed("decode", scenes_module.read_chunk)
         reads = config.clips.reads
-        with mock.patch.object(scenes_module, "_decode", decode):
+        with mock.patch.object(scenes_module, "read_chunk", decode):
             for number in range(reads):
                 with clock.part("draw"):
                     batch = dataset[Request(number, turn, GAP)]
@@ -274,7 +279,11 @@ def draw(
     boxes = batch.boxes.clone()
     boxes[:, 1:][~known] = torch.nan
     boxes[known, 1:] = boxes[known, :1]  # as good as any: nothing is walked for it
-    return batch._replace(boxes=boxes), {
+    rows, columns = (torch.arange(side) + 0.5 for side in batch.masks.shape[1:])
+    x0, y0, x1, y1 = boxes[:, 0, :, None].unbind(dim=1)
+    inside_x, inside_y = (columns > x0) & (columns < x1), (rows > y0) & (rows < y1)
+    masks = torch.where(inside_y[:, :, None] & inside_x[:, None, :], ON, OFF).byte()
+    return batch._replace(boxes=boxes, masks=masks), {
         name: 1000 * clock.seconds[name] / samples for name in ("decode", "draw")
     }
 

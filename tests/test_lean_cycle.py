@@ -1,25 +1,26 @@
 """The lean cycle teaches what the plain one teaches; what it shares or folds changes little."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
 
+from cyclesiam.data.clips import OFF, ON
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training import lessons
 from cyclesiam.training.cycle import find_last
 from cyclesiam.training.lessons import LessonConfig, learn_from
-from cyclesiam.training.losses import cycle_loss
 from plain_cycle import PlainWalker
 from tiny_network import TINY
 
 LESSON = LessonConfig(trust=0.0)
 
 
-def make_networks():
+def make_networks(config=TINY):
     """Give a network that learns and one that walks, whose norms have seen some data."""
     torch.manual_seed(0)
-    network = SiamRPN(TINY)
+    network = SiamRPN(config)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.uniform_(-0.1, 0.1)
@@ -41,14 +42,17 @@ def gradients(network, guide, turn, config):
     network = copy.deepcopy(network)
     frames, boxes = make_clips(turn)
     chance = torch.Generator().manual_seed(2)
-    lesson = learn_from(network, guide, frames, boxes, turn, config, chance)
-    cycle_loss(lesson.score, lesson.box).total.backward()
+    masks = torch.full((3, 120, 160), OFF, dtype=torch.uint8)
+    masks[:, 40:80, 50:90] = ON
+    lesson = learn_from(network, guide, frames, boxes, turn, config, chance, masks=masks)
+    lesson.losses(config).total.backward()
     return {name: parameter.grad for name, parameter in network.named_parameters()}
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2])
-def test_lean_gradients_are_the_plain_ones_bit_for_bit(turn, monkeypatch):
-    network, guide = make_networks()
+@pytest.mark.parametrize("masks", [False, True])
+def test_lean_gradients_are_the_plain_ones_bit_for_bit(masks, turn, monkeypatch):
+    network, guide = make_networks(replace(TINY, masks=masks, mask_channels=8))
     lean = gradients(network, copy.deepcopy(guide).requires_grad_(False), turn, LESSON)
     walker = PlainWalker(LESSON.labels)
     monkeypatch.setattr(lessons, "find_last", walker.find_last)
@@ -59,6 +63,7 @@ def test_lean_gradients_are_the_plain_ones_bit_for_bit(turn, monkeypatch):
     for name, gradient in lean.items():
         assert torch.equal(gradient, plain[name]), name
     assert sum(gradient.abs().sum() for gradient in lean.values()) > 0
+    assert all(("mask." in name) <= masks for name in lean)
 
 
 @pytest.mark.parametrize("turn", [1, 2])
