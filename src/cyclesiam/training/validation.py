@@ -15,6 +15,7 @@ import torch
 from cyclesiam.data.examples import KINDS, Example, Kind
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import box_iou
+from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
@@ -59,6 +60,7 @@ def label_free_score(
         config: how the tracker reads the network.
         device: where to compute.
     """
+    config = config or TrackerConfig(mask=MaskConfig(wanted=False))  # boxes are what counts
     tracker = Tracker(network, config, device=device)
     overlaps = tuple(_score(tracker, example) for example in examples)
     return LabelFreeScores(tuple(example.kind for example in examples), overlaps)
