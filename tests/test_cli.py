@@ -329,6 +329,7 @@ def test_evaluate(capsys, tmp_path, otb, weights):
     assert all(word in said for word in ("Rest", "Walk", "mean", f"Scores: {scores}"))
     read = json.loads(scores.read_text())
     assert (read["tracker"], read["weights"], read["policy"]) == ("cyclesiam", weights, "none")
+    assert read["initial_weights"] == "random"
     assert [sequence["name"] for sequence in read["sequences"]] == ["Rest", "Walk"]
     assert set(read["mean"]) == {"auc", "precision_20", "norm_precision_20", "fps"}
     assert set(read["sequences"][0]) == {"name", "frames", *read["mean"]}

@@ -8,6 +8,7 @@ import tyro
 from rich.console import Console
 
 from cyclesiam.cli.options import UsageError, counted, watch
+from cyclesiam.data.policy import labels_allowed
 from cyclesiam.data.preparing import ShardConfig, plan_shards, prepare
 from cyclesiam.data.scenes import find_scenes
 
@@ -48,11 +49,12 @@ class Prepare:
             config = ShardConfig(megabytes=self.shard_size, short_side=self.short_side)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        with Console(stderr=True).status("looking for videos and pictures"):
-            scenes, problems = find_scenes(self.sources)
-        count = len(plan_shards(scenes, config))
-        runs = prepare(scenes, self.output, config, workers=self.workers)
-        done = [*watch(runs, "preparing", count)]
+        with labels_allowed("none"):
+            with Console(stderr=True).status("looking for videos and pictures"):
+                scenes, problems = find_scenes(self.sources)
+            count = len(plan_shards(scenes, config))
+            runs = prepare(scenes, self.output, config, workers=self.workers)
+            done = [*watch(runs, "preparing", count)]
         problems += [problem for shard in done for problem in shard.problems]
         print(
             f"{counted(len(scenes), 'source')} in {counted(len(done), 'shard')}, "

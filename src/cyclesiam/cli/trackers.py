@@ -94,6 +94,7 @@ def _our_source(name: str, weights: str, device: str) -> TrackerSource:
         identity=f"weights {_digest_of(network)} code {_digest_of_code()}",
         weights=weights,
         policy=record.policy,
+        initial_weights=record.initial_weights,
     )
 
 

@@ -99,6 +99,7 @@ def _describe(plan: Plan, source: TrackerSource) -> RunInfo:
         tracker=source.name,
         weights=source.weights,
         policy=source.policy,
+        initial_weights=source.initial_weights,
         initial_input=plan.settings.initial_input,
         flavour=plan.flavour,
         machine=", ".join(filter(None, (describe_machine(), plan.device))),

@@ -4,7 +4,7 @@ A tree of frozen dataclasses that `to_json` gives as plain JSON and `from_json` 
 null there. The layout, with the numbers that one pass gives:
 
     {"benchmark": "otb", "protocol": "ope", "tracker": "kcf", "weights": null, "policy": "none",
-     "initial_input": "box", "flavour": "pysot", ...,
+     "initial_weights": null, "initial_input": "box", "flavour": "pysot", ...,
      "mean": {"auc": 0.47, "precision_20": 0.5, "fps": 80.1},
      "sequences": [{"name": "Bolt", "frames": 350, "auc": 0.47, "precision_20": 0.5, "fps": 80.1}],
      "objects": [], "attributes": [], "errors": [], "eao_interval": null,
@@ -91,6 +91,7 @@ class RunInfo:
         tracker: its name.
         weights: which weights it used, if any.
         policy: which labels its training was allowed; `none` if nothing was trained.
+        initial_weights: what its training began with: `random`, or the name of other weights.
         initial_input: what it was told in the first frame.
         flavour: the program whose rules gave the numbers.
         machine: processor, cores, system.
@@ -105,6 +106,7 @@ class RunInfo:
     tracker: str
     weights: str | None = None
     policy: str | None = None
+    initial_weights: str | None = None
     initial_input: InitialInput = "box"
     flavour: Flavour = "pysot"
     machine: str | None = None

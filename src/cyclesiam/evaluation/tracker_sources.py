@@ -48,6 +48,7 @@ class TrackerSource:
         identity: changes when its answers might: of weights, settings, or code.
         weights: which weights it uses, if any.
         policy: which labels its training was allowed; None where that is not known.
+        initial_weights: what its training began with, likewise.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TrackerSource:
     identity: str
     weights: str | None = None
     policy: str | None = None
+    initial_weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,12 +115,13 @@ def _tracker(run: RunInfo, index: int, shared: Mapping[str, str]) -> str:
         "labels seen in training": _policy(run),
         "initial input": f"first-frame {run.initial_input}",
         "weights": run.weights,
+        "its training began with": run.initial_weights,
         **{name: field(run) for name, field in SHARED_FIELDS.items() if name not in shared},
     }
     listed = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value or 'unknown')}</dd></div>"
         for name, value in facts.items()
-        if value or name != "weights"
+        if value or name not in ("weights", "its training began with")
     )
     command = f"<code>{escape(run.command)}</code>" if run.command else "unknown"
     return f"""<section class="tracker"><h2>{_key(run.tracker, index)}</h2>
