@@ -21,7 +21,8 @@ from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.training.cycle import HomeChange, TemplateFrom, find_last, go_home
+from cyclesiam.tracking.siamese import Observation
+from cyclesiam.training.cycle import HomeChange, TemplateFrom, Walk, find_last, go_home
 from cyclesiam.training.labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
 from cyclesiam.training.losses import (
     BOX_WEIGHT,
@@ -122,19 +123,9 @@ def learn_from(
         guests: rows at the beginning that another part of the batch counts; here they only lend
             the row after them a template and pixels.
     """
-    if config.fold_norms and turn:
-        guide = for_inference(guide)
-    walked = find_last(
-        guide, frames, boxes, turn, config.choice, share_features=config.share_features
-    )
+    walked, observation, negative = _come_home(network, guide, frames, boxes, turn, config, chance)
     home = boxes[:, 0]
-    B = len(home)
-    negative = draw_rows(chance, B) < config.negatives
-    negative &= B > 1  # alone, a clip has no other's template
-    rows = torch.arange(B, device=boxes.device)
-    partners = torch.where(negative, rows.roll(1), rows)
-    change = draw_change(network, B, config.augmentation, chance)
-    observation = go_home(network, frames, walked, change, partners, config.template_from)
+    rows = torch.arange(len(home), device=boxes.device)
     targets = boxes_to_crop(home, observation.windows, network.search_size)
     proposals = observation.proposals
     labels = label_anchors(network.anchors, targets, config.labels)
@@ -168,6 +159,31 @@ def learn_from(
         dropped=_count(~kept & counted, counted),
         mask=seen_masks,
     )
+
+
+def _come_home(
+    network: SiamRPN,
+    guide: SiamRPN,
+    frames: Tensor,
+    boxes: Tensor,
+    turn: int,
+    config: LessonConfig,
+    chance: Chance,
+) -> tuple[Walk, Observation, Tensor]:
+    """Walk and search frame 0, see `learn_from`; and say of (B,) clips which are negative pairs."""
+    if config.fold_norms and turn:
+        guide = for_inference(guide)
+    walked = find_last(
+        guide, frames, boxes, turn, config.choice, share_features=config.share_features
+    )
+    B = len(boxes)
+    negative = draw_rows(chance, B) < config.negatives
+    negative &= B > 1  # alone, a clip has no other's template
+    rows = torch.arange(B, device=boxes.device)
+    partners = torch.where(negative, rows.roll(1), rows)
+    change = draw_change(network, B, config.augmentation, chance)
+    observation = go_home(network, frames, walked, change, partners, config.template_from)
+    return walked, observation, negative
 
 
 def _count(those: Tensor, among: Tensor) -> WeightedSum:
