@@ -169,8 +169,13 @@ def tell_apart(
 
 def fill_box(box: Sequence[float], frame_size: tuple[int, int]) -> Mask:
     """Give the pixels whose centres lie in a box, xyxy in pixels."""
+    x0, y0, x1, y1 = pixels_of(box, frame_size)
+    pixels = np.ones((max(y1 - y0, 0), max(x1 - x0, 0)), bool)
+    return Mask(x0, y0, pixels, frame_size)
+
+
+def pixels_of(box: Sequence[float], frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Give the first column and row whose pixels lie in a box, and those just beyond it."""
     height, width = frame_size
     x0, y0, x1, y1 = (math.ceil(edge - 0.5) for edge in box)
-    x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
-    pixels = np.ones((max(y1 - y0, 0), max(x1 - x0, 0)), bool)
-    return Mask(min(x0, width), min(y0, height), pixels, frame_size)
+    return min(max(x0, 0), width), min(max(y0, 0), height), min(x1, width), min(y1, height)

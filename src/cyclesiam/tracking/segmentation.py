@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image
-from cyclesiam.geometry.masks import Mask, Probability, fill_box, place
+from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place
 from cyclesiam.tracking.colour_model import STEP, log_odds, mask_beliefs
 from cyclesiam.tracking.results import MaskSource
 from cyclesiam.tracking.siamese import Observation, SegmentingNetwork, TargetState
@@ -33,9 +33,9 @@ class MaskConfig:
     """Probability above which a pixel is the target's; the paper's."""
     own_colours: float = 1.5
     """Weight of what the colours of a mask and of its window say of each pixel; 0 for nothing."""
-    edge_reach: int = 8
+    edge_reach: int = 10
     """Pixels of the crop within which a mask's border is drawn to edges; 0 for not at all."""
-    edge_noise: float = 3.0
+    edge_noise: float = 2.0
     """Deviation of colours, 0..255, below which there is no edge."""
     least_share: float = 0.1
     """Least area of a mask, over its box's: below, it has lost the target."""
@@ -104,7 +104,8 @@ def weigh_colours(masks: Tensor, bins: Tensor, weight: float) -> Tensor:
     sizes = masks.shape[-2:]
     odds = F.interpolate(odds.exp(), size=sizes, mode="bilinear", align_corners=True)[:, 0]
     masks = masks.clamp(LEAST, 1 - LEAST)
-    return masks * odds / (1 - masks + masks * odds)
+    ours = masks * odds
+    return ours / (ours + 1 - masks)
 
 
 def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskConfig) -> Tensor:
@@ -134,6 +135,10 @@ def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskCon
 def _bins_in(bins: Tensor, windows: Tensor) -> Tensor:
     """Take the bins of (B, 4) xyxy windows of the crops out of (B, n, n); `NOWHERE` outside."""
     n, side = bins.shape[-1], int(windows[0, 2] - windows[0, 0] + 1) // STEP
+    if len(bins) == 1 and bins.device.type == "cpu":
+        left, top = (round(edge / STEP) for edge in windows[0, :2].tolist())
+        if min(left, top) >= 0 and max(left, top) <= n - side:  # nothing to gather
+            return bins[:, top : top + side, left : left + side]
     steps = torch.arange(side, device=bins.device)
     x, y = ((windows[:, axis, None] / STEP).round().long() + steps for axis in (0, 1))
     rows = torch.arange(len(bins), device=bins.device)[:, None, None]
@@ -159,13 +164,10 @@ def judge_masks(
 
 
 def _agree(mask: Mask, box: Sequence[float], config: MaskConfig) -> bool:
-    filled = fill_box(box, mask.frame_size)
-    area = mask.area
-    if not config.least_share * filled.area <= area <= config.most_share * filled.area:
+    x0, y0, x1, y1 = pixels_of(box, mask.frame_size)
+    filled, area = max(x1 - x0, 0) * max(y1 - y0, 0), mask.area
+    if not area > 0 or not config.least_share * filled <= area <= config.most_share * filled:
         return False
-    # The box in the rectangle of the mask.
-    h, w = mask.pixels.shape
-    x0, y0 = np.clip((filled.left - mask.left, filled.top - mask.top), 0, (w, h))
-    x1 = np.clip(filled.left + filled.pixels.shape[1] - mask.left, 0, w)
-    y1 = np.clip(filled.top + filled.pixels.shape[0] - mask.top, 0, h)
-    return area > 0 and mask.pixels[y0:y1, x0:x1].sum() >= config.least_inside * area
+    rows = slice(max(y0 - mask.top, 0), max(y1 - mask.top, 0))
+    columns = slice(max(x0 - mask.left, 0), max(x1 - mask.left, 0))
+    return np.count_nonzero(mask.pixels[rows, columns]) >= config.least_inside * area
