@@ -83,7 +83,7 @@ def test_scores_of_several_folders(capsys, tmp_path, otb):
     assert "otb, ope" in capsys.readouterr().out
 
 
-def test_segmentation_from_boxes_and_masks(tmp_path):
+def test_segmentation_from_boxes_and_masks(capsys, tmp_path):
     round_ = labels((10, 10, 30, 30))
     round_[10:14, 10:14] = 0
     root = make_davis(tmp_path / "davis", {"one": [round_] * 4})
@@ -92,6 +92,7 @@ def test_segmentation_from_boxes_and_masks(tmp_path):
     for initial, j in (("box", 384 / 400), ("mask", 1)):
         asked = ("--tracker", "made_trackers:Masks", "--initial-input", initial, "--json", scores)
         assert command(*options, *asked) == 0
+        assert f"Masks on davis2017, segmentation, init {initial}" in capsys.readouterr().out
         read = json.loads(scores.read_text())
         assert read["initial_input"] == initial
         assert read["mean"]["j_mean"] == pytest.approx(j)

@@ -118,6 +118,22 @@ def template(network):
     return torch.rand(1, 3, *(network.template_size,) * 2), torch.tensor([[20.0, 20, 50, 59]])
 
 
+def test_both_parts_can_be_exported(network):
+    """Each alone, as a graph of its own; what is windowed before stays outside."""
+    vector = torch.rand(1, network.config.mask_channels, 1, 1)
+    cells = (network.template_size - 7) // 8
+    own = network.mask.refine.own.in_channels
+    stages = {
+        stride: torch.rand(1, channels, *((cells + 1) * (8 // stride) - 1,) * 2)
+        for stride, channels in network.backbone.stage_channels.items()
+    }
+    pixels = torch.rand(1, 6, *(network.template_size,) * 2)
+    given = vector, torch.rand(1, own, cells, cells), stages, pixels
+    for module, inputs in ((network.mask.coarse, (vector,)), (network.mask.refine, given)):
+        exported = torch.export.export(module, inputs).module()
+        torch.testing.assert_close(exported(*inputs), module(*inputs))
+
+
 def test_gradients_reach_every_parameter_of_the_branch():
     torch.manual_seed(0)
     network = SiamRPN(CONFIGS["tiny"])

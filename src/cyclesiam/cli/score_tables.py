@@ -10,7 +10,13 @@ from rich.table import Table
 
 from cyclesiam.cli.options import counted
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.evaluation.evaluations import METRICS, Evaluation, format_number, write_evaluations
+from cyclesiam.evaluation.evaluations import (
+    METRICS,
+    Evaluation,
+    RunInfo,
+    format_number,
+    write_evaluations,
+)
 
 WIDTH_OF_FILES = 160  # characters: what is piped has no terminal to fit into
 
@@ -70,7 +76,9 @@ def show(evaluations: Sequence[Evaluation]) -> None:
 
 def _sequences(evaluation: Evaluation) -> Table:
     run = evaluation.run
-    table = Table(title=f"{run.tracker} on {run.benchmark}, {run.protocol}", show_footer=True)
+    title = f"{run.tracker} on {run.benchmark}, {run.protocol}{_init(run)}"
+    table = Table(title=title if run.policy is None else f"{title}, policy {run.policy}")
+    table.show_footer = True
     frames = str(sum(score.frames for score in evaluation.sequences))
     table.add_column("sequence", _mean_title(evaluation))
     table.add_column("frames", frames, justify="right")
@@ -95,11 +103,16 @@ def _side_by_side(evaluations: Sequence[Evaluation]) -> Table:
     for evaluation in evaluations:
         there, failed = len(evaluation.sequences), len(evaluation.errors)
         table.add_row(
-            evaluation.run.tracker,
+            evaluation.run.tracker + _init(evaluation.run),
             f"{there} of {there + failed}" if failed else str(there),
             *(format_number(key, value) for key, value in evaluation.mean.items()),
         )
     return table
+
+
+def _init(run: RunInfo) -> str:
+    """Say what masks were started from: numbers from a box and from a mask cannot be compared."""
+    return f", init {run.initial_input}" if run.protocol == "segmentation" else ""
 
 
 def _mean_title(evaluation: Evaluation) -> str:
