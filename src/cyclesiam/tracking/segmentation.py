@@ -170,4 +170,4 @@ def _agree(mask: Mask, box: Sequence[float], config: MaskConfig) -> bool:
         return False
     rows = slice(max(y0 - mask.top, 0), max(y1 - mask.top, 0))
     columns = slice(max(x0 - mask.left, 0), max(x1 - mask.left, 0))
-    return np.count_nonzero(mask.pixels[rows, columns]) >= config.least_inside * area
+    return int(np.count_nonzero(mask.pixels[rows, columns])) >= config.least_inside * area
