@@ -10,7 +10,13 @@ from cyclesiam.geometry.masks import Mask, fill_box
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.drawing import colour_of, draw
 from cyclesiam.tracking.results import FrameResult, TrackResult
-from cyclesiam.tracking.segmentation import NOWHERE, MaskConfig, judge_masks, weigh_colours
+from cyclesiam.tracking.segmentation import (
+    NOWHERE,
+    MaskConfig,
+    draw_to_edges,
+    judge_masks,
+    weigh_colours,
+)
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from made_media import moving_square, textured
 from tiny_network import TINY
@@ -99,6 +105,21 @@ def test_colours_decide_where_the_network_does_not():
     torch.testing.assert_close(weigh_colours(masks, bins, 0.0), masks)
     nowhere = torch.full((1, 4, 4), NOWHERE)  # beyond the crop, colours are unknown
     torch.testing.assert_close(weigh_colours(masks, nowhere, 1.0), masks)
+
+
+@pytest.mark.parametrize("left", [20.0, -8.0])  # the window within the crop, and beyond it
+def test_a_border_is_drawn_to_the_edge_that_is_seen(left):
+    """The colours change at column 45 of the crop; the mask, blurred, three columns before."""
+    crops = torch.full((1, 3, 100, 100), 40.0)
+    crops[..., 45:] = 200
+    columns = torch.arange(63) + left
+    masks = ((columns - 42) / 6 + 0.5).clamp(0, 1).expand(1, 63, 63).contiguous()
+    windows = torch.tensor([[left, 15.0, left + 63, 78]])
+    drawn = draw_to_edges(masks, crops, windows, MaskConfig())
+    edge = int(45 - left)
+    assert (masks[0, 30, edge - 2 : edge] > 0.5).all()
+    assert (drawn[0, 30, edge - 2 : edge] < 0.5).all()
+    assert (drawn[0, 30, edge : edge + 5] > 0.5).all()
 
 
 def test_targets_share_no_pixel(network):
