@@ -197,6 +197,22 @@ def remember(state: FilterState, projected: Tensor, wanted: Tensor, sure: Tensor
     )
 
 
+def align_filters(one: FilterState, other: FilterState) -> tuple[FilterState, FilterState]:
+    """Give two batches as many samples, by empty ones of no weight after the fewer."""
+    count = max(len(one.samples), len(other.samples))
+    return _lengthen(one, count), _lengthen(other, count)
+
+
+def _lengthen(state: FilterState, count: int) -> FilterState:
+    more = count - len(state.samples)
+    return replace(
+        state,
+        samples=state.samples + (torch.zeros_like(state.samples[0]),) * more,
+        wanted=state.wanted + (torch.zeros_like(state.wanted[0]),) * more,
+        weights=torch.cat((state.weights, state.weights.new_zeros(more, len(state.kernel)))),
+    )
+
+
 def improve(state: FilterState, steps: int) -> FilterState:
     """Take steepest-descent steps of exact length towards the least weighted squared error."""
     ridge = state.config.ridge

@@ -1,6 +1,6 @@
 """The tracker that people use: pictures in, boxes out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.colour_model import ColourConfig
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.results import MaskSource, State, TrackResult
+from cyclesiam.tracking.rows import join_rows, keep_rows
 from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
 from cyclesiam.tracking.siamese import (
     Network,
@@ -64,7 +65,8 @@ class Tracker:
         for frame in frames:
             result = tracker.update(frame)
 
-    `start` and `step` are the same for several.
+    `start` and `step` are the same for several; `add`, `remove` and `correct` change which, at any
+    frame.
 
     Args:
         network: embeds templates and searches crops.
@@ -84,6 +86,9 @@ class Tracker:
         self.device = torch.device(device)
         self._targets: TargetState | None = None
         self._memory: Memory | None = None
+        self._last: Tensor | None = None  # the frame at hand
+        self._ids: list[int] = []  # of the rows
+        self._next_id = 1
         self._steps = 0  # since the targets were started
 
     def init(self, image: np.ndarray, box_xywh: Sequence[float]) -> None:
@@ -127,7 +132,93 @@ class Tracker:
             TargetError, ValueError: as `init`.
         """
         frame = self._frame(image)
-        boxes = [check_box(box, (image.shape[0], image.shape[1])) for box in boxes_xywh]
+        targets, results = self._begin(frame, boxes_xywh, masks)
+        self._targets, self._memory, self._steps = targets, begin_memory(targets), 0
+        self._last, self._ids = frame, list(range(1, len(results) + 1))
+        self._next_id = len(results) + 1
+        return results
+
+    @torch.inference_mode()
+    def add(self, box_xywh: Sequence[float], *, image: np.ndarray | None = None) -> int:
+        """Begin to follow one more target, beside those that are followed already.
+
+        Args:
+            box_xywh: its left, top, width and height in pixels.
+            image: (H, W, 3) uint8 RGB, the present frame; the last one seen where not given.
+
+        Returns:
+            Its number, which no other target had or will have.
+
+        Raises:
+            TargetError: no frame was seen yet, or as `init`.
+            ValueError: as `init`.
+        """
+        frame = self._present(image)
+        new, _ = self._begin(frame, [box_xywh], None)
+        if self._targets is None:
+            self._targets, self._memory, self._steps = new, begin_memory(new), 0
+        else:
+            self._targets = join_rows(_unchosen(self._targets), _unchosen(new))
+            self._memory = join_rows(self._memory, begin_memory(new))
+        self._last = frame
+        self._ids.append(self._next_id)
+        self._next_id += 1
+        return self._ids[-1]
+
+    def remove(self, id: int) -> None:
+        """Follow a target no longer; the others keep their numbers.
+
+        Raises:
+            TargetError: there is no such target.
+        """
+        row = self._row(id)
+        del self._ids[row]
+        if not self._ids:
+            self._targets = self._memory = None
+            return
+        rows = torch.tensor([n for n in range(len(self._ids) + 1) if n != row], device=self.device)
+        self._targets, self._memory = (
+            keep_rows(part, rows) for part in (self._targets, self._memory)
+        )
+
+    @torch.inference_mode()
+    def correct(
+        self, id: int, box_xywh: Sequence[float], *, image: np.ndarray | None = None
+    ) -> None:
+        """Say where a target is: it begins anew there, under its old number.
+
+        Args:
+            id: its number.
+            box_xywh: where it is in the present frame.
+            image: that frame; the last one seen where not given.
+
+        Raises:
+            TargetError: there is no such target, or as `init`.
+            ValueError: as `init`.
+        """
+        row, frame = self._row(id), self._present(image)
+        new, _ = self._begin(frame, [box_xywh], None)
+        count = len(self._ids)
+        rows = torch.tensor([count if n == row else n for n in range(count)], device=self.device)
+        assert self._targets is not None
+        joined = join_rows(_unchosen(self._targets), _unchosen(new))
+        self._targets = keep_rows(joined, rows)
+        self._memory = keep_rows(join_rows(self._memory, begin_memory(new)), rows)
+        self._last = frame
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The numbers of the targets that are followed, in the order of results."""
+        return tuple(self._ids)
+
+    def _begin(
+        self,
+        frame: Tensor,
+        boxes_xywh: Sequence[Sequence[float]],
+        masks: Sequence[np.ndarray] | None,
+    ) -> tuple[TargetState, tuple[TrackResult, ...]]:
+        """Give targets as they are started in a frame, and results that number them from 1."""
+        boxes = [check_box(box, (frame.shape[-2], frame.shape[-1])) for box in boxes_xywh]
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
         corners = xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float32, device=self.device))
@@ -137,23 +228,41 @@ class Tracker:
         if self.config.colour.share or self.gives_masks:
             given = None if masks is None else self._given(masks)
             targets = learn_look(self.network, targets, frame, self.config.colour, given)
-        self._targets, self._memory, self._steps = targets, begin_memory(targets), 0
+        ids = range(1, len(boxes) + 1)
         if self.gives_masks:
             seen = look(self.network, targets, frame)  # where the targets are known: their masks
             targets = settle_on(targets, seen, self.network.search_size)
-            return self._results(targets, self._masks(targets, seen, frame))
-        return self._results(targets)
+            return targets, self._results(targets, ids, self._masks(targets, seen, frame))
+        return targets, self._results(targets, ids)
+
+    def _present(self, image: np.ndarray | None) -> Tensor:
+        if image is not None:
+            return self._frame(image)
+        if self._last is None:
+            raise TargetError("no frame was seen yet: give the image that the box is in")
+        return self._last
+
+    def _row(self, id: int) -> int:
+        if id not in self._ids:
+            known = ", ".join(map(str, self._ids)) or "none"
+            raise TargetError(f"there is no target {id}; there are: {known}")
+        return self._ids.index(id)
 
     @torch.inference_mode()
     def step(self, image: np.ndarray) -> tuple[TrackResult, ...]:
         """Follow all targets into the next frame, (H, W, 3) uint8 RGB.
 
+        Returns:
+            Their results, in the order of `ids`; none where all were removed.
+
         Raises:
-            TargetError: no target was started.
+            TargetError: no target was ever started.
         """
-        if self._targets is None:
+        if self._last is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
-        frame = self._frame(image)
+        self._last = frame = self._frame(image)
+        if self._targets is None:
+            return ()
         config = self.config
         seen = look(self.network, self._targets, frame)
         size = self.network.search_size
@@ -170,7 +279,7 @@ class Tracker:
                 self.network, targets, self._memory, frame, config.memory
             )
         self._targets = targets
-        return self._results(targets, masks)
+        return self._results(targets, self._ids, masks)
 
     def _masks(
         self, targets: TargetState, seen: Observation, frame: Tensor
@@ -197,12 +306,15 @@ class Tracker:
         return pixels.to(self.device).permute(2, 0, 1)[None]
 
     def _results(
-        self, targets: TargetState, masks: list[tuple[Mask, MaskSource]] | None = None
+        self,
+        targets: TargetState,
+        ids: Iterable[int],
+        masks: list[tuple[Mask, MaskSource]] | None = None,
     ) -> tuple[TrackResult, ...]:
-        rows = zip(targets.boxes.tolist(), targets.scores.tolist(), strict=True)
+        rows = zip(ids, targets.boxes.tolist(), targets.scores.tolist(), strict=True)
         results = tuple(
             TrackResult(id=number, box=tuple(box), score=score, state=self._state(score))
-            for number, (box, score) in enumerate(rows, start=1)
+            for number, box, score in rows
         )
         if masks is None:
             return results
@@ -213,6 +325,11 @@ class Tracker:
 
     def _state(self, score: float) -> State:
         return "lost" if score < self.config.lost_below else "tracking"
+
+
+def _unchosen(targets: TargetState) -> TargetState:
+    """Forget which proposals boxes came from: those of another frame mean nothing."""
+    return replace(targets, chosen=None)
 
 
 def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
