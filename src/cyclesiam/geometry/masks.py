@@ -83,13 +83,14 @@ class Mask:
             x1, y1, ... x4, y4 in pixels, around the pixels' whole squares; None of an empty mask.
         """
         contours, _ = cv2.findContours(
-            self.pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+            self.pixels.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
         )
         if not contours:
             return None
         largest = max(contours, key=lambda contour: (cv2.contourArea(contour), len(contour)))
         # Indices of pixels are their upper left corners; the others count, too.
-        squares = np.concatenate([largest[:, 0] + np.array([x, y]) for x in (0, 1) for y in (0, 1)])
+        hull = cv2.convexHull(largest)[:, 0]
+        squares = np.concatenate([hull + np.array([x, y]) for x in (0, 1) for y in (0, 1)])
         squares = (squares + np.array([self.left, self.top])).astype(np.float32)
         corners = cv2.boxPoints(cv2.minAreaRect(squares))
         x1, y1, x2, y2, x3, y3, x4, y4 = corners.ravel().tolist()

@@ -185,7 +185,7 @@ class MaskBranch(nn.Module):
             device=looks.device,
             memory_format=torch.channels_last,
         )
-        pixels[:, :3] = (looks - MIDDLE) / SPREAD
+        pixels[:, :3] = looks * (1 / SPREAD) - MIDDLE / SPREAD
         pixels[:, 3:5] = shares - 0.5
         pixels[:, 5] = inside
         return pixels
