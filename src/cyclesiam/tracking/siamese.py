@@ -144,7 +144,7 @@ class Observation:
         proposals: candidate boxes in crop pixels.
         windows: (B, 4) cxcywh in image pixels, of the search crops.
         bins: (B, n, n) colours of the search crops, as `bin_colours`; None where they do not count.
-        crops: (B, 3, S, S) the search crops, 0..255.
+        crops: (B, 3, S, S) the search crops, 0..255; None where `observe` gives it, for training.
     """
 
     proposals: Proposals

@@ -132,11 +132,15 @@ class Tracker:
             TargetError, ValueError: as `init`.
         """
         frame = self._frame(image)
-        targets, results = self._begin(frame, boxes_xywh, masks)
+        targets = self._begin(frame, boxes_xywh, masks)
         self._targets, self._memory, self._steps = targets, begin_memory(targets), 0
-        self._last, self._ids = frame, list(range(1, len(results) + 1))
-        self._next_id = len(results) + 1
-        return results
+        self._last, self._ids = frame, list(range(1, len(targets.boxes) + 1))
+        self._next_id = len(self._ids) + 1
+        if not self.gives_masks:
+            return self._results(targets, self._ids)
+        seen = look(self.network, targets, frame)  # where the targets are known: their masks
+        chosen = settle_on(targets, seen, self.network.search_size)
+        return self._results(targets, self._ids, self._masks(chosen, seen, frame))
 
     @torch.inference_mode()
     def add(self, box_xywh: Sequence[float], *, image: np.ndarray | None = None) -> int:
@@ -154,11 +158,11 @@ class Tracker:
             ValueError: as `init`.
         """
         frame = self._present(image)
-        new, _ = self._begin(frame, [box_xywh], None)
+        new = self._begin(frame, [box_xywh])
         if self._targets is None:
             self._targets, self._memory, self._steps = new, begin_memory(new), 0
         else:
-            self._targets = join_rows(_unchosen(self._targets), _unchosen(new))
+            self._targets = join_rows(_unchosen(self._targets), new)
             self._memory = join_rows(self._memory, begin_memory(new))
         self._last = frame
         self._ids.append(self._next_id)
@@ -197,11 +201,11 @@ class Tracker:
             ValueError: as `init`.
         """
         row, frame = self._row(id), self._present(image)
-        new, _ = self._begin(frame, [box_xywh], None)
+        new = self._begin(frame, [box_xywh])
         count = len(self._ids)
         rows = torch.tensor([count if n == row else n for n in range(count)], device=self.device)
         assert self._targets is not None
-        joined = join_rows(_unchosen(self._targets), _unchosen(new))
+        joined = join_rows(_unchosen(self._targets), new)
         self._targets = keep_rows(joined, rows)
         self._memory = keep_rows(join_rows(self._memory, begin_memory(new)), rows)
         self._last = frame
@@ -215,9 +219,9 @@ class Tracker:
         self,
         frame: Tensor,
         boxes_xywh: Sequence[Sequence[float]],
-        masks: Sequence[np.ndarray] | None,
-    ) -> tuple[TargetState, tuple[TrackResult, ...]]:
-        """Give targets as they are started in a frame, and results that number them from 1."""
+        masks: Sequence[np.ndarray] | None = None,
+    ) -> TargetState:
+        """Give targets as they are started in a frame."""
         boxes = [check_box(box, (frame.shape[-2], frame.shape[-1])) for box in boxes_xywh]
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
@@ -228,12 +232,7 @@ class Tracker:
         if self.config.colour.share or self.gives_masks:
             given = None if masks is None else self._given(masks)
             targets = learn_look(self.network, targets, frame, self.config.colour, given)
-        ids = range(1, len(boxes) + 1)
-        if self.gives_masks:
-            seen = look(self.network, targets, frame)  # where the targets are known: their masks
-            targets = settle_on(targets, seen, self.network.search_size)
-            return targets, self._results(targets, ids, self._masks(targets, seen, frame))
-        return targets, self._results(targets, ids)
+        return targets
 
     def _present(self, image: np.ndarray | None) -> Tensor:
         if image is not None:

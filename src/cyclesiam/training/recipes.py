@@ -81,7 +81,7 @@ def objects() -> TrainingConfig:
 
 
 def masks() -> TrainingConfig:
-    """Teach a mask branch beside a small network that stays as it is: half an hour on one core.
+    """Teach a mask branch beside a small network that stays as it is: an hour on one core.
 
     From made clips alone, whose masks are known: whole objects, pasted or where they are.
     """
