@@ -1,6 +1,6 @@
 """Our tracker behind `BoxTracker` and `ObjectTracker`, as the benchmarks ask for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -29,7 +29,7 @@ class SiameseTracker:
         self._tracker = tracker if region != "box" else _without_masks(tracker)
         self._segmenter = tracker
         self._region = region
-        self._objects: list[tuple[Tracker, tuple[int, ...]]] = []
+        self._numbers: dict[int, int] = {}  # of objects, by those that the tracker gave them
 
     def init(self, image: np.ndarray, box_xywh: XYWH) -> None:
         """Start on a target in (H, W, 3) uint8 RGB; any earlier one is forgotten.
@@ -58,33 +58,36 @@ class SiameseTracker:
         Raises:
             TargetError: a box cannot be a target.
         """
-        tracker = Tracker(
-            self._segmenter.network, self._segmenter.config, device=self._segmenter.device
-        )
+        boxes = {number: given.box_xywh for number, given in objects.items()}
+        if self._numbers:
+            for number, (box, mask) in objects.items():
+                self._numbers[self._segmenter.add(box, image=image, mask=mask)] = number
+            filled = {
+                number: fill_box((x, y, x + w, y + h), (image.shape[0], image.shape[1])).to_array()
+                for number, (x, y, w, h) in boxes.items()
+            }
+            return paint_labels(filled, image.shape[:2])
         masks = [given.mask for given in objects.values() if given.mask is not None]
-        boxes = [given.box_xywh for given in objects.values()]
-        results = tracker.start(image, boxes, masks if len(masks) == len(boxes) else None)
-        self._objects.append((tracker, tuple(objects)))
-        return _paint(image, dict(zip(objects, results, strict=True)))
+        results = self._segmenter.start(
+            image, [*boxes.values()], masks if len(masks) == len(boxes) else None
+        )
+        self._numbers = dict(zip(self._segmenter.ids, objects, strict=True))
+        return self._paint(image, results)
 
     def follow_objects(self, image: np.ndarray) -> np.ndarray:
         """Give the (H, W) uint8 label map of all objects in the next frame."""
-        results: dict[int, TrackResult] = {}
-        for tracker, numbers in self._objects:
-            results |= zip(numbers, tracker.step(image), strict=True)
-        return _paint(image, results)
+        return self._paint(image, self._segmenter.step(image))
+
+    def _paint(self, image: np.ndarray, results: Sequence[TrackResult]) -> np.ndarray:
+        """Paint masks by their objects' numbers; where there are only boxes, the smaller on top."""
+        size = (image.shape[0], image.shape[1])
+        masks = {
+            self._numbers[result.id]: result.mask or fill_box(result.box, size)
+            for result in results
+        }
+        return paint_labels({number: mask.to_array() for number, mask in masks.items()}, size)
 
 
 def _without_masks(tracker: Tracker) -> Tracker:
     config = replace(tracker.config, mask=replace(tracker.config.mask, wanted=False))
     return Tracker(tracker.network, config, device=tracker.device)
-
-
-def _paint(image: np.ndarray, results: Mapping[int, TrackResult]) -> np.ndarray:
-    """Paint results by their numbers, the largest first: those told apart share no pixel."""
-    size = (image.shape[0], image.shape[1])
-    masks = {
-        number: fill_box(result.box, size) if result.mask is None else result.mask
-        for number, result in results.items()
-    }
-    return paint_labels({number: mask.to_array() for number, mask in masks.items()}, size)

@@ -143,12 +143,19 @@ class Tracker:
         return self._results(targets, self._ids, self._masks(chosen, seen, frame))
 
     @torch.inference_mode()
-    def add(self, box_xywh: Sequence[float], *, image: np.ndarray | None = None) -> int:
+    def add(
+        self,
+        box_xywh: Sequence[float],
+        *,
+        image: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+    ) -> int:
         """Begin to follow one more target, beside those that are followed already.
 
         Args:
             box_xywh: its left, top, width and height in pixels.
             image: (H, W, 3) uint8 RGB, the present frame; the last one seen where not given.
+            mask: (H, W), not zero on its pixels, where these are known.
 
         Returns:
             Its number, which no other target had or will have.
@@ -158,7 +165,7 @@ class Tracker:
             ValueError: as `init`.
         """
         frame = self._present(image)
-        new = self._begin(frame, [box_xywh])
+        new = self._begin(frame, [box_xywh], None if mask is None else [mask])
         if self._targets is None:
             self._targets, self._memory, self._steps = new, begin_memory(new), 0
         else:
