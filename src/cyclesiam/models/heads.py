@@ -157,4 +157,4 @@ class ShapePrior(nn.Module):
             sizes: (B, 2) logarithms of relative width and height.
         """
         parts = self.layers(sizes).split(self.channels, dim=1)
-        return tuple(part.reshape(len(sizes), 2, -1, 1, 1) for part in parts)
+        return tuple(part.reshape(sizes.shape[0], 2, -1, 1, 1) for part in parts)

@@ -181,7 +181,7 @@ class MaskBranch(nn.Module):
         corners = boxes - (positions * 8 - self.margin).repeat(1, 2)
         inside = picture_boxes(corners, size)
         pixels = torch.empty(
-            (len(rows), PIXEL_CHANNELS, size, size),
+            (rows.shape[0], PIXEL_CHANNELS, size, size),
             device=looks.device,
             memory_format=torch.channels_last,
         )
@@ -278,7 +278,8 @@ def take_windows(maps: Tensor, rows: Tensor, first: Tensor, side: int, margin: i
     Returns:
         (M, C, side, side).
     """
-    if len(rows) == 1 == len(maps) and maps.device.type == "cpu":  # nothing to gather
+    alone = not torch.compiler.is_exporting() and len(rows) == 1 == len(maps)
+    if alone and maps.device.type == "cpu":  # nothing to gather
         left, top = (first[0] - margin).tolist()
         height, width = maps.shape[-2:]
         inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]

@@ -1,0 +1,92 @@
+"""Train the same network with and without an ingredient, several seeds each.
+
+    .venv/bin/python benchmarks/ablations.py FOLDER... --output OUT [--steps 700] [--seeds 1 2 3]
+        [--arms turn0 curriculum random_boxes]
+
+All arms begin at random weights and see as many samples, with no made clips, whose known boxes
+would teach what the cycle is to be credited for. One run at a time, a folder of weights for each,
+`OUT/ARM-SEED`; what is there already is not trained again. Score them with
+
+    .venv/bin/python -m cyclesiam evaluate DATASET --root ... --weights OUT/ARM-SEED
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from cyclesiam.data.scenes import find_scenes
+from cyclesiam.training.curriculum import CurriculumConfig, Stage
+from cyclesiam.training.recipes import small
+from cyclesiam.training.trainer import Trainer, TrainingConfig
+
+STAGES = (Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12))
+
+
+def cycles(steps: int, seed: int) -> TrainingConfig:
+    """The recipe's curriculum, as fast as the steps at hand ask for; no made clips."""
+    config = small()
+    compositing = replace(config.clips.compositing, share=0.0)
+    curriculum = CurriculumConfig(
+        stages=STAGES, patience=steps // 10, longest=steps // 6, review=0.5
+    )
+    return replace(
+        config,
+        steps=steps,
+        seed=seed,
+        averaging=0.99,
+        curriculum=curriculum,
+        clips=replace(config.clips, compositing=compositing, memory_gigabytes=4.0),
+    )
+
+
+def turn0(config: TrainingConfig) -> TrainingConfig:
+    """Template and search from one frame, always."""
+    return replace(config, curriculum=CurriculumConfig(stages=STAGES[:1]))
+
+
+def random_boxes(config: TrainingConfig) -> TrainingConfig:
+    """Boxes anywhere, of any content."""
+    discovery = replace(config.clips.discovery, motion_preference=0.0, sharpness=0.0)
+    return replace(config, clips=replace(config.clips, discovery=discovery))
+
+
+ARMS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {
+    "turn0": turn0,
+    "curriculum": lambda config: config,
+    "random_boxes": random_boxes,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=700)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    scenes, _ = find_scenes(options.folders)
+    for seed in options.seeds:
+        for arm in options.arms:
+            folder = options.output / f"{arm}-{seed}"
+            if (folder / "done").exists():
+                continue
+            trainer = Trainer(
+                ARMS[arm](cycles(options.steps, seed)), scenes, folder, device="cpu"
+            )
+            for report in trainer.run():
+                print(
+                    f"{arm} {seed} step {report.step} turn {report.stage.turn} gap "
+                    f"{report.stage.gap} loss {report.loss:.3f} found {report.accuracy:.3f} "
+                    f"{report.samples_per_second:.0f} samples/s",
+                    flush=True,
+                )
+            (folder / "done").touch()
+
+
+if __name__ == "__main__":
+    main()
