@@ -75,9 +75,7 @@ def main() -> None:
             folder = options.output / f"{arm}-{seed}"
             if (folder / "done").exists():
                 continue
-            trainer = Trainer(
-                ARMS[arm](cycles(options.steps, seed)), scenes, folder, device="cpu"
-            )
+            trainer = Trainer(ARMS[arm](cycles(options.steps, seed)), scenes, folder, device="cpu")
             for report in trainer.run():
                 print(
                     f"{arm} {seed} step {report.step} turn {report.stage.turn} gap "

@@ -62,7 +62,7 @@ def test_a_vote_is_the_overlap_with_what_has_the_colours():
     place = torch.tensor([40.0, 40, 88, 72])  # the target has moved
     boxes = torch.stack((place, place + 16, place - 200, BOX[0] * 4))[None]
     boxes[0, 3] = torch.tensor([0.0, 0, 128, 128])
-    votes = colour_votes(learnt(), bin_colours(painted(place)), boxes)[0]
+    votes = colour_votes(learnt(), believe(learnt(), bin_colours(painted(place))), boxes)[0]
     shared = 32 * 16  # of the second box
     wanted = [1, shared / (2 * 48 * 32 - shared), 0, 48 * 32 / 128**2]
     assert votes.tolist() == pytest.approx(wanted, abs=0.02)
@@ -71,7 +71,7 @@ def test_a_vote_is_the_overlap_with_what_has_the_colours():
 def test_the_best_box_follows_a_change_of_shape():
     wide = torch.tensor([16.0, 40, 112, 64])
     boxes = torch.stack((BOX[0], wide, torch.tensor([40.0, 40, 88, 64])))[None]
-    votes = colour_votes(learnt(), bin_colours(painted(wide)), boxes)[0]
+    votes = colour_votes(learnt(), believe(learnt(), bin_colours(painted(wide))), boxes)[0]
     assert votes.argmax() == 1
 
 
@@ -79,7 +79,8 @@ def test_where_both_look_alike_colours_are_silent():
     alike = bin_colours(painted(BOX[0], colour=GREEN))
     assert vote_shares(learn_colours(alike, BOX, ColourConfig())).item() == 0
     assert vote_shares(learnt(share=0.4)).item() == pytest.approx(0.4)
-    votes = colour_votes(learn_colours(alike, BOX, ColourConfig()), alike, BOX[:, None])
+    state = learn_colours(alike, BOX, ColourConfig())
+    votes = colour_votes(state, believe(state, alike), BOX[:, None])
     assert votes.isfinite().all()
 
 
@@ -99,12 +100,12 @@ def test_a_batch_equals_its_targets_alone():
     crops = torch.cat((painted(places[0]), painted(places[1], BLUE, (90.0, 90, 90))))
     boxes = torch.stack((places, places.flip(0)), dim=1)
     together = learn_colours(bin_colours(crops), places, ColourConfig())
-    votes = colour_votes(together, bin_colours(crops), boxes)
+    votes = colour_votes(together, believe(together, bin_colours(crops)), boxes)
     for row in range(2):
         one = slice(row, row + 1)
         alone = learn_colours(bin_colours(crops[one]), places[one], ColourConfig())
         torch.testing.assert_close(
-            colour_votes(alone, bin_colours(crops[one]), boxes[one]), votes[one]
+            colour_votes(alone, believe(alone, bin_colours(crops[one])), boxes[one]), votes[one]
         )
 
 
@@ -112,7 +113,7 @@ def test_a_batch_equals_its_targets_alone():
 def test_boxes_beyond_the_crop_and_without_extent_are_harmless(outside):
     box = torch.tensor([outside])
     state = learn_colours(bin_colours(painted(BOX[0])), box, ColourConfig())
-    votes = colour_votes(state, bin_colours(painted(BOX[0])), box[:, None])
+    votes = colour_votes(state, believe(state, bin_colours(painted(BOX[0]))), box[:, None])
     assert votes.isfinite().all()
     assert vote_shares(state).isfinite().all()
 

@@ -7,9 +7,10 @@ from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.colour_model import ColourConfig
+from cyclesiam.tracking.given_boxes import check_box
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.siamese import advance, start
-from cyclesiam.tracking.tracker import Tracker, TrackerConfig, check_box
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from tiny_network import TINY
 
 TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
@@ -31,7 +32,8 @@ def test_one_target_is_followed():
     tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
     result = tracker.update(image_of((108, 76, 148, 116)))
     assert result.box_xywh == pytest.approx((108, 76, 40, 40), abs=0.3)
-    assert (result.id, result.score, result.state) == (1, 1, "tracking")
+    assert (result.id, result.state) == (1, "tracking")
+    assert result.score > 0.9
 
 
 def test_it_takes_the_same_step_as_a_batch():
@@ -57,14 +59,6 @@ def test_several_targets_are_followed_as_each_alone():
     for box, result in zip(boxes, results, strict=True):
         alone.init(first, box)
         assert alone.update(second).box == pytest.approx(result.box)
-
-
-@pytest.mark.parametrize(("score", "state"), [(0.19, "lost"), (0.21, "tracking")])
-def test_a_doubtful_box_is_called_lost(score, state):
-    tracker = blob_tracker(BlobNetwork(score))
-    image = image_of((100, 80, 140, 120))
-    tracker.init(image, (100, 80, 40, 40))
-    assert tracker.update(image).state == state
 
 
 def test_a_new_start_forgets_the_old_targets():
@@ -98,7 +92,7 @@ def test_a_frame_that_may_not_be_written_is_read():
     image.flags.writeable = False
     tracker = blob_tracker(BlobNetwork())
     tracker.init(image, (100, 80, 40, 40))
-    assert tracker.update(image).score == 1
+    assert tracker.update(image).score > 0.9
 
 
 def test_a_step_before_the_start_says_what_to_do():
@@ -149,8 +143,8 @@ def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
 
 
 def test_a_share_is_a_share():
-    with pytest.raises(ValueError, match="lost_below"):
-        TrackerConfig(lost_below=2)
+    with pytest.raises(ValueError, match="most_shared"):
+        TrackerConfig(most_shared=2)
 
 
 def test_a_filter_learns_in_its_frames_alone():
@@ -162,7 +156,7 @@ def test_a_filter_learns_in_its_frames_alone():
     counts = []
     for _ in range(4):
         tracker.step(image)
-        counts.append(len(tracker._targets.online.samples))
+        counts.append(len(tracker._followed.targets.online.samples))
     assert counts == [6, 7, 7, 8]
 
 

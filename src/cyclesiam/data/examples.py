@@ -106,7 +106,7 @@ def draw_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Exampl
 def _zooms(
     scenes: Sequence[Scene], count: int, config: ExampleConfig, random: np.random.Generator
 ) -> Iterator[Example]:
-    for image in _pictures(scenes, count, random):
+    for image in draw_pictures(scenes, count, random):
         height, width = image.shape[:2]
         scale = 0.6 * min(width / VIEW[0], height / VIEW[1])
         start = np.array([width / 2, height / 2, VIEW[0] * scale, VIEW[1] * scale])
@@ -141,9 +141,9 @@ def _pasted(
 ) -> Iterator[Example]:
     """Let a cut-out go to and fro over a scene, and turn into another of the same picture."""
     videos = [scene for scene in scenes if scene.frames > 1] or list(scenes)
-    donors = _pictures(scenes, 2 * count, random)
-    for scene in _in_turn(videos, count, random):
-        run = _read(scene, 0, config.frames)
+    donors = draw_pictures(scenes, 2 * count, random)
+    for scene in take_turns(videos, count, random):
+        run = read_small(scene, 0, config.frames)
         pair = [donor for _, donor in zip(range(2), donors, strict=False)]
         if not run or len(pair) < 2:
             continue
@@ -202,10 +202,10 @@ def _cycles(
     scenes: Sequence[Scene], count: int, config: ExampleConfig, random: np.random.Generator
 ) -> Iterator[Example]:
     videos = [scene for scene in scenes if scene.frames > SHORTEST_CYCLE]
-    for scene in _in_turn(videos, count, random):
+    for scene in take_turns(videos, count, random):
         for _ in range(ATTEMPTS):
             first = int(random.integers(max(scene.frames - config.reach, 1)))
-            run = _read(scene, first, config.reach + 1)
+            run = read_small(scene, first, config.reach + 1)
             if len(run) <= SHORTEST_CYCLE:
                 continue
             targets = moving_regions(run[0], run[MOTION_GAP])
@@ -223,24 +223,24 @@ def _moving(run: list[np.ndarray]) -> dict[int, np.ndarray]:
     return {mark: regions for mark, regions in found.items() if len(regions)}
 
 
-def _pictures(
+def draw_pictures(
     scenes: Sequence[Scene], count: int, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Give `count` stills or, where there are none, frames of videos; unreadable ones are left."""
     stills = [scene for scene in scenes if scene.frames == 1] or list(scenes)
-    for scene in _in_turn(stills, count, random):
-        run = _read(scene, int(random.integers(scene.frames)), 1)
+    for scene in take_turns(stills, count, random):
+        run = read_small(scene, int(random.integers(scene.frames)), 1)
         yield from run
 
 
-def _in_turn(scenes: Sequence[Scene], count: int, random: np.random.Generator) -> Iterator[Scene]:
+def take_turns(scenes: Sequence[Scene], count: int, random: np.random.Generator) -> Iterator[Scene]:
     """Give `count` scenes in a random order, each again only when all were given."""
     order = random.permutation(len(scenes))
     for number in range(count if len(scenes) else 0):
         yield scenes[order[number % len(order)]]
 
 
-def _read(scene: Scene, first: int, count: int) -> list[np.ndarray]:
+def read_small(scene: Scene, first: int, count: int) -> list[np.ndarray]:
     """Read frames of one size, reduced to `SHORTER_SIDE`; none where the scene is broken."""
     try:
         still = scene.path.is_file() and scene.frames == 1

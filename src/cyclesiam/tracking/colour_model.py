@@ -123,36 +123,36 @@ def believe(state: ColourState, bins: Tensor) -> Tensor:
     return odds.gather(1, bins.flatten(1)).reshape(bins.shape)
 
 
-def mask_beliefs(state: ColourState, bins: Tensor) -> Tensor:
+def mask_beliefs(state: ColourState, bins: Tensor, belief: Tensor) -> Tensor:
     """Say of pixels how likely they are the target's, for masks.
 
     Args:
         state: the colours.
         bins: (B, n, n) of the search crops.
+        belief: as `believe` gives it of them.
 
     Returns:
         (B, 2, n, n): the belief against all surroundings, as the first box had it, inside as 1 and
         outside as 0; and the belief against what is close around the target, 0..1.
     """
     contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None, None]
-    relative = (believe(state, bins) - state.leaked[:, None, None]) / contrast
+    relative = (belief - state.leaked[:, None, None]) / contrast
     close = believe(replace(state, outside=state.nearby), bins)
     return torch.stack((relative.clamp(-0.5, 1.5), close), dim=1)
 
 
-def colour_votes(state: ColourState, bins: Tensor, boxes: Tensor) -> Tensor:
+def colour_votes(state: ColourState, belief: Tensor, boxes: Tensor) -> Tensor:
     """Say how well boxes hold what has the target's colours, and nothing else.
 
     Args:
         state: the colours.
-        bins: (B, n, n) of the search crops.
+        belief: (B, n, n) of the search crops, as `believe` gives it.
         boxes: (B, N, 4) xyxy in crop pixels.
 
     Returns:
         (B, N) overlap of each box with the coloured pixels, as a share of the best, 0..1. The
         belief of a pixel counts as the first box had it: inside as 1, outside as 0.
     """
-    belief = believe(state, bins)
     leaked = state.leaked[:, None]
     contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None]
     sums, areas = _box_sums(belief, boxes)
@@ -161,6 +161,22 @@ def colour_votes(state: ColourState, bins: Tensor, boxes: Tensor) -> Tensor:
     everything = ((belief - leaked[..., None]).sum(dim=(1, 2)) / contrast[:, 0]).clamp(min=0)
     overlap = shared / (full + (everything[:, None] - shared).clamp(min=0)).clamp(min=1)
     return overlap / overlap.amax(dim=1, keepdim=True).clamp(min=1e-3)
+
+
+def held_shares(state: ColourState, belief: Tensor, boxes: Tensor) -> Tensor:
+    """Say how much of a box has the target's colours.
+
+    Args:
+        state: the colours.
+        belief: (B, n, n) of the search crops, as `believe` gives it.
+        boxes: (B, 4) xyxy in crop pixels.
+
+    Returns:
+        (B,) mean belief inside: 1 as inside the first box, 0 as outside it; -0.5 to 1.5.
+    """
+    sums, areas = (part[:, 0] for part in _box_sums(belief, boxes[:, None]))
+    contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)
+    return ((sums / areas - state.leaked) / contrast).clamp(-0.5, 1.5)
 
 
 def vote_shares(state: ColourState) -> Tensor:

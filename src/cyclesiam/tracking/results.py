@@ -5,9 +5,10 @@ A line:
     {"frame": 0, "time": 0.0,
      "targets": [{"id": 1, "box": [x, y, w, h], "score": 0.97, "state": "tracking"}]}
 
-Of a target with a mask there are, too: `"mask": {"size": [h, w], "counts": "..."}`, COCO's run
-lengths; `"mask_source": "network"`, or `"box"` where the mask was not believed; and
-`"rotated_box": [x1, y1, ... x4, y4]`, the rectangle of least area around it.
+Of a target that was given a name there is `"name"`. Of a target with a mask there are, too:
+`"mask": {"size": [h, w], "counts": "..."}`, COCO's run lengths; `"mask_source": "network"`, or
+`"box"` where the mask was not believed; and `"rotated_box": [x1, y1, ... x4, y4]`, the rectangle
+of least area around it.
 """
 
 import json
@@ -21,7 +22,7 @@ from typing import Any, Literal, Self, TextIO, get_args
 from cyclesiam.errors import SourceError
 from cyclesiam.geometry.masks import Mask, RotatedBox
 
-State = Literal["tracking", "lost"]
+State = Literal["tracking", "uncertain", "lost", "recovered"]
 MaskSource = Literal["network", "box"]
 
 
@@ -32,13 +33,16 @@ class TrackResult:
     Args:
         id: its number, from 1.
         box: xyxy in image pixels.
-        score: the network's belief, 0..1.
-        state: `tracking`, or `lost` when the tracker doubts its own box.
+        score: the probability that `box` overlaps the truth by more than half, 0..1.
+        state: `tracking`; `uncertain` where that is less likely than not; `lost` when the tracker
+            doubts its own box for longer, and looks for the target all over the frame; `recovered`
+            in the first frames after.
         mask: its pixels; None of a network without masks.
         mask_source: where the mask comes from: the network, or the box, filled, where the
             network's had nothing to do with it.
         rotated_box: x1, y1, ... x4, y4 in image pixels, the least rectangle around the mask; None
             without a mask, or of an empty one.
+        name: what the target was called as it was added; None without.
     """
 
     id: int
@@ -48,6 +52,7 @@ class TrackResult:
     mask: Mask | None = None
     mask_source: MaskSource | None = None
     rotated_box: RotatedBox | None = None
+    name: str | None = None
 
     @property
     def box_xywh(self) -> tuple[float, float, float, float]:
@@ -172,6 +177,8 @@ def _write_target(target: TrackResult) -> dict[str, Any]:
         "score": round(target.score, 4),
         "state": target.state,
     }
+    if target.name is not None:
+        content["name"] = target.name
     if target.mask is not None:
         content["mask"] = target.mask.to_rle()
         content["mask_source"] = target.mask_source
@@ -191,6 +198,9 @@ def _read_target(content: dict[str, Any]) -> TrackResult:
     mask, source, rotated = (content.get(n) for n in ("mask", "mask_source", "rotated_box"))
     if mask is not None and source not in get_args(MaskSource):
         raise ValueError(f"`mask_source` must be {' or '.join(get_args(MaskSource))}")
+    name = content.get("name")
+    if name is not None and not isinstance(name, str):
+        raise ValueError(f"`name` must be text, got {name!r}")
     if rotated is not None and (not isinstance(rotated, list) or len(rotated) != 8):
         raise ValueError("`rotated_box` must be x1, y1, ... x4, y4")
     return TrackResult(
@@ -201,6 +211,7 @@ def _read_target(content: dict[str, Any]) -> TrackResult:
         mask=None if mask is None else Mask.from_rle(_as_object(mask, "`mask`")),
         mask_source=source,
         rotated_box=None if rotated is None else _as_corners(rotated),
+        name=name,
     )
 
 

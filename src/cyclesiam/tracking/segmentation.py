@@ -70,7 +70,8 @@ def see_masks(
     assert state.chosen is not None
     assert state.colours is not None
     assert observation.bins is not None
-    beliefs = mask_beliefs(state.colours, observation.bins)
+    assert observation.belief is not None
+    beliefs = mask_beliefs(state.colours, observation.bins, observation.belief)
     masks = network.segment(observation.proposals, state.chosen, beliefs)
     in_crop = cxcywh_to_xyxy(network.mask_windows(state.chosen))
     if config.own_colours:

@@ -20,6 +20,7 @@ from cyclesiam.tracking.colour_model import (
     STEP,
     ColourConfig,
     ColourState,
+    believe,
     bin_colours,
     colour_votes,
     learn_colours,
@@ -144,12 +145,14 @@ class Observation:
         proposals: candidate boxes in crop pixels.
         windows: (B, 4) cxcywh in image pixels, of the search crops.
         bins: (B, n, n) colours of the search crops, as `bin_colours`; None where they do not count.
+        belief: (B, n, n) how likely each is the target's, as `believe`; None with `bins`.
         crops: (B, 3, S, S) the search crops, 0..255; None where `observe` gives it, for training.
     """
 
     proposals: Proposals
     windows: Tensor
     bins: Tensor | None = None
+    belief: Tensor | None = None
     crops: Tensor | None = None
 
 
@@ -224,7 +227,7 @@ def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
     """Search frames (F, 3, H, W) around the last boxes; what targets learnt on the way votes."""
     windows = search_windows(network, state.boxes)
     crops = cut(frames, windows, network.search_size)
-    proposals, bins = network.search(state.template, crops), None
+    proposals, bins, belief = network.search(state.template, crops), None, None
     scores = proposals.scores
     if state.online is not None:
         share = state.online.config.share
@@ -234,11 +237,12 @@ def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
         scores = (1 - share) * scores + share * heard
     if state.colours is not None:
         bins = bin_colours(crops)
-    if state.colours is not None and bins is not None and state.colours.config.share:
-        share = vote_shares(state.colours)[:, None]
-        heard = colour_votes(state.colours, bins, proposals.boxes)
-        scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
-    return Observation(replace(proposals, scores=scores), windows, bins, crops)
+        belief = believe(state.colours, bins)
+        if state.colours.config.share:
+            share = vote_shares(state.colours)[:, None]
+            heard = colour_votes(state.colours, belief, proposals.boxes)
+            scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
+    return Observation(replace(proposals, scores=scores), windows, bins, belief, crops)
 
 
 def settle(

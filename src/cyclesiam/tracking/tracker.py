@@ -1,6 +1,6 @@
 """The tracker that people use: pictures in, boxes out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,8 +12,19 @@ from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.masks import Mask, tell_apart
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.colour_model import ColourConfig
+from cyclesiam.tracking.confidence import (
+    ConfidenceConfig,
+    Standing,
+    begin_standing,
+    believe_boxes,
+    judge,
+    name_states,
+)
+from cyclesiam.tracking.exclusion import keep_apart
+from cyclesiam.tracking.given_boxes import check_box
 from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.results import MaskSource, State, TrackResult
+from cyclesiam.tracking.recovery import RecoveryConfig, find_again
+from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.rows import join_rows, keep_rows
 from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
 from cyclesiam.tracking.siamese import (
@@ -47,12 +58,25 @@ class TrackerConfig:
     """How far each target's present look counts."""
     mask: MaskConfig = field(default_factory=MaskConfig)
     """How masks are read."""
-    lost_below: float = 0.2
-    """A target whose score is lower is called lost."""
+    confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
+    """What is believed, and when a target is lost."""
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    """How lost targets are looked for."""
+    most_shared: float = 0.6
+    """Overlap of two targets' boxes above which they chose one thing, and one chooses again."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.lost_below <= 1:
-            raise ValueError(f"lost_below must lie in 0..1, got {self.lost_below}")
+        if not 0 < self.most_shared <= 1:
+            raise ValueError(f"most_shared must lie in 0..1, got {self.most_shared}")
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """All that is known of B targets, batch first."""
+
+    targets: TargetState
+    memory: Memory
+    standing: Standing
 
 
 class Tracker:
@@ -84,10 +108,10 @@ class Tracker:
         self.network = network
         self.config = config or TrackerConfig()
         self.device = torch.device(device)
-        self._targets: TargetState | None = None
-        self._memory: Memory | None = None
+        self._followed: Followed | None = None
         self._last: Tensor | None = None  # the frame at hand
         self._ids: list[int] = []  # of the rows
+        self._names: dict[int, str] = {}
         self._next_id = 1
         self._steps = 0  # since the targets were started
 
@@ -132,21 +156,22 @@ class Tracker:
             TargetError, ValueError: as `init`.
         """
         frame = self._frame(image)
-        targets = self._begin(frame, boxes_xywh, masks)
-        self._targets, self._memory, self._steps = targets, begin_memory(targets), 0
+        self._followed = followed = self._begin(frame, boxes_xywh, masks)
+        targets, self._steps = followed.targets, 0
         self._last, self._ids = frame, list(range(1, len(targets.boxes) + 1))
-        self._next_id = len(self._ids) + 1
+        self._next_id, self._names = len(self._ids) + 1, {}
         if not self.gives_masks:
-            return self._results(targets, self._ids)
+            return self._results(followed)
         seen = look(self.network, targets, frame)  # where the targets are known: their masks
         chosen = settle_on(targets, seen, self.network.search_size)
-        return self._results(targets, self._ids, self._masks(chosen, seen, frame))
+        return self._results(followed, self._masks(chosen, seen, frame))
 
     @torch.inference_mode()
     def add(
         self,
         box_xywh: Sequence[float],
         *,
+        name: str | None = None,
         image: np.ndarray | None = None,
         mask: np.ndarray | None = None,
     ) -> int:
@@ -154,6 +179,7 @@ class Tracker:
 
         Args:
             box_xywh: its left, top, width and height in pixels.
+            name: what its results are to be called, beside its number.
             image: (H, W, 3) uint8 RGB, the present frame; the last one seen where not given.
             mask: (H, W), not zero on its pixels, where these are known.
 
@@ -166,13 +192,14 @@ class Tracker:
         """
         frame = self._present(image)
         new = self._begin(frame, [box_xywh], None if mask is None else [mask])
-        if self._targets is None:
-            self._targets, self._memory, self._steps = new, begin_memory(new), 0
+        if self._followed is None:
+            self._followed, self._steps = new, 0
         else:
-            self._targets = join_rows(_unchosen(self._targets), new)
-            self._memory = join_rows(self._memory, begin_memory(new))
+            self._followed = join_rows(_unchosen(self._followed), new)
         self._last = frame
         self._ids.append(self._next_id)
+        if name is not None:
+            self._names[self._next_id] = name
         self._next_id += 1
         return self._ids[-1]
 
@@ -184,13 +211,12 @@ class Tracker:
         """
         row = self._row(id)
         del self._ids[row]
+        self._names.pop(id, None)
         if not self._ids:
-            self._targets = self._memory = None
+            self._followed = None
             return
         rows = torch.tensor([n for n in range(len(self._ids) + 1) if n != row], device=self.device)
-        self._targets, self._memory = (
-            keep_rows(part, rows) for part in (self._targets, self._memory)
-        )
+        self._followed = keep_rows(self._followed, rows)
 
     @torch.inference_mode()
     def correct(
@@ -211,10 +237,8 @@ class Tracker:
         new = self._begin(frame, [box_xywh])
         count = len(self._ids)
         rows = torch.tensor([count if n == row else n for n in range(count)], device=self.device)
-        assert self._targets is not None
-        joined = join_rows(_unchosen(self._targets), new)
-        self._targets = keep_rows(joined, rows)
-        self._memory = keep_rows(join_rows(self._memory, begin_memory(new)), rows)
+        assert self._followed is not None
+        self._followed = keep_rows(join_rows(_unchosen(self._followed), new), rows)
         self._last = frame
 
     @property
@@ -227,7 +251,7 @@ class Tracker:
         frame: Tensor,
         boxes_xywh: Sequence[Sequence[float]],
         masks: Sequence[np.ndarray] | None = None,
-    ) -> TargetState:
+    ) -> Followed:
         """Give targets as they are started in a frame."""
         boxes = [check_box(box, (frame.shape[-2], frame.shape[-1])) for box in boxes_xywh]
         if not boxes:
@@ -239,7 +263,7 @@ class Tracker:
         if self.config.colour.share or self.gives_masks:
             given = None if masks is None else self._given(masks)
             targets = learn_look(self.network, targets, frame, self.config.colour, given)
-        return targets
+        return Followed(targets, begin_memory(targets), begin_standing(targets))
 
     def _present(self, image: np.ndarray | None) -> Tensor:
         if image is not None:
@@ -267,25 +291,47 @@ class Tracker:
         if self._last is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
         self._last = frame = self._frame(image)
-        if self._targets is None:
+        if self._followed is None:
             return ()
-        config = self.config
-        seen = look(self.network, self._targets, frame)
-        size = self.network.search_size
-        targets = settle(self._targets, seen, size, frame.shape[-2:], config.choice)
+        network, config = self.network, self.config
+        before, standing = find_again(
+            network,
+            self._followed.targets,
+            self._followed.standing,
+            frame,
+            config.choice,
+            config.confidence,
+            config.recovery,
+        )
+        seen = look(network, before, frame)
+        sizes = network.search_size, frame.shape[-2:]
+        targets = settle(before, seen, *sizes, config.choice)
+        if len(self._ids) > 1:
+            targets = keep_apart(before, targets, seen, *sizes, config.choice, config.most_shared)
+        confidences = self._believe(targets, seen, standing)
+        standing = judge(standing, targets, confidences, config.confidence)
+        masks = self._masks(targets, seen, frame) if self.gives_masks else None
+        self._followed = self._remember(replace(self._followed, standing=standing), targets, seen)
+        return self._results(self._followed, masks)
+
+    def _believe(self, targets: TargetState, seen: Observation, standing: Standing) -> Tensor:
+        """Give the (B,) probabilities of boxes; those just found again are believed less."""
+        fresh = standing.lost | (standing.fresh > 0)
+        return believe_boxes(targets, seen, self.config.confidence, fresh)
+
+    def _remember(self, followed: Followed, targets: TargetState, seen: Observation) -> Followed:
+        """Let targets, settled in the frame at hand, learn from it; those that are lost do not."""
+        assert self._last is not None
+        config, memory, known = self.config, followed.memory, targets.scores
         self._steps += 1
+        targets = replace(targets, scores=torch.where(followed.standing.lost, 0.0, known))
         if config.online.share and self._steps % config.online.every == 0:
             targets = teach(self.network, targets, seen)
-        masks = self._masks(targets, seen, frame) if self.gives_masks else None
         if targets.colours is not None:
             targets = keep_look(self.network, targets, seen)
         if config.memory.share and self._steps % config.memory.every == 0:
-            assert self._memory is not None
-            targets, self._memory = keep_looks(
-                self.network, targets, self._memory, frame, config.memory
-            )
-        self._targets = targets
-        return self._results(targets, self._ids, masks)
+            targets, memory = keep_looks(self.network, targets, memory, self._last, config.memory)
+        return replace(followed, targets=replace(targets, scores=known), memory=memory)
 
     def _masks(
         self, targets: TargetState, seen: Observation, frame: Tensor
@@ -312,15 +358,16 @@ class Tracker:
         return pixels.to(self.device).permute(2, 0, 1)[None]
 
     def _results(
-        self,
-        targets: TargetState,
-        ids: Iterable[int],
-        masks: list[tuple[Mask, MaskSource]] | None = None,
+        self, followed: Followed, masks: list[tuple[Mask, MaskSource]] | None = None
     ) -> tuple[TrackResult, ...]:
-        rows = zip(ids, targets.boxes.tolist(), targets.scores.tolist(), strict=True)
+        boxes = followed.targets.boxes.tolist()
+        believed = followed.standing.confidences.tolist()
+        states = name_states(followed.standing, self.config.confidence)
         results = tuple(
-            TrackResult(id=number, box=tuple(box), score=score, state=self._state(score))
-            for number, box, score in rows
+            TrackResult(
+                id=number, name=self._names.get(number), box=tuple(box), score=score, state=state
+            )
+            for number, box, score, state in zip(self._ids, boxes, believed, states, strict=True)
         )
         if masks is None:
             return results
@@ -329,38 +376,7 @@ class Tracker:
             for result, (mask, source) in zip(results, masks, strict=True)
         )
 
-    def _state(self, score: float) -> State:
-        return "lost" if score < self.config.lost_below else "tracking"
 
-
-def _unchosen(targets: TargetState) -> TargetState:
+def _unchosen(followed: Followed) -> Followed:
     """Forget which proposals boxes came from: those of another frame mean nothing."""
-    return replace(targets, chosen=None)
-
-
-def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
-    """Give a box as four floats, if it can be a target.
-
-    Args:
-        box_xywh: left, top, width, height in pixels.
-        frame_size: height and width of the frame.
-
-    Raises:
-        TargetError: what is wrong with it.
-    """
-    height, width = frame_size
-    try:
-        box = [float(number) for number in box_xywh]
-    except (TypeError, ValueError):
-        raise TargetError(f"a box is four numbers x, y, w, h; got {box_xywh!r}") from None
-    shown = ", ".join(f"{number:g}" for number in box)
-    if len(box) != 4:
-        raise TargetError(f"a box is four numbers x, y, w, h; got {len(box)}: {shown}")
-    if not np.isfinite(box).all():
-        raise TargetError(f"a box must be finite numbers x, y, w, h; got {shown}")
-    x, y, w, h = box
-    if w <= 0 or h <= 0:
-        raise TargetError(f"a box must have a width and height above zero; got {shown}")
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise TargetError(f"the box {shown} (x, y, w, h) lies outside the {width}x{height} frame")
-    return box
+    return replace(followed, targets=replace(followed.targets, chosen=None))

@@ -15,6 +15,7 @@ from cyclesiam.models.masks import take_windows
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.colour_model import (
     ColourConfig,
+    believe,
     bin_colours,
     learn_colours,
     mask_beliefs,
@@ -98,7 +99,8 @@ def see_beliefs(network: SiamRPN, frames: Tensor, walked: Walk, windows: Tensor)
         boxes_to_crop(walked.boxes, around, size),
         ColourConfig(),
     )
-    return mask_beliefs(colours, bin_colours(cut(frames[:, 0], windows, size)))
+    bins = bin_colours(cut(frames[:, 0], windows, size))
+    return mask_beliefs(colours, bins, believe(colours, bins))
 
 
 def cut_masks(

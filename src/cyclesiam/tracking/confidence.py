@@ -1,0 +1,146 @@
+"""How sure a tracker is of its targets: a calibrated score, and the state that follows from it.
+
+The network's score, what a target learnt for itself and its colours rank proposals; none of them
+is a probability. A logistic of two of them is: of the score of the chosen proposal, and of how much
+its box holds of the target's colours. Its three numbers were fitted without labels, on clips whose
+target was pasted and hid, and on walks forward and back through real video.
+
+Shapes: B targets.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cyclesiam.tracking.colour_model import held_shares
+from cyclesiam.tracking.results import State
+from cyclesiam.tracking.siamese import Observation, TargetState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConfidenceConfig:
+    """How evidence becomes a probability, and a probability a state.
+
+    `benchmarks/confidence.py` fits the first three, without labels, to weights.
+    """
+
+    bias: float = -2.53
+    """Of the logarithm of the odds that a box overlaps the truth by more than half."""
+    of_score: float = 7.53
+    """What a score of 1 adds to it."""
+    of_colours: float = 0.90
+    """What a box adds to it that holds the target's colours as the first one did."""
+    usual_colours: float = 0.85
+    """Taken for that where colours do not count."""
+    lost_below: float = 0.3
+    """Probability below which a target may be lost."""
+    sure_from: float = 0.5
+    """Probability from which on a target is where its box is."""
+    patience: int = 2
+    """Frames in a row below `lost_below`, from which on a target is lost."""
+    fresh: int = 10
+    """Frames for which a target counts as recovered, once it was lost and is found."""
+    caution: float = 1.0
+    """What is taken off while it does: the best of many places looks good by chance, too."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lost_below <= self.sure_from <= 1:
+            raise ValueError(
+                f"0 <= lost_below <= sure_from <= 1 must hold, got {self.lost_below} and "
+                f"{self.sure_from}"
+            )
+        if min(self.patience, self.fresh) < 1:
+            raise ValueError(f"patience and fresh must be 1 frame or more, got {self}")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is thought of B targets.
+
+    Args:
+        confidences: (B,) probability that the box overlaps the truth by more than half.
+        doubts: (B,) frames in a row in which the target seemed lost.
+        lost: (B,) bool.
+        fresh: (B,) frames for which the target still counts as recovered.
+        sure_boxes: (B, 4) xyxy in image pixels, the last boxes that the tracker was sure of.
+        searched: (B,) places that were searched since the target was lost.
+    """
+
+    confidences: Tensor
+    doubts: Tensor
+    lost: Tensor
+    fresh: Tensor
+    sure_boxes: Tensor
+    searched: Tensor
+
+
+def begin_standing(state: TargetState) -> Standing:
+    """Be sure of targets as they are started."""
+    nothing = torch.zeros_like(state.scores, dtype=torch.long)
+    return Standing(
+        torch.ones_like(state.scores), nothing, nothing.bool(), nothing, state.boxes, nothing
+    )
+
+
+def believe_boxes(
+    state: TargetState,
+    observation: Observation,
+    config: ConfidenceConfig,
+    fresh: Tensor | None = None,
+) -> Tensor:
+    """Give the (B,) probabilities that boxes overlap the truth by more than half.
+
+    Args:
+        state: targets settled in a frame.
+        observation: what was seen of it.
+        config: what counts.
+        fresh: (B,) bool, the targets that were found again just now; None for none.
+    """
+    assert state.chosen is not None
+    colours = torch.full_like(state.scores, config.usual_colours)
+    if state.colours is not None and observation.belief is not None:
+        rows = torch.arange(len(colours), device=colours.device)
+        boxes = observation.proposals.boxes[rows, state.chosen]
+        colours = held_shares(state.colours, observation.belief, boxes)
+    odds = config.bias + config.of_score * state.scores + config.of_colours * colours
+    if fresh is not None:
+        odds = odds - config.caution * fresh
+    return odds.sigmoid()
+
+
+def judge(
+    standing: Standing, state: TargetState, confidences: Tensor, config: ConfidenceConfig
+) -> Standing:
+    """Think again of targets, once they are settled in a frame and believed so far."""
+    sure, doubtful = confidences >= config.sure_from, confidences < config.lost_below
+    doubts = torch.where(doubtful, standing.doubts + 1, 0)
+    lost = (standing.lost & ~sure) | (doubts >= config.patience)
+    found = standing.lost & ~lost
+    fresh = torch.where(found, config.fresh, (standing.fresh - 1).clamp(min=0))
+    return replace(
+        standing,
+        confidences=confidences,
+        doubts=doubts,
+        lost=lost,
+        fresh=torch.where(lost, 0, fresh),
+        sure_boxes=torch.where(sure[:, None], state.boxes, standing.sure_boxes),
+        searched=torch.where(lost, standing.searched, 0),
+    )
+
+
+def name_states(standing: Standing, config: ConfidenceConfig) -> list[State]:
+    """Say what state each target is in."""
+    rows = zip(
+        standing.confidences.tolist(), standing.lost.tolist(), standing.fresh.tolist(), strict=True
+    )
+    return [
+        "lost"
+        if lost
+        else "recovered"
+        if fresh
+        else "uncertain"
+        if confidence < config.sure_from
+        else "tracking"
+        for confidence, lost, fresh in rows
+    ]

@@ -1,0 +1,103 @@
+"""Finding lost targets again: places all over the frame are searched, a few in each.
+
+Each place is a search window of the usual size, so that the target looks as it was learnt. Those
+near where it was last seen for sure come first. Only a place of which the tracker is sure moves a
+box; until then the target goes on as it did.
+
+Shapes: L lost targets, P places a frame, K places in all.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.tracking.confidence import ConfidenceConfig, Standing, believe_boxes
+from cyclesiam.tracking.rows import keep_rows
+from cyclesiam.tracking.siamese import Network, TargetState, look, search_windows, settle
+
+STEP = 0.6  # from one place to the next, over the window's side: every spot is well inside one
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecoveryConfig:
+    """How lost targets are looked for."""
+
+    places: int = 2
+    """Places that are searched for a lost target in each frame; 0 for none."""
+    sure_from: float = 0.65
+    """Probability from which on a target is taken for found."""
+
+    def __post_init__(self) -> None:
+        if self.places < 0 or not 0 <= self.sure_from <= 1:
+            raise ValueError(f"places must be 0 or more, sure_from lie in 0..1; got {self}")
+
+
+def find_again(
+    network: Network,
+    state: TargetState,
+    standing: Standing,
+    frames: Tensor,
+    choice: ChoiceConfig,
+    confidence: ConfidenceConfig,
+    config: RecoveryConfig,
+) -> tuple[TargetState, Standing]:
+    """Look for lost targets in some places of a frame, before it is searched as usual.
+
+    Args:
+        network: searches.
+        state: targets in the frame before.
+        standing: of them.
+        frames: (1, 3, H, W) uint8, the frame that all share.
+        choice: how the network's answer is trusted.
+        confidence: how much is believed.
+        config: how many places.
+
+    Returns:
+        The targets, those that were found moved there; and what is thought of them now.
+    """
+    lost = standing.lost.nonzero()[:, 0]
+    if not len(lost) or not config.places:
+        return state, standing
+    frame_size = (frames.shape[-2], frames.shape[-1])
+    tries = [
+        _choose_places(network, standing.sure_boxes[row], frame_size, first, config.places)
+        for row, first in zip(lost.tolist(), standing.searched[lost].tolist(), strict=True)
+    ]
+    rows = lost.repeat_interleave(config.places)
+    tried = replace(keep_rows(replace(state, chosen=None), rows), boxes=torch.cat(tries))
+    seen = look(network, tried, frames)
+    anywhere = replace(choice, window_influence=0.0)
+    tried = settle(tried, seen, network.search_size, frames.shape[-2:], anywhere)
+    best, which = (
+        believe_boxes(tried, seen, confidence).reshape(len(lost), config.places).max(dim=1)
+    )
+    found = (best >= config.sure_from) & (best > standing.confidences[lost])
+    places = tried.boxes.reshape(len(lost), config.places, 4)
+    places = places[torch.arange(len(lost), device=which.device), which]
+    boxes, searched = state.boxes.clone(), standing.searched.clone()
+    boxes[lost[found]] = places[found]
+    searched[lost] += config.places
+    return replace(state, boxes=boxes), replace(standing, searched=searched)
+
+
+def _choose_places(
+    network: Network, box: Tensor, frame_size: tuple[int, int], first: int, count: int
+) -> Tensor:
+    """Give `count` boxes to search around, (P, 4) xyxy, the `first` after those before."""
+    centre, size = xyxy_to_cxcywh(box).split(2)
+    step = STEP * search_windows(network, box[None])[0, 2:]
+    height, width = frame_size
+    extent = torch.tensor((width, height), device=box.device)
+    numbers = (extent / step).ceil().clamp(min=1).long().tolist()
+    x, y = (
+        (torch.arange(number, device=box.device) + 0.5) * length / number
+        for number, length in zip(numbers, (width, height), strict=True)
+    )
+    grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1).reshape(-1, 2)
+    grid = torch.cat((centre[None], grid))
+    order = (grid - centre).square().sum(dim=1).argsort(stable=True)
+    chosen = grid[order[(first + torch.arange(count, device=box.device)) % len(order)]]
+    return cxcywh_to_xyxy(torch.cat((chosen, size.expand_as(chosen)), dim=1))
