@@ -133,3 +133,17 @@ def test_any_sequence_of_changes_keeps_numbers_in_order(network, changes):
         elif expected:
             tracker.correct(expected[which % len(expected)], BOXES[which])
         assert tracker.ids == tuple(expected)
+
+
+def test_a_name_stays_with_its_target(network):
+    tracker = Tracker(network)
+    tracker.init(FRAMES[0], BOXES[0])
+    tracker.add(BOXES[1], name="the left one")
+    tracker.add(BOXES[2], name="the tall one")
+    assert [result.name for result in tracker.step(FRAMES[1])] == [
+        None,
+        "the left one",
+        "the tall one",
+    ]
+    tracker.remove(2)
+    assert [result.name for result in tracker.step(FRAMES[2])] == [None, "the tall one"]

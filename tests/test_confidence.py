@@ -1,0 +1,87 @@
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.tracking.confidence import (
+    ConfidenceConfig,
+    begin_standing,
+    believe_boxes,
+    judge,
+    name_states,
+)
+from cyclesiam.tracking.siamese import Observation, TargetState
+
+CONFIG = ConfidenceConfig(lost_below=0.3, sure_from=0.5, patience=2, fresh=3)
+BOXES = torch.tensor([[10.0, 10, 30, 30]])
+
+
+def state(score, boxes=BOXES):
+    return TargetState(boxes, torch.tensor([score]), (), chosen=torch.tensor([0]))
+
+
+def observation():
+    return Observation(Proposals(BOXES[:, None], torch.ones(1, 1)), BOXES)
+
+
+def believe(score, **more):
+    return believe_boxes(state(score), observation(), CONFIG, **more).item()
+
+
+def walk(confidences):
+    """Give the states that follow from confidences, one after another."""
+    standing, states = begin_standing(state(1.0)), []
+    for number, confidence in enumerate(confidences):
+        moved = state(1.0, BOXES + number)
+        standing = judge(standing, moved, torch.tensor([confidence]), CONFIG)
+        states += name_states(standing, CONFIG)
+    return standing, states
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_a_higher_score_is_believed_more(one, other):
+    if one + 1e-4 < other:
+        assert 0 < believe(one) < believe(other) < 1
+
+
+def test_what_was_just_found_is_believed_less():
+    plain, fresh = believe(0.4), believe(0.4, fresh=torch.tensor([True]))
+    odds = torch.tensor([plain, fresh]).logit()
+    assert odds[0] - odds[1] == pytest.approx(CONFIG.caution, abs=1e-4)
+
+
+def test_one_bad_frame_is_no_loss():
+    assert walk([0.9, 0.1, 0.9])[1] == ["tracking", "uncertain", "tracking"]
+
+
+def test_a_target_is_lost_found_and_followed_on():
+    states = walk([0.9, 0.1, 0.1, 0.4, 0.6, 0.9, 0.9, 0.9])[1]
+    assert states == [
+        *("tracking", "uncertain", "lost", "lost"),
+        *("recovered", "recovered", "recovered", "tracking"),
+    ]
+
+
+def test_the_last_sure_box_is_remembered():
+    standing, _ = walk([0.9, 0.9, 0.4, 0.1, 0.1])
+    assert standing.sure_boxes.tolist() == (BOXES + 1).tolist()
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_a_lost_target_is_never_sure(confidences):
+    standing, states = walk(confidences)
+    if standing.lost.item():
+        assert states[-1] == "lost"
+        assert confidences[-1] < CONFIG.sure_from
+    if states[-1] == "tracking":
+        assert confidences[-1] >= CONFIG.sure_from
+
+
+def test_limits_are_in_order():
+    with pytest.raises(ValueError, match="0 <= lost_below <= sure_from <= 1"):
+        ConfidenceConfig(lost_below=0.6, sure_from=0.5)
+    with pytest.raises(ValueError, match="1 frame or more"):
+        dataclasses.replace(CONFIG, patience=0)
