@@ -74,6 +74,16 @@ def test_a_late_target_is_followed_as_one_that_began_there(network):
         )
 
 
+def test_of_more_targets_than_samples_one_leaves(network):
+    """Weights of filters lie the other way round than all else."""
+    many, fewer = Tracker(network), Tracker(network)
+    boxes = [BOXES[number % 3] for number in range(9)]
+    many.start(FRAMES[0], boxes)
+    many.remove(9)
+    fewer.start(FRAMES[0], boxes[:8])
+    assert_alike(boxes_of(many.step(FRAMES[1])), boxes_of(fewer.step(FRAMES[1])))
+
+
 def test_a_corrected_target_keeps_its_number_and_begins_anew(network):
     tracker = Tracker(network)
     tracker.start(FRAMES[0], BOXES)

@@ -49,6 +49,19 @@ def test_without_places_it_is_not():
     assert results[-1].state == "lost"
 
 
+def test_many_lost_targets_take_turns():
+    network = HonestBlob()
+    tracker = Tracker(network, TrackerConfig(online=FilterConfig(share=0)))
+    tracker.start(picture(HERE), [(20, 20, 24, 24)] * 5)
+    for _ in range(12):
+        tracker.step(picture(None))
+    assert max(len(crops) for crops in network.searched) == 5
+    assert len([1 for crops in network.searched if len(crops) == 4]) == 10
+    searched = tracker._followed.standing.searched
+    assert searched.max() - searched.min() <= 2
+    assert searched.sum() == 40
+
+
 def test_a_target_that_is_followed_costs_nothing_more():
     network, _ = follow(2, [HERE] * 6)
     assert {len(crops) for crops in network.searched} == {1}
@@ -71,5 +84,5 @@ def test_every_spot_is_searched_in_turn():
 
 
 def test_limits_are_told():
-    with pytest.raises(ValueError, match="places must be 0 or more"):
+    with pytest.raises(ValueError, match="places and targets must be 0 or more"):
         RecoveryConfig(places=-1)

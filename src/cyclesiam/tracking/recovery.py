@@ -26,13 +26,17 @@ class RecoveryConfig:
     """How lost targets are looked for."""
 
     places: int = 2
-    """Places that are searched for a lost target in each frame; 0 for none."""
+    """Places that are searched for a lost target in a frame; 0 for none."""
+    targets: int = 2
+    """Lost targets that are looked for in a frame; others have their turn in the next ones."""
     sure_from: float = 0.65
     """Probability from which on a target is taken for found."""
 
     def __post_init__(self) -> None:
-        if self.places < 0 or not 0 <= self.sure_from <= 1:
-            raise ValueError(f"places must be 0 or more, sure_from lie in 0..1; got {self}")
+        if min(self.places, self.targets) < 0 or not 0 <= self.sure_from <= 1:
+            raise ValueError(
+                f"places and targets must be 0 or more, sure_from lie in 0..1; got {self}"
+            )
 
 
 def find_again(
@@ -59,6 +63,7 @@ def find_again(
         The targets, those that were found moved there; and what is thought of them now.
     """
     lost = standing.lost.nonzero()[:, 0]
+    lost = lost[standing.searched[lost].argsort(stable=True)][: config.targets]
     if not len(lost) or not config.places:
         return state, standing
     frame_size = (frames.shape[-2], frames.shape[-1])

@@ -43,7 +43,10 @@ def keep_rows(state: Any, rows: Tensor) -> Any:
         return tuple(keep_rows(part, rows) for part in state)
     if not is_dataclass(state) or isinstance(state, type):
         return state
-    kept = {field.name: keep_rows(getattr(state, field.name), rows) for field in fields(state)}
+    kept = {}
     if isinstance(state, FilterState):
         kept["weights"] = state.weights[:, rows]
+    for field in fields(state):
+        if field.name not in kept:
+            kept[field.name] = keep_rows(getattr(state, field.name), rows)
     return replace(state, **kept)
