@@ -1,6 +1,6 @@
 """The frames of any source, one after the other or a run of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
