@@ -45,7 +45,7 @@ def main() -> None:
     for number, image in zip(range(1, options.frames + 1), to_and_fro(clip.images), strict=False):
         tracker.step(image)
         if options.coming_and_going:
-            change_targets(tracker, chance, options.coming_and_going)
+            change_targets(tracker, chance, options.coming_and_going, image)
         if number == WARM:
             warm = resident_mib()
         if number == WARM or number % (options.frames // 10) == 0:
@@ -69,11 +69,14 @@ def to_and_fro(images: list[np.ndarray]) -> Iterator[np.ndarray]:
         yield from images[-2::-1]
 
 
-def change_targets(tracker: Tracker, chance: random.Random, most: int) -> None:
-    """Add a target somewhere, or remove one, so that 1 to `most` stay."""
+def change_targets(tracker: Tracker, chance: random.Random, most: int, image: np.ndarray) -> None:
+    """Add a target somewhere in the image, or remove one, so that 1 to `most` stay."""
     count = len(tracker.ids)
     if count == 1 or (count < most and chance.random() < 0.5):
-        tracker.add((chance.uniform(0, 270), chance.uniform(0, 190), 40, 40))
+        height, width = image.shape[:2]
+        side = height / 6
+        corner = chance.uniform(0, width - side), chance.uniform(0, height - side)
+        tracker.add((*corner, side, side))
     else:
         tracker.remove(chance.choice(tracker.ids))
 

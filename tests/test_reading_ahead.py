@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -93,21 +94,26 @@ def test_no_more_are_read_than_can_wait():
 def test_an_error_comes_in_its_place():
     source = Source(live=False, count=3, error=OSError("gone"))
     source.allowed.release(10)
-    ahead, read = ReadAhead(source.frames), []
-    with ahead, pytest.raises(OSError, match="gone"):
-        for frame in ahead:
-            read.append(frame.index)
-    assert read == [0, 1, 2]
-    assert list(ahead) == []
+    with ReadAhead(source.frames) as ahead:
+        assert [next(ahead).index for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(OSError, match="gone"):
+            next(ahead)
+        assert list(ahead) == []
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_when_the_reader_of_frames_fails_the_thread_ends(error):
     source = Source(live=False)
     source.allowed.release(100)
-    with pytest.raises(error), ReadAhead(source.frames) as ahead:
-        next(ahead)
-        raise error
+    ahead = ReadAhead(source.frames)
+
+    def fail():
+        with ahead:
+            next(ahead)
+            raise error
+
+    with pytest.raises(error):
+        fail()
     finish(ahead)
     assert source.closed.is_set()
 
@@ -164,8 +170,11 @@ def test_a_frame_that_is_too_old_is_not_given():
 def test_a_file_is_shown_at_its_own_pace():
     source = Source(live=False, count=4, step=0.03)
     source.allowed.release(10)
+    begun = time.monotonic()
     with ReadAhead(source.frames, latency=60) as ahead:
-        assert [frame.index for frame in ahead] == [0, 1, 2, 3]
+        given = [frame.index for frame in ahead]
+    assert time.monotonic() - begun >= 3 * 0.03
+    assert (given[0], given[-1], len(given) + ahead.dropped) == (0, 3, 4)
 
 
 @pytest.mark.parametrize("latency", [0, -1, float("nan")])
