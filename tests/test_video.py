@@ -80,6 +80,16 @@ def test_write_then_read(tmp_path, made_frames):
         assert np.abs(frame.image.astype(int) - image).mean() < 4  # also: colours keep their place
 
 
+def test_frames_are_shown_when_their_time_has_come(tmp_path, made_frames):
+    path = tmp_path / "made.mp4"
+    with VideoWriter(path, fps=10) as writer:
+        for image, time in zip(made_frames, (0, 0.1, 0.5, 0.52, None, 0.3), strict=False):
+            writer.write(image, time)
+    with open_frames(path) as frames:
+        times = [frame.time for frame in frames]
+    assert times == pytest.approx([0, 0.1, 0.5, 0.6, 0.7, 0.8])  # none before the one before it
+
+
 def test_written_file_plays_anywhere(tmp_path, made_frames):
     path = tmp_path / "made.mp4"
     with VideoWriter(path, fps=29.97) as writer:

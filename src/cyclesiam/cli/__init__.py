@@ -13,6 +13,7 @@ from typing import Annotated
 import tyro
 
 from cyclesiam import __version__
+from cyclesiam.cli.bench import Bench
 from cyclesiam.cli.demo import Demo
 from cyclesiam.cli.discover import Discover
 from cyclesiam.cli.evaluate import Evaluate
@@ -37,6 +38,7 @@ Command = (
     | Annotated[Discover, tyro.conf.subcommand("discover")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Score, tyro.conf.subcommand("score")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
     | Annotated[VotToolkit, tyro.conf.subcommand("vot-toolkit")]
     | Annotated[Trax, tyro.conf.subcommand("trax")]
 )

@@ -1,5 +1,7 @@
 """`cyclesiam track`: follow objects through a video."""
 
+import math
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -25,7 +27,9 @@ from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
-from cyclesiam.video import Frame, VideoWriter, open_frames
+from cyclesiam.video import Frame, Frames, ReadAhead, VideoWriter, open_frames
+
+LIVE_LATENCY = 0.2  # seconds: about what a person notices
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,30 +55,49 @@ class Track:
     """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    latency: Annotated[float | None, tyro.conf.arg(metavar="MS", help_behavior_hint="")] = None
+    """Follow only the newest frame, and none that was decoded more milliseconds ago; count the
+    others as dropped. Cameras and streams: 200, or `inf` to drop none; files: drop none."""
+    reconnect: float = 30.0
+    """Seconds for which a camera or stream that broke is tried again; 0 for not at all."""
 
     def __call__(self) -> None:
         """Follow the boxes to the source's end, or to where it breaks; say where results are."""
         output = self.output or default_output(self.source)
         self._check(output)
+        tracker = self._make_tracker()  # before live frames begin to come
+        source = open_frames(self.source, patience=self.reconnect, tell=_warn)
+        latency = self._latency(source)
+        frames = ReadAhead(source, latency=latency)
         frame_count, started = 0, time.perf_counter()
         try:
             with ExitStack() as stack:
-                frames = stack.enter_context(open_frames(self.source))
+                stack.enter_context(frames)
                 results = stack.enter_context(ResultWriter(output))
-                video = self.video and stack.enter_context(VideoWriter(self.video, frames.fps))
-                device = find_device(self.device)
-                config = TrackerConfig(mask=MaskConfig(wanted=self.masks))
-                tracker = Tracker(load_network(self.weights, device)[0], config, device=device)
-                started = time.perf_counter()
+                video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
                 followed = follow(tracker, frames, self.box)
-                for frame, targets in watch(followed, "tracking", frames.count):
+                for frame, targets in watch(followed, "tracking", source.count):
                     results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
                     frame_count += 1
                     if video:
-                        video.write(draw(frame.image, targets))
+                        video.write(draw(frame.image, targets), frame.time)
         finally:  # whatever ended it: what is written stays, and counts
             if frame_count:
                 self._report(frame_count, time.perf_counter() - started, output)
+                if latency is not None:
+                    _report_dropped(frames.dropped, frame_count, latency)
+
+    def _make_tracker(self) -> Tracker:
+        device = find_device(self.device)
+        network, _ = load_network(self.weights, device)
+        config = TrackerConfig(mask=MaskConfig(wanted=self.masks))
+        return Tracker(network, config, device=device)
+
+    def _latency(self, source: Frames) -> float | None:
+        """Give the age, in seconds, at which frames are dropped; None for never."""
+        if self.latency is None:
+            return LIVE_LATENCY if source.live else None
+        return None if math.isinf(self.latency) else self.latency / 1000
 
     def _check(self, output: Path) -> None:
         if not self.box:
@@ -82,6 +105,10 @@ class Track:
                 f"{self.source}: which object? Give its box in the first frame, "
                 "--box X,Y,W,H in pixels, once for each object"
             )
+        if self.latency is not None and not self.latency > 0:
+            raise UsageError(f"--latency must be milliseconds above 0, got {self.latency:g}")
+        if not 0 <= self.reconnect < math.inf:
+            raise UsageError(f"--reconnect must be 0 seconds or more, got {self.reconnect:g}")
         source = Path(self.source).resolve()
         if source in (output.resolve(), self.video and self.video.resolve()):
             raise UsageError(f"{self.source} would be overwritten; write to another file")
@@ -99,12 +126,24 @@ class Track:
             print(f"Video: {self.video}")
 
 
+def _report_dropped(dropped: int, followed: int, latency: float) -> None:
+    total = dropped + followed
+    print(
+        f"Dropped {dropped} of {counted(total, 'frame')} ({dropped / total:.0%}), so as not to "
+        f"fall behind by more than {1000 * latency:g} ms."
+    )
+
+
+def _warn(news: str) -> None:
+    print(f"cyclesiam track: {news}", file=sys.stderr)
+
+
 def follow(
     tracker: Tracker, frames: Iterable[Frame], boxes: Sequence[XYWH]
 ) -> Iterator[tuple[Frame, tuple[TrackResult, ...]]]:
     """Start a tracker on the boxes, xywh, in the first frame; give each frame and its results."""
     for frame in frames:
-        started = frame.index > 0
+        started = frame.index > 0  # the first frame is never dropped
         yield frame, tracker.step(frame.image) if started else tracker.start(frame.image, boxes)
 
 

@@ -15,11 +15,13 @@ from cyclesiam.video.frames import (
     read_run,
 )
 from cyclesiam.video.pictures import is_picture, read_image
+from cyclesiam.video.reading_ahead import ReadAhead
 from cyclesiam.video.writing import VideoWriter
 
 __all__ = [
     "Frame",
     "Frames",
+    "ReadAhead",
     "SourceInfo",
     "VideoWriter",
     "is_picture",

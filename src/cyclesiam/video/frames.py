@@ -1,13 +1,17 @@
 """The frames of any source, one after the other or a run of them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from math import isfinite
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
 from cyclesiam.video.decoding import (
@@ -18,11 +22,15 @@ from cyclesiam.video.decoding import (
     read_from_key_frame,
     to_upright_rgb,
 )
+from cyclesiam.video.live import Connection, LiveImages, TimedImages, say_nothing
 from cyclesiam.video.pictures import is_picture, list_pictures, read_image
 
 VIDEO_SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .y4m .gif".split()
 )
+
+# Containers whose pictures have numbers only, in the order of coding, and no times.
+FORMATS_WITHOUT_TIMES = frozenset({"avi", "mjpeg", "mpjpeg"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +60,7 @@ class Frames:
         fps: frames a second; of pictures, `USUAL_FPS`.
         count: frames that the source announces; None for cameras and where nobody knows.
         size: (width, height) in pixels; None only before a live source has sent a frame.
+        live: it is a camera or a stream without end, which does not wait for its reader.
 
     Raises:
         SourceError: while iterating: a frame cannot be read, or has another size than the first.
@@ -59,14 +68,18 @@ class Frames:
 
     def __init__(
         self,
-        timed_images: Iterator[tuple[float, np.ndarray]],
+        timed_images: TimedImages,
         *,
         fps: float,
         count: int | None,
         place: Callable[[int], str],
         close: Callable[[], None],
+        live: bool = False,
+        stop: Callable[[], None] = lambda: None,
     ) -> None:
-        self.fps, self.count = fps, count
+        self.fps, self.count, self.live = fps, count, live
+        self.stop = stop
+        """Let a wait for a broken source end; the only thing that another thread may call."""
         self.size: tuple[int, int] | None = None
         self._timed_images, self._place, self._close = timed_images, place, close
         self._next_index = 0
@@ -120,13 +133,21 @@ def is_video(path: str | Path) -> bool:
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
-def open_frames(source: str | Path | int) -> Frames:
+def open_frames(
+    source: str | Path | int,
+    *,
+    patience: float = 0.0,
+    tell: Callable[[str], None] = say_nothing,
+) -> Frames:
     """Open whatever gives frames.
 
     Args:
         source: a video file, a folder of pictures (in the order of the numbers in their names), a
             single picture, a camera's number (5, or "5" where no file has that name), or a
             stream's URL (rtsp, http, ...), of which a lossy connection may drop frames.
+        patience: seconds for which a camera or stream that broke or ended is opened again, with
+            growing pauses; its frames then go on. 0: it is not. Not for what has an end: a file.
+        tell: is told, in a line, of each break and return.
 
     Raises:
         SourceError: it is missing, empty, without pictures, or cannot be decoded. A file that is
@@ -134,9 +155,9 @@ def open_frames(source: str | Path | int) -> Frames:
     """
     name = str(source)
     if isinstance(source, int) or (name.isdigit() and not Path(name).exists()):
-        return _open_video(f"/dev/video{name}", format="v4l2", live=True)
+        return _open_live(f"/dev/video{name}", format="v4l2", patience=patience, tell=tell)
     if "://" in name:
-        return _open_video(name, live=True)
+        return _open_live(name, patience=patience, tell=tell)
     path = Path(name)
     if path.is_dir():
         return _open_pictures(list_pictures(path))
@@ -209,25 +230,69 @@ def _open_pictures(files: list[Path]) -> Frames:
     )
 
 
-def _open_video(name: str, *, format: str | None = None, live: bool = False) -> Frames:
-    container, stream = open_container(name, format=format, live=live)
-    # threads that each take a whole frame are fast, but answer some frames late
-    stream.thread_type = "SLICE" if live else "AUTO"
-    fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
-
-    has_times = container.format.name != "avi"  # numbers only, in the order of coding
-
-    def timed_images() -> Iterator[tuple[float, np.ndarray]]:
-        begin = None
-        for index, picture in enumerate(decode(container, stream, name, live=live)):
-            time = picture.time if picture.time is not None and has_times else index / fps
-            begin = time if begin is None else begin
-            yield time - begin, to_upright_rgb(picture)
-
+def _open_video(name: str) -> Frames:
+    container, stream = open_container(name)
     return Frames(
-        timed_images(),
-        fps=fps,
+        _timed_images(container, stream, name),
+        fps=_rate(stream),
         count=stream.frames or None,
         place=lambda index: f"{name}, frame {index}",
         close=container.close,
     )
+
+
+def _open_live(
+    name: str, *, patience: float, tell: Callable[[str], None], format: str | None = None
+) -> Frames:
+    """Open a camera or URL; one that announces its end, as a file on a server, is not live."""
+
+    def connect() -> tuple[InputContainer, VideoStream]:
+        return open_container(name, format=format, live=True)
+
+    def read(container: InputContainer, stream: VideoStream) -> Connection:
+        return _timed_images(container, stream, name, live=True), container.close
+
+    container, stream = connect()
+    live = container.duration is None
+    images = LiveImages(
+        name,
+        read(container, stream),
+        lambda: read(*connect()),
+        patience=patience if live else 0.0,
+        tell=tell,
+    )
+    return Frames(
+        iter(images),
+        fps=_rate(stream),
+        count=stream.frames or None,
+        place=lambda index: f"{name}, frame {index}",
+        close=images.close,
+        live=live,
+        stop=images.stop,
+    )
+
+
+def _rate(stream: VideoStream) -> float:
+    return float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+
+
+def _timed_images(
+    container: InputContainer, stream: VideoStream, name: str, *, live: bool = False
+) -> TimedImages:
+    """Give the images of a container that was just opened, with their times from the first on."""
+    # threads that each take a whole frame are fast, but answer some frames late
+    stream.thread_type = "SLICE" if live else "AUTO"
+    step = 1 / _rate(stream)
+    counts_only = container.format.name in FORMATS_WITHOUT_TIMES
+    begin = None
+    time = -step
+    for picture in decode(container, stream, name, live=live):
+        if live and counts_only:
+            now = monotonic()
+        elif counts_only or picture.time is None or not isfinite(picture.time):
+            now = time + step + (begin or 0)
+        else:
+            now = picture.time
+        begin = now if begin is None else begin
+        time = now - begin
+        yield time, to_upright_rgb(picture)

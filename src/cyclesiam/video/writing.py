@@ -39,6 +39,7 @@ class VideoWriter:
         self._stream: VideoStream | None = None
         self._shape: tuple[int, ...] = ()
         self._written = 0
+        self._next_place = 0  # in units of 1 / rate
         self._is_new = not self.path.exists()
         if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
             raise SourceError(f"{path}: name it with one of {', '.join(WRITABLE_SUFFIXES)}")
@@ -47,11 +48,13 @@ class VideoWriter:
         if not self.path.parent.is_dir():
             raise SourceError(f"{path}: cannot be written, its folder is missing; make it first")
 
-    def write(self, image: np.ndarray) -> None:
+    def write(self, image: np.ndarray, time: float | None = None) -> None:
         """Append one frame.
 
         Args:
             image: RGB, uint8 (H, W, 3), of the same size as the first.
+            time: when it is shown, in seconds; the frame before stays until then. Without it, and
+                where it would be too early, 1 / fps after the frame before.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"a frame is uint8 (H, W, 3), got {image.dtype} {image.shape}")
@@ -63,12 +66,15 @@ class VideoWriter:
             )
         self._shape = image.shape
         picture = _to_even_yuv(image)
-        picture.pts, picture.time_base = self._written, 1 / self.rate
+        if time is not None:
+            self._next_place = max(self._next_place, round(time * self.rate))
+        picture.pts, picture.time_base = self._next_place, 1 / self.rate
         try:
             self._mux(picture)
         except (av.FFmpegError, OSError) as error:
             self._give_up(error)
         self._written += 1
+        self._next_place += 1
 
     def close(self) -> None:
         """Finish the file; without a frame there is none. Twice is once."""

@@ -1,0 +1,93 @@
+"""Memory that a tracker holds while it follows its targets for very long.
+
+    .venv/bin/python benchmarks/memory.py [--frames 100000]
+    .venv/bin/python benchmarks/memory.py --coming-and-going 64 --frames 10000
+
+A made clip of 320x240 is shown forward and back without end. Printed is the memory of the whole
+process after 1,000 frames, when all is warm, at every tenth of the way, and at the end. With
+`--coming-and-going N` a target is added or removed at random in every frame, 1 to N at a time.
+"""
+
+import argparse
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cyclesiam.data.made_clip import MadeClip, make_clip
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.tracking.segmentation import MaskConfig
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+
+WARM = 1000  # frames
+XYWH = tuple[float, float, float, float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--masks", action="store_true", help="also of the masks")
+    parser.add_argument("--coming-and-going", type=int, default=0, metavar="N")
+    options = parser.parse_args()
+    if options.frames <= WARM:
+        parser.error(f"--frames must be more than {WARM}")
+    torch.set_num_threads(1)
+    clip = make_clip(frames=60, width=320, height=240)
+    network, _ = load_weights(options.weights)
+    tracker = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=options.masks)))
+    chance = random.Random(0)
+    tracker.init(clip.images[0], first_box(clip))
+    warm, started = 0.0, time.monotonic()
+    for number, image in zip(range(1, options.frames + 1), to_and_fro(clip.images), strict=False):
+        tracker.step(image)
+        if options.coming_and_going:
+            change_targets(tracker, chance, options.coming_and_going, image)
+        if number == WARM:
+            warm = resident_mib()
+        if number == WARM or number % (options.frames // 10) == 0:
+            print(
+                f"{number:7d} frames  {resident_mib():7.1f} MiB  {len(tracker.ids):2d} targets  "
+                f"{time.monotonic() - started:6.0f} s",
+                flush=True,
+            )
+    print(f"at the end, of that after {WARM} frames: {resident_mib() / warm:.3f}")
+
+
+def first_box(clip: MadeClip) -> XYWH:
+    left, top, right, bottom = clip.boxes[0].tolist()
+    return left, top, right - left, bottom - top
+
+
+def to_and_fro(images: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Give the second image, the third ... and back to the first, for ever."""
+    while True:
+        yield from images[1:]
+        yield from images[-2::-1]
+
+
+def change_targets(tracker: Tracker, chance: random.Random, most: int, image: np.ndarray) -> None:
+    """Add a target somewhere in the image, or remove one, so that 1 to `most` stay."""
+    count = len(tracker.ids)
+    if count == 1 or (count < most and chance.random() < 0.5):
+        height, width = image.shape[:2]
+        side = height / 6
+        corner = chance.uniform(0, width - side), chance.uniform(0, height - side)
+        tracker.add((*corner, side, side))
+    else:
+        tracker.remove(chance.choice(tracker.ids))
+
+
+def resident_mib() -> float:
+    """Memory of this process that is in RAM, in MiB; on Linux."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("this system does not say how much memory a process holds")
+
+
+if __name__ == "__main__":
+    main()

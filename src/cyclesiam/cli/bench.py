@@ -1,0 +1,180 @@
+"""`cyclesiam bench`: how fast weights are on this machine, and where the time goes."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from cyclesiam import __version__
+from cyclesiam.cli.options import Box, Device, UsageError, find_device, load_network, watch
+from cyclesiam.data.made_clip import make_clip
+from cyclesiam.errors import SourceError
+from cyclesiam.evaluation.protocols import XYWH
+from cyclesiam.evaluation.speed import (
+    CLASSICS,
+    STAGES,
+    Contestant,
+    NetworkContestant,
+    Pass,
+    Timing,
+    Workload,
+    first_that_holds,
+    more_boxes,
+    processor,
+    run_rounds,
+    set_threads,
+    summarise,
+)
+from cyclesiam.video import VideoWriter
+
+WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip
+TABLE_WIDTH = 132  # characters: what is piped has no terminal to fit into
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Time weights on this machine, stage by stage, beside OpenCV's CSRT and KCF.
+
+    All are measured in turn, in rounds: on a busy machine only medians and ratios mean anything.
+    cyclesiam bench --weights default --fps 30
+    """
+
+    weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WEIGHTS")] = ("default",)
+    """Names of shipped weights, or folders; those of the highest quality first."""
+    targets: int = 1
+    """Objects that are followed at once."""
+    source: Annotated[str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="")] = None
+    """Video file or picture folder; else a made clip of 640x480 is written and decoded."""
+    box: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
+    """An object in the source's first frame, in pixels. Once for each object."""
+    masks: bool = True
+    """Also give the pixels of each object, where the weights can."""
+    frames: int = 60
+    """How many are tracked in each round."""
+    rounds: int = 5
+    """How often everything is measured."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    """Threads that torch and OpenCV may use each; else as many as `track` uses."""
+    fps: Annotated[float | None, tyro.conf.arg(metavar="FPS", help_behavior_hint="")] = None
+    """Name the first weights that hold this many frames per second."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Also write all numbers of all rounds here."""
+    device: Device = "auto"
+    """Where to compute: auto, cpu, cuda or cuda:N."""
+
+    def __call__(self) -> None:
+        """Measure, print the table, and say which weights are fast enough."""
+        self._check()
+        device = find_device(self.device)
+        ours: dict[str, Contestant] = {
+            name: NetworkContestant(load_network(name, device)[0], device, masks=self.masks)
+            for name in self.weights
+        }
+        contestants: dict[str, Contestant] = {**ours, **CLASSICS}
+        threads = set_threads(self.threads)
+        with self._workload() as workload:
+            measured = run_rounds(contestants, workload, self.rounds)
+            rounds = list(watch(measured, "measuring", self.rounds))
+        passes = {name: [one[name] for one in rounds] for name in contestants}
+        timings = {name: summarise(found) for name, found in passes.items()}
+        print(f"{processor()}; torch {torch.__version__} on {device}, {threads} threads.")
+        print_timings(timings, f"{self.frames} frames, {self.rounds} rounds")
+        if self.fps is not None:
+            print(self._verdict({name: timings[name] for name in ours}, self.fps))
+        if self.json:
+            settings = {"threads": threads, "device": str(device), "targets": self.targets}
+            write_timings(self.json, settings, passes, timings)
+
+    def _check(self) -> None:
+        for name in ("targets", "frames", "rounds", "threads"):
+            count = getattr(self, name)
+            if count is not None and count < 1:
+                raise UsageError(f"--{name} must be 1 or more, got {count}")
+        if self.fps is not None and not self.fps > 0:
+            raise UsageError(f"--fps must be above 0, got {self.fps:g}")
+        if (self.source is None) != (not self.box):
+            raise UsageError("--source and --box X,Y,W,H belong together; give both or none")
+        if not self.weights or len(set(self.weights)) < len(self.weights):
+            raise UsageError("--weights: name each of them once")
+
+    @contextmanager
+    def _workload(self) -> Iterator[Workload]:
+        """Give what is tracked; a made clip lasts as long as it is used."""
+        if self.source is not None:
+            boxes = more_boxes(self.box, max(self.targets, len(self.box)))
+            yield Workload(source=Path(self.source), boxes=boxes, frames=self.frames)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "made.mp4"
+            box = write_made_clip(path, self.frames + 1)
+            yield Workload(source=path, boxes=more_boxes([box], self.targets), frames=self.frames)
+
+    def _verdict(self, timings: dict[str, Timing], fps: float) -> str:
+        name = first_that_holds(timings, fps)
+        if name is not None:
+            return f"{name} holds {fps:g} frames per second here ({timings[name].fps:.1f})."
+        best = max(timings, key=lambda one: timings[one].fps)
+        return (
+            f"None of these holds {fps:g} frames per second here; the fastest is {best}, "
+            f"{timings[best].fps:.1f}."
+        )
+
+
+def write_made_clip(path: Path, frames: int) -> XYWH:
+    """Encode the made clip; give its target's first box, xywh."""
+    clip = make_clip(frames=frames, width=WIDTH, height=HEIGHT)
+    with VideoWriter(path, FPS) as video:
+        for image in clip.images:
+            video.write(image)
+    left, top, right, bottom = clip.boxes[0].tolist()
+    return left, top, right - left, bottom - top
+
+
+def print_timings(timings: dict[str, Timing], title: str) -> None:
+    """Print milliseconds a frame: a row for each tracker, medians over rounds."""
+    table = Table(title=f"milliseconds a frame; {title}")
+    table.add_column("tracker", overflow="fold")
+    for heading in (*STAGES, "decode + step", "fps", "CPU", "of CSRT"):
+        table.add_column(heading, justify="right")
+    for name, timing in timings.items():
+        spent = dict(timing.stages)
+        spent["step"] = timing.wall - spent["decode"]
+        cells = [f"{spent[stage]:.1f}" if spent[stage] else "" for stage in STAGES]
+        whole = f"{timing.wall:.1f} ({timing.least:.1f}..{timing.most:.1f})"
+        ratio = timing.cpu / timings["csrt"].cpu
+        table.add_row(name, *cells, whole, f"{timing.fps:.1f}", f"{timing.cpu:.1f}", f"{ratio:.2f}")
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=TABLE_WIDTH)
+    console.print(table, markup=False)
+
+
+def write_timings(
+    file: Path,
+    settings: dict[str, str | int],
+    passes: dict[str, list[Pass]],
+    timings: dict[str, Timing],
+) -> None:
+    """Write all numbers as JSON, milliseconds a frame.
+
+    Raises:
+        SourceError: the file cannot be written.
+    """
+    trackers = {
+        name: asdict(timing) | {"fps": timing.fps, "rounds": [asdict(one) for one in passes[name]]}
+        for name, timing in timings.items()
+    }
+    machine = {"processor": processor(), "torch": torch.__version__, "cyclesiam": __version__}
+    content = {**machine, **settings, "trackers": trackers}
+    try:
+        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"cannot write {file}: {error.strerror}; choose another") from error

@@ -1,0 +1,360 @@
+"""How long trackers take on this machine, measured in turn, and where our own spends it.
+
+Nothing is measured apart from tracking: a network in a `TimedNetwork` notes when a real step calls
+it, and what lies between its calls is named by what the tracker does there.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from cyclesiam.errors import SourceError
+from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
+from cyclesiam.evaluation.protocols import XYWH, BoxTracker
+from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.tracking.drawing import draw
+from cyclesiam.tracking.segmentation import MaskConfig
+from cyclesiam.tracking.siamese import Network, SegmentingNetwork, Template
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.video import open_frames
+
+STEP_STAGES = ("crop", "network", "choose", "masks")
+STAGES = ("decode", *STEP_STAGES, "step", "paste")
+"""decode: the next frame from the file. crop: from the start of a step until the network searches.
+network: inside the network. choose: whatever else a step does before there are masks. masks: from
+the network's masks to the end of the step. step: of others' trackers, all of it. paste: boxes and
+masks drawn into the frame."""
+
+BUSY_WAIT = 0.1  # seconds: for so long at most OpenCV's idle threads burn time that is not ours
+
+
+@dataclass
+class Stopwatch:
+    """Milliseconds by stage; at any time one stage runs, or none.
+
+    Args:
+        finish: waits until the device has done what it was told.
+    """
+
+    finish: Callable[[], None] = lambda: None
+    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    stage: str | None = None
+    _since: float = 0.0
+
+    def enter(self, stage: str | None) -> None:
+        """End the stage that runs, and begin another."""
+        self.finish()
+        now = time.perf_counter()
+        if self.stage is not None:
+            self.spent[self.stage] += 1000 * (now - self._since)
+        self.stage, self._since = stage, now
+
+
+class TimedNetwork:
+    """A network that tells a stopwatch when it works; else the same.
+
+    Args:
+        network: answers.
+        watch: is in stage `crop` when a step begins.
+    """
+
+    def __init__(self, network: Network, watch: Stopwatch) -> None:
+        self._network, self._watch = network, watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    @property
+    def template_size(self) -> int:
+        """Side of a template crop in pixels."""
+        return self._network.template_size
+
+    @property
+    def search_size(self) -> int:
+        """Side of a search crop in pixels."""
+        return self._network.search_size
+
+    @property
+    def stride(self) -> int:
+        """Crop pixels from one cell of the features to the next."""
+        return self._network.stride
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it gives masks."""
+        return self._network.has_masks
+
+    def embed(self, crops: Tensor, boxes: Tensor) -> Template:
+        """Embed templates, as `Network.embed`."""
+        stage = self._watch.stage
+        self._watch.enter("network")
+        template = self._network.embed(crops, boxes)
+        self._watch.enter(stage)
+        return template
+
+    def search(self, template: Template, crops: Tensor) -> Proposals:
+        """Search crops, as `Network.search`."""
+        self._watch.enter("network")
+        proposals = self._network.search(template, crops)
+        self._watch.enter("choose")
+        return proposals
+
+    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+        """Give masks, as `SegmentingNetwork.segment`."""
+        assert isinstance(self._network, SegmentingNetwork)
+        self._watch.enter("network")
+        masks = self._network.segment(proposals, chosen, beliefs)
+        self._watch.enter("masks")
+        return masks
+
+    def mask_windows(self, chosen: Tensor) -> Tensor:
+        """Give what masks cover, as `SegmentingNetwork.mask_windows`."""
+        assert isinstance(self._network, SegmentingNetwork)
+        return self._network.mask_windows(chosen)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pass:
+    """One tracker, once over the frames; milliseconds a frame.
+
+    Args:
+        stages: wall time of each of `STAGES`.
+        cpu: CPU time of all threads, decoding and the step; not `paste`.
+    """
+
+    stages: dict[str, float]
+    cpu: float
+
+    @property
+    def wall(self) -> float:
+        """Decoding and the step; not `paste`, which only those who want a video do."""
+        return sum(spent for stage, spent in self.stages.items() if stage != "paste")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workload:
+    """What is tracked.
+
+    Args:
+        source: a video file or picture folder.
+        boxes: targets in its first frame, xywh.
+        frames: how many are tracked after the first.
+
+    Raises:
+        SourceError: while tracking: the source has fewer.
+    """
+
+    source: Path
+    boxes: tuple[XYWH, ...]
+    frames: int
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not self.boxes:
+            raise ValueError(f"there must be frames and boxes to track, got {self}")
+
+
+class Contestant(Protocol):
+    """Whatever can be timed over a workload."""
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        ...
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame, and end in no stage but those of the step."""
+        ...
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw what was found."""
+        ...
+
+
+class NetworkContestant:
+    """Our tracker over a network; all targets are one batch.
+
+    Args:
+        network: searches.
+        device: where it is.
+        masks: whether masks are wanted.
+    """
+
+    def __init__(self, network: Network, device: torch.device, *, masks: bool) -> None:
+        self._network, self._device = network, device
+        self._config = TrackerConfig(mask=MaskConfig(wanted=masks))
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        if self._device.type == "cuda":
+            watch.finish = torch.cuda.synchronize
+        network = TimedNetwork(self._network, watch)
+        self._tracker = Tracker(network, self._config, device=self._device)
+        self._results = self._tracker.start(image, boxes)
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame."""
+        watch.enter("crop")
+        self._results = self._tracker.step(image)
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw boxes and masks."""
+        draw(image, self._results)
+
+
+class OpenCVContestant:
+    """One of OpenCV's trackers, once for each target.
+
+    Args:
+        make: makes one.
+    """
+
+    def __init__(self, make: Callable[[], BoxTracker]) -> None:
+        self._make = make
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        self._trackers = [self._make() for _ in boxes]
+        for tracker, box in zip(self._trackers, boxes, strict=True):
+            tracker.init(image, box)
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame."""
+        watch.enter("step")
+        for tracker in self._trackers:
+            tracker.update(image)
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw nothing: of these trackers only the step counts."""
+
+
+CLASSICS = {name: OpenCVContestant(OPENCV_TRACKERS[name]) for name in ("csrt", "kcf")}
+"""OpenCV's trackers to compare with, by name."""
+
+
+def run_once(contestant: Contestant, workload: Workload) -> Pass:
+    """Time a contestant over all frames; starting is not counted."""
+    watch, cpu = Stopwatch(), 0.0
+    with open_frames(workload.source) as frames:
+        contestant.start(next(frames).image, workload.boxes, watch)
+        watch.enter(None)
+        watch.spent = dict.fromkeys(STAGES, 0.0)
+        for number in range(workload.frames):
+            cpu_before = time.process_time()
+            watch.enter("decode")
+            frame = next(frames, None)
+            if frame is None:
+                raise SourceError(
+                    f"{workload.source}: has only {number + 1} frames; ask for at most "
+                    f"{number} after the first"
+                )
+            contestant.step(frame.image, watch)
+            watch.enter(None)
+            cpu += time.process_time() - cpu_before
+            watch.enter("paste")
+            contestant.paste(frame.image)
+            watch.enter(None)
+    stages = {stage: spent / workload.frames for stage, spent in watch.spent.items()}
+    return Pass(stages=stages, cpu=1000 * cpu / workload.frames)
+
+
+def run_rounds(
+    contestants: dict[str, Contestant], workload: Workload, rounds: int
+) -> Iterable[dict[str, Pass]]:
+    """Time all contestants in turn, again and again; each round has one pass of each.
+
+    Before the first, a few frames warm everything up.
+    """
+    if rounds < 1:
+        raise ValueError(f"there must be a round or more, got {rounds}")
+    few = Workload(source=workload.source, boxes=workload.boxes, frames=min(3, workload.frames))
+    for contestant in contestants.values():
+        run_once(contestant, few)
+    for _ in range(rounds):
+        passes = {}
+        for name, contestant in contestants.items():
+            time.sleep(BUSY_WAIT)
+            passes[name] = run_once(contestant, workload)
+        yield passes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """A contestant over all rounds; milliseconds a frame.
+
+    Args:
+        stages: median of each of `STAGES`.
+        wall: median of decoding and the step together.
+        least: the quickest round.
+        most: the slowest.
+        cpu: median of the CPU time.
+    """
+
+    stages: dict[str, float]
+    wall: float
+    least: float
+    most: float
+    cpu: float
+
+    @property
+    def fps(self) -> float:
+        """Frames per second: decoded and tracked, one after the other."""
+        return 1000 / self.wall
+
+
+def summarise(passes: Sequence[Pass]) -> Timing:
+    """Give medians and range of one contestant's passes."""
+    walls = [one.wall for one in passes]
+    return Timing(
+        stages={stage: statistics.median(p.stages[stage] for p in passes) for stage in STAGES},
+        wall=statistics.median(walls),
+        least=min(walls),
+        most=max(walls),
+        cpu=statistics.median(one.cpu for one in passes),
+    )
+
+
+def first_that_holds(timings: dict[str, Timing], fps: float) -> str | None:
+    """Name the first, in the order given, that takes no longer than 1 / fps; None of none."""
+    return next((name for name, timing in timings.items() if timing.fps >= fps), None)
+
+
+def more_boxes(boxes: Sequence[XYWH], count: int) -> tuple[XYWH, ...]:
+    """Give `count` boxes: those given, then the same moved right by a tenth of their width each.
+
+    >>> more_boxes([(10.0, 20.0, 30.0, 40.0)], 3)
+    ((10.0, 20.0, 30.0, 40.0), (13.0, 20.0, 30.0, 40.0), (16.0, 20.0, 30.0, 40.0))
+    """
+
+    def moved(number: int) -> XYWH:
+        x, y, w, h = boxes[number % len(boxes)]
+        return x + w * (number // len(boxes)) / 10, y, w, h
+
+    return tuple(moved(number) for number in range(count))
+
+
+def processor() -> str:
+    """Name the machine's processor and how many of its cores this process may use."""
+    model = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        names = (line for line in listing.read_text().splitlines() if "model name" in line)
+        model = next((line.split(":", 1)[1].strip() for line in islice(names, 1)), model)
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def set_threads(count: int | None) -> int:
+    """Let torch and OpenCV use so many threads each, or what they use anyway; give how many."""
+    if count is not None:
+        torch.set_num_threads(count)
+        cv2.setNumThreads(count)
+    return torch.get_num_threads()
