@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlparse
@@ -14,6 +14,7 @@ from cyclesiam.cli.options import (
     XYWH,
     Box,
     Device,
+    Running,
     UsageError,
     Weights,
     counted,
@@ -21,6 +22,7 @@ from cyclesiam.cli.options import (
     load_network,
     watch,
 )
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.segmentation import MaskConfig
@@ -48,9 +50,10 @@ class Track:
     masks: bool = True
     """Also give the pixels of each object, and a rotated box, where the weights can."""
     weights: Weights = "default"
-    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    """Name of shipped weights, or a folder that `cyclesiam train` or `cyclesiam export` wrote."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    running: Running = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
         """Follow the boxes to the source's end, or to where it breaks; say where results are."""
@@ -62,9 +65,10 @@ class Track:
                 frames = stack.enter_context(open_frames(self.source))
                 results = stack.enter_context(ResultWriter(output))
                 video = self.video and stack.enter_context(VideoWriter(self.video, frames.fps))
-                device = find_device(self.device)
+                device = find_device(self.device, self.weights)
                 config = TrackerConfig(mask=MaskConfig(wanted=self.masks))
-                tracker = Tracker(load_network(self.weights, device)[0], config, device=device)
+                network, _ = load_network(self.weights, device, self.running)
+                tracker = Tracker(network, config, device=device)
                 started = time.perf_counter()
                 followed = follow(tracker, frames, self.box)
                 for frame, targets in watch(followed, "tracking", frames.count):

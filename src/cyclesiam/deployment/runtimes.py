@@ -32,12 +32,12 @@ class RuntimeConfig:
     """Of an exported bundle: what runs it; auto takes OpenVINO where it is installed."""
     precision: Literal["f32", "bf16"] = "f32"
     """Of an exported bundle: bf16 is faster on some CPUs, and a little less exact (OpenVINO)."""
-    threads: int | None = None
-    """Threads that compute; without it, those of PyTorch."""
+    threads: int = 0
+    """Threads that compute; 0 for PyTorch's choice."""
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(f"threads must be 1 or more, got {self.threads}")
+        if self.threads < 0:
+            raise ValueError(f"threads must be 0 or more, got {self.threads}")
         if self.precision == "bf16" and self.runtime == "onnxruntime":
             raise ValueError("onnxruntime computes in f32; bf16 is openvino's")
 
