@@ -168,7 +168,7 @@ def test_no_folder_appears_when_answers_differ(tmp_path, network, monkeypatch):
     export(SiamRPN(TINY), RECORD, tmp_path / "other")  # other weights, and no masks
     monkeypatch.setattr(exporting, "write_onnx", write_less)
     torch.manual_seed(2)
-    with pytest.raises(WeightsError, match="answers otherwise than the network: .* differ by"):
+    with pytest.raises(WeightsError, match=r"answers otherwise than the network: .* differ by"):
         export(SiamRPN(TINY), RECORD, tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
@@ -183,7 +183,7 @@ def test_missing_packages_are_named(written, network, tmp_path, monkeypatch):
         monkeypatch.setattr(module, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"onnx and onnxscript .*cyclesiam\[export\]"):
         export(network, RECORD, tmp_path / "bundle")
-    with pytest.raises(MissingExtraError, match=r"cyclesiam\[openvino\].* or .*cyclesiam\[export"):
+    with pytest.raises(MissingExtraError, match=r"cyclesiam\[export\].* or .*cyclesiam\[openvino"):
         load_bundle(written[0])
 
 
@@ -231,10 +231,40 @@ def test_a_judge_refuses(written, monkeypatch):
         judge(exported, exported, [])
 
 
+class Shadowed:
+    """A network that tracks, while an exported one is asked the same and must answer alike."""
+
+    def __init__(self, network: SiamRPN, exported: ExportedNetwork) -> None:
+        self.network, self.exported = network, exported
+        self.worst = {"boxes": 0.0, "scores": 0.0, "masks": 0.0}
+        self.seen = None
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
+
+    def search(self, template, crops):
+        ours, self.seen = (one.search(template, crops) for one in (self.network, self.exported))
+        self._compare("boxes", ours.boxes, self.seen.boxes)
+        self._compare("scores", ours.scores, self.seen.scores)
+        return ours
+
+    def segment(self, proposals, chosen, beliefs):
+        ours = self.network.segment(proposals, chosen, beliefs)
+        self._compare("masks", ours, self.exported.segment(self.seen, chosen, beliefs))
+        return ours
+
+    def _compare(self, name, ours, theirs):
+        self.worst[name] = max(self.worst[name], float((ours - theirs).abs().max()))
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize("runtime", RUNTIMES)
-def test_real_clips_are_followed_alike(shared, tmp_path_factory, runtime):
-    """Over 300 frames of real footage, boxes stay within half a pixel."""
+def test_real_frames_are_answered_alike(shared, tmp_path_factory, runtime):
+    """All 3125 boxes of each of 300 real frames stay within half a pixel.
+
+    Frame by frame, of the same targets: left to themselves, two trackers part in hard clips where
+    two boxes are as good as one another, as the network and its own fused copy do.
+    """
     from cyclesiam.data.benchmark_readers import BOX_READERS
 
     network, record = load_weights("default", trainable=True)
@@ -242,11 +272,16 @@ def test_real_clips_are_followed_alike(shared, tmp_path_factory, runtime):
     if not folder.exists():
         export(network, record, folder)
     exported, _ = load_bundle(folder, RuntimeConfig(runtime=runtime))
-    frames, worst = 0, 0.0
+    shadowed, frames = Shadowed(for_inference(network), exported), 0
     for sequence in BOX_READERS["vot2018"](shared / "data/eval/vot2018").sequences():
-        images = [*islice(sequence.images(), 110)]
-        box = xyxy_to_xywh(torch.from_numpy(sequence.boxes[0].copy())).tolist()
-        worst = max(worst, follow_both(network, exported, images, box))
+        images = [*islice(sequence.images(), 105)]
+        tracker = Tracker(shadowed)
+        tracker.init(images[0], xyxy_to_xywh(torch.from_numpy(sequence.boxes[0].copy())).tolist())
+        for image in images[1:]:
+            tracker.update(image)
         frames += len(images)
+    print(runtime, frames, shadowed.worst)
     assert frames >= 300
-    assert worst < 0.5
+    assert shadowed.worst["boxes"] < 0.5
+    assert shadowed.worst["scores"] < 1e-3
+    assert shadowed.worst["masks"] < 1e-2

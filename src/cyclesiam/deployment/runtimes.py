@@ -18,7 +18,7 @@ RuntimeName = Literal["onnxruntime", "openvino"]
 Format = Literal["onnx", "openvino"]
 EXTRAS: dict[RuntimeName, str] = {"onnxruntime": "export", "openvino": "openvino"}
 READERS: dict[Format, tuple[RuntimeName, ...]] = {  # the quicker one first
-    "onnx": ("openvino", "onnxruntime"),
+    "onnx": ("onnxruntime", "openvino"),
     "openvino": ("openvino",),
 }
 MOST_FITTED = 4  # targets; up to so many, OpenVINO compiles a graph for their very number
@@ -29,7 +29,7 @@ class RuntimeConfig:
     """What runs a bundle, and how."""
 
     runtime: Literal["auto", "onnxruntime", "openvino"] = "auto"
-    """Of an exported bundle: what runs it; auto takes OpenVINO where it is installed."""
+    """Of an exported bundle: what runs it; auto takes the quicker one that is installed."""
     precision: Literal["f32", "bf16"] = "f32"
     """Of an exported bundle: bf16 is faster on some CPUs, and a little less exact (OpenVINO)."""
     threads: int = 0
