@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from cyclesiam.cli import main
 from cyclesiam.cli.export import judge, made_views
 from cyclesiam.data.made_clip import make_clip
 from cyclesiam.deployment import export as exporting
@@ -20,7 +21,7 @@ from cyclesiam.deployment.parity import check_parity, measure_differences, rando
 from cyclesiam.deployment.runtimes import READERS, RuntimeConfig
 from cyclesiam.errors import MissingExtraError, WeightsError
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.models.checkpoints import TrainingRecord, load_weights
+from cyclesiam.models.checkpoints import TrainingRecord, load_weights, save_weights
 from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.siamese import SegmentingNetwork
@@ -216,6 +217,22 @@ def test_eight_bits_are_close_and_run_everywhere(tmp_path, network):
         exported, _ = load_bundle(tmp_path / "int8", RuntimeConfig(runtime=runtime))
         found = measure_differences(for_inference(network), exported, views)
         assert 0 < found["scores"] < 0.2
+
+
+def test_from_the_command_line(tmp_path, capsys):
+    save_weights(tmp_path / "weights", SiamRPN(TINY), RECORD)
+    bundle = str(tmp_path / "bundle")
+    assert main(["export", "--weights", str(tmp_path / "weights"), "--output", bundle]) == 0
+    assert "label policy `none`" in capsys.readouterr().out
+    output = ["--output", str(tmp_path / "demo"), "--frames", "3"]
+    assert main(["demo", "--weights", bundle, "--threads", "1", *output]) == 0
+    assert "label policy `none`" in capsys.readouterr().out
+    assert main(["demo", "--weights", bundle, "--device", "cuda"]) == 2
+    assert main(["demo", "--runtime", "openvino"]) == 2
+    assert main(["demo", "--threads", "-1"]) == 2
+    assert main(["export", "--int8", "--output", bundle]) == 2
+    assert main(["export", "--output", bundle]) == 1
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_a_judge_refuses(written, monkeypatch):
