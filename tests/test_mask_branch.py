@@ -90,7 +90,9 @@ def test_the_response_at_a_position_is_the_whole_correlations(network):
     adapted = mask.adapt_search(torch.nn.functional.pad(context.features, padding))
     whole = mask.normalise(cross_correlate_depthwise(adapted, context.kernel))
     places = torch.tensor([[0, 0], [network.grid - 1, 1]])  # column, row
-    found = mask._respond(context, torch.tensor([0, 1]), places)
+    side = 7 + 2 * mask.padding
+    near = take_windows(context.features, torch.tensor([0, 1]), places, side, mask.padding)
+    found = mask.respond(context.kernel, near)
     for n, (x, y) in enumerate(places.tolist()):
         torch.testing.assert_close(found[n, :, 0, 0], whole[n, :, y, x], rtol=1e-3, atol=1e-4)
 

@@ -17,6 +17,7 @@ from cyclesiam.cli.bench import Bench
 from cyclesiam.cli.demo import Demo
 from cyclesiam.cli.discover import Discover
 from cyclesiam.cli.evaluate import Evaluate
+from cyclesiam.cli.export import Export
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.prepare import Prepare
 from cyclesiam.cli.score import Score
@@ -36,6 +37,7 @@ Command = (
     | Annotated[Validate, tyro.conf.subcommand("validate")]
     | Annotated[Prepare, tyro.conf.subcommand("prepare")]
     | Annotated[Discover, tyro.conf.subcommand("discover")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Score, tyro.conf.subcommand("score")]
     | Annotated[Bench, tyro.conf.subcommand("bench")]
@@ -63,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = tyro.cli(Command, args=arguments, prog="cyclesiam", description=DESCRIPTION)
     except SystemExit as stop:  # help was asked for, or tyro said what is wrong
         return stop.code if isinstance(stop.code, int) else DONE
+    except ValueError as error:  # options that are each right, but not together
+        print(f"cyclesiam: {error}", file=sys.stderr)
+        return WRONG_USAGE
     return _carry_out(command)
 
 

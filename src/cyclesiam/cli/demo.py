@@ -1,7 +1,7 @@
 """`cyclesiam demo`: show in a minute what the shipped tracker does, without any data."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -9,6 +9,7 @@ import numpy as np
 
 from cyclesiam.cli.options import (
     Device,
+    Running,
     UsageError,
     Weights,
     counted,
@@ -19,6 +20,7 @@ from cyclesiam.cli.options import (
 )
 from cyclesiam.cli.track import follow
 from cyclesiam.data.made_clip import MadeClip, make_clip
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.metrics import frame_overlaps
 from cyclesiam.tracking.drawing import contact_sheet, draw, outline
@@ -44,16 +46,17 @@ class Demo:
     frames: int = 120
     """Length of the clip."""
     weights: Weights = "default"
-    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    """Name of shipped weights, or a folder that `cyclesiam train` or `cyclesiam export` wrote."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    running: Running = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
         """Make the clip, track, draw, and say how well it went."""
         if self.frames < 1:
             raise UsageError(f"--frames must be 1 or more, got {self.frames}")
-        device = find_device(self.device)
-        network, record = load_network(self.weights, device)
+        device = find_device(self.device, self.weights)
+        network, record = load_network(self.weights, device, self.running)
         make_folder(self.output)
         print(f"Making a clip of {counted(self.frames, 'frame')} ...", flush=True)
         clip = make_clip(frames=self.frames)

@@ -5,15 +5,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from cyclesiam.cli.options import Device, UsageError, Weights, counted
+from cyclesiam.cli.options import Device, Running, UsageError, Weights, counted
 from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
 from cyclesiam.cli.trackers import OURS, find_trackers
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of
 from cyclesiam.evaluation.evaluating import Plan, evaluate
@@ -88,9 +89,10 @@ class Evaluate:
     initial_input: InitialInput = "box"
     """Segmentation: start from the first frame's box or mask."""
     weights: Weights = "default"
-    """Of cyclesiam: name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    """Of cyclesiam: name of shipped weights, or a folder that `train` or `export` wrote."""
     device: Device = "auto"
     """Of cyclesiam: where to compute: auto, cpu, cuda or cuda:N."""
+    running: Running = field(default_factory=RuntimeConfig)
     model_files: Annotated[
         tuple[Path, ...], tyro.conf.arg(metavar="[FILE ...]", help_behavior_hint="")
     ] = ()
@@ -103,7 +105,11 @@ class Evaluate:
         check_report(self.report)
         self._check()
         sources = find_trackers(
-            self.tracker, weights=self.weights, device=self.device, model_files=self.model_files
+            self.tracker,
+            weights=self.weights,
+            device=self.device,
+            running=self.running,
+            model_files=self.model_files,
         )
         benchmark = Benchmark(
             name=self.benchmark, protocol=self.protocol or protocols_of(self.benchmark)[0]

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import track
 from tyro.constructors import PrimitiveConstructorSpec
 
+from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.models.checkpoints import TrainingRecord, load_weights
 from cyclesiam.models.siamrpn import SiamRPN
@@ -50,17 +52,26 @@ Box = Annotated[
 
 Weights = Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]
+Running = Annotated[RuntimeConfig, tyro.conf.arg(name="")]
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str, weights: str | None = None) -> torch.device:
     """Give the device that is meant: `auto` takes the first CUDA device where there is one.
 
+    Args:
+        name: auto, cpu, cuda or cuda:N.
+        weights: what is to run there; an exported bundle runs on the CPU only.
+
     Raises:
-        UsageError: no device is called so.
+        UsageError: no device is called so, or the weights cannot run there.
         CycleSiamError: it is not in this machine.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise UsageError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
+    if weights is not None and is_bundle(weights):
+        if name.startswith("cuda"):
+            raise UsageError(f"{weights} was exported for the CPU; leave out --device {name}")
+        return torch.device("cpu")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -77,8 +88,30 @@ def find_device(name: str) -> torch.device:
     return device
 
 
-def load_network(weights: str, device: torch.device) -> tuple[SiamRPN, TrainingRecord]:
-    """Read a network onto a device, to be used as it is."""
+def load_network(
+    weights: str, device: torch.device, running: RuntimeConfig | None = None
+) -> tuple[SiamRPN | ExportedNetwork, TrainingRecord]:
+    """Read a network onto a device, to be used as it is.
+
+    Args:
+        weights: name of shipped weights, a folder of weights, or an exported bundle.
+        device: where it computes; the CPU, if it was exported.
+        running: what runs a bundle, and threads for any network.
+
+    Raises:
+        UsageError: a runtime or precision was chosen for weights that were not exported.
+        CycleSiamError: there are no such weights, or they cannot be run.
+    """
+    running = running or RuntimeConfig()
+    if running.threads:
+        torch.set_num_threads(running.threads)
+    if is_bundle(weights):
+        return load_bundle(weights, running)
+    if running.runtime != "auto" or running.precision != "f32":
+        raise UsageError(
+            f"--runtime and --precision are for exported bundles, and {weights} is none: "
+            f"cyclesiam export --weights {weights} --output FOLDER makes one"
+        )
     network, record = load_weights(weights)
     return network.to(device), record
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlparse
@@ -16,6 +16,7 @@ from cyclesiam.cli.options import (
     XYWH,
     Box,
     Device,
+    Running,
     UsageError,
     Weights,
     counted,
@@ -23,6 +24,7 @@ from cyclesiam.cli.options import (
     load_network,
     watch,
 )
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.segmentation import MaskConfig
@@ -52,7 +54,7 @@ class Track:
     masks: bool = True
     """Also give the pixels of each object, and a rotated box, where the weights can."""
     weights: Weights = "default"
-    """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
+    """Name of shipped weights, or a folder that `cyclesiam train` or `cyclesiam export` wrote."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
     latency: Annotated[float | None, tyro.conf.arg(metavar="MS", help_behavior_hint="")] = None
@@ -60,6 +62,7 @@ class Track:
     others as dropped. Cameras and streams: 200, or `inf` to drop none; files: drop none."""
     reconnect: float = 30.0
     """Seconds for which a camera or stream that broke is tried again; 0 for not at all."""
+    running: Running = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
         """Follow the boxes to the source's end, or to where it breaks; say where results are."""
@@ -88,8 +91,8 @@ class Track:
                     _report_dropped(frames.dropped, frame_count, latency)
 
     def _make_tracker(self) -> Tracker:
-        device = find_device(self.device)
-        network, _ = load_network(self.weights, device)
+        device = find_device(self.device, self.weights)
+        network, _ = load_network(self.weights, device, self.running)
         config = TrackerConfig(mask=MaskConfig(wanted=self.masks))
         return Tracker(network, config, device=device)
 

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from cyclesiam.cli.options import UsageError, find_device, load_network
+from cyclesiam.deployment.bundles import ExportedNetwork
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
 from cyclesiam.evaluation.siamese_tracker import Region, SiameseTracker
 from cyclesiam.evaluation.tracker_sources import TrackerSource, opencv_source, python_source
@@ -18,7 +20,7 @@ from cyclesiam.tracking.tracker import Tracker
 
 OURS = "cyclesiam"
 REGIONS: dict[str, Region] = {OURS: "box", f"{OURS}-rotated": "rotated", f"{OURS}-mask": "mask"}
-DECIDING_PARTS = ("geometry", "models", "tracking")  # code that answers depend on
+DECIDING_PARTS = ("geometry", "models", "tracking", "deployment")  # code that answers depend on
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +30,29 @@ class SiameseFactory:
     weights: str
     device: str
     region: Region = "box"
+    running: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> SiameseTracker:
         """Make a tracker for one target."""
         device = torch.device(self.device)
-        network, _ = _network(self.weights, self.device)
+        network, _ = _network(self.weights, self.device, self.running)
         return SiameseTracker(Tracker(network, device=device), region=self.region)
 
 
 @lru_cache(maxsize=1)
-def _network(weights: str, device: str) -> tuple[SiamRPN, TrainingRecord]:
-    return load_network(weights, torch.device(device))
+def _network(
+    weights: str, device: str, running: RuntimeConfig
+) -> tuple[SiamRPN | ExportedNetwork, TrainingRecord]:
+    return load_network(weights, torch.device(device), running)
 
 
 def find_trackers(
-    names: Sequence[str], *, weights: str, device: str, model_files: Sequence[Path] = ()
+    names: Sequence[str],
+    *,
+    weights: str,
+    device: str,
+    running: RuntimeConfig | None = None,
+    model_files: Sequence[Path] = (),
 ) -> list[TrackerSource]:
     """Find trackers by what `--tracker` says of each.
 
@@ -52,6 +62,7 @@ def find_trackers(
             MODULE:FACTORY.
         weights: of `cyclesiam`.
         device: of `cyclesiam`.
+        running: of `cyclesiam`: what runs an exported bundle, and threads.
         model_files: of OpenCV's networks, in the order of the trackers that need them.
 
     Raises:
@@ -63,7 +74,7 @@ def find_trackers(
         count = len(OPENCV_NETWORKS[name][1]) if name in OPENCV_NETWORKS else 0
         own, files = files[:count], files[count:]
         if name in REGIONS:
-            sources.append(_our_source(name, weights, device))
+            sources.append(_our_source(name, weights, device, running or RuntimeConfig()))
         elif name in OPENCV_TRACKERS or name in OPENCV_NETWORKS:
             sources.append(opencv_source(name, own))
         elif ":" in name:
@@ -83,14 +94,14 @@ def find_trackers(
     return sources
 
 
-def _our_source(name: str, weights: str, device: str) -> TrackerSource:
-    where = str(find_device(device))
-    network, record = _network(weights, where)
+def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) -> TrackerSource:
+    where = str(find_device(device, weights))
+    network, record = _network(weights, where, running)
     if not network.has_masks and name != OURS:
         raise UsageError(f"{name} needs weights with masks; those of {weights} have none")
     return TrackerSource(
         name=name,
-        make=SiameseFactory(weights, where, REGIONS[name]),
+        make=SiameseFactory(weights, where, REGIONS[name], running),
         identity=f"weights {_digest_of(network)} code {_digest_of_code()}",
         weights=weights,
         policy=record.policy,
@@ -98,7 +109,9 @@ def _our_source(name: str, weights: str, device: str) -> TrackerSource:
     )
 
 
-def _digest_of(network: SiamRPN) -> str:
+def _digest_of(network: SiamRPN | ExportedNetwork) -> str:
+    if isinstance(network, ExportedNetwork):
+        return network.digest
     digest = hashlib.sha256(repr(network.config).encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

@@ -32,7 +32,7 @@ class Validate:
     ]
     """Video files, pictures, or folders to search for both; best such that were not learnt from."""
     weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WEIGHTS ...")] = ("default",)
-    """Names of shipped weights, or folders that `cyclesiam train` wrote."""
+    """Names of shipped weights, or folders that `cyclesiam train` or `export` wrote."""
     seed: int = 0
     """Of the examples: the same seed draws the same."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
@@ -46,8 +46,8 @@ class Validate:
             raise UsageError("give videos, pictures or folders of them, and --weights")
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
-        device = find_device(self.device)
-        networks = {name: load_network(name, device)[0] for name in self.weights}
+        devices = {name: find_device(self.device, name) for name in self.weights}
+        networks = {name: load_network(name, devices[name])[0] for name in self.weights}
         with labels_allowed("none"):
             scenes, problems = find_scenes(self.sources)
             examples = draw_examples(scenes, ExampleConfig(seed=self.seed))
@@ -56,7 +56,7 @@ class Validate:
             f"{counted(len(scenes), 'scene')}; {counted(len(problems), 'file')} cannot be read."
         )
         scores = {
-            name: label_free_score(network, examples, device=device)
+            name: label_free_score(network, examples, device=devices[name])
             for name, network in watch(networks.items(), "tracking", len(networks))
         }
         print_scores(scores)

@@ -22,6 +22,7 @@ from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 
 Policy = Literal["none", "first-box", "first-mask", "untrained"]
+BUNDLE_FILE = "bundle.json"  # marks a folder that `cyclesiam export` wrote
 SHIPPED = Path(__file__).parents[1] / "weights"
 FIRST_BLOCK = "layer1.0.conv1.weight"  # tells a ResNet, and what stands before its names
 COPIES = ("student", "encoder_k")  # networks beside the one that DINO and MoCo hand on
@@ -58,8 +59,7 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (("config.json", network.config), ("record.json", record)):
-            _replace(folder / name, json.dumps(asdict(content), indent=2) + "\n")
+        write_description(folder, network.config, record)
         tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
         unfinished = folder / "model.safetensors.part"
         save_file(tensors, unfinished)
@@ -78,14 +78,16 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
     Raises:
         WeightsError: there are none, or they are unreadable, or of another network.
     """
-    folder = _find(name)
-    config = _read_json(folder / "config.json")
-    record = _read_json(folder / "record.json")
+    folder = find_weights(name)
+    if (folder / BUNDLE_FILE).is_file():
+        raise WeightsError(
+            f"{folder} was exported: it tracks, but cannot be trained or changed; give the weights "
+            "that it was exported from"
+        )
+    config, origin = read_description(folder)
     try:
-        anchors = AnchorConfig(**config.pop("anchors"))
-        network = SiamRPN(NetworkConfig(anchors=anchors, **config))
-        origin = TrainingRecord(**record)
-    except (TypeError, ValueError, KeyError) as error:
+        network = SiamRPN(config)
+    except (TypeError, ValueError) as error:
         raise WeightsError(f"{folder} describes another kind of network: {error}") from error
     file = folder / "model.safetensors"
     try:
@@ -101,6 +103,27 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
             f"{lines[1].strip() if len(lines) > 1 else lines[0]}"
         ) from error
     return (network if trainable else for_inference(network)).eval(), origin
+
+
+def read_description(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
+    """Read what a folder of weights, or an exported bundle, says of its network.
+
+    Raises:
+        WeightsError: it says nothing, or speaks of another kind of network.
+    """
+    config = read_json(folder / "config.json")
+    record = read_json(folder / "record.json")
+    try:
+        anchors = AnchorConfig(**config.pop("anchors"))
+        return NetworkConfig(anchors=anchors, **config), TrainingRecord(**record)
+    except (TypeError, ValueError, KeyError) as error:
+        raise WeightsError(f"{folder} describes another kind of network: {error}") from error
+
+
+def write_description(folder: Path, config: NetworkConfig, record: TrainingRecord) -> None:
+    """Write what `read_description` reads."""
+    for name, content in (("config.json", config), ("record.json", record)):
+        _replace(folder / name, json.dumps(asdict(content), indent=2) + "\n")
 
 
 def load_whole(network: SiamRPN, name: str | Path) -> None:
@@ -190,7 +213,12 @@ def _check_shapes(file: Path, found: Mapping[str, Tensor], backbone: ResNet50) -
         )
 
 
-def _find(name: str | Path) -> Path:
+def find_weights(name: str | Path) -> Path:
+    """Give the folder of weights by its own name, or by that of shipped weights.
+
+    Raises:
+        WeightsError: there is none.
+    """
     if (folder := Path(name)).is_dir():
         return folder
     if (folder := SHIPPED / str(name)).is_dir():
@@ -202,7 +230,12 @@ def _find(name: str | Path) -> Path:
     )
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a file with one JSON object.
+
+    Raises:
+        WeightsError: it is missing, or holds something else.
+    """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -3,6 +3,7 @@
 Shapes: B targets, C channels, (H, W) search features, (h, w) template features.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
@@ -20,6 +21,8 @@ def cross_correlate_depthwise(search: Tensor, template: Tensor) -> Tensor:
 
     Source: SiamRPN++ (Li et al., CVPR 2019), "Depthwise Cross Correlation".
     """
+    if torch.compiler.is_exporting():
+        return _add_shifts(search, template)
     return _DepthwiseCorrelation.apply(search, template)  # pyright: ignore[reportReturnType]
 
 
@@ -52,6 +55,23 @@ def _slide(search: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) ->
         groups=B * C,  # every channel of every target is its own convolution
     )
     return response.reshape(B, C, *response.shape[-2:])
+
+
+def _add_shifts(search: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate by products of matrices: a graph of any batch has no convolution of B * C groups.
+
+    Column j of every kernel meets the search features shifted by j to the left, all in one product;
+    what row i of the kernels says is added after a shift by i.
+    """
+    B, C, H, W = search.shape
+    h, w = kernel.shape[-2:]
+    height, width = H - h + 1, W - w + 1
+    shifted = torch.stack([search[..., j : j + width] for j in range(w)], dim=2)
+    rows = (kernel @ shifted.flatten(3)).reshape(B, C, h, H, width)
+    response = rows[:, :, 0, :height]
+    for i in range(1, h):
+        response = response + rows[:, :, i, i : i + height]
+    return response
 
 
 class _DepthwiseCorrelation(Function):

@@ -44,6 +44,24 @@ class MaskContext(NamedTuple):
     extent: Tensor | None
 
 
+class MaskWindows(NamedTuple):
+    """What the masks of M positions are read from: the parts of a `MaskContext` around them.
+
+    Args:
+        kernel: (M, hidden, 7, 7) of their templates.
+        near: (M, C, k, k) features that the kernel compares, with what an adapter reads beyond.
+        own: (M, own, c, c) of all maps at stride 8 that came with the response.
+        stages: stride to window of the backbone's stage.
+        pixels: (M, 6, T, T) what is known of every pixel.
+    """
+
+    kernel: Tensor
+    near: Tensor
+    own: Tensor
+    stages: Mapping[int, Tensor]
+    pixels: Tensor
+
+
 class MaskLogits(NamedTuple):
     """Masks of M positions, before the sigmoid.
 
@@ -55,6 +73,23 @@ class MaskLogits(NamedTuple):
 
     coarse: Tensor | None
     sharp: Tensor
+
+
+class MaskLayout(NamedTuple):
+    """Which windows masks are read from.
+
+    Args:
+        size: T.
+        padding: cells that an adapting convolution reads beyond what it gives.
+    """
+
+    size: int
+    padding: int
+
+    @property
+    def margin(self) -> int:
+        """Crop pixels by which the mask of an outermost position reaches beyond the crop."""
+        return (self.size - 63) // 2
 
 
 class MaskBranch(nn.Module):
@@ -124,71 +159,89 @@ class MaskBranch(nn.Module):
             boxes: (M, 4) xyxy in crop pixels, what the box branch says there.
             coarse: give the coarse mask, too.
         """
-        vector = self._respond(context, rows, positions)
-        sharp = self.refine(
-            vector,
-            *self._maps(context, rows, positions),
-            self._pixels(context, beliefs, rows, positions, boxes),
-        )
+        layout = MaskLayout(self.size, self.padding)
+        windows = look_around(context, beliefs, rows, positions, boxes, layout)
+        return self.read(windows, coarse=coarse)
+
+    def read(self, windows: MaskWindows, *, coarse: bool = True) -> MaskLogits:
+        """Give the masks of M positions whose windows were taken; else as `forward`."""
+        vector = self.respond(windows.kernel, windows.near)
+        sharp = self.refine(vector, windows.own, windows.stages, windows.pixels)
         if not coarse:
             return MaskLogits(None, sharp)
         side = (self.size - 1) // 2
         return MaskLogits(self.coarse(vector).reshape(-1, side, side), sharp)
 
-    @property
-    def margin(self) -> int:
-        """Crop pixels by which the mask of an outermost position reaches beyond the crop."""
-        return (self.size - 63) // 2
-
-    def _respond(self, context: MaskContext, rows: Tensor, positions: Tensor) -> Tensor:
-        """Correlate at chosen positions only; (M, hidden, 1, 1)."""
-        side = KERNEL + 2 * self.padding
-        seen = take_windows(context.features, rows, positions, side, self.padding)
-        response = self.adapt_search(seen) * context.kernel[rows]
+    def respond(self, kernel: Tensor, near: Tensor) -> Tensor:
+        """Correlate at chosen positions only; (M, hidden, 1, 1). Arguments as `MaskWindows`."""
+        response = self.adapt_search(near) * kernel
         return self.normalise(response.sum(dim=(2, 3), keepdim=True))
 
-    def _maps(
-        self, context: MaskContext, rows: Tensor, positions: Tensor
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Take the windows of what came with the response, and of the backbone's stages."""
-        cells = (self.size - 7) // 8
 
-        def window(maps: Tensor, stride: int) -> Tensor:
-            # Unpadded convolutions lost cells all around.
-            lost = ((context.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
-            side, margin = (cells + 1) * (8 // stride) - 1, self.margin // stride + lost
-            return take_windows(maps, rows, positions * (8 // stride), side, margin)
+def look_around(
+    context: MaskContext,
+    beliefs: Tensor,
+    rows: Tensor,
+    positions: Tensor,
+    boxes: Tensor,
+    layout: MaskLayout,
+) -> MaskWindows:
+    """Take the windows of M positions out of all maps.
 
-        own = window(context.features, 8)
-        if context.extent is not None:
-            own = torch.cat((own, window(context.extent, 8)), dim=1)
-        return own, {stride: window(maps, stride) for stride, maps in context.stages.items()}
+    Args:
+        context: of B search crops.
+        beliefs: as `MaskBranch.forward`; so are `rows`, `positions` and `boxes`.
+        rows: (M,).
+        positions: (M, 2).
+        boxes: (M, 4).
+        layout: which windows the masks need.
+    """
+    cells = (layout.size - 7) // 8
 
-    def _pixels(
-        self,
-        context: MaskContext,
-        beliefs: Tensor,
-        rows: Tensor,
-        positions: Tensor,
-        boxes: Tensor,
-    ) -> Tensor:
-        """Give what is known of every pixel of the masks; (M, 6, T, T)."""
-        size, half = self.size, (self.size + 1) // 2
-        looks = take_windows(context.crops, rows, positions * 8, size, self.margin)
-        # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
-        shares = take_windows(beliefs, rows, positions * 4, half, self.margin // 2)
-        shares = F.interpolate(shares, size=(size, size), mode="bilinear", align_corners=True)
-        corners = boxes - (positions * 8 - self.margin).repeat(1, 2)
-        inside = picture_boxes(corners, size)
-        pixels = torch.empty(
-            (rows.shape[0], PIXEL_CHANNELS, size, size),
-            device=looks.device,
-            memory_format=torch.channels_last,
-        )
-        pixels[:, :3] = looks * (1 / SPREAD) - MIDDLE / SPREAD
-        pixels[:, 3:5] = shares - 0.5
-        pixels[:, 5] = inside
-        return pixels
+    def window(maps: Tensor, stride: int) -> Tensor:
+        # Unpadded convolutions lost cells all around.
+        lost = ((context.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
+        side, margin = (cells + 1) * (8 // stride) - 1, layout.margin // stride + lost
+        return take_windows(maps, rows, positions * (8 // stride), side, margin)
+
+    own = window(context.features, 8)
+    if context.extent is not None:
+        own = torch.cat((own, window(context.extent, 8)), dim=1)
+    side = KERNEL + 2 * layout.padding
+    return MaskWindows(
+        context.kernel[rows],
+        take_windows(context.features, rows, positions, side, layout.padding),
+        own,
+        {stride: window(maps, stride) for stride, maps in context.stages.items()},
+        _pixels(context.crops, beliefs, rows, positions, boxes, layout),
+    )
+
+
+def _pixels(
+    crops: Tensor,
+    beliefs: Tensor,
+    rows: Tensor,
+    positions: Tensor,
+    boxes: Tensor,
+    layout: MaskLayout,
+) -> Tensor:
+    """Give what is known of every pixel of the masks; (M, 6, T, T)."""
+    size, half, margin = layout.size, (layout.size + 1) // 2, layout.margin
+    looks = take_windows(crops, rows, positions * 8, size, margin)
+    # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
+    shares = take_windows(beliefs, rows, positions * 4, half, margin // 2)
+    shares = F.interpolate(shares, size=(size, size), mode="bilinear", align_corners=True)
+    corners = boxes - (positions * 8 - margin).repeat(1, 2)
+    inside = picture_boxes(corners, size)
+    pixels = torch.empty(
+        (rows.shape[0], PIXEL_CHANNELS, size, size),
+        device=looks.device,
+        memory_format=torch.channels_last,
+    )
+    pixels[:, :3] = looks * (1 / SPREAD) - MIDDLE / SPREAD
+    pixels[:, 3:5] = shares - 0.5
+    pixels[:, 5] = inside
+    return pixels
 
 
 def picture_boxes(boxes: Tensor, size: int) -> Tensor:

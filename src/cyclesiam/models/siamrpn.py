@@ -16,7 +16,7 @@ from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import Backbone, BackboneName, ResNet50, SmallBackbone
 from cyclesiam.models.heads import Branch, Modulation, PixelwiseBranch, ShapePrior
-from cyclesiam.models.masks import MaskBranch, MaskContext, MaskLogits
+from cyclesiam.models.masks import MaskBranch, MaskContext, MaskLayout, MaskLogits
 
 TEMPLATE_GRID = 7  # the middle of the 15 x 15 template features; the rest is context and border
 
@@ -71,6 +71,27 @@ class NetworkConfig:
                 "anchors must have the backbones' stride 8, the template an odd number of "
                 f"{TEMPLATE_GRID} features or more on a side, and the search no fewer; got {self}"
             )
+
+    @property
+    def grid(self) -> int:
+        """Positions on a side of the response."""
+        return (self.search_size - 7) // self.anchors.stride - TEMPLATE_GRID + 1
+
+    @property
+    def mask_layout(self) -> MaskLayout:
+        """Which windows masks are read from."""
+        return MaskLayout(self.template_size, self.adapter_kernel // 2)
+
+    def positions(self, chosen: Tensor) -> Tensor:
+        """Give the (M, 2) column and row in the response of (M,) proposals."""
+        place = chosen % self.grid**2
+        return torch.stack((place % self.grid, place // self.grid), dim=-1)
+
+    def mask_windows(self, chosen: Tensor) -> Tensor:
+        """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
+        middles = self.anchors.stride * (self.positions(chosen) - (self.grid - 1) / 2)
+        sides = torch.full_like(middles, self.template_size)
+        return torch.cat((middles + self.search_size / 2, sides), dim=-1)
 
 
 class Seen(NamedTuple):
@@ -127,8 +148,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             self.box = Branch(channels, hidden, 4 * K, adapter)
         self.shape_prior = ShapePrior((hidden, box_hidden)) if config.shape_prior else None
         self.mask = _make_mask_branch(config, self.backbone) if config.masks else None
-        self.grid = (config.search_size - 7) // config.anchors.stride - TEMPLATE_GRID + 1
-        anchors = make_anchors(config.anchors, self.grid, config.search_size)
+        anchors = make_anchors(config.anchors, config.grid, config.search_size)
         self.register_buffer("anchors", anchors, persistent=False)
         for name in ("mean", "deviation"):
             statistic = torch.tensor(getattr(self.backbone, name)).reshape(3, 1, 1)
@@ -148,6 +168,11 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
     def stride(self) -> int:
         """Crop pixels from one cell of the features to the next."""
         return self.config.anchors.stride
+
+    @property
+    def grid(self) -> int:
+        """Positions on a side of the response."""
+        return self.config.grid
 
     @property
     def has_masks(self) -> bool:
@@ -275,14 +300,11 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
 
     def positions(self, chosen: Tensor) -> Tensor:
         """Give the (M, 2) column and row in the response of (M,) proposals."""
-        place = chosen % self.grid**2
-        return torch.stack((place % self.grid, place // self.grid), dim=-1)
+        return self.config.positions(chosen)
 
     def mask_windows(self, chosen: Tensor) -> Tensor:
         """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
-        middles = self.stride * (self.positions(chosen) - (self.grid - 1) / 2)
-        sides = torch.full_like(middles, self.template_size)
-        return torch.cat((middles + self.search_size / 2, sides), dim=-1)
+        return self.config.mask_windows(chosen)
 
     def compare(self, template: tuple[Tensor, ...], features: Tensor) -> Proposals:
         """Search the features of (B, 3, 255, 255) crops for templates.

@@ -108,7 +108,9 @@ def cut_masks(
 ) -> Tensor:
     """Cut (B, H, W) masks for (M,) proposals of (B, 4) windows; (M, T, T) of 0 and 1."""
     assert network.mask is not None
-    size = network.search_size + 2 * network.mask.margin  # masks may reach beyond the crop
+    size = (
+        network.search_size + 2 * network.config.mask_layout.margin
+    )  # masks may reach beyond the crop
     wider = torch.cat((windows[:, :2], windows[:, 2:] * size / network.search_size), dim=-1)
     crops = (cut(masks[:, None], wider, size, fill=OFF) > 127).float()
     first = network.positions(chosen) * network.stride

@@ -1,0 +1,1 @@
+"""Networks without PyTorch's arithmetic: exported graphs, and what runs them."""

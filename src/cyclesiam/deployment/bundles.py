@@ -1,0 +1,224 @@
+"""Bundles: exported graphs in a folder, and the network that they are.
+
+Beside the graphs, `embed`, `search` and maybe `segment`, lie `config.json` and `record.json` as in
+any folder of weights, and `bundle.json`: the format, what was measured, and a digest of each file.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cyclesiam.deployment.graphs import (
+    GraphName,
+    as_graph_has_it,
+    as_network_has_it,
+    flatten_windows,
+    signatures,
+    stage_name,
+    stage_strides,
+)
+from cyclesiam.deployment.runtimes import Format, Graph, RuntimeConfig, open_graph
+from cyclesiam.errors import WeightsError
+from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.models.checkpoints import (
+    BUNDLE_FILE,
+    TrainingRecord,
+    find_weights,
+    read_description,
+    read_json,
+)
+from cyclesiam.models.masks import MaskContext, look_around
+from cyclesiam.models.siamrpn import NetworkConfig
+
+SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
+VERSION = 1  # of what lies in a bundle
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """What a bundle says of itself."""
+
+    version: int = VERSION
+    """Of the graphs' inputs and outputs."""
+    format: Format
+    """`onnx` or `openvino`."""
+    numbers: Literal["float32", "int8"] = "float32"
+    """In which convolutions compute."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each file."""
+    measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What was found when it was exported."""
+
+
+class ExportedNetwork:
+    """A network whose graphs run outside of PyTorch, on a CPU; see `tracking.siamese.Network`.
+
+    Args:
+        config: of the network that was exported.
+        graphs: by name; without `segment` there are no masks.
+        digest: of the graphs; tells one network from another.
+    """
+
+    def __init__(
+        self, config: NetworkConfig, graphs: Mapping[GraphName, Graph], digest: str
+    ) -> None:
+        self.config = config
+        self.graphs = dict(graphs)
+        self.digest = digest
+        self._signatures = signatures(config)
+
+    @property
+    def template_size(self) -> int:
+        """Side of the crops that `embed` takes, in pixels."""
+        return self.config.template_size
+
+    @property
+    def search_size(self) -> int:
+        """Side of the crops that `search` takes, in pixels."""
+        return self.config.search_size
+
+    @property
+    def stride(self) -> int:
+        """Crop pixels from one cell of the features to the next."""
+        return self.config.anchors.stride
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether `segment` can be called."""
+        return self.config.masks
+
+    def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
+        """Embed (B, 3, 127, 127) crops, 0..255, with their targets (B, 4) xyxy in them."""
+        return tuple(self._run("embed", (crops, boxes)).values())
+
+    def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
+        """Search (B, 3, 255, 255) crops, 0..255, for templates as `embed` gives them."""
+        own = template[: len(self._signatures["search"].inputs) - 1]
+        seen = self._run("search", (crops, *own))
+        features, masks = seen["features"], None
+        if self.has_masks:
+            stages = {stride: seen[stage_name(stride)] for stride in stage_strides(self.config)}
+            masks = MaskContext(template[-1], crops, stages, features, seen.get("extent"))
+        return Proposals(seen["boxes"], seen["scores"], masks, features)
+
+    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+        """Give (B, T, T) probabilities; arguments as `SiamRPN.segment`.
+
+        Raises:
+            ValueError: the network has no masks, or the proposals are of another network.
+        """
+        if not isinstance(proposals.response, MaskContext):
+            raise ValueError("these proposals have no masks: search with an exported network")
+        rows = torch.arange(len(chosen))
+        boxes, positions = proposals.boxes[rows, chosen], self.config.positions(chosen)
+        layout = self.config.mask_layout
+        windows = look_around(proposals.response, beliefs, rows, positions, boxes, layout)
+        return self._run("segment", flatten_windows(windows))["masks"]
+
+    def mask_windows(self, chosen: Tensor) -> Tensor:
+        """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
+        return self.config.mask_windows(chosen)
+
+    def _run(self, name: GraphName, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Give a graph's outputs by name; without a copy where the memory is as it wants it."""
+        signature = self._signatures[name]
+        taken = zip(signature.inputs, inputs, strict=True)
+        arrays = [
+            as_graph_has_it(key, tensor).float().contiguous().numpy() for key, tensor in taken
+        ]
+        outputs = self.graphs[name](arrays)
+        return {
+            key: as_network_has_it(key, torch.from_numpy(array))
+            for key, array in zip(signature.outputs, outputs, strict=True)
+        }
+
+
+def is_bundle(name: str | Path) -> bool:
+    """Whether weights of that name are an exported bundle."""
+    return (Path(name) / BUNDLE_FILE).is_file()
+
+
+def load_bundle(
+    name: str | Path, config: RuntimeConfig | None = None
+) -> tuple[ExportedNetwork, TrainingRecord]:
+    """Read an exported network and where it comes from.
+
+    Args:
+        name: a folder that `export` wrote.
+        config: what runs it, and how.
+
+    Raises:
+        WeightsError: it is no bundle, or a file is missing or not as it was written.
+        MissingExtraError: what runs it is not installed.
+    """
+    folder = find_weights(name)
+    manifest = read_manifest(folder)
+    network_config, record = read_description(folder)
+    files = [
+        f"{name}{end}" for name in signatures(network_config) for end in SUFFIXES[manifest.format]
+    ]
+    found = digest_files(folder, files)
+    for file in files:
+        if found[file] != manifest.digests.get(file):
+            raise WeightsError(
+                f"{folder / file} is not the file that was exported: it was changed or copied in "
+                "part; copy the folder again, or export again"
+            )
+    graphs: dict[GraphName, Graph] = {
+        name: open_graph(
+            folder / f"{name}{SUFFIXES[manifest.format][0]}",
+            config or RuntimeConfig(),
+            manifest.format,
+        )
+        for name in signatures(network_config)
+    }
+    digest = hashlib.sha256(repr((network_config, config, sorted(found.items()))).encode())
+    return ExportedNetwork(network_config, graphs, digest.hexdigest()[:16]), record
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read what a bundle says of itself.
+
+    Raises:
+        WeightsError: the folder holds no bundle, or one of another version.
+    """
+    content = read_json(folder / BUNDLE_FILE)
+    try:
+        manifest = Manifest(**content)
+        known = manifest.version == VERSION and manifest.format in SUFFIXES
+        digests = dict(manifest.digests)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{folder / BUNDLE_FILE} describes no bundle: {error}") from error
+    if not known or not digests:
+        raise WeightsError(
+            f"{folder} is a bundle of version {manifest.version} and format {manifest.format!r}, "
+            f"which this version of cyclesiam cannot read; export it again"
+        )
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write what `read_manifest` reads."""
+    text = json.dumps(asdict(manifest), indent=2) + "\n"
+    (folder / BUNDLE_FILE).write_text(text, encoding="utf-8")
+
+
+def digest_files(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """Give the SHA-256 of files.
+
+    Raises:
+        WeightsError: one cannot be read.
+    """
+    try:
+        return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    except OSError as error:
+        raise WeightsError(
+            f"cannot read {error.filename} of the exported bundle ({error.strerror}); copy the "
+            "folder again, or export again"
+        ) from error

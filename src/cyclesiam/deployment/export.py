@@ -1,0 +1,252 @@
+"""Write a bundle: trace a network's graphs, check them, and only then let the folder appear."""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cyclesiam.deployment.bundles import (
+    SUFFIXES,
+    ExportedNetwork,
+    Manifest,
+    digest_files,
+    load_bundle,
+    write_manifest,
+)
+from cyclesiam.deployment.graphs import (
+    GraphName,
+    as_graph_has_it,
+    flatten_windows,
+    make_graphs,
+    signatures,
+)
+from cyclesiam.deployment.parity import View, check_parity, measure_differences, random_view
+from cyclesiam.deployment.quantising import quantise_graphs, quiet, record_feeds
+from cyclesiam.deployment.runtimes import (
+    EXTRAS,
+    READERS,
+    Format,
+    RuntimeConfig,
+    RuntimeName,
+    installed_runtimes,
+)
+from cyclesiam.errors import MissingExtraError, WeightsError
+from cyclesiam.models.checkpoints import TrainingRecord, write_description
+from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.masks import look_around
+from cyclesiam.models.siamrpn import SiamRPN
+
+GRAPH_FILES = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
+TRACED = 2  # targets while tracing: a number other than 1 is left open
+EXPORTER = "torch.onnx._internal.exporter._registration"  # warns of packages nobody needs
+Follow = Callable[[ExportedNetwork], None]
+Judge = Callable[[ExportedNetwork, ExportedNetwork], dict[str, float]]
+
+
+def export(
+    network: SiamRPN,
+    record: TrainingRecord,
+    output: str | Path,
+    *,
+    format: Format = "onnx",
+    views: Sequence[View] = (),
+) -> Manifest:
+    """Write a float32 bundle that answers as its network.
+
+    Args:
+        network: on the CPU; in any state.
+        record: where its weights come from.
+        output: a folder that does not exist yet, or is empty.
+        format: of the graphs.
+        views: what is shown to both, beside noise, to compare their answers.
+
+    Returns:
+        What was written, and the greatest differences found, by runtime.
+
+    Raises:
+        WeightsError: the folder cannot be written, or the answers differ: then nothing is written.
+        MissingExtraError: a package is not installed.
+    """
+    check_packages(format)
+    network = for_inference(network)
+    with _appearing(Path(output)) as folder:
+        write_onnx(network, folder)
+        write_description(folder, network.config, record)
+        _convert(folder, format, [*signatures(network.config)])
+        shown = [*views, *(random_view(network.config, targets) for targets in (1, 3))]
+        manifest = _seal(folder, Manifest(format=format))
+        measured = {
+            name: check_parity(network, _open(folder, name), shown, f"the bundle in {name}")
+            for name in installed_runtimes(format)
+        }
+        return _seal(folder, manifest, measured)
+
+
+def export_int8(
+    network: SiamRPN,
+    record: TrainingRecord,
+    output: str | Path,
+    *,
+    format: Format = "onnx",
+    views: Sequence[View] = (),
+    follow: Follow,
+    judge: Judge,
+) -> Manifest:
+    """Write a bundle whose convolutions compute in 8 bits.
+
+    Args:
+        network: as `export`; so are `record`, `output` and `format`.
+        record: its.
+        output: a new folder.
+        format: of the graphs.
+        views: to measure by how much answers differ.
+        follow: tracks through clips with the network that it is given; its crops calibrate.
+        judge: compares the float32 bundle with this one; gives what it measured, and raises a
+            `WeightsError` if this one is not good enough.
+
+    Raises:
+        WeightsError: as `export`, or refused by the judge: then nothing is written.
+        MissingExtraError: a package is not installed.
+    """
+    check_packages(format)
+    network = for_inference(network)
+    with _appearing(Path(output)) as folder:
+        write_onnx(network, folder)
+        write_description(folder, network.config, record)
+        _seal(folder, Manifest(format="onnx"))
+        original, _ = load_bundle(folder)
+        quantise_graphs(folder, record_feeds(original, follow))
+        _convert(folder, format, [*signatures(network.config)])
+        manifest = _seal(folder, Manifest(format=format, numbers="int8"))
+        measured = {
+            name: measure_differences(network, _open(folder, name), views)
+            for name in installed_runtimes(format)
+        }
+        measured["label_free_score"] = judge(original, load_bundle(folder)[0])
+        return _seal(folder, manifest, measured)
+
+
+def check_packages(format: Format) -> None:
+    """Find out before any work whether a format can be written and checked.
+
+    Raises:
+        MissingExtraError: which packages are not installed, and how to install them.
+    """
+    missing = [name for name in ("onnx", "onnxscript") if not find_spec(name)]
+    if missing:
+        raise MissingExtraError(
+            f'to export, {" and ".join(missing)} must be installed: pip install "cyclesiam[export]"'
+        )
+    if not installed_runtimes(format):
+        first = READERS[format][0] if format == "openvino" else "onnxruntime"
+        raise MissingExtraError(
+            f"to export as {format}, {first} must be installed to check the answers: pip install "
+            f'"cyclesiam[{EXTRAS[first]}]"'
+        )
+
+
+def write_onnx(network: SiamRPN, folder: Path) -> None:
+    """Trace a network's graphs for any number of targets, as `.onnx` files in a folder."""
+    known = signatures(network.config)
+    targets = torch.export.Dim("targets", min=1, max=4096)
+    examples = _examples(network)
+    for name, graph in make_graphs(network).items():
+        pairs = zip(known[name].inputs, examples[name], strict=True)
+        inputs = tuple(as_graph_has_it(key, tensor).contiguous() for key, tensor in pairs)
+        with warnings.catch_warnings(), quiet(EXPORTER):
+            warnings.simplefilter("ignore")  # of torch's and onnxscript's own insides
+            torch.onnx.export(
+                graph.eval(),
+                inputs,
+                folder / f"{name}.onnx",
+                input_names=known[name].inputs,
+                output_names=known[name].outputs,
+                dynamo=True,
+                dynamic_shapes=(({0: targets},) * len(inputs),),  # of all `*inputs`
+                external_data=False,
+                verbose=False,
+            )
+
+
+@torch.no_grad()
+def _examples(network: SiamRPN) -> dict[GraphName, tuple[Tensor, ...]]:
+    """Give inputs of each graph, as the network has them."""
+    view = random_view(network.config, TRACED)
+    template = network.embed(view.templates, view.boxes)
+    known = signatures(network.config)
+    own = template[: len(known["search"].inputs) - 1]
+    examples: dict[GraphName, tuple[Tensor, ...]] = {
+        "embed": (view.templates, view.boxes),
+        "search": (view.crops, *own),
+    }
+    if "segment" in known:
+        proposals = network.search(template, view.crops)
+        rows = torch.arange(TRACED)
+        windows = look_around(
+            proposals.response.masks,
+            view.crops[:, :2, ::2, ::2] / 255,
+            rows,
+            network.positions(rows),
+            proposals.boxes[rows, rows],
+            network.config.mask_layout,
+        )
+        examples["segment"] = flatten_windows(windows)
+    return examples
+
+
+def _convert(folder: Path, format: Format, names: Sequence[GraphName]) -> None:
+    """Turn `.onnx` graphs into those of a format, and leave no other."""
+    if format == "onnx":
+        return
+    import openvino
+
+    for name in names:
+        file = folder / f"{name}.onnx"
+        model = openvino.Core().read_model(file)
+        openvino.save_model(model, file.with_suffix(".xml"), compress_to_fp16=False)
+        file.unlink()
+
+
+def _open(folder: Path, runtime: RuntimeName) -> ExportedNetwork:
+    return load_bundle(folder, RuntimeConfig(runtime=runtime))[0]
+
+
+def _seal(
+    folder: Path, manifest: Manifest, measured: Mapping[str, Mapping[str, float]] | None = None
+) -> Manifest:
+    """Write down what lies in a bundle and what was measured of it."""
+    names = [path.name for path in sorted(folder.iterdir()) if path.suffix in GRAPH_FILES]
+    digests = digest_files(folder, names)
+    manifest = replace(manifest, digests=digests, measured=measured or {})
+    write_manifest(folder, manifest)
+    return manifest
+
+
+@contextmanager
+def _appearing(output: Path) -> Iterator[Path]:
+    """Give a folder to write into, that takes its name only when all went well.
+
+    Raises:
+        WeightsError: there is something of that name, or nothing can be written there.
+    """
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        raise WeightsError(f"{output} exists already; remove it, or choose another --output")
+    folder = None
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
+        yield folder
+        folder.chmod(0o755)  # a temporary one is its owner's alone
+        folder.replace(output)
+    except OSError as error:
+        raise WeightsError(f"cannot write {output}: {error.strerror}; choose another") from error
+    finally:
+        if folder is not None and folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)

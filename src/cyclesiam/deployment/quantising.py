@@ -1,0 +1,126 @@
+"""Convolutions in 8 bits: what a network saw while it tracked says which numbers must fit.
+
+No label takes part: ranges of activations are those of crops cut on the way through any clip.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from cyclesiam.deployment.bundles import ExportedNetwork
+from cyclesiam.deployment.graphs import GraphName, signatures
+from cyclesiam.deployment.runtimes import Graph
+from cyclesiam.errors import MissingExtraError, WeightsError
+
+MOST_SAMPLES = 96  # of each graph; more change ranges no further
+Feeds = dict[GraphName, list[dict[str, np.ndarray]]]
+
+
+class Recorder:
+    """A graph that remembers some of what it is given.
+
+    Args:
+        graph: answers.
+        names: of its inputs.
+        every: of so many runs one is remembered, up to `MOST_SAMPLES`.
+    """
+
+    def __init__(self, graph: Graph, names: Sequence[str], every: int) -> None:
+        self.samples: list[dict[str, np.ndarray]] = []
+        self._graph, self._names, self._every, self._runs = graph, names, every, 0
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Give the graph's outputs."""
+        if self._runs % self._every == 0 and len(self.samples) < MOST_SAMPLES:
+            pairs = zip(self._names, inputs, strict=True)
+            self.samples.append({name: array.copy() for name, array in pairs})
+        self._runs += 1
+        return self._graph(inputs)
+
+
+def record_feeds(
+    network: ExportedNetwork, follow: Callable[[ExportedNetwork], None], every: int = 4
+) -> Feeds:
+    """Give what each graph is given while a network tracks.
+
+    Args:
+        network: float32.
+        follow: tracks with the network that it is given.
+        every: of so many runs of a graph one counts.
+
+    Raises:
+        WeightsError: nothing was tracked.
+    """
+    known = signatures(network.config)
+    recorders: dict[GraphName, Recorder] = {
+        name: Recorder(graph, known[name].inputs, every) for name, graph in network.graphs.items()
+    }
+    follow(ExportedNetwork(network.config, recorders, network.digest))
+    for name, recorder in recorders.items():
+        if not recorder.samples:
+            raise WeightsError(
+                f"nothing to calibrate by: the graph {name} was never run; give clips in which "
+                "there is something to follow"
+            )
+    return {name: recorder.samples for name, recorder in recorders.items()}
+
+
+def quantise_graphs(folder: Path, feeds: Feeds) -> None:
+    """Let the convolutions of `.onnx` graphs in a folder compute in 8 bits.
+
+    Weights have a scale for each output channel, activations one for each tensor.
+
+    Args:
+        folder: holds the graphs; they are replaced.
+        feeds: what each graph is given.
+
+    Raises:
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    try:
+        from onnxruntime import quantization
+    except ImportError as error:
+        raise MissingExtraError(
+            'onnxruntime is not installed, and makes 8 bits: pip install "cyclesiam[export]"'
+        ) from error
+    for name, samples in feeds.items():
+        file, quantised = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
+        with quiet("root"):
+            quantization.quantize_static(
+                file,
+                quantised,
+                _reader(quantization, samples),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                calibrate_method=quantization.CalibrationMethod.MinMax,
+            )
+        quantised.replace(file)
+
+
+def _reader(quantization, samples: list[dict[str, np.ndarray]]):
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self._left: Iterator[dict[str, np.ndarray]] = iter(samples)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            return next(self._left, None)
+
+    return Reader()
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Keep advice to the developers of models from those who export one."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
