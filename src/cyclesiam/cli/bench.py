@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 import tyro
@@ -16,6 +16,8 @@ from rich.table import Table
 from cyclesiam import __version__
 from cyclesiam.cli.options import Box, Device, UsageError, find_device, load_network, watch
 from cyclesiam.data.made_clip import make_clip
+from cyclesiam.deployment.bundles import is_bundle
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.protocols import XYWH
 from cyclesiam.evaluation.speed import (
@@ -36,6 +38,13 @@ from cyclesiam.evaluation.speed import (
 from cyclesiam.video import VideoWriter
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip
+BenchRuntime = Literal["auto", "onnxruntime", "openvino", "openvino-bf16"]
+RUNTIMES: dict[BenchRuntime, RuntimeConfig] = {
+    "auto": RuntimeConfig(),
+    "onnxruntime": RuntimeConfig(runtime="onnxruntime"),
+    "openvino": RuntimeConfig(runtime="openvino"),
+    "openvino-bf16": RuntimeConfig(runtime="openvino", precision="bf16"),
+}
 TABLE_WIDTH = 132  # characters: what is piped has no terminal to fit into
 
 
@@ -48,7 +57,9 @@ class Bench:
     """
 
     weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WEIGHTS")] = ("default",)
-    """Names of shipped weights, or folders; those of the highest quality first."""
+    """Names of shipped weights, folders or exported bundles; the highest quality first."""
+    runtimes: tuple[BenchRuntime, ...] = ("auto",)
+    """What runs exported bundles; each of these is measured."""
     targets: int = 1
     """Objects that are followed at once."""
     source: Annotated[str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="")] = None
@@ -73,13 +84,10 @@ class Bench:
     def __call__(self) -> None:
         """Measure, print the table, and say which weights are fast enough."""
         self._check()
-        device = find_device(self.device)
-        ours: dict[str, Contestant] = {
-            name: NetworkContestant(load_network(name, device)[0], device, masks=self.masks)
-            for name in self.weights
-        }
-        contestants: dict[str, Contestant] = {**ours, **CLASSICS}
         threads = set_threads(self.threads)
+        device = find_device(self.device)
+        ours = self._contestants(device)
+        contestants: dict[str, Contestant] = {**ours, **CLASSICS}
         with self._workload() as workload:
             measured = run_rounds(contestants, workload, self.rounds)
             rounds = list(watch(measured, "measuring", self.rounds))
@@ -92,6 +100,18 @@ class Bench:
         if self.json:
             settings = {"threads": threads, "device": str(device), "targets": self.targets}
             write_timings(self.json, settings, passes, timings)
+
+    def _contestants(self, device: torch.device) -> dict[str, Contestant]:
+        """Load all weights, and bundles once for each runtime."""
+        found: dict[str, Contestant] = {}
+        for weights in self.weights:
+            exported = is_bundle(weights)
+            for runtime in self.runtimes if exported else ("auto",):
+                where = torch.device("cpu") if exported else device
+                network, _ = load_network(weights, where, RUNTIMES[runtime])
+                name = weights if runtime == "auto" else f"{weights} {runtime}"
+                found[name] = NetworkContestant(network, where, masks=self.masks)
+        return found
 
     def _check(self) -> None:
         for name in ("targets", "frames", "rounds", "threads"):
