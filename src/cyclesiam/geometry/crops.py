@@ -94,21 +94,31 @@ def cut_by_warp(
 ) -> Tensor:
     """`cut` by OpenCV, one window after another; see there for arguments."""
     images = [frame.permute(1, 2, 0).contiguous().numpy() for frame in frames]
-    fills = [cv2.mean(image) if fill is None else (fill,) * 4 for image in images]
+    fills: dict[int, Sequence[float]] = {}  # of frames beyond which a window reaches
     crops = np.empty((len(windows), crop_size, crop_size, frames.shape[1]), np.uint8)
     size = (crop_size, crop_size)
     for b, window in enumerate(windows.tolist()):
         source = b if len(images) > 1 else 0
+        image = images[source]
+        if source not in fills and _reaches_beyond(window, image.shape):
+            fills[source] = cv2.mean(image) if fill is None else (fill,) * 4
         cv2.warpAffine(
-            images[source],
+            image,
             crop_to_image_matrix(window, size),
             size,
             dst=crops[b],
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
-            borderValue=fills[source],
+            borderValue=fills.get(source, (0,) * 4),
         )
     return torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+
+
+def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:
+    """Whether bilinear samples of a window, cxcywh, may lie outside an image of (H, W, ...)."""
+    cx, cy, width, height = window
+    inside_x = width / 2 + 1 <= cx <= shape[1] - width / 2 - 1
+    return not (inside_x and height / 2 + 1 <= cy <= shape[0] - height / 2 - 1)
 
 
 def cut_by_sampling(

@@ -8,7 +8,7 @@ Shapes: B targets; M chosen positions, of any of them; T pixels on a side of a t
 mask, c = (T - 7) / 8 cells of a window at stride 8.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -331,18 +331,24 @@ def take_windows(maps: Tensor, rows: Tensor, first: Tensor, side: int, margin: i
     Returns:
         (M, C, side, side).
     """
-    alone = not torch.compiler.is_exporting() and len(rows) == 1 == len(maps)
-    if alone and maps.device.type == "cpu":  # nothing to gather
-        left, top = (first[0] - margin).tolist()
-        height, width = maps.shape[-2:]
-        inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
-        beyond = (-left, left + side - width, -top, top + side - height)
-        return F.pad(inside, [max(cells, 0) for cells in beyond])
+    if maps.device.type == "cpu" and not (maps.requires_grad or torch.compiler.is_exporting()):
+        corners = zip(rows.tolist(), (first - margin).tolist(), strict=True)
+        taken = [_take_window(maps[row : row + 1], corner, side) for row, corner in corners]
+        return taken[0] if len(taken) == 1 else torch.cat(taken)
     padded = F.pad(maps, (margin,) * 4)
     steps = torch.arange(side, device=maps.device)
     x, y = (first[:, axis, None] + steps for axis in (0, 1))
     cells = padded.permute(0, 2, 3, 1)[rows[:, None, None], y[:, :, None], x[:, None, :]]
     return cells.permute(0, 3, 1, 2)
+
+
+def _take_window(maps: Tensor, corner: Sequence[int], side: int) -> Tensor:
+    """Take the window whose first column and row are a corner, out of (1, C, n, n) maps."""
+    left, top = corner
+    height, width = maps.shape[-2:]
+    inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
+    beyond = (-left, left + side - width, -top, top + side - height)
+    return F.pad(inside, [max(cells, 0) for cells in beyond]) if max(beyond) > 0 else inside
 
 
 def double(maps: Tensor) -> Tensor:
