@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cyclesiam.cli.options import load_network
 from cyclesiam.data.made_clip import MadeClip, make_clip
-from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
@@ -28,7 +28,7 @@ XYWH = tuple[float, float, float, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--weights", default="default")
+    parser.add_argument("--weights", default="default", help="or a folder, or a bundle")
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--masks", action="store_true", help="also of the masks")
     parser.add_argument("--coming-and-going", type=int, default=0, metavar="N")
@@ -37,7 +37,7 @@ def main() -> None:
         parser.error(f"--frames must be more than {WARM}")
     torch.set_num_threads(1)
     clip = make_clip(frames=60, width=320, height=240)
-    network, _ = load_weights(options.weights)
+    network, _ = load_network(options.weights, torch.device("cpu"))
     tracker = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=options.masks)))
     chance = random.Random(0)
     tracker.init(clip.images[0], first_box(clip))
