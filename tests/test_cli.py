@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
@@ -148,6 +149,9 @@ def test_track(capsys, monkeypatch, tmp_path, clip, weights):
     assert [target.id for target in results[-1].targets] == [1, 2]
     assert results[5].time == pytest.approx(0.2)
     assert probe("drawn.mp4").frames == 12
+    lost = Counter(one.id for result in results for one in result.targets if one.state == "lost")
+    told = re.findall(r"object (\d+) in (\d+) frames?", said)
+    assert {int(id): int(count) for id, count in told} == lost
 
 
 @pytest.fixture(scope="session")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,10 @@ def test_contact_sheet():
     assert [sheet[y, x, 0] for y, x in ((7, 10), (7, 30), (22, 10), (22, 30))] == [10, 20, 30, 255]
     with pytest.raises(ValueError, match="sheet of 0 images"):
         contact_sheet([], columns=2, width=20)
+
+
+def test_a_name_is_written_instead_of_a_number():
+    plain, named = target(), replace(target(), name="fox")
+    assert not np.array_equal(draw(GREY, [plain]), draw(GREY, [named]))
+    unwritable = replace(target(), name="лиса")
+    assert np.array_equal(draw(GREY, [plain]), draw(GREY, [unwritable]))

@@ -121,27 +121,43 @@ def test_what_is_not_there_is_named(network):
     assert len(tracker.step(FRAMES[1])) == 3
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("arcs"), st.integers(0, 2)), max_size=12))
+SMALLER = [np.ascontiguousarray(frame[:70, 10:110]) for frame in FRAMES]
+REFUSED = {
+    "grey": lambda tracker: tracker.step(FRAMES[0][..., 0]),
+    "NaN": lambda tracker: tracker.add((float("nan"), 30.0, 24.0, 24.0)),
+    "outside": lambda tracker: tracker.add((900.0, 30.0, 24.0, 24.0), image=SMALLER[0]),
+    "empty": lambda tracker: tracker.correct(tracker.ids[0], (10.0, 10.0, 0.0, 5.0)),
+    "unknown": lambda tracker: tracker.remove(99),
+}
+CHANGES = ["add", "remove", "correct", "step", "step on a smaller frame", *REFUSED]
+
+
+@settings(max_examples=16, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(0, 2)), max_size=12))
 def test_any_sequence_of_changes_keeps_numbers_in_order(network, changes):
-    """a: add, r: remove, c: correct, s: step."""
     tracker = Tracker(network)
     tracker.init(FRAMES[0], BOXES[0])
     expected, given_out, at = [1], 1, 0
     for change, which in changes:
-        if change == "a":
+        if change == "add":
             given_out += 1
             expected.append(given_out)
-            assert tracker.add(BOXES[which]) == given_out
-        elif change == "s":
+            assert tracker.add(BOXES[which], name=str(given_out)) == given_out
+        elif change.startswith("step"):
             at += 1
-            found = tracker.step(FRAMES[at % len(FRAMES)])
+            frame = (FRAMES if change == "step" else SMALLER)[at % len(FRAMES)]
+            found = tracker.step(frame)
             assert [result.id for result in found] == expected
+            assert all(result.name in (None, str(result.id)) for result in found)
             assert all(np.isfinite(result.box).all() for result in found)
-        elif expected and change == "r":
+            assert all(0 <= result.score <= 1 for result in found)
+        elif expected and change == "remove":
             tracker.remove(expected.pop(which % len(expected)))
-        elif expected:
+        elif expected and change == "correct":
             tracker.correct(expected[which % len(expected)], BOXES[which])
+        elif expected and change in REFUSED:
+            with pytest.raises((TargetError, ValueError)):
+                REFUSED[change](tracker)
         assert tracker.ids == tuple(expected)
 
 

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -73,6 +74,7 @@ class Track:
         latency = self._latency(source)
         frames = ReadAhead(source, latency=latency)
         frame_count, started = 0, time.perf_counter()
+        lost: Counter[int] = Counter()  # frames, by object
         try:
             with ExitStack() as stack:
                 stack.enter_context(frames)
@@ -82,11 +84,14 @@ class Track:
                 for frame, targets in watch(followed, "tracking", source.count):
                     results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
                     frame_count += 1
+                    lost.update(target.id for target in targets if target.state == "lost")
                     if video:
                         video.write(draw(frame.image, targets), frame.time)
         finally:  # whatever ended it: what is written stays, and counts
             if frame_count:
                 self._report(frame_count, time.perf_counter() - started, output)
+                if lost:
+                    _report_lost(lost)
                 if latency is not None:
                     _report_dropped(frames.dropped, frame_count, latency)
 
@@ -127,6 +132,11 @@ class Track:
         print(f"Boxes: {output}")
         if self.video:
             print(f"Video: {self.video}")
+
+
+def _report_lost(frames: Counter[int]) -> None:
+    counts = (f"object {id} in {counted(count, 'frame')}" for id, count in sorted(frames.items()))
+    print(f"Lost: {', '.join(counts)}; their boxes there are guesses.")
 
 
 def _report_dropped(dropped: int, followed: int, latency: float) -> None:

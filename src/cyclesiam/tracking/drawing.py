@@ -123,7 +123,8 @@ def _draw_target(image: np.ndarray, target: TrackResult) -> None:
     lost = target.state == "lost"
     _draw_lines(image, corners, BLACK, width + 2, dashed=lost)  # an edge that shows on any ground
     _draw_lines(image, corners, colour, width, dashed=lost)
-    label = f"{target.id} {'lost' if lost else f'{target.score:.2f}'}"
+    name = target.name if target.name and target.name.isascii() else target.id  # no font for others
+    label = f"{name} {'lost' if lost else f'{target.score:.2f}'}"
     _draw_label(image, label, corners, colour)
 
 

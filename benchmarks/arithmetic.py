@@ -1,0 +1,112 @@
+"""Which share of a machine's arithmetic limit the network reaches, one thread.
+
+    .venv/bin/python benchmarks/arithmetic.py [--weights default] [--bundles BUNDLE...] [--rounds 9]
+
+The limit is what large matrix products reach in the same run, in float32 and in bfloat16. For each
+of PyTorch and of the bundles (`cyclesiam export`), in both runtimes: milliseconds of a search and
+of a mask, windows included, and the share of the limit of its precision. Of int8 no limit is
+measured: its share is told against bfloat16's, of which a CPU with AMX does half as many.
+"""
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before anything loads a BLAS
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from cyclesiam.cli.options import load_network
+from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.tracking.siamese import SegmentingNetwork
+
+SIDE = 2048  # of the matrices
+CPU = torch.device("cpu")
+Timed = dict[str, Callable[[], object]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", default="default")
+    parser.add_argument("--bundles", nargs="*", default=[])
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    trained, _ = load_weights(options.weights, trainable=True)
+    operations = {name: count_operations(call) for name, call in calls_of(trained.eval()).items()}
+    networks = {"torch f32": load_network(options.weights, CPU)[0]}
+    for bundle in options.bundles:
+        for config in (
+            RuntimeConfig(runtime="onnxruntime", threads=1),
+            RuntimeConfig(runtime="openvino", threads=1),
+            RuntimeConfig(runtime="openvino", precision="bf16", threads=1),
+        ):
+            name = f"{bundle} {config.runtime} {config.precision}"
+            networks[name] = load_network(bundle, CPU, config)[0]
+    timed: Timed = {f"limit {kind}": multiply(kind) for kind in ("f32", "bf16")}
+    for name, network in networks.items():
+        timed |= {f"{name} {what}": call for what, call in calls_of(network).items()}
+    seconds = measure(timed, options.rounds)
+    limits = {kind: 2 * SIDE**3 / seconds[f"limit {kind}"] for kind in ("f32", "bf16")}
+    print(", ".join(f"{kind}: {rate / 1e9:.0f} GFLOP/s" for kind, rate in limits.items()))
+    for name in networks:
+        kind = name.rpartition(" ")[2]
+        for what, count in operations.items():
+            spent = seconds[f"{name} {what}"]
+            print(
+                f"{name} {what}: {count / 1e9:.2f} GFLOP in {1e3 * spent:.2f} ms, "
+                f"{count / spent / limits[kind]:.0%} of the limit of {kind}"
+            )
+
+
+def calls_of(network: SegmentingNetwork) -> Timed:
+    """Give a search and a mask of one target, of noise."""
+    side = network.search_size
+    crops = 255 * torch.rand(1, side, side, 3).permute(0, 3, 1, 2)
+    templates = 255 * torch.rand(1, network.template_size, network.template_size, 3)
+    boxes = torch.tensor([[32.0, 32, 96, 96]])
+    beliefs, chosen = torch.rand(1, 2, (side + 1) // 2, (side + 1) // 2), torch.tensor([1500])
+    with torch.inference_mode():
+        template = network.embed(templates.permute(0, 3, 1, 2), boxes)
+        proposals = network.search(template, crops)
+    return {
+        "search": lambda: network.search(template, crops),
+        "mask": lambda: network.segment(proposals, chosen, beliefs),
+    }
+
+
+@torch.no_grad()
+def count_operations(call: Callable[[], object]) -> int:
+    """Count multiplications and additions."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def multiply(kind: str) -> Callable[[], object]:
+    """Give a product of large matrices in a precision."""
+    matrix = torch.rand(SIDE, SIDE, dtype=torch.float32 if kind == "f32" else torch.bfloat16)
+    return lambda: matrix @ matrix
+
+
+def measure(timed: Timed, rounds: int) -> dict[str, float]:
+    """Give the median CPU seconds of each, measured in turn."""
+    spent: dict[str, list[float]] = {name: [] for name in timed}
+    with torch.inference_mode():
+        for number in range(-1, rounds):  # the first round warms up
+            for name, call in timed.items():
+                repeats = 1 if name.startswith("limit") else 8
+                started = time.process_time()
+                for _ in range(repeats):
+                    call()
+                if number >= 0:
+                    spent[name].append((time.process_time() - started) / repeats)
+    return {name: statistics.median(values) for name, values in spent.items()}
+
+
+if __name__ == "__main__":
+    main()
