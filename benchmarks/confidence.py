@@ -4,8 +4,9 @@
         [--weights default] [--clips 60]
 
 `--fit` follows made clips whose target hides, and walks forward and back through videos of scenes
-that are not held out; from the score and the colours in every frame, and whether the box was right
-(the way out agrees with the way home), a logistic is fitted: three numbers for `ConfidenceConfig`.
+that are not held out; from the score, the colours, whether the target was just found
+again, and whether the box was right (the way out agrees with the way home), a logistic is fitted:
+four numbers for `ConfidenceConfig`.
 Without it the shipped numbers are measured: on made clips of held-out scenes, and, with a root that
 holds the development suite's folders, on its sequences, whose annotations only score.
 
@@ -16,7 +17,7 @@ were found again. Beside it CSRT on the same frames, whose `ok` is all that it s
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,6 @@ from cyclesiam.data.scenes import find_scenes, hold_out
 from cyclesiam.evaluation.metrics import overlap
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.tracking.confidence import Standing
-from cyclesiam.tracking.recovery import RecoveryConfig
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import Network, Observation, TargetState
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
@@ -43,12 +43,13 @@ PATIENCE = 30  # frames within which a hidden target is to be found again
 
 
 class Followed(NamedTuple):
-    """(T, 4) boxes, and past the first (T - 1,) probabilities, scores, shares of colours, lost."""
+    """(T, 4) boxes, and (T - 1,) of what is said past the first; fresh: just found again."""
 
     boxes: np.ndarray
     believed: np.ndarray
     scores: np.ndarray
     colours: np.ndarray
+    fresh: np.ndarray
     lost: np.ndarray
 
 
@@ -77,7 +78,7 @@ class Witness(Tracker):
         odds = believed.logit() - config.bias - config.of_score * targets.scores
         fresh = standing.lost | (standing.fresh > 0)
         colours = (odds + config.caution * fresh) / config.of_colours
-        self.evidence.append((float(targets.scores), float(colours)))
+        self.evidence.append((float(targets.scores), float(colours), float(fresh)))
         return believed
 
 
@@ -89,12 +90,13 @@ def follow(
     left, top, right, bottom = box.tolist()
     tracker.init(next(images), (left, top, right - left, bottom - top))
     results = [tracker.update(image) for image in images]
-    scores, colours = np.array(tracker.evidence).T
+    scores, colours, fresh = np.array(tracker.evidence).T
     return Followed(
         np.array([box, *(result.box for result in results)]),
         np.array([result.score for result in results]),
         scores,
         colours,
+        fresh,
         np.array([result.state == "lost" for result in results]),
     )
 
@@ -105,36 +107,48 @@ def true_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def fit(network: Network, scenes: Sequence, clips: int) -> None:
-    """Print the three numbers that the evidence asks for."""
-    silent = replace(BOXES, recovery=RecoveryConfig(places=0))
-    evidence, right = [], []
+    """Print the four numbers that the evidence asks for."""
+    inputs, right = [], []
     for clip in draw_hidden_clips(scenes, clips, seed=2):
-        followed = follow(network, silent, clip.frames, clip.boxes[0])
-        evidence.append(np.column_stack((followed.scores, followed.colours)))
+        followed = follow(network, BOXES, clip.frames, clip.boxes[0])
+        inputs.append(evidence_of(followed))
         right.append(true_overlaps(followed.boxes, clip.boxes) > 0.5)
     config = ExampleConfig(zooms=0, pasted=0, cycles=clips, seed=5)
     for example in draw_examples(scenes, config):
         walk = example.frames + example.frames[-2::-1]
-        followed = follow(network, silent, walk, example.boxes[0])
+        followed = follow(network, BOXES, walk, example.boxes[0])
         agree = np.nan_to_num(overlap(followed.boxes, followed.boxes[::-1]))
-        evidence.append(np.column_stack((followed.scores, followed.colours)))
+        inputs.append(evidence_of(followed))
         right.append(agree[1:] > 0.5)
-    inputs = torch.from_numpy(np.concatenate(evidence)).double()
-    inputs = torch.cat((torch.ones(len(inputs), 1).double(), inputs), dim=1)
-    wanted = torch.from_numpy(np.concatenate(right)).double()
-    weights = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    weights = fit_logistic(np.concatenate(inputs), np.concatenate(right))
+    print(f"{sum(map(len, right))} frames, {np.concatenate(right).mean():.2f} of them right")
+    bias, of_score, of_colours, of_fresh = weights
+    print(
+        f"bias={bias:.2f}, of_score={of_score:.2f}, of_colours={of_colours:.2f}, "
+        f"caution={-of_fresh:.2f}"
+    )
+
+
+def evidence_of(followed: Followed) -> np.ndarray:
+    """Give (T - 1, 4) inputs of the logistic."""
+    ones = np.ones_like(followed.scores)
+    return np.column_stack((ones, followed.scores, followed.colours, followed.fresh))
+
+
+def fit_logistic(inputs: np.ndarray, right: np.ndarray) -> list[float]:
+    """Give the weights of (N, K) inputs that make (N,) answers likeliest."""
+    given, wanted = torch.from_numpy(inputs).double(), torch.from_numpy(right).double()
+    weights = torch.zeros(given.shape[1], dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimiser.zero_grad()
-        value = torch.nn.functional.binary_cross_entropy_with_logits(inputs @ weights, wanted)
+        value = torch.nn.functional.binary_cross_entropy_with_logits(given @ weights, wanted)
         value.backward()
         return value
 
     optimiser.step(loss)
-    bias, of_score, of_colours = weights.tolist()
-    print(f"{len(wanted)} frames, {wanted.mean():.2f} of them right")
-    print(f"bias={bias:.2f}, of_score={of_score:.2f}, of_colours={of_colours:.2f}")
+    return weights.tolist()
 
 
 def measure_made(network: Network, config: TrackerConfig, clips: Sequence[HiddenClip]) -> Told:

@@ -2,7 +2,7 @@
 
 The network's score, what a target learnt for itself and its colours rank proposals; none of them
 is a probability. A logistic of two of them is: of the score of the chosen proposal, and of how much
-its box holds of the target's colours. Its three numbers were fitted without labels, on clips whose
+its box holds of the target's colours. Its numbers were fitted without labels, on clips whose
 target was pasted and hid, and on walks forward and back through real video.
 
 Shapes: B targets.
@@ -22,10 +22,10 @@ from cyclesiam.tracking.siamese import Observation, TargetState
 class ConfidenceConfig:
     """How evidence becomes a probability, and a probability a state.
 
-    `benchmarks/confidence.py` fits the first three, without labels, to weights.
+    `benchmarks/confidence.py` fits the first three and the caution, without labels, to weights.
     """
 
-    bias: float = -2.53
+    bias: float = -2.05
     """Of the logarithm of the odds that a box overlaps the truth by more than half."""
     of_score: float = 7.53
     """What a score of 1 adds to it."""
@@ -33,9 +33,9 @@ class ConfidenceConfig:
     """What a box adds to it that holds the target's colours as the first one did."""
     usual_colours: float = 0.85
     """Taken for that where colours do not count."""
-    lost_below: float = 0.3
+    lost_below: float = 0.41
     """Probability below which a target may be lost."""
-    sure_from: float = 0.5
+    sure_from: float = 0.62
     """Probability from which on a target is where its box is."""
     patience: int = 2
     """Frames in a row below `lost_below`, from which on a target is lost."""

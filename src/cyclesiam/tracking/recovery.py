@@ -29,7 +29,7 @@ class RecoveryConfig:
     """Places that are searched for a lost target in a frame; 0 for none."""
     targets: int = 2
     """Lost targets that are looked for in a frame; others have their turn in the next ones."""
-    sure_from: float = 0.6
+    sure_from: float = 0.71
     """Probability from which on a target is taken for found."""
 
     def __post_init__(self) -> None:
