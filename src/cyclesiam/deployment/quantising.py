@@ -16,6 +16,7 @@ from cyclesiam.deployment.runtimes import Graph
 from cyclesiam.errors import MissingExtraError, WeightsError
 
 MOST_SAMPLES = 96  # of each graph; more change ranges no further
+FLOAT = ("adapt_", "predict")  # parts of weights' names: what ends in a comparison, or an answer
 Feeds = dict[GraphName, list[dict[str, np.ndarray]]]
 
 
@@ -71,7 +72,8 @@ def record_feeds(
 def quantise_graphs(folder: Path, feeds: Feeds) -> None:
     """Let the convolutions of `.onnx` graphs in a folder compute in 8 bits.
 
-    Weights have a scale for each output channel, activations one for each tensor.
+    Weights have a scale for each output channel, activations one for each tensor. The few that
+    adapt features to be compared, and that give the answers, stay as they are.
 
     Args:
         folder: holds the graphs; they are replaced.
@@ -99,8 +101,20 @@ def quantise_graphs(folder: Path, feeds: Feeds) -> None:
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
+                nodes_to_exclude=_in_float(file),
             )
         quantised.replace(file)
+
+
+def _in_float(file: Path) -> list[str]:
+    """Name the convolutions of a graph that stay in float."""
+    import onnx
+
+    return [
+        node.name
+        for node in onnx.load(file).graph.node
+        if node.op_type == "Conv" and any(part in node.input[1] for part in FLOAT)
+    ]
 
 
 def _reader(quantization, samples: list[dict[str, np.ndarray]]):
