@@ -4,7 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
+
+from cyclesiam.models.checkpoints import TrainingRecord, save_weights
+from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -27,6 +31,24 @@ def pytest_collection_modifyitems(items):
 def shared() -> Path:
     """The folder `shared` beside the repository; for tests marked `shared`."""
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Tiny networks gain nothing by threads, and lose much beside other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> str:
+    """A folder of weights of a small network that learnt nothing."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("weights")
+    save_weights(folder, SiamRPN(NetworkConfig(hidden_channels=8)), TrainingRecord(policy="none"))
+    return str(folder)
 
 
 @pytest.fixture

@@ -24,25 +24,10 @@ from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.tracking.results import read_results
 from cyclesiam.video import VideoWriter, probe
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ROOT = Path(__file__).resolve().parents[1]
 BOX = "--box=10,14,16,16"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny networks gain nothing by threads, and lose much beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory) -> str:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    save_weights(folder, SiamRPN(NetworkConfig(hidden_channels=8)), TrainingRecord(policy="none"))
-    return str(folder)
 
 
 @pytest.fixture

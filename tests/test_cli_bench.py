@@ -8,15 +8,9 @@ from cyclesiam.models.checkpoints import TrainingRecord, save_weights
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from made_media import moving_square, write_video
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 FEW = ["--frames", "2", "--rounds", "1", "--threads", "1"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

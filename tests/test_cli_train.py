@@ -22,6 +22,8 @@ from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import NetworkConfig
 from cyclesiam.training.recipes import RECIPES, smoke
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SRC = Path(__file__).resolve().parents[1] / "src"
 
 
@@ -29,15 +31,6 @@ def tiny():
     """The recipe `smoke`, smaller still."""
     clips = ClipConfig(batch_size=2, height=64, width=64)
     return replace(smoke(), clips=clips, network=NetworkConfig(hidden_channels=8), log_every=1)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Tiny networks gain nothing by threads, and lose much beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

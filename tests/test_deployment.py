@@ -28,17 +28,11 @@ from cyclesiam.tracking.siamese import SegmentingNetwork
 from cyclesiam.tracking.tracker import Tracker
 from tiny_network import TINY
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RECORD = TrainingRecord(policy="none", recipe="tiny", steps=7)
 CONFIG = dataclasses.replace(TINY, masks=True, mask_channels=8)
 RUNTIMES = [name for name in READERS["onnx"] if find_spec(name)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

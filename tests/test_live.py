@@ -7,12 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 
 from cyclesiam.cli import main
 from cyclesiam.errors import SourceError
-from cyclesiam.models.checkpoints import TrainingRecord, save_weights
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.tracking.results import read_results
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import live as live_sources
@@ -20,6 +17,8 @@ from cyclesiam.video import open_frames, probe
 from cyclesiam.video.live import LiveImages
 from made_media import moving_square, write_video
 from made_streams import MOTION_JPEG, Stream, motion_jpeg, served, transport_stream
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 BOX = "--box=10,30,24,24"
 
@@ -30,25 +29,9 @@ def short_pauses(monkeypatch):
     monkeypatch.setattr(live_sources, "LONGEST_PAUSE", 0.05)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def stream_bytes() -> bytes:
     return transport_stream(moving_square(20))
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> str:
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("weights")
-    save_weights(folder, SiamRPN(NetworkConfig(hidden_channels=8)), TrainingRecord(policy="none"))
-    return str(folder)
 
 
 # --- breaks, without a network

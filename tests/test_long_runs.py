@@ -11,15 +11,9 @@ from cyclesiam.tracking.tracker import Tracker
 from made_media import moving_square
 from memory import change_targets, to_and_fro
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BOX = (10.0, 30.0, 24.0, 24.0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -27,16 +27,10 @@ from cyclesiam.tracking.siamese import SegmentingNetwork
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from made_media import moving_square, write_video
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BOX = (10.0, 30.0, 24.0, 24.0)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

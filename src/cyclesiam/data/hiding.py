@@ -123,10 +123,9 @@ def hide_target(
     frames, boxes, shares = [], [], []
     for time, frame in enumerate(run):
         picture = frame.copy()
-        mask, whole = (np.zeros((height, width), np.float32) for _ in range(2))
+        mask = np.zeros((height, width), np.float32)
         changed = bend(target, random, JITTER)
         boxes.append(paste(picture, changed, path[time], mask))
-        paste(np.zeros_like(picture), changed, path[time], whole)
         if way == "covered":
             paste(picture, front, _beside(path[time], depth[time], direction), mask, 0)
         area = np.sum(target.alpha) * path[time].size.prod() / target.alpha.size

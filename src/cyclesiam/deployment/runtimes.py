@@ -110,21 +110,21 @@ class Abreast:
     def __init__(self, make: Callable[[], Graph], threads: int) -> None:
         self.threads = threads
         self._make, self._local = make, threading.local()
+        self._kinds: list[tuple[tuple[int, ...], np.dtype]] = []  # of the outputs of one target
         self._pool = ThreadPoolExecutor(threads)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the outputs of inputs; see `Graph`."""
         rows = [[given[row : row + 1] for given in inputs] for row in range(len(inputs[0]))]
-        first = self._run(rows[0])
-        outputs = [np.empty((len(rows), *part.shape[1:]), part.dtype) for part in first]
+        if not self._kinds:
+            self._kinds = [(part.shape[1:], part.dtype) for part in self._run(rows[0])]
+        outputs = [np.empty((len(rows), *shape), kind) for shape, kind in self._kinds]
 
-        def fill(row: int, parts: Sequence[np.ndarray]) -> None:
-            for output, part in zip(outputs, parts, strict=True):
+        def fill(row: int) -> None:
+            for output, part in zip(outputs, self._run(rows[row]), strict=True):
                 output[row] = part[0]
 
-        fill(0, first)
-        others = range(1, len(rows))
-        list(self._pool.map(lambda row: fill(row, self._run(rows[row])), others))
+        list(self._pool.map(fill, range(len(rows))))
         return outputs
 
     def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -34,9 +34,9 @@ class TrackResult:
         id: its number, from 1.
         box: xyxy in image pixels.
         score: the probability that `box` overlaps the truth by more than half, 0..1.
-        state: `tracking`; `uncertain` where that is less likely than not; `lost` when the tracker
-            doubts its own box for longer, and looks for the target all over the frame; `recovered`
-            in the first frames after.
+        state: `tracking`; `uncertain` where the tracker is not sure of that; `lost` when it doubts
+            its own box for longer, and looks for the target all over the frame; `recovered` in the
+            first frames after.
         mask: its pixels; None of a network without masks.
         mask_source: where the mask comes from: the network, or the box, filled, where the
             network's had nothing to do with it.

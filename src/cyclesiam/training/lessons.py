@@ -133,19 +133,10 @@ def learn_from(
     kept = (walked.scores >= config.trust) & _inside(targets, network.search_size)
     counted = rows >= guests
     weights = torch.where(kept & counted, walked.scores, 0.0)
-    seen_masks = _count(weights[:0], weights[:0])
-    if network.mask is not None and masks is not None and config.mask_weight:
-        seen_masks = learn_masks(
-            network,
-            frames,
-            masks,
-            walked,
-            observation,
-            labels,
-            weights,
-            config.mask_anchors,
-            chance,
-        )
+    count = config.mask_anchors if config.mask_weight else 0
+    seen_masks = learn_masks(
+        network, frames, masks, walked, observation, labels, weights, count, chance
+    )
     labels = sample_labels(labels, proposals.scores, config.labels, chance)
     logits, offsets, *_ = proposals.response
     wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)

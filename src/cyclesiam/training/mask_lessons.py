@@ -31,7 +31,7 @@ BOX_JITTER = 0.15  # deviation of the box shown to the mask branch, over its siz
 def learn_masks(
     network: SiamRPN,
     frames: Tensor,
-    masks: Tensor,
+    masks: Tensor | None,
     walked: Walk,
     observation: Observation,
     labels: Tensor,
@@ -42,16 +42,19 @@ def learn_masks(
     """Compare masks at a few object anchors with the masks of frame 0, where these are known.
 
     Args:
-        network: with masks; it gave the observation.
+        network: gave the observation; one without masks is taught nothing.
         frames: (B, T, 3, H, W) uint8.
-        masks: (B, H, W) uint8 of frame 0, as `Batch.masks`.
+        masks: (B, H, W) uint8 of frame 0, as `Batch.masks`; None where all are unknown.
         walked: where the templates were cut.
         observation: of frame 0.
         labels: (B, N) as `label_anchors` gives them.
         weights: (B,) how much each clip counts.
-        count: most anchors of a clip that teach.
+        count: most anchors of a clip that teach; 0 for none.
         chance: which, and how far their boxes stray.
     """
+    nothing = WeightedSum(weights.new_zeros(()), weights.new_zeros(()))
+    if network.mask is None or masks is None or not count:
+        return nothing
     known = (masks[:, 0, 0] != UNKNOWN) & (weights > 0)
     draw = draw_rows(chance, *labels.shape)
     strays = BOX_JITTER * (2 * draw_rows(chance, len(labels), 4 * count) - 1)
@@ -59,7 +62,7 @@ def learn_masks(
     strays = strays.reshape(len(labels), count, 4)
     rows, places = (best >= 0).nonzero(as_tuple=True)
     if len(rows) < 2 and not dist.is_initialized():  # no norm can be taken over so few
-        return WeightedSum(weights.new_zeros(()), weights.new_zeros(()))
+        return nothing
     chosen = index[rows, places]
     boxes = observation.proposals.boxes.detach()[rows, chosen]
     sizes = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
