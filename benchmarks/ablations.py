@@ -1,11 +1,12 @@
 """Train the same network with and without an ingredient, several seeds each.
 
     .venv/bin/python benchmarks/ablations.py FOLDER... --output OUT [--steps 700] [--seeds 1 2 3]
-        [--arms turn0 curriculum random_boxes]
+        [--arms turn0 curriculum random_boxes ...] [--start OUT/turn0-{seed}]
 
-All arms begin at random weights and see as many samples, with no made clips, whose known boxes
-would teach what the cycle is to be credited for. One run at a time, a folder of weights for each,
-`OUT/ARM-SEED`; what is there already is not trained again. Score them with
+All arms begin at random weights, or at each seed's of an earlier run, and see as many samples, with
+no made clips, whose known boxes would teach what the cycle is to be credited for. The arms after
+the first two are either of these with one ingredient changed. One run at a time, a folder of
+weights for each, `OUT/ARM-SEED`; what is there already is not trained again. Score them with
 
     .venv/bin/python -m cyclesiam evaluate DATASET --root ... --weights OUT/ARM-SEED
 """
@@ -48,15 +49,38 @@ def turn0(config: TrainingConfig) -> TrainingConfig:
 
 
 def random_boxes(config: TrainingConfig) -> TrainingConfig:
-    """Boxes anywhere, of any content."""
-    discovery = replace(config.clips.discovery, motion_preference=0.0, sharpness=0.0)
-    return replace(config, clips=replace(config.clips, discovery=discovery))
+    """Turn 0 with boxes anywhere, of any content."""
+    plain = turn0(config)
+    discovery = replace(plain.clips.discovery, motion_preference=0.0, sharpness=0.0)
+    return replace(plain, clips=replace(plain.clips, discovery=discovery))
+
+
+def no_negatives(config: TrainingConfig) -> TrainingConfig:
+    """Turn 0 without other clips' targets as negatives, and without hard backgrounds first."""
+    plain = turn0(config)
+    labels = replace(plain.lesson.labels, hard_share=0.0)
+    return replace(plain, lesson=replace(plain.lesson, negatives=0.0, labels=labels))
+
+
+def no_occlusion(config: TrainingConfig) -> TrainingConfig:
+    """Turn 0 with nothing pasted over targets."""
+    plain = turn0(config)
+    augmentation = replace(plain.lesson.augmentation, occlusion=0.0)
+    return replace(plain, lesson=replace(plain.lesson, augmentation=augmentation))
+
+
+def no_doubt(config: TrainingConfig) -> TrainingConfig:
+    """The curriculum, whose doubtful cycles count as much as any."""
+    return replace(config, lesson=replace(config.lesson, trust=0.0))
 
 
 ARMS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {
     "turn0": turn0,
     "curriculum": lambda config: config,
     "random_boxes": random_boxes,
+    "no_negatives": no_negatives,
+    "no_occlusion": no_occlusion,
+    "no_doubt": no_doubt,
 }
 
 
@@ -66,6 +90,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--start", help="folder of weights to begin at; {seed} is each run's")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS))
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -75,7 +100,9 @@ def main() -> None:
             folder = options.output / f"{arm}-{seed}"
             if (folder / "done").exists():
                 continue
-            trainer = Trainer(ARMS[arm](cycles(options.steps, seed)), scenes, folder, device="cpu")
+            start = options.start and options.start.format(seed=seed)
+            config = ARMS[arm](cycles(options.steps, seed))
+            trainer = Trainer(config, scenes, folder, device="cpu", start_weights=start)
             for report in trainer.run():
                 print(
                     f"{arm} {seed} step {report.step} turn {report.stage.turn} gap "

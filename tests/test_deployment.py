@@ -69,6 +69,17 @@ def test_it_answers_as_the_network(written, network, runtime, targets):
         assert getattr(exported, name) == getattr(network, name)
 
 
+@pytest.mark.skipif("onnxruntime" not in RUNTIMES, reason="asks the graph itself")
+def test_a_graph_for_any_number_takes_any_number(network, tmp_path):
+    export(network, RECORD, tmp_path / "any", batch="any")
+    exported, _ = load_bundle(tmp_path / "any", RuntimeConfig(runtime="onnxruntime"))
+    check_parity(for_inference(network), exported, [random_view(CONFIG, 5)], "here")
+    graph = runtimes._open_session(tmp_path / "any" / "embed.onnx", 1)
+    view = random_view(CONFIG, 3)
+    crops = view.templates.permute(0, 2, 3, 1).contiguous().numpy()
+    assert len(graph([crops, view.boxes.numpy()])[0]) == 3
+
+
 def test_what_was_seen_stays_when_more_is_searched(written):
     exported, _ = load_bundle(written[0])
     one, other = (random_view(CONFIG, 1, seed) for seed in (0, 1))
@@ -156,7 +167,7 @@ def test_a_bundle_of_another_kind(bundle, change, message):
 
 
 def test_no_folder_appears_when_answers_differ(tmp_path, network, monkeypatch):
-    def write_less(network, folder):
+    def write_less(network, folder, batch):
         shutil.copytree(tmp_path / "other", folder, dirs_exist_ok=True)
 
     torch.manual_seed(1)

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cyclesiam.models.fusion import for_inference
-from cyclesiam.models.masks import double, picture_boxes, take_windows
+from cyclesiam.models.mask_windows import picture_boxes, take_windows
+from cyclesiam.models.masks import double
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from tiny_network import TINY
 
@@ -130,10 +131,28 @@ def test_both_parts_can_be_exported(network):
         for stride, channels in network.backbone.stage_channels.items()
     }
     pixels = torch.rand(1, 6, *(network.template_size,) * 2)
-    given = vector, torch.rand(1, own, cells, cells), stages, pixels
+    with torch.no_grad():
+        reduced = network.mask.refine.reduce(torch.rand(1, own, cells, cells), stages)
+    given = vector, reduced, pixels
     for module, inputs in ((network.mask.coarse, (vector,)), (network.mask.refine, given)):
         exported = torch.export.export(module, inputs).module()
         torch.testing.assert_close(exported(*inputs), module(*inputs))
+
+
+def test_reduced_maps_give_the_same_masks(network):
+    """Also where windows reach beyond the crop: there is nothing, not what a bias makes of it."""
+    proposals, beliefs = look(network, 2)
+    response = proposals.response
+    context = response.masks
+    maps = network.mask.reduce(context)
+    reduced = response._replace(masks=context._replace(stages=maps, extent=None, reduced=True))
+    rows, chosen = torch.tensor([0, 1]), torch.tensor([0, network.grid**2 - 1])
+    boxes = proposals.boxes[rows, chosen]
+    masks = [
+        network.draw_masks(given, beliefs, rows, chosen, boxes).sharp
+        for given in (response, reduced)
+    ]
+    torch.testing.assert_close(*masks)
 
 
 def test_gradients_reach_every_parameter_of_the_branch():

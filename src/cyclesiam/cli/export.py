@@ -14,7 +14,7 @@ from cyclesiam.data.made_clip import make_clip
 from cyclesiam.data.policy import labels_allowed
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.deployment.bundles import ExportedNetwork, Manifest
-from cyclesiam.deployment.export import export, export_int8
+from cyclesiam.deployment.export import Batch, export, export_int8
 from cyclesiam.deployment.parity import View
 from cyclesiam.deployment.runtimes import Format
 from cyclesiam.errors import SourceError, TargetError, WeightsError
@@ -46,6 +46,9 @@ class Export:
     """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
     format: Format = "onnx"
     """onnx: for ONNX Runtime and OpenVINO; openvino: for OpenVINO alone."""
+    batch: Batch = "one"
+    """one: graphs for one target, which are faster; several are run side by side. any: graphs that
+    take any number at once, for programs of your own."""
     int8: tyro.conf.FlagCreatePairsOff[bool] = False
     """Let convolutions compute in 8 bits; kept only if the label-free score stays."""
     calibration: Annotated[
@@ -60,7 +63,9 @@ class Export:
         network, record = load_weights(self.weights, trainable=True)
         views = made_views(network.config)
         if not self.int8:
-            manifest = export(network, record, self.output, format=self.format, views=views)
+            manifest = export(
+                network, record, self.output, format=self.format, batch=self.batch, views=views
+            )
         else:
             with labels_allowed("none"):
                 scenes, _ = find_scenes(self.calibration)
@@ -70,6 +75,7 @@ class Export:
                 record,
                 self.output,
                 format=self.format,
+                batch=self.batch,
                 views=views,
                 follow=lambda exported: follow_scenes(exported, scenes),
                 judge=lambda exact, rough: judge(exact, rough, examples),

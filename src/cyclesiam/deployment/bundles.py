@@ -33,11 +33,11 @@ from cyclesiam.models.checkpoints import (
     read_description,
     read_json,
 )
-from cyclesiam.models.masks import MaskContext, look_around
+from cyclesiam.models.mask_windows import MaskContext, look_around
 from cyclesiam.models.siamrpn import NetworkConfig
 
 SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
-VERSION = 1  # of what lies in a bundle
+VERSION = 2  # of what lies in a bundle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +104,7 @@ class ExportedNetwork:
         features, masks = seen["features"], None
         if self.has_masks:
             stages = {stride: seen[stage_name(stride)] for stride in stage_strides(self.config)}
-            masks = MaskContext(template[-1], crops, stages, features, seen.get("extent"))
+            masks = MaskContext(template[-1], crops, stages, features, reduced=True)
         return Proposals(seen["boxes"], seen["scores"], masks, features)
 
     def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -40,14 +41,15 @@ from cyclesiam.deployment.runtimes import (
 from cyclesiam.errors import MissingExtraError, WeightsError
 from cyclesiam.models.checkpoints import TrainingRecord, write_description
 from cyclesiam.models.fusion import for_inference
-from cyclesiam.models.masks import look_around
+from cyclesiam.models.mask_windows import look_around
 from cyclesiam.models.siamrpn import SiamRPN
 
 GRAPH_FILES = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
-TRACED = 2  # targets while tracing: a number other than 1 is left open
 EXPORTER = "torch.onnx._internal.exporter._registration"  # warns of packages nobody needs
+Batch = Literal["one", "any"]
 Follow = Callable[[ExportedNetwork], None]
 Judge = Callable[[ExportedNetwork, ExportedNetwork], dict[str, float]]
+TRACED: dict[Batch, int] = {"one": 1, "any": 2}  # targets while tracing; 1 would stay 1
 
 
 def export(
@@ -56,6 +58,7 @@ def export(
     output: str | Path,
     *,
     format: Format = "onnx",
+    batch: Batch = "one",
     views: Sequence[View] = (),
 ) -> Manifest:
     """Write a float32 bundle that answers as its network.
@@ -65,6 +68,7 @@ def export(
         record: where its weights come from.
         output: a folder that does not exist yet, or is empty.
         format: of the graphs.
+        batch: for how many targets each graph is; one is faster, and several are run abreast.
         views: what is shown to both, beside noise, to compare their answers.
 
     Returns:
@@ -77,7 +81,7 @@ def export(
     check_packages(format)
     network = for_inference(network)
     with _appearing(Path(output)) as folder:
-        write_onnx(network, folder)
+        write_onnx(network, folder, batch)
         write_description(folder, network.config, record)
         _convert(folder, format, [*signatures(network.config)])
         shown = [*views, *(random_view(network.config, targets) for targets in (1, 3))]
@@ -95,6 +99,7 @@ def export_int8(
     output: str | Path,
     *,
     format: Format = "onnx",
+    batch: Batch = "one",
     views: Sequence[View] = (),
     follow: Follow,
     judge: Judge,
@@ -102,10 +107,11 @@ def export_int8(
     """Write a bundle whose convolutions compute in 8 bits.
 
     Args:
-        network: as `export`; so are `record`, `output` and `format`.
+        network: as `export`; so are `record`, `output`, `format` and `batch`.
         record: its.
         output: a new folder.
         format: of the graphs.
+        batch: theirs.
         views: to measure by how much answers differ.
         follow: tracks through clips with the network that it is given; its crops calibrate.
         judge: compares the float32 bundle with this one; gives what it measured, and raises a
@@ -118,7 +124,7 @@ def export_int8(
     check_packages(format)
     network = for_inference(network)
     with _appearing(Path(output)) as folder:
-        write_onnx(network, folder)
+        write_onnx(network, folder, batch)
         write_description(folder, network.config, record)
         _seal(folder, Manifest(format="onnx"))
         original, _ = load_bundle(folder)
@@ -152,14 +158,15 @@ def check_packages(format: Format) -> None:
         )
 
 
-def write_onnx(network: SiamRPN, folder: Path) -> None:
-    """Trace a network's graphs for any number of targets, as `.onnx` files in a folder."""
+def write_onnx(network: SiamRPN, folder: Path, batch: Batch = "one") -> None:
+    """Trace a network's graphs, for one target or any number, as `.onnx` files in a folder."""
     known = signatures(network.config)
     targets = torch.export.Dim("targets", min=1, max=4096)
-    examples = _examples(network)
+    examples = _examples(network, TRACED[batch])
     for name, graph in make_graphs(network).items():
         pairs = zip(known[name].inputs, examples[name], strict=True)
         inputs = tuple(as_graph_has_it(key, tensor).contiguous() for key, tensor in pairs)
+        open_shapes = (({0: targets},) * len(inputs),)  # of all `*inputs`
         with warnings.catch_warnings(), quiet(EXPORTER):
             warnings.simplefilter("ignore")  # of torch's and onnxscript's own insides
             torch.onnx.export(
@@ -169,16 +176,16 @@ def write_onnx(network: SiamRPN, folder: Path) -> None:
                 input_names=known[name].inputs,
                 output_names=known[name].outputs,
                 dynamo=True,
-                dynamic_shapes=(({0: targets},) * len(inputs),),  # of all `*inputs`
+                dynamic_shapes=open_shapes if batch == "any" else None,
                 external_data=False,
                 verbose=False,
             )
 
 
 @torch.no_grad()
-def _examples(network: SiamRPN) -> dict[GraphName, tuple[Tensor, ...]]:
+def _examples(network: SiamRPN, targets: int) -> dict[GraphName, tuple[Tensor, ...]]:
     """Give inputs of each graph, as the network has them."""
-    view = random_view(network.config, TRACED)
+    view = random_view(network.config, targets)
     template = network.embed(view.templates, view.boxes)
     known = signatures(network.config)
     own = template[: len(known["search"].inputs) - 1]
@@ -188,9 +195,10 @@ def _examples(network: SiamRPN) -> dict[GraphName, tuple[Tensor, ...]]:
     }
     if "segment" in known:
         proposals = network.search(template, view.crops)
-        rows = torch.arange(TRACED)
+        rows, context = torch.arange(targets), proposals.response.masks
+        assert network.mask is not None
         windows = look_around(
-            proposals.response.masks,
+            context._replace(stages=network.mask.reduce(context), reduced=True),
             view.crops[:, :2, ::2, ::2] / 255,
             rows,
             network.positions(rows),

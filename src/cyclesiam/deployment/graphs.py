@@ -14,14 +14,13 @@ from typing import Literal, TypeVar
 
 from torch import Tensor, nn
 
-from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import ResNet50, SmallBackbone
-from cyclesiam.models.masks import MaskContext, MaskWindows
+from cyclesiam.models.mask_windows import MaskWindows
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 
 Item = TypeVar("Item")
 GraphName = Literal["embed", "search", "segment"]
-MAPS = ("crops", "features", "extent", "near", "own", "pixels")  # channels-last; stages, too
+PICTURES = ("crops", "pixels")  # channels-last
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,8 @@ def signatures(config: NetworkConfig) -> dict[GraphName, Signature]:
             "search": Signature(("crops", *template), ("boxes", "scores", "features")),
         }
     stages = [stage_name(stride) for stride in stage_strides(config)]
-    extent = ["extent"] if config.box_head == "pixelwise" else []
-    seen = ("boxes", "scores", "features", *extent, *stages)
-    windows = ("kernel", "near", "own", *stages, "pixels")
+    seen = ("boxes", "scores", "features", *stages)
+    windows = ("kernel", "near", *stages, "pixels")
     return {
         "embed": Signature(("crops", "boxes"), (*template, "mask_kernel")),
         "search": Signature(("crops", *template), seen),
@@ -60,42 +58,23 @@ def stage_strides(config: NetworkConfig) -> tuple[int, ...]:
 
 
 def stage_name(stride: int) -> str:
-    """Name the maps of a stage of the backbone."""
-    return f"stage_{stride}"
-
-
-def is_map(name: str) -> bool:
-    """Whether a graph's input or output is channels-last."""
-    return name in MAPS or name.startswith("stage_")
+    """Name the maps of a stage of the backbone, reduced to what masks take of them."""
+    return f"reduced_{stride}"
 
 
 def as_graph_has_it(name: str, tensor: Tensor) -> Tensor:
-    """Turn what a network takes or gives into a graph's: maps (B, C, H, W) into (B, H, W, C)."""
-    return tensor.permute(0, 2, 3, 1) if is_map(name) else tensor
+    """Turn what a network takes or gives into a graph's: (B, 3, S, S) pictures to (B, S, S, 3)."""
+    return tensor.permute(0, 2, 3, 1) if name in PICTURES else tensor
 
 
 def as_network_has_it(name: str, tensor: Tensor) -> Tensor:
     """Turn a graph's input or output into a network's; the inverse of `as_graph_has_it`."""
-    return tensor.permute(0, 3, 1, 2) if is_map(name) else tensor
-
-
-def flatten_proposals(proposals: Proposals, signature: Signature) -> tuple[Tensor, ...]:
-    """Give what `search` saw in the order of the graph's outputs, as the network has it."""
-    context: MaskContext | None = proposals.response.masks
-    named = {
-        "boxes": proposals.boxes,
-        "scores": proposals.scores,
-        "features": proposals.features,
-    }
-    if context is not None:
-        stages = {stage_name(stride): maps for stride, maps in context.stages.items()}
-        named |= {"extent": context.extent, **stages}
-    return tuple(_there(named[name]) for name in signature.outputs)
+    return tensor.permute(0, 3, 1, 2) if name in PICTURES else tensor
 
 
 def flatten_windows(windows: MaskWindows) -> tuple[Tensor, ...]:
     """Give the windows of masks in the order of the inputs of `segment`, as the network has it."""
-    return (windows.kernel, windows.near, windows.own, *windows.stages.values(), windows.pixels)
+    return (windows.kernel, windows.near, *windows.stages.values(), windows.pixels)
 
 
 def make_graphs(network: SiamRPN) -> dict[GraphName, nn.Module]:
@@ -142,15 +121,18 @@ class _Search(_Graph):
         crops, *template = inputs
         unused = [crops] if self.network.has_masks else []
         proposals = self.network.search((*template, *unused), crops)
-        return flatten_proposals(proposals, self.signature)
+        seen = [proposals.boxes, proposals.scores, _there(proposals.features)]
+        if self.network.mask is not None:
+            seen += self.network.mask.reduce(proposals.response.masks).values()
+        return tuple(seen)
 
 
 class _Segment(_Graph):
     def compute(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Read masks from windows."""
-        kernel, near, own, *stages, pixels = inputs
+        kernel, near, *stages, pixels = inputs
         by_stride = dict(zip(stage_strides(self.network.config), stages, strict=True))
-        windows = MaskWindows(kernel, near, own, by_stride, pixels)
+        windows = MaskWindows(kernel, near, None, by_stride, pixels)
         mask = _there(self.network.mask)
         return (mask.read(windows, coarse=False).sharp.sigmoid(),)
 

@@ -22,7 +22,8 @@ def cross_correlate_depthwise(search: Tensor, template: Tensor) -> Tensor:
     Source: SiamRPN++ (Li et al., CVPR 2019), "Depthwise Cross Correlation".
     """
     if torch.compiler.is_exporting():
-        return _add_shifts(search, template)
+        any_number = not isinstance(search.shape[0], int)
+        return _add_shifts(search, template) if any_number else _slide(search, template)
     return _DepthwiseCorrelation.apply(search, template)  # pyright: ignore[reportReturnType]
 
 

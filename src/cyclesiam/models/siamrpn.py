@@ -16,7 +16,8 @@ from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import Backbone, BackboneName, ResNet50, SmallBackbone
 from cyclesiam.models.heads import Branch, Modulation, PixelwiseBranch, ShapePrior
-from cyclesiam.models.masks import MaskBranch, MaskContext, MaskLayout, MaskLogits
+from cyclesiam.models.mask_windows import MaskContext, MaskLayout
+from cyclesiam.models.masks import MaskBranch, MaskLogits
 
 TEMPLATE_GRID = 7  # the middle of the 15 x 15 template features; the rest is context and border
 
@@ -317,7 +318,8 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
 
     def _propose(self, response: Response) -> Proposals:
         boxes = cxcywh_to_xyxy(decode_boxes(response.offsets.float(), self.anchors))
-        scores = response.logits.float().softmax(dim=-1)[..., 1]
+        background, ours = response.logits.float().unbind(dim=-1)
+        scores = (ours - background).sigmoid()  # what a softmax of two gives, at half the price
         return Proposals(boxes, scores, response, response.features)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from cyclesiam.data.chance import Chance, draw_rows
 from cyclesiam.data.clips import OFF, UNKNOWN
 from cyclesiam.geometry.crops import boxes_to_crop, cut
-from cyclesiam.models.masks import take_windows
+from cyclesiam.models.mask_windows import take_windows
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.colour_model import (
     ColourConfig,

@@ -1,0 +1,193 @@
+"""What masks are read from: windows of all maps around chosen positions of the response.
+
+The window of every map that a mask needs is taken out before anything is computed, so that a mask
+costs the same whether the response has one position or 625.
+
+Shapes: B targets; M chosen positions, of any of them; T pixels on a side of a template and of a
+mask, c = (T - 7) / 8 cells of a window at stride 8.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares
+PIXEL_CHANNELS = 6  # red, green, blue, two beliefs, and how far inside the box
+MIDDLE, SPREAD = 114.0, 58.0  # of colours, as of the small backbone's
+EDGE = 4.0  # crop pixels over which the picture of a box fades, to each side
+
+
+class MaskContext(NamedTuple):
+    """What masks are read from, of B search crops.
+
+    Args:
+        kernel: of the templates, as `MaskBranch.embed` gives it.
+        crops: (B, 3, S, S) in 0..255.
+        stages: stride to (B, C, n, n) maps of the backbone, strides 8, 4 and maybe 2.
+        features: (B, C, n, n) that score and box are read from.
+        extent: (B, C, n, n) maps in which the box branch sees the target's extent; None without.
+        reduced: whether `stages` are already what `MaskBranch.reduce` gives of all maps.
+    """
+
+    kernel: Tensor
+    crops: Tensor
+    stages: Mapping[int, Tensor]
+    features: Tensor
+    extent: Tensor | None = None
+    reduced: bool = False
+
+    @property
+    def own(self) -> Tensor:
+        """(B, own, n, n), all maps at stride 8 that came with the response."""
+        if self.extent is None:
+            return self.features
+        return torch.cat((self.features, self.extent), dim=1)
+
+
+class MaskWindows(NamedTuple):
+    """What the masks of M positions are read from: the parts of a `MaskContext` around them.
+
+    Args:
+        kernel: (M, hidden, 7, 7) of their templates.
+        near: (M, C, k, k) features that the kernel compares, with what an adapter reads beyond.
+        own: (M, own, c, c) of all maps at stride 8 that came with the response; None where stages
+            are reduced already.
+        stages: stride to window of the backbone's stage.
+        pixels: (M, 6, T, T) what is known of every pixel.
+    """
+
+    kernel: Tensor
+    near: Tensor
+    own: Tensor | None
+    stages: Mapping[int, Tensor]
+    pixels: Tensor
+
+
+class MaskLayout(NamedTuple):
+    """Which windows masks are read from.
+
+    Args:
+        size: T.
+        padding: cells that an adapting convolution reads beyond what it gives.
+    """
+
+    size: int
+    padding: int
+
+    @property
+    def margin(self) -> int:
+        """Crop pixels by which the mask of an outermost position reaches beyond the crop."""
+        return (self.size - 63) // 2
+
+
+def look_around(
+    context: MaskContext,
+    beliefs: Tensor,
+    rows: Tensor,
+    positions: Tensor,
+    boxes: Tensor,
+    layout: MaskLayout,
+) -> MaskWindows:
+    """Take the windows of M positions out of all maps.
+
+    Args:
+        context: of B search crops.
+        beliefs: as `MaskBranch.forward`; so are `rows`, `positions` and `boxes`.
+        rows: (M,).
+        positions: (M, 2).
+        boxes: (M, 4).
+        layout: which windows the masks need.
+    """
+    cells = (layout.size - 7) // 8
+
+    def window(maps: Tensor, stride: int) -> Tensor:
+        # Unpadded convolutions lost cells all around.
+        lost = ((context.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
+        side, margin = (cells + 1) * (8 // stride) - 1, layout.margin // stride + lost
+        return take_windows(maps, rows, positions * (8 // stride), side, margin)
+
+    own = None
+    if not context.reduced:
+        parts = (context.features, context.extent)
+        own = torch.cat([window(maps, 8) for maps in parts if maps is not None], dim=1)
+    side = KERNEL + 2 * layout.padding
+    return MaskWindows(
+        context.kernel[rows],
+        take_windows(context.features, rows, positions, side, layout.padding),
+        own,
+        {stride: window(maps, stride) for stride, maps in context.stages.items()},
+        _pixels(context.crops, beliefs, rows, positions, boxes, layout),
+    )
+
+
+def _pixels(
+    crops: Tensor,
+    beliefs: Tensor,
+    rows: Tensor,
+    positions: Tensor,
+    boxes: Tensor,
+    layout: MaskLayout,
+) -> Tensor:
+    """Give what is known of every pixel of the masks; (M, 6, T, T)."""
+    size, half, margin = layout.size, (layout.size + 1) // 2, layout.margin
+    looks = take_windows(crops, rows, positions * 8, size, margin)
+    # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
+    shares = take_windows(beliefs, rows, positions * 4, half, margin // 2)
+    shares = F.interpolate(shares, size=(size, size), mode="bilinear", align_corners=True)
+    corners = boxes - (positions * 8 - margin).repeat(1, 2)
+    inside = picture_boxes(corners, size)
+    pixels = torch.empty(
+        (rows.shape[0], PIXEL_CHANNELS, size, size),
+        device=looks.device,
+        memory_format=torch.channels_last,
+    )
+    pixels[:, :3] = looks * (1 / SPREAD) - MIDDLE / SPREAD
+    pixels[:, 3:5] = shares - 0.5
+    pixels[:, 5] = inside
+    return pixels
+
+
+def picture_boxes(boxes: Tensor, size: int) -> Tensor:
+    """Draw (M, 4) xyxy boxes as (M, size, size): 1 inside, -1 outside, fading at the edges."""
+    middles = torch.arange(size, device=boxes.device) + 0.5
+    x0, y0, x1, y1 = boxes[..., None].unbind(dim=1)
+    across = torch.minimum(middles - x0, x1 - middles)
+    down = torch.minimum(middles - y0, y1 - middles)
+    return (torch.minimum(across[:, None, :], down[:, :, None]) / EDGE).clamp(-1, 1)
+
+
+def take_windows(maps: Tensor, rows: Tensor, first: Tensor, side: int, margin: int) -> Tensor:
+    """Take square windows out of maps; beyond their border there are zeros.
+
+    Args:
+        maps: (B, C, n, n).
+        rows: (M,) which map.
+        first: (M, 2) column and row of each window's first cell, from `margin` cells before the
+            map's.
+        side: cells on a side of a window.
+        margin: cells by which windows may lie outside.
+
+    Returns:
+        (M, C, side, side).
+    """
+    if maps.device.type == "cpu" and not (maps.requires_grad or torch.compiler.is_exporting()):
+        corners = zip(rows.tolist(), (first - margin).tolist(), strict=True)
+        taken = [_take_window(maps[row : row + 1], corner, side) for row, corner in corners]
+        return taken[0] if len(taken) == 1 else torch.cat(taken)
+    padded = F.pad(maps, (margin,) * 4)
+    steps = torch.arange(side, device=maps.device)
+    x, y = (first[:, axis, None] + steps for axis in (0, 1))
+    cells = padded.permute(0, 2, 3, 1)[rows[:, None, None], y[:, :, None], x[:, None, :]]
+    return cells.permute(0, 3, 1, 2)
+
+
+def _take_window(maps: Tensor, corner: Sequence[int], side: int) -> Tensor:
+    """Take the window whose first column and row are a corner, out of (1, C, n, n) maps."""
+    left, top = corner
+    height, width = maps.shape[-2:]
+    inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
+    beyond = (-left, left + side - width, -top, top + side - height)
+    return F.pad(inside, [max(cells, 0) for cells in beyond]) if max(beyond) > 0 else inside
