@@ -41,6 +41,18 @@ def test_bench_names_the_first_weights_that_are_fast_enough(capsys, tmp_path, we
     assert len(plain["rounds"]) == 1
 
 
+def test_with_two_threads_one_draws_masks_beside(capsys, tmp_path, weights):
+    file = tmp_path / "speed.json"
+    arguments = ["bench", "--weights", *weights, *FEW[:4], "--threads", "2", "--json", str(file)]
+    assert main(arguments) == 0
+    read = json.loads(file.read_text())["trackers"]
+    masked, plain = weights  # who has no masks has little to do beside
+    assert list(read) == [masked, f"{masked}, beside", plain, "csrt", "kcf"]
+    stages = read[f"{masked}, beside"]["stages"]
+    assert stages["step"] > 0
+    assert stages["network"] == stages["masks"] == 0
+
+
 def test_bench_on_a_source_with_several_targets(capsys, tmp_path, weights):
     clip = write_video(tmp_path / "clip.mp4", moving_square(4))
     arguments = ["bench", "--weights", weights[1], *FEW, "--source", str(clip)]

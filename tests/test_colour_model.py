@@ -41,7 +41,7 @@ def test_bins_count_through_blue_then_green_then_red():
 
 def test_what_only_the_target_has_is_its_own():
     state = learnt()
-    belief = believe(state, bin_colours(painted(BOX[0])))[0]
+    belief = believe(state, bin_colours(painted(BOX[0]))).pixels[0]
     inside = torch.zeros_like(belief, dtype=torch.bool)
     inside[32 // STEP : 64 // STEP, 24 // STEP : 72 // STEP] = True
     assert belief[inside].min() > 0.99
@@ -55,7 +55,7 @@ def test_histograms_are_shares_and_nearly_the_same_colour_counts():
     for histogram in (state.inside, state.outside):
         assert histogram.sum().item() == pytest.approx(1)
     lighter = painted(BOX[0], colour=tuple(value + 16 for value in RED))
-    assert believe(state, bin_colours(lighter))[0, 24, 24] > 0.95
+    assert believe(state, bin_colours(lighter)).pixels[0, 24, 24] > 0.95
 
 
 def test_a_vote_is_the_overlap_with_what_has_the_colours():

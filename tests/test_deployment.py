@@ -74,10 +74,26 @@ def test_a_graph_for_any_number_takes_any_number(network, tmp_path):
     export(network, RECORD, tmp_path / "any", batch="any")
     exported, _ = load_bundle(tmp_path / "any", RuntimeConfig(runtime="onnxruntime"))
     check_parity(for_inference(network), exported, [random_view(CONFIG, 5)], "here")
-    graph = runtimes._open_session(tmp_path / "any" / "embed.onnx", 1)
+    outputs = exported._signatures["embed"].outputs
+    graph = runtimes._open_session(tmp_path / "any" / "embed.onnx", outputs, 1)
     view = random_view(CONFIG, 3)
     crops = view.templates.permute(0, 2, 3, 1).contiguous().numpy()
     assert len(graph([crops, view.boxes.numpy()])[0]) == 3
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_boxes_alone_are_those_that_come_with_masks(written, runtime):
+    whole, _ = load_bundle(written[0], RuntimeConfig(runtime=runtime))
+    less, _ = load_bundle(written[0], RuntimeConfig(runtime=runtime), masks=False)
+    assert not less.has_masks
+    assert whole.digest != less.digest
+    assert len(less._signatures["search"].outputs) == 3
+    view = random_view(CONFIG, 2)
+    one, other = (
+        net.search(net.embed(view.templates, view.boxes), view.crops) for net in (whole, less)
+    )
+    torch.testing.assert_close(one.boxes, other.boxes)
+    torch.testing.assert_close(one.scores, other.scores)
 
 
 def test_what_was_seen_stays_when_more_is_searched(written):

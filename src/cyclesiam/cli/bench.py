@@ -4,7 +4,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,13 +16,14 @@ from rich.table import Table
 from cyclesiam import __version__
 from cyclesiam.cli.options import Box, Device, UsageError, find_device, load_network, watch
 from cyclesiam.data.made_clip import make_clip
-from cyclesiam.deployment.bundles import is_bundle
+from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.protocols import XYWH
 from cyclesiam.evaluation.speed import (
     CLASSICS,
     STAGES,
+    AheadContestant,
     Contestant,
     NetworkContestant,
     Pass,
@@ -35,6 +36,7 @@ from cyclesiam.evaluation.speed import (
     set_threads,
     summarise,
 )
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.video import VideoWriter
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip
@@ -86,7 +88,7 @@ class Bench:
         self._check()
         threads = set_threads(self.threads)
         device = find_device(self.device)
-        ours = self._contestants(device)
+        ours = self._contestants(device, threads)
         contestants: dict[str, Contestant] = {**ours, **CLASSICS}
         with self._workload() as workload:
             measured = run_rounds(contestants, workload, self.rounds)
@@ -101,17 +103,31 @@ class Bench:
             settings = {"threads": threads, "device": str(device), "targets": self.targets}
             write_timings(self.json, settings, passes, timings)
 
-    def _contestants(self, device: torch.device) -> dict[str, Contestant]:
+    def _contestants(self, device: torch.device, threads: int) -> dict[str, Contestant]:
         """Load all weights, and bundles once for each runtime."""
         found: dict[str, Contestant] = {}
         for weights in self.weights:
             exported = is_bundle(weights)
             for runtime in self.runtimes if exported else ("auto",):
                 where = torch.device("cpu") if exported else device
-                network, _ = load_network(weights, where, RUNTIMES[runtime])
                 name = weights if runtime == "auto" else f"{weights} {runtime}"
-                found[name] = NetworkContestant(network, where, masks=self.masks)
+
+                network = self._load(weights, runtime, where, threads)
+                found[name] = NetworkContestant(network, where, masks=self.masks, threads=threads)
+                if network.has_masks and self.masks and self._beside(threads):
+                    network = self._load(weights, runtime, where, threads - 1)
+                    found[f"{name}, beside"] = AheadContestant(network, where, threads=threads - 1)
         return found
+
+    def _load(
+        self, weights: str, runtime: BenchRuntime, device: torch.device, threads: int
+    ) -> SiamRPN | ExportedNetwork:
+        running = replace(RUNTIMES[runtime], threads=threads)
+        return load_network(weights, device, running, masks=self.masks)[0]
+
+    def _beside(self, threads: int) -> bool:
+        """Whether `track` would let a thread draw masks beside."""
+        return threads > 1 and max(self.targets, len(self.box)) == 1
 
     def _check(self) -> None:
         for name in ("targets", "frames", "rounds", "threads"):

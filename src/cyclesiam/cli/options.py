@@ -89,7 +89,11 @@ def find_device(name: str, weights: str | None = None) -> torch.device:
 
 
 def load_network(
-    weights: str, device: torch.device, running: RuntimeConfig | None = None
+    weights: str,
+    device: torch.device,
+    running: RuntimeConfig | None = None,
+    *,
+    masks: bool = True,
 ) -> tuple[SiamRPN | ExportedNetwork, TrainingRecord]:
     """Read a network onto a device, to be used as it is.
 
@@ -97,6 +101,7 @@ def load_network(
         weights: name of shipped weights, a folder of weights, or an exported bundle.
         device: where it computes; the CPU, if it was exported.
         running: what runs a bundle, and threads for any network.
+        masks: whether masks will be asked for; without, a bundle computes less.
 
     Raises:
         UsageError: a runtime or precision was chosen for weights that were not exported.
@@ -106,7 +111,7 @@ def load_network(
     if running.threads:
         torch.set_num_threads(running.threads)
     if is_bundle(weights):
-        return load_bundle(weights, running)
+        return load_bundle(weights, running, masks=masks)
     if running.runtime != "auto" or running.precision != "f32":
         raise UsageError(
             f"--runtime and --precision are for exported bundles, and {weights} is none: "

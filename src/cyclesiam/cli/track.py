@@ -3,14 +3,17 @@
 import math
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlparse
 
+import numpy as np
+import torch
 import tyro
 
 from cyclesiam.cli.options import (
@@ -26,6 +29,7 @@ from cyclesiam.cli.options import (
     watch,
 )
 from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.segmentation import MaskConfig
@@ -80,7 +84,8 @@ class Track:
                 stack.enter_context(frames)
                 results = stack.enter_context(ResultWriter(output))
                 video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
-                followed = follow(tracker, frames, self.box)
+                beside = self._with_a_thread_beside and latency is None
+                followed = follow(tracker, frames, self.box, beside=beside)
                 for frame, targets in watch(followed, "tracking", source.count):
                     results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
                     frame_count += 1
@@ -97,9 +102,21 @@ class Track:
 
     def _make_tracker(self) -> Tracker:
         device = find_device(self.device, self.weights)
-        network, _ = load_network(self.weights, device, self.running)
+        running = self.running
+        if self._with_a_thread_beside:
+            running = replace(running, threads=self._threads - 1)
+        network, _ = load_network(self.weights, device, running, masks=self.masks)
         config = TrackerConfig(mask=MaskConfig(wanted=self.masks))
         return Tracker(network, config, device=device)
+
+    @property
+    def _threads(self) -> int:
+        return self.running.threads or torch.get_num_threads()
+
+    @property
+    def _with_a_thread_beside(self) -> bool:
+        """Whether one of the threads is to draw masks; of several targets each takes them all."""
+        return self.masks and len(self.box) == 1 and self._threads > 1
 
     def _latency(self, source: Frames) -> float | None:
         """Give the age, in seconds, at which frames are dropped; None for never."""
@@ -152,12 +169,33 @@ def _warn(news: str) -> None:
 
 
 def follow(
-    tracker: Tracker, frames: Iterable[Frame], boxes: Sequence[XYWH]
+    tracker: Tracker, frames: Iterable[Frame], boxes: Sequence[XYWH], *, beside: bool = False
 ) -> Iterator[tuple[Frame, tuple[TrackResult, ...]]]:
-    """Start a tracker on the boxes, xywh, in the first frame; give each frame and its results."""
-    for frame in frames:
-        started = frame.index > 0  # the first frame is never dropped
-        yield frame, tracker.step(frame.image) if started else tracker.start(frame.image, boxes)
+    """Start a tracker on the boxes, xywh, in the first frame; give each frame and its results.
+
+    Args:
+        tracker: follows.
+        frames: all of them.
+        boxes: of the targets.
+        beside: let a second thread learn and draw masks; each result then comes a frame later.
+    """
+    waiting = iter(frames)
+    for frame in islice(waiting, 1):
+        yield frame, tracker.start(frame.image, boxes)
+    if not beside:
+        for frame in waiting:
+            yield frame, tracker.step(frame.image)
+        return
+    at_work: deque[Frame] = deque()
+
+    def images() -> Iterator[np.ndarray]:
+        for frame in waiting:
+            at_work.append(frame)
+            yield frame.image
+
+    with Ahead(tracker) as ahead:
+        for results in ahead.follow(images()):
+            yield at_work.popleft(), results
 
 
 def default_output(source: str) -> Path:

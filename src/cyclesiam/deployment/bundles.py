@@ -7,7 +7,7 @@ any folder of weights, and `bundle.json`: the format, what was measured, and a d
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -145,13 +145,14 @@ def is_bundle(name: str | Path) -> bool:
 
 
 def load_bundle(
-    name: str | Path, config: RuntimeConfig | None = None
+    name: str | Path, config: RuntimeConfig | None = None, *, masks: bool = True
 ) -> tuple[ExportedNetwork, TrainingRecord]:
     """Read an exported network and where it comes from.
 
     Args:
         name: a folder that `export` wrote.
         config: what runs it, and how.
+        masks: whether masks will be asked for; without, less is computed.
 
     Raises:
         WeightsError: it is no bundle, or a file is missing or not as it was written.
@@ -170,13 +171,15 @@ def load_bundle(
                 f"{folder / file} is not the file that was exported: it was changed or copied in "
                 "part; copy the folder again, or export again"
             )
+    network_config = replace(network_config, masks=masks and network_config.masks)
     graphs: dict[GraphName, Graph] = {
         name: open_graph(
             folder / f"{name}{SUFFIXES[manifest.format][0]}",
+            signature.outputs,
             config or RuntimeConfig(),
             manifest.format,
         )
-        for name in signatures(network_config)
+        for name, signature in signatures(network_config).items()
     }
     digest = hashlib.sha256(repr((network_config, config, sorted(found.items()))).encode())
     return ExportedNetwork(network_config, graphs, digest.hexdigest()[:16]), record

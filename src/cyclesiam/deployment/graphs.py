@@ -20,7 +20,7 @@ from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 
 Item = TypeVar("Item")
 GraphName = Literal["embed", "search", "segment"]
-PICTURES = ("crops", "pixels")  # channels-last
+PICTURES = ("crops", "looks")  # channels-last
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def signatures(config: NetworkConfig) -> dict[GraphName, Signature]:
         }
     stages = [stage_name(stride) for stride in stage_strides(config)]
     seen = ("boxes", "scores", "features", *stages)
-    windows = ("kernel", "near", *stages, "pixels")
+    windows = ("kernel", "near", *stages, "looks", "beliefs", "corners")
     return {
         "embed": Signature(("crops", "boxes"), (*template, "mask_kernel")),
         "search": Signature(("crops", *template), seen),
@@ -74,7 +74,8 @@ def as_network_has_it(name: str, tensor: Tensor) -> Tensor:
 
 def flatten_windows(windows: MaskWindows) -> tuple[Tensor, ...]:
     """Give the windows of masks in the order of the inputs of `segment`, as the network has it."""
-    return (windows.kernel, windows.near, *windows.stages.values(), windows.pixels)
+    kernel, near, _, stages, *rest = windows
+    return (kernel, near, *stages.values(), *rest)
 
 
 def make_graphs(network: SiamRPN) -> dict[GraphName, nn.Module]:
@@ -130,9 +131,9 @@ class _Search(_Graph):
 class _Segment(_Graph):
     def compute(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Read masks from windows."""
-        kernel, near, *stages, pixels = inputs
+        kernel, near, *stages, looks, beliefs, corners = inputs
         by_stride = dict(zip(stage_strides(self.network.config), stages, strict=True))
-        windows = MaskWindows(kernel, near, None, by_stride, pixels)
+        windows = MaskWindows(kernel, near, None, by_stride, looks, beliefs, corners)
         mask = _there(self.network.mask)
         return (mask.read(windows, coarse=False).sharp.sigmoid(),)
 

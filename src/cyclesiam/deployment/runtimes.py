@@ -51,6 +51,9 @@ class Graph(Protocol):
         ...
 
 
+Writer = Callable[[Sequence[np.ndarray], Sequence[np.ndarray]], None]  # from inputs to outputs
+
+
 def installed_runtimes(format: Format) -> list[RuntimeName]:
     """Give what is installed and reads a format, the quicker one first."""
     return [name for name in READERS[format] if find_spec(name)]
@@ -79,8 +82,14 @@ def choose_runtime(format: Format, config: RuntimeConfig) -> RuntimeName:
     raise MissingExtraError(f"to run an exported bundle, {' or '.join(wanted)} is needed: {extras}")
 
 
-def open_graph(file: Path, config: RuntimeConfig, format: Format) -> Graph:
+def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig, format: Format) -> Graph:
     """Read a graph to be run.
+
+    Args:
+        file: of the graph.
+        outputs: the names of those that are wanted, in their order.
+        config: what runs it, and how.
+        format: of the file.
 
     Raises:
         WeightsError: it cannot be read.
@@ -90,8 +99,8 @@ def open_graph(file: Path, config: RuntimeConfig, format: Format) -> Graph:
     threads = config.threads or torch.get_num_threads()
     try:
         if name == "openvino":
-            return OpenVinoGraph(file, config.precision, threads)
-        return OnnxRuntimeGraph(file, threads)
+            return OpenVinoGraph(file, outputs, config.precision, threads)
+        return OnnxRuntimeGraph(file, outputs, threads)
     except Exception as error:  # each runtime has classes of its own, some of them private
         reason = str(error).strip().partition("\n")[0]
         raise WeightsError(f"{name} cannot read {file}: {reason}; export it again") from error
@@ -103,51 +112,61 @@ class Abreast:
     One by one, what a target needs stays in a core's cache; a batch of 16 took 1.9 times as long.
 
     Args:
-        make: gives what runs the graph for one target on one thread; called once a thread.
+        make: gives what runs the graph for one target on one thread, and writes its outputs where
+            it is told; called once a thread.
+        shapes: of the outputs of one target, without the batch.
         threads: how many.
     """
 
-    def __init__(self, make: Callable[[], Graph], threads: int) -> None:
+    def __init__(
+        self, make: Callable[[], Writer], shapes: Sequence[tuple[int, ...]], threads: int
+    ) -> None:
         self.threads = threads
-        self._make, self._local = make, threading.local()
-        self._kinds: list[tuple[tuple[int, ...], np.dtype]] = []  # of the outputs of one target
+        self._make, self._shapes, self._local = make, shapes, threading.local()
         self._pool = ThreadPoolExecutor(threads)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the outputs of inputs; see `Graph`."""
-        rows = [[given[row : row + 1] for given in inputs] for row in range(len(inputs[0]))]
-        if not self._kinds:
-            self._kinds = [(part.shape[1:], part.dtype) for part in self._run(rows[0])]
-        outputs = [np.empty((len(rows), *shape), kind) for shape, kind in self._kinds]
+        outputs = [np.empty((len(inputs[0]), *shape), np.float32) for shape in self._shapes]
 
         def fill(row: int) -> None:
-            for output, part in zip(outputs, self._run(rows[row]), strict=True):
-                output[row] = part[0]
+            if not hasattr(self._local, "write"):
+                self._local.write = self._make()
+            here = slice(row, row + 1)
+            self._local.write([part[here] for part in inputs], [part[here] for part in outputs])
 
-        list(self._pool.map(fill, range(len(rows))))
+        list(self._pool.map(fill, range(len(inputs[0]))))
         return outputs
-
-    def _run(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run one target's; the outputs stay as they are until this thread runs the next."""
-        if not hasattr(self._local, "graph"):
-            self._local.graph = self._make()
-        return self._local.graph(inputs)
 
 
 class OnnxRuntimeGraph:
     """A graph in ONNX Runtime."""
 
-    def __init__(self, file: Path, threads: int) -> None:
-        self._alone = _open_session(file, threads)
-        one_thread = _open_session(file, 1) if threads > 1 else self._alone  # runs on any thread
-        self._abreast = Abreast(lambda: one_thread, threads)
+    def __init__(self, file: Path, outputs: Sequence[str], threads: int) -> None:
+        self._alone = _open_session(file, outputs, threads)
+        self._abreast: Abreast | None = None  # opened when several targets are first met
+        self._open = lambda: _open_session(file, outputs, 1)  # one runs on any thread
+        self._threads = threads
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the outputs of inputs; see `Graph`."""
-        return self._alone(inputs) if len(inputs[0]) == 1 else self._abreast(inputs)
+        if len(inputs[0]) == 1:
+            return self._alone(inputs)
+        if self._abreast is None:
+            self._abreast = self._open_abreast([part[:1] for part in inputs])
+        return self._abreast(inputs)
+
+    def _open_abreast(self, one: Sequence[np.ndarray]) -> Abreast:
+        session = self._open()
+
+        def write(inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+            for output, found in zip(outputs, session(inputs), strict=True):
+                output[:] = found
+
+        return Abreast(lambda: write, [part.shape[1:] for part in session(one)], self._threads)
 
 
-def _open_session(file: Path, threads: int) -> Graph:
+def _open_session(file: Path, outputs: Sequence[str], threads: int) -> Graph:
     """Give what runs a file in ONNX Runtime."""
     import onnxruntime
 
@@ -160,7 +179,7 @@ def _open_session(file: Path, threads: int) -> Graph:
     names = [given.name for given in session.get_inputs()]
 
     def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        results = session.run(None, dict(zip(names, inputs, strict=True)))
+        results = session.run(outputs, dict(zip(names, inputs, strict=True)))
         return [np.asarray(result) for result in results]
 
     return run
@@ -169,11 +188,20 @@ def _open_session(file: Path, threads: int) -> Graph:
 class OpenVinoGraph:
     """A graph in OpenVINO, compiled for one target: up to a third faster than for any number."""
 
-    def __init__(self, file: Path, precision: Literal["f32", "bf16"], threads: int) -> None:
+    def __init__(
+        self,
+        file: Path,
+        outputs: Sequence[str],
+        precision: Literal["f32", "bf16"],
+        threads: int,
+    ) -> None:
         import openvino
 
         core = openvino.Core()
         model = core.read_model(file)
+        wanted = [model.output(name) for name in outputs]
+        # The rest is not computed.
+        model = openvino.Model(wanted, model.get_parameters())  # pyright: ignore
         shapes = {}
         for given in model.inputs:
             _, *rest = given.partial_shape
@@ -190,7 +218,8 @@ class OpenVinoGraph:
         self._alone = self._compile(1).create_infer_request()
         self._streams: Any = None  # compiled when several targets are first met
         self._lock = threading.Lock()
-        self._abreast = Abreast(self._open_stream, threads)
+        shapes = [tuple(output.shape)[1:] for output in model.outputs]
+        self._abreast = Abreast(self._open_stream, shapes, threads)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the outputs of inputs; see `Graph`."""
@@ -200,15 +229,18 @@ class OpenVinoGraph:
         results = self._alone.infer(list(inputs), share_inputs=True, share_outputs=False)
         return list(results.values())
 
-    def _open_stream(self) -> Graph:
+    def _open_stream(self) -> Writer:
         """Give what runs one target, beside other threads that do so."""
+        import openvino
+
         with self._lock:
             if self._streams is None:
                 self._streams = self._compile(self._abreast.threads)
         request = self._streams.create_infer_request()
 
-        def run(inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-            results = request.infer(list(inputs), share_inputs=True, share_outputs=True)
-            return list(results.values())
+        def write(inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
+            for number, output in enumerate(outputs):
+                request.set_output_tensor(number, openvino.Tensor(output, shared_memory=True))
+            request.infer(list(inputs), share_inputs=True, share_outputs=True)
 
-        return run
+        return write

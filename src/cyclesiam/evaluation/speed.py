@@ -23,7 +23,9 @@ from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
 from cyclesiam.evaluation.protocols import XYWH, BoxTracker
 from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.drawing import draw
+from cyclesiam.tracking.following import at_once
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import Network, SegmentingNetwork, Template
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
@@ -33,8 +35,8 @@ STEP_STAGES = ("crop", "network", "choose", "masks")
 STAGES = ("decode", *STEP_STAGES, "step", "paste")
 """decode: the next frame from the file. crop: from the start of a step until the network searches.
 network: inside the network. choose: whatever else a step does before there are masks. masks: from
-the network's masks to the end of the step. step: of others' trackers, all of it. paste: boxes and
-masks drawn into the frame."""
+the network's masks to the end of the step. step: all of it, of others' trackers and where threads
+share it. paste: boxes and masks drawn into the frame."""
 
 BUSY_WAIT = 0.1  # seconds: for so long at most OpenCV's idle threads burn time that is not ours
 
@@ -187,14 +189,19 @@ class NetworkContestant:
         network: searches.
         device: where it is.
         masks: whether masks are wanted.
+        threads: that torch may use; None for as many as it does.
     """
 
-    def __init__(self, network: Network, device: torch.device, *, masks: bool) -> None:
-        self._network, self._device = network, device
+    def __init__(
+        self, network: Network, device: torch.device, *, masks: bool, threads: int | None = None
+    ) -> None:
+        self._network, self._device, self._threads = network, device, threads
         self._config = TrackerConfig(mask=MaskConfig(wanted=masks))
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
         """Begin anew in the first frame."""
+        if self._threads is not None:
+            torch.set_num_threads(self._threads)
         if self._device.type == "cuda":
             watch.finish = torch.cuda.synchronize
         network = TimedNetwork(self._network, watch)
@@ -209,6 +216,35 @@ class NetworkContestant:
     def paste(self, image: np.ndarray) -> None:
         """Draw boxes and masks."""
         draw(image, self._results)
+
+
+class AheadContestant:
+    """Our tracker with a thread that learns and draws masks beside; only whole steps are timed.
+
+    Args:
+        network: searches.
+        device: where it is.
+        threads: that torch may use, beside that one.
+    """
+
+    def __init__(self, network: Network, device: torch.device, *, threads: int) -> None:
+        self._network, self._device, self._threads = network, device, threads
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        torch.set_num_threads(self._threads)
+        tracker = Tracker(self._network, device=self._device)
+        self._results = tracker.start(image, boxes)
+        self._ahead, self._promise = Ahead(tracker), at_once(lambda: self._results)
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame, and take the results of the one before."""
+        watch.enter("step")
+        before, self._promise = self._promise, self._ahead.step(image)
+        self._results = before.result()
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw nothing: no masks are there yet that belong to this frame."""
 
 
 class OpenCVContestant:

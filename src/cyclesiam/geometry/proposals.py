@@ -73,7 +73,9 @@ class Choice:
 
 def padded_scale(sizes: Tensor) -> Tensor:
     """Give the side of the context window of (..., 2) sizes: sqrt((w + p)(h + p))."""
-    return (sizes + sizes.mean(dim=-1, keepdim=True)).prod(dim=-1).sqrt()
+    width, height = sizes.unbind(dim=-1)
+    padding = (width + height) / 2
+    return ((width + padding) * (height + padding)).sqrt()
 
 
 def size_constancy(sizes: Tensor, last_sizes: Tensor, penalty: float) -> Tensor:
@@ -102,7 +104,8 @@ def cosine_window(centres: Tensor, crop_size: int) -> Tensor:
     network may hold its anchors private.
     """
     distance = ((centres - crop_size / 2).abs() / (crop_size / 2)).clamp(max=1)
-    return (0.5 + 0.5 * torch.cos(math.pi * distance)).prod(dim=-1)
+    across, down = (0.5 + 0.5 * torch.cos(math.pi * distance)).unbind(dim=-1)
+    return across * down
 
 
 def choose(

@@ -18,6 +18,7 @@ KERNEL = 7  # cells on a side of a template's kernel, and so of what one positio
 PIXEL_CHANNELS = 6  # red, green, blue, two beliefs, and how far inside the box
 MIDDLE, SPREAD = 114.0, 58.0  # of colours, as of the small backbone's
 EDGE = 4.0  # crop pixels over which the picture of a box fades, to each side
+FEW = 8  # channels below which runtimes resize slowly, and multiply matrices quickly
 
 
 class MaskContext(NamedTuple):
@@ -56,14 +57,18 @@ class MaskWindows(NamedTuple):
         own: (M, own, c, c) of all maps at stride 8 that came with the response; None where stages
             are reduced already.
         stages: stride to window of the backbone's stage.
-        pixels: (M, 6, T, T) what is known of every pixel.
+        looks: (M, 3, T, T) the crops themselves, 0..255.
+        beliefs: (M, 2, (T + 1) / 2, (T + 1) / 2) of every second of their pixels from the first on.
+        corners: (M, 4) xyxy boxes in their pixels, what the box branch says there.
     """
 
     kernel: Tensor
     near: Tensor
     own: Tensor | None
     stages: Mapping[int, Tensor]
-    pixels: Tensor
+    looks: Tensor
+    beliefs: Tensor
+    corners: Tensor
 
 
 class MaskLayout(NamedTuple):
@@ -101,13 +106,13 @@ def look_around(
         boxes: (M, 4).
         layout: which windows the masks need.
     """
-    cells = (layout.size - 7) // 8
+    cells, half, margin = (layout.size - 7) // 8, (layout.size + 1) // 2, layout.margin
 
     def window(maps: Tensor, stride: int) -> Tensor:
         # Unpadded convolutions lost cells all around.
         lost = ((context.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
-        side, margin = (cells + 1) * (8 // stride) - 1, layout.margin // stride + lost
-        return take_windows(maps, rows, positions * (8 // stride), side, margin)
+        side, reach = (cells + 1) * (8 // stride) - 1, margin // stride + lost
+        return take_windows(maps, rows, positions * (8 // stride), side, reach)
 
     own = None
     if not context.reduced:
@@ -119,35 +124,41 @@ def look_around(
         take_windows(context.features, rows, positions, side, layout.padding),
         own,
         {stride: window(maps, stride) for stride, maps in context.stages.items()},
-        _pixels(context.crops, beliefs, rows, positions, boxes, layout),
+        take_windows(context.crops, rows, positions * 8, layout.size, margin),
+        # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
+        take_windows(beliefs, rows, positions * 4, half, margin // 2),
+        boxes - (positions * 8 - margin).repeat(1, 2),
     )
 
 
-def _pixels(
-    crops: Tensor,
-    beliefs: Tensor,
-    rows: Tensor,
-    positions: Tensor,
-    boxes: Tensor,
-    layout: MaskLayout,
-) -> Tensor:
-    """Give what is known of every pixel of the masks; (M, 6, T, T)."""
-    size, half, margin = layout.size, (layout.size + 1) // 2, layout.margin
-    looks = take_windows(crops, rows, positions * 8, size, margin)
-    # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
-    shares = take_windows(beliefs, rows, positions * 4, half, margin // 2)
-    shares = F.interpolate(shares, size=(size, size), mode="bilinear", align_corners=True)
-    corners = boxes - (positions * 8 - margin).repeat(1, 2)
-    inside = picture_boxes(corners, size)
+def picture_pixels(looks: Tensor, beliefs: Tensor, corners: Tensor) -> Tensor:
+    """Give what is known of every pixel of masks, (M, 6, T, T); arguments as `MaskWindows`."""
+    size = looks.shape[-1]
+    parts = (
+        looks * (1 / SPREAD) - MIDDLE / SPREAD,
+        resize(beliefs, size) - 0.5,
+        picture_boxes(corners, size)[:, None],
+    )
+    if torch.compiler.is_exporting():
+        return torch.cat(parts, dim=1)
     pixels = torch.empty(
-        (rows.shape[0], PIXEL_CHANNELS, size, size),
+        (looks.shape[0], PIXEL_CHANNELS, size, size),
         device=looks.device,
         memory_format=torch.channels_last,
     )
-    pixels[:, :3] = looks * (1 / SPREAD) - MIDDLE / SPREAD
-    pixels[:, 3:5] = shares - 0.5
-    pixels[:, 5] = inside
+    pixels[:, :3], pixels[:, 3:5], pixels[:, 5:] = parts
     return pixels
+
+
+def resize(maps: Tensor, size: int) -> Tensor:
+    """Give (M, C, size, size) of (M, C, n, n) maps, bilinearly, corner upon corner."""
+    if not (torch.compiler.is_exporting() and maps.shape[1] < FEW):
+        return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=True)
+    cells = torch.eye(maps.shape[-1], device=maps.device)[None, None]
+    rows = F.interpolate(cells, size=(size, maps.shape[-1]), mode="bilinear", align_corners=True)[
+        0, 0
+    ]
+    return rows @ maps @ rows.mT
 
 
 def picture_boxes(boxes: Tensor, size: int) -> Tensor:

@@ -21,6 +21,8 @@ from cyclesiam.models.mask_windows import (
     MaskLayout,
     MaskWindows,
     look_around,
+    picture_pixels,
+    resize,
 )
 
 WIDTHS = {8: 64, 4: 32, 2: 16}  # stride to channels of the refinement
@@ -118,7 +120,8 @@ class MaskBranch(nn.Module):
         reduced = windows.stages
         if windows.own is not None:
             reduced = self.refine.reduce(windows.own, windows.stages)
-        sharp = self.refine(vector, reduced, windows.pixels)
+        pixels = picture_pixels(windows.looks, windows.beliefs, windows.corners)
+        sharp = self.refine(vector, reduced, pixels)
         if not coarse:
             return MaskLogits(None, sharp)
         side = (self.size - 1) // 2
@@ -219,22 +222,8 @@ def double(maps: Tensor) -> Tensor:
 
     Cell i of the maps lies at cell 2i + 1, as unpadded strided 3x3 convolutions have it.
     """
-    side = maps.shape[-1] + 2
-    if torch.compiler.is_exporting() and maps.shape[1] == 1:
-        return _double_by_products(maps)
     padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
-    wide = F.interpolate(padded, size=(2 * side - 1,) * 2, mode="bilinear", align_corners=True)
-    return wide[..., 1:-1, 1:-1]
-
-
-def _double_by_products(maps: Tensor) -> Tensor:
-    """`double` as products with a matrix, for runtimes that resize one channel slowly."""
-    side = maps.shape[-1]
-    cells = torch.eye(side, device=maps.device)[None, None]
-    halves = F.pad(cells, (0, 0, 1, 1), mode="replicate")
-    rows = F.interpolate(halves, size=(2 * side + 3, side), mode="bilinear", align_corners=True)
-    rows = rows[0, 0, 1:-1]  # (2 * side + 1, side)
-    return rows @ maps @ rows.mT
+    return resize(padded, 2 * padded.shape[-1] - 1)[..., 1:-1, 1:-1]
 
 
 def _shift(maps: Tensor, bias: Tensor | None) -> Tensor:

@@ -9,6 +9,7 @@ Shapes: B targets, S pixels on a side of a crop, n = ceil(S / STEP) on a side of
 N proposals.
 """
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -61,6 +62,18 @@ class ColourConfig:
             )
 
 
+class Belief(NamedTuple):
+    """How likely each pixel of search crops is the target's.
+
+    Args:
+        pixels: (B, n, n) in 0..1.
+        sums: (B, (n + 1) ** 2) of all pixels above and to the left of each corner.
+    """
+
+    pixels: Tensor
+    sums: Tensor
+
+
 @dataclass(frozen=True, slots=True)
 class ColourState:
     """The colours of B targets.
@@ -110,20 +123,25 @@ def learn_colours(
     nothing = boxes.new_zeros(len(boxes))
     state = ColourState(*_count(bins, places), nothing, nothing, config)
     belief = believe(state, bins)
-    total, cells = belief.sum(dim=(1, 2)), belief[0].numel()
-    held, area = (part[:, 0] for part in _box_sums(belief, boxes[:, None]))
+    total, cells = belief.pixels.sum(dim=(1, 2)), belief.pixels[0].numel()
+    held, area = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
     leaked = (total - held) / (cells - area).clamp(min=1)
     return replace(state, held=held / area, leaked=leaked)
 
 
-def believe(state: ColourState, bins: Tensor) -> Tensor:
-    """Give the (B, n, n) belief, 0..1, that each pixel of (B, n, n) bins is the target's."""
-    floor = state.config.floor
-    odds = (state.inside + floor) / (state.inside + state.outside + 2 * floor)
+def believe(state: ColourState, bins: Tensor) -> Belief:
+    """Say how likely each pixel of (B, n, n) bins is the target's, and not its surroundings'."""
+    pixels = _share(state.inside, state.outside, bins, state.config.floor)
+    return Belief(pixels, F.pad(pixels.cumsum(dim=1).cumsum(dim=2), (1, 0, 1, 0)).flatten(1))
+
+
+def _share(ours: Tensor, others: Tensor, bins: Tensor, floor: float) -> Tensor:
+    """Give the share that (B, K) ours have of ours and others, at (B, n, n) bins."""
+    odds = (ours + floor) / (ours + others + 2 * floor)
     return odds.gather(1, bins.flatten(1)).reshape(bins.shape)
 
 
-def mask_beliefs(state: ColourState, bins: Tensor, belief: Tensor) -> Tensor:
+def mask_beliefs(state: ColourState, bins: Tensor, belief: Belief) -> Tensor:
     """Say of pixels how likely they are the target's, for masks.
 
     Args:
@@ -136,17 +154,17 @@ def mask_beliefs(state: ColourState, bins: Tensor, belief: Tensor) -> Tensor:
         outside as 0; and the belief against what is close around the target, 0..1.
     """
     contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None, None]
-    relative = (belief - state.leaked[:, None, None]) / contrast
-    close = believe(replace(state, outside=state.nearby), bins)
+    relative = (belief.pixels - state.leaked[:, None, None]) / contrast
+    close = _share(state.inside, state.nearby, bins, state.config.floor)
     return torch.stack((relative.clamp(-0.5, 1.5), close), dim=1)
 
 
-def colour_votes(state: ColourState, belief: Tensor, boxes: Tensor) -> Tensor:
+def colour_votes(state: ColourState, belief: Belief, boxes: Tensor) -> Tensor:
     """Say how well boxes hold what has the target's colours, and nothing else.
 
     Args:
         state: the colours.
-        belief: (B, n, n) of the search crops, as `believe` gives it.
+        belief: of the search crops, as `believe` gives it.
         boxes: (B, N, 4) xyxy in crop pixels.
 
     Returns:
@@ -155,26 +173,26 @@ def colour_votes(state: ColourState, belief: Tensor, boxes: Tensor) -> Tensor:
     """
     leaked = state.leaked[:, None]
     contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None]
-    sums, areas = _box_sums(belief, boxes)
+    sums, areas = _box_sums(belief.sums, boxes)
     full = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1) / STEP**2
     shared = torch.minimum(((sums - leaked * areas) / contrast).clamp(min=0), full)
-    everything = ((belief - leaked[..., None]).sum(dim=(1, 2)) / contrast[:, 0]).clamp(min=0)
+    everything = ((belief.pixels - leaked[..., None]).sum(dim=(1, 2)) / contrast[:, 0]).clamp(min=0)
     overlap = shared / (full + (everything[:, None] - shared).clamp(min=0)).clamp(min=1)
     return overlap / overlap.amax(dim=1, keepdim=True).clamp(min=1e-3)
 
 
-def held_shares(state: ColourState, belief: Tensor, boxes: Tensor) -> Tensor:
+def held_shares(state: ColourState, belief: Belief, boxes: Tensor) -> Tensor:
     """Say how much of a box has the target's colours.
 
     Args:
         state: the colours.
-        belief: (B, n, n) of the search crops, as `believe` gives it.
+        belief: of the search crops, as `believe` gives it.
         boxes: (B, 4) xyxy in crop pixels.
 
     Returns:
         (B,) mean belief inside: 1 as inside the first box, 0 as outside it; -0.5 to 1.5.
     """
-    sums, areas = (part[:, 0] for part in _box_sums(belief, boxes[:, None]))
+    sums, areas = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
     contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)
     return ((sums / areas - state.leaked) / contrast).clamp(-0.5, 1.5)
 
@@ -276,10 +294,9 @@ def _spread(device: torch.device) -> Tensor:
     return matrix.to(device)
 
 
-def _box_sums(maps: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum (B, n, n) maps over (B, N, 4) boxes in crop pixels; also the (B, N) areas in cells."""
-    n = maps.shape[-1]
-    sums = F.pad(maps.cumsum(dim=1).cumsum(dim=2), (1, 0, 1, 0)).flatten(1)
+def _box_sums(sums: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum a belief over (B, N, 4) boxes in crop pixels; also the (B, N) areas in cells."""
+    n = math.isqrt(sums.shape[1]) - 1
     x0, y0, x1, y1 = (boxes / STEP).round().clamp(0, n).long().unbind(dim=-1)
     x0, y0 = x0.clamp(max=n - 1), y0.clamp(max=n - 1)
     x1, y1 = torch.maximum(x1, x0 + 1), torch.maximum(y1, y0 + 1)  # a box has a cell at least

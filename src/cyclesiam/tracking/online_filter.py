@@ -66,8 +66,9 @@ class FilterState:
 
     Args:
         kernel: (B, C, k, k).
-        mean: (B, D, 1, 1) of the features in the first frame.
-        basis: (B, C, D) their principal components, scaled to the variance of the first.
+        basis: (B, C, D) principal components of the features in the first frame, scaled to the
+            variance of the first.
+        middle: (B, C, 1) what these give of the features' mean.
         samples: N of (B, C, H, W), the first frame's views before later ones.
         wanted: N of (B, h, w), the answers to learn.
         weights: (N, B), each target's sum to 1.
@@ -76,8 +77,8 @@ class FilterState:
     """
 
     kernel: Tensor
-    mean: Tensor
     basis: Tensor
+    middle: Tensor
     samples: tuple[Tensor, ...]
     wanted: tuple[Tensor, ...]
     weights: Tensor
@@ -100,10 +101,11 @@ def learn_filter(features: Tensor, wanted: Tensor, config: FilterConfig) -> Filt
     variances, vectors = torch.linalg.eigh(spread)  # ascending
     channels = min(config.channels, D)
     scale = variances[:, -1:, None].clamp(min=EMPTY).sqrt()
+    basis = vectors[..., -channels:].mT / scale
     state = FilterState(
         kernel=features.new_zeros(B, channels, config.size, config.size),
-        mean=mean[..., None],
-        basis=vectors[..., -channels:].mT / scale,
+        basis=basis,
+        middle=basis @ mean,
         samples=(),
         wanted=tuple(wanted),
         weights=features.new_full((V, B), 1 / V),
@@ -141,8 +143,7 @@ def wanted_peaks(
 def project(state: FilterState, features: Tensor) -> Tensor:
     """Reduce (B, D, H, W) features to the filter's (B, C, H, W)."""
     B, _, H, W = features.shape
-    middle = state.basis @ state.mean.flatten(2)
-    return (state.basis @ features.flatten(2) - middle).reshape(B, -1, H, W)
+    return (state.basis @ features.flatten(2) - state.middle).reshape(B, -1, H, W)
 
 
 def answer(state: FilterState, projected: Tensor) -> Tensor:
@@ -257,22 +258,31 @@ def _apply(samples: Tensor, kernel: Tensor) -> Tensor:
     """
     N, B, _, H, W = samples.shape
     size = kernel.shape[-1]
-    h, w = H - size + 1, W - size + 1
-    products = (kernel.flatten(2).mT @ samples.flatten(3)).reshape(N, B, size, size, H, W)
-    answers = samples.new_zeros(N, B, h, w)
-    for y in range(size):
-        for x in range(size):
-            answers += products[:, :, y, x, y : y + h, x : x + w]
+    products = kernel.flatten(2).mT @ samples.flatten(3)
+    answers = samples.new_zeros(N, B, H - size + 1, W - size + 1)
+    for row in _shifts(products, size, H, W).unbind():
+        for shifted in row.unbind():
+            answers += shifted
     return answers
+
+
+def _shifts(maps: Tensor, size: int, height: int, width: int) -> Tensor:
+    """View (N, B, size * size, height * width) maps as (size, size, N, B, h, w).
+
+    The map of a kernel's cell is seen from that cell on, so that all of them lie on each other.
+    """
+    N, B = maps.shape[:2]
+    batch, target, cell, _ = maps.stride()
+    return maps.as_strided(
+        (size, size, N, B, height - size + 1, width - size + 1),
+        (size * cell + width, cell + 1, batch, target, width, 1),
+    )
 
 
 def _slope(samples: Tensor, errors: Tensor, size: int) -> Tensor:
     """Give the gradient of half the squared errors, (N, B, h, w), by (B, C, size, size) kernels."""
     N, B, C, H, W = samples.shape
-    h, w = errors.shape[-2:]
-    shifted = samples.new_zeros(N, B, size, size, H, W)
-    for y in range(size):
-        for x in range(size):
-            shifted[:, :, y, x, y : y + h, x : x + w] = errors
-    gradients = shifted.reshape(N, B, size**2, H * W) @ samples.flatten(3).mT
+    spread = samples.new_zeros(N, B, size**2, H * W)
+    _shifts(spread, size, H, W).copy_(errors.expand(size, size, *errors.shape))
+    gradients = spread @ samples.flatten(3).mT
     return gradients.sum(dim=0).mT.reshape(B, C, size, size)

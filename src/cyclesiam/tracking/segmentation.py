@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image
-from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place
+from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place, tell_apart
 from cyclesiam.tracking.colour_model import STEP, log_odds, mask_beliefs
 from cyclesiam.tracking.results import MaskSource
 from cyclesiam.tracking.siamese import Observation, SegmentingNetwork, TargetState
@@ -51,6 +51,19 @@ class MaskConfig:
             raise ValueError(f"weights and reaches must not be negative, got {self}")
         if not 0 <= self.least_share < self.most_share:
             raise ValueError(f"0 <= least_share < most_share must hold, got {self}")
+
+
+def segment_targets(
+    network: SegmentingNetwork,
+    state: TargetState,
+    observation: Observation,
+    frame_size: tuple[int, int],
+    config: MaskConfig,
+) -> list[tuple[Mask, MaskSource]]:
+    """Give the masks of targets in a frame (H, W), and where each comes from; else `see_masks`."""
+    placed = place_masks(*see_masks(network, state, observation, config), frame_size)
+    masks = tell_apart(placed, frame_size, config.threshold)
+    return judge_masks(masks, state.boxes.tolist(), config)
 
 
 def see_masks(

@@ -18,6 +18,7 @@ from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_wind
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
 from cyclesiam.tracking.colour_model import (
     STEP,
+    Belief,
     ColourConfig,
     ColourState,
     believe,
@@ -145,14 +146,14 @@ class Observation:
         proposals: candidate boxes in crop pixels.
         windows: (B, 4) cxcywh in image pixels, of the search crops.
         bins: (B, n, n) colours of the search crops, as `bin_colours`; None where they do not count.
-        belief: (B, n, n) how likely each is the target's, as `believe`; None with `bins`.
+        belief: how likely each is the target's; None with `bins`.
         crops: (B, 3, S, S) the search crops, 0..255; None where `observe` gives it, for training.
     """
 
     proposals: Proposals
     windows: Tensor
     bins: Tensor | None = None
-    belief: Tensor | None = None
+    belief: Belief | None = None
     crops: Tensor | None = None
 
 
@@ -225,9 +226,19 @@ def advance(
 
 def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
     """Search frames (F, 3, H, W) around the last boxes; what targets learnt on the way votes."""
+    return vote(network, state, search_around(network, state, frames))
+
+
+def search_around(network: Network, state: TargetState, frames: Tensor) -> Observation:
+    """Search frames (F, 3, H, W) around the last boxes: what the network alone sees."""
     windows = search_windows(network, state.boxes)
     crops = cut(frames, windows, network.search_size)
-    proposals, bins, belief = network.search(state.template, crops), None, None
+    return Observation(network.search(state.template, crops), windows, crops=crops)
+
+
+def vote(network: Network, state: TargetState, observation: Observation) -> Observation:
+    """Let what targets learnt on the way vote beside the scores that `search_around` gave."""
+    proposals, bins, belief = observation.proposals, None, None
     scores = proposals.scores
     if state.online is not None:
         share = state.online.config.share
@@ -236,13 +247,16 @@ def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
         heard = votes(answers, centres, network.stride, network.search_size)
         scores = (1 - share) * scores + share * heard
     if state.colours is not None:
-        bins = bin_colours(crops)
+        assert observation.crops is not None
+        bins = bin_colours(observation.crops)
         belief = believe(state.colours, bins)
         if state.colours.config.share:
             share = vote_shares(state.colours)[:, None]
             heard = colour_votes(state.colours, belief, proposals.boxes)
             scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
-    return Observation(replace(proposals, scores=scores), windows, bins, belief, crops)
+    return replace(
+        observation, proposals=replace(proposals, scores=scores), bins=bins, belief=belief
+    )
 
 
 def settle(

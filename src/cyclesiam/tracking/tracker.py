@@ -1,7 +1,7 @@
 """The tracker that people use: pictures in, boxes out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,74 +9,43 @@ from torch import Tensor
 
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
-from cyclesiam.geometry.masks import Mask, tell_apart
-from cyclesiam.geometry.proposals import ChoiceConfig
-from cyclesiam.tracking.colour_model import ColourConfig
 from cyclesiam.tracking.confidence import (
-    ConfidenceConfig,
     Standing,
     begin_standing,
     believe_boxes,
     judge,
-    name_states,
 )
 from cyclesiam.tracking.exclusion import keep_apart
+from cyclesiam.tracking.following import (
+    Followed,
+    Label,
+    Learning,
+    Run,
+    Sighting,
+    at_once,
+    learn_from,
+    list_results,
+    tell,
+)
 from cyclesiam.tracking.given_boxes import check_box
-from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.recovery import RecoveryConfig, find_again
-from cyclesiam.tracking.results import MaskSource, TrackResult
+from cyclesiam.tracking.recovery import find_again
+from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.rows import join_rows, keep_rows
-from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
+from cyclesiam.tracking.settings import TrackerConfig
 from cyclesiam.tracking.siamese import (
     Network,
     Observation,
-    SegmentingNetwork,
     TargetState,
-    keep_look,
     learn,
     learn_look,
     look,
+    search_around,
     settle,
     settle_on,
     start,
-    teach,
+    vote,
 )
-from cyclesiam.tracking.template_memory import Memory, MemoryConfig, begin_memory, keep_looks
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrackerConfig:
-    """How a tracker reads its network."""
-
-    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
-    """Penalty, window and smoothing."""
-    online: FilterConfig = field(default_factory=FilterConfig)
-    """What each target learns for itself on the way."""
-    colour: ColourConfig = field(default_factory=ColourConfig)
-    """What the colours of each target say."""
-    memory: MemoryConfig = field(default_factory=MemoryConfig)
-    """How far each target's present look counts."""
-    mask: MaskConfig = field(default_factory=MaskConfig)
-    """How masks are read."""
-    confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
-    """What is believed, and when a target is lost."""
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
-    """How lost targets are looked for."""
-    most_shared: float = 0.6
-    """Overlap of two targets' boxes above which they chose one thing, and one chooses again."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.most_shared <= 1:
-            raise ValueError(f"most_shared must lie in 0..1, got {self.most_shared}")
-
-
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """All that is known of B targets, batch first."""
-
-    targets: TargetState
-    memory: Memory
-    standing: Standing
+from cyclesiam.tracking.template_memory import begin_memory
 
 
 class Tracker:
@@ -108,7 +77,8 @@ class Tracker:
         self.network = network
         self.config = config or TrackerConfig()
         self.device = torch.device(device)
-        self._followed: Followed | None = None
+        self._followed: Followed | None = None  # but for what is still being learnt
+        self._learning: Learning | None = None
         self._last: Tensor | None = None  # the frame at hand
         self._ids: list[int] = []  # of the rows
         self._names: dict[int, str] = {}
@@ -156,15 +126,16 @@ class Tracker:
             TargetError, ValueError: as `init`.
         """
         frame = self._frame(image)
-        self._followed = followed = self._begin(frame, boxes_xywh, masks)
-        targets, self._steps = followed.targets, 0
-        self._last, self._ids = frame, list(range(1, len(targets.boxes) + 1))
+        followed = self._begin(frame, boxes_xywh, masks)
+        self._followed, self._learning, self._steps = followed, None, 0
+        self._last, self._ids = frame, list(range(1, len(followed.targets.boxes) + 1))
         self._next_id, self._names = len(self._ids) + 1, {}
         if not self.gives_masks:
-            return self._results(followed)
-        seen = look(self.network, targets, frame)  # where the targets are known: their masks
-        chosen = settle_on(targets, seen, self.network.search_size)
-        return self._results(followed, self._masks(chosen, seen, frame))
+            return list_results(followed, self._labels(), self.config)
+        seen = look(self.network, followed.targets, frame)  # where targets are known: their masks
+        chosen = settle_on(followed.targets, seen, self.network.search_size)
+        sighting = Sighting(frame, seen, replace(followed, targets=chosen), self._labels())
+        return self.tell(sighting)
 
     @torch.inference_mode()
     def add(
@@ -195,7 +166,7 @@ class Tracker:
         if self._followed is None:
             self._followed, self._steps = new, 0
         else:
-            self._followed = join_rows(_unchosen(self._followed), new)
+            self._followed = join_rows(_unchosen(self._known()), new)
         self._last = frame
         self._ids.append(self._next_id)
         if name is not None:
@@ -213,10 +184,10 @@ class Tracker:
         del self._ids[row]
         self._names.pop(id, None)
         if not self._ids:
-            self._followed = None
+            self._followed = self._learning = None
             return
         rows = torch.tensor([n for n in range(len(self._ids) + 1) if n != row], device=self.device)
-        self._followed = keep_rows(self._followed, rows)
+        self._followed = keep_rows(self._known(), rows)
 
     @torch.inference_mode()
     def correct(
@@ -237,8 +208,7 @@ class Tracker:
         new = self._begin(frame, [box_xywh])
         count = len(self._ids)
         rows = torch.tensor([count if n == row else n for n in range(count)], device=self.device)
-        assert self._followed is not None
-        self._followed = keep_rows(join_rows(_unchosen(self._followed), new), rows)
+        self._followed = keep_rows(join_rows(_unchosen(self._known()), new), rows)
         self._last = frame
 
     @property
@@ -288,60 +258,88 @@ class Tracker:
         Raises:
             TargetError: no target was ever started.
         """
+        sighting = self.find(image)
+        if sighting is None:
+            return ()
+        results = self.tell(sighting)
+        self.learn(sighting, at_once)
+        self._known()
+        return results
+
+    @torch.inference_mode()
+    def find(self, image: np.ndarray) -> Sighting | None:
+        """Settle all targets in the next frame, (H, W, 3) uint8 RGB: the first part of a step.
+
+        `tell` gives their results, and `learn` lets them learn; both may be done beside the next
+        call, see `Ahead`.
+
+        Returns:
+            Where they are; None where all were removed.
+
+        Raises:
+            TargetError: no target was ever started.
+        """
         if self._last is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
         self._last = frame = self._frame(image)
         if self._followed is None:
-            return ()
+            return None
         network, config = self.network, self.config
-        before, standing = find_again(
-            network,
-            self._followed.targets,
-            self._followed.standing,
-            frame,
-            config.choice,
-            config.confidence,
-            config.recovery,
-        )
-        seen = look(network, before, frame)
+        followed, standing = self._followed, self._followed.standing
+        if self._learning is not None:
+            followed = self._learning.add_looks(followed)
+        targets = followed.targets
+        if standing.lost.any():
+            targets, standing = find_again(
+                network,
+                self._known().targets,
+                standing,
+                frame,
+                config.choice,
+                config.confidence,
+                config.recovery,
+            )
+        around = search_around(network, targets, frame)
+        before = replace(self._known().targets, boxes=targets.boxes)
+        seen = vote(network, before, around)
         sizes = network.search_size, frame.shape[-2:]
         targets = settle(before, seen, *sizes, config.choice)
         if len(self._ids) > 1:
             targets = keep_apart(before, targets, seen, *sizes, config.choice, config.most_shared)
         confidences = self._believe(targets, seen, standing)
         standing = judge(standing, targets, confidences, config.confidence)
-        masks = self._masks(targets, seen, frame) if self.gives_masks else None
-        self._followed = self._remember(replace(self._followed, standing=standing), targets, seen)
-        return self._results(self._followed, masks)
+        self._followed = replace(self._followed, targets=targets, standing=standing)
+        return Sighting(frame, seen, self._followed, self._labels())
+
+    def _labels(self) -> tuple[Label, ...]:
+        return tuple((number, self._names.get(number)) for number in self._ids)
+
+    def _known(self) -> Followed:
+        """Give what is known of the targets, once all that was to be learnt is."""
+        assert self._followed is not None
+        if self._learning is not None:
+            self._followed, self._learning = self._learning.add_all(self._followed), None
+        return self._followed
 
     def _believe(self, targets: TargetState, seen: Observation, standing: Standing) -> Tensor:
         """Give the (B,) probabilities of boxes; those just found again are believed less."""
         fresh = standing.lost | (standing.fresh > 0)
         return believe_boxes(targets, seen, self.config.confidence, fresh)
 
-    def _remember(self, followed: Followed, targets: TargetState, seen: Observation) -> Followed:
-        """Let targets, settled in the frame at hand, learn from it; those that are lost do not."""
-        assert self._last is not None
-        config, memory, known = self.config, followed.memory, targets.scores
-        self._steps += 1
-        targets = replace(targets, scores=torch.where(followed.standing.lost, 0.0, known))
-        if config.online.share and self._steps % config.online.every == 0:
-            targets = teach(self.network, targets, seen)
-        if targets.colours is not None:
-            targets = keep_look(self.network, targets, seen)
-        if config.memory.share and self._steps % config.memory.every == 0:
-            targets, memory = keep_looks(self.network, targets, memory, self._last, config.memory)
-        return replace(followed, targets=replace(targets, scores=known), memory=memory)
+    @torch.inference_mode()
+    def tell(self, sighting: Sighting) -> tuple[TrackResult, ...]:
+        """Give the results of targets that were found, with masks where the network gives any."""
+        return tell(self.network, sighting, self.config)
 
-    def _masks(
-        self, targets: TargetState, seen: Observation, frame: Tensor
-    ) -> list[tuple[Mask, MaskSource]]:
-        network, config = self.network, self.config.mask
-        assert isinstance(network, SegmentingNetwork)
-        frame_size = (frame.shape[-2], frame.shape[-1])
-        placed = place_masks(*see_masks(network, targets, seen, config), frame_size)
-        masks = tell_apart(placed, frame_size, config.threshold)
-        return judge_masks(masks, targets.boxes.tolist(), config)
+    def learn(self, sighting: Sighting, run: Run) -> None:
+        """Let targets learn from the frame that they were found in, before the next is searched.
+
+        Args:
+            sighting: what `find` gave last.
+            run: does what is to be done, at once or beside.
+        """
+        self._steps += 1
+        self._learning = learn_from(self.network, sighting, self._steps, self.config, run)
 
     def _given(self, masks: Sequence[np.ndarray]) -> Tensor:
         """Give (H, W) masks as (B, 1, H, W) uint8 on the device."""
@@ -356,25 +354,6 @@ class Tracker:
             )
         pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
         return pixels.to(self.device).permute(2, 0, 1)[None]
-
-    def _results(
-        self, followed: Followed, masks: list[tuple[Mask, MaskSource]] | None = None
-    ) -> tuple[TrackResult, ...]:
-        boxes = followed.targets.boxes.tolist()
-        believed = followed.standing.confidences.tolist()
-        states = name_states(followed.standing, self.config.confidence)
-        results = tuple(
-            TrackResult(
-                id=number, name=self._names.get(number), box=tuple(box), score=score, state=state
-            )
-            for number, box, score, state in zip(self._ids, boxes, believed, states, strict=True)
-        )
-        if masks is None:
-            return results
-        return tuple(
-            replace(result, mask=mask, mask_source=source, rotated_box=mask.rotated_box())
-            for result, (mask, source) in zip(results, masks, strict=True)
-        )
 
 
 def _unchosen(followed: Followed) -> Followed:

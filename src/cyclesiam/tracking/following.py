@@ -1,0 +1,160 @@
+"""What is known of targets from frame to frame, and how it grows: now, or beside the next search.
+
+What targets learn from a frame matters in the next one only, and in parts: their looks when it is
+searched, filters and colours after that. So a thread may learn while the next frame is searched,
+and nothing comes out otherwise.
+
+Shapes: B targets.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cyclesiam.geometry.masks import Mask
+from cyclesiam.tracking.colour_model import ColourState
+from cyclesiam.tracking.confidence import Standing, name_states
+from cyclesiam.tracking.online_filter import FilterState
+from cyclesiam.tracking.results import MaskSource, TrackResult
+from cyclesiam.tracking.segmentation import segment_targets
+from cyclesiam.tracking.settings import TrackerConfig
+from cyclesiam.tracking.siamese import (
+    Network,
+    Observation,
+    SegmentingNetwork,
+    TargetState,
+    Template,
+    keep_look,
+    teach,
+)
+from cyclesiam.tracking.template_memory import Memory, keep_looks
+
+Label = tuple[int, str | None]  # number and name of a target
+Run = Callable[[Callable[[], Any]], Future]  # lets a task be done, now or later
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """All that is known of B targets, batch first."""
+
+    targets: TargetState
+    memory: Memory
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Targets in a frame that they were settled in.
+
+    Args:
+        frame: (1, 3, H, W) uint8.
+        observation: what was seen of it.
+        followed: the targets, before they learn from it.
+        labels: their numbers and names.
+    """
+
+    frame: Tensor
+    observation: Observation
+    followed: Followed
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """What targets learn from a frame, done or on its way."""
+
+    looks: Future[tuple[Template, Memory]]
+    """What is searched for next, and what it was made of."""
+    votes: Future[tuple[FilterState | None, ColourState | None]]
+    """What votes beside the network next."""
+
+    def add_looks(self, followed: Followed) -> Followed:
+        """Give targets that may be searched for; waits for what that takes."""
+        template, memory = self.looks.result()
+        targets = replace(followed.targets, template=template)
+        return replace(followed, targets=targets, memory=memory)
+
+    def add_all(self, followed: Followed) -> Followed:
+        """Give targets with all that was learnt; waits for it."""
+        online, colours = self.votes.result()
+        followed = self.add_looks(followed)
+        return replace(followed, targets=replace(followed.targets, online=online, colours=colours))
+
+
+def at_once(task: Callable[[], Any]) -> Future:
+    """Do a task now, where it is called."""
+    done: Future = Future()
+    done.set_result(task())
+    return done
+
+
+def learn_from(
+    network: Network, sighting: Sighting, step: int, config: TrackerConfig, run: Run
+) -> Learning:
+    """Let targets learn from a frame; those that are lost do not.
+
+    Args:
+        network: that searched.
+        sighting: of the frame.
+        step: frames since the targets were started.
+        config: what is learnt, and how often.
+        run: at once, or beside.
+    """
+    known, memory = sighting.followed.targets, sighting.followed.memory
+    scores = torch.where(sighting.followed.standing.lost, 0.0, known.scores)
+    targets, seen = replace(known, scores=scores), sighting.observation
+
+    @torch.inference_mode()
+    def looks() -> tuple[Template, Memory]:
+        if not config.memory.share or step % config.memory.every:
+            return targets.template, memory
+        learnt, later = keep_looks(network, targets, memory, sighting.frame, config.memory)
+        return learnt.template, later
+
+    @torch.inference_mode()
+    def votes() -> tuple[FilterState | None, ColourState | None]:
+        online, colours = targets.online, targets.colours
+        if online is not None and step % config.online.every == 0:
+            online = teach(network, targets, seen).online
+        if colours is not None:
+            colours = keep_look(network, targets, seen).colours
+        return online, colours
+
+    return Learning(run(looks), run(votes))
+
+
+def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[TrackResult, ...]:
+    """Give the results of targets in a frame, with masks where the network gives any."""
+    masks, followed = None, sighting.followed
+    if config.mask.wanted and network.has_masks:
+        assert isinstance(network, SegmentingNetwork)
+        frame_size = (sighting.frame.shape[-2], sighting.frame.shape[-1])
+        targets, seen = followed.targets, sighting.observation
+        masks = segment_targets(network, targets, seen, frame_size, config.mask)
+    return list_results(followed, sighting.labels, config, masks)
+
+
+def list_results(
+    followed: Followed,
+    labels: Sequence[Label],
+    config: TrackerConfig,
+    masks: Sequence[tuple[Mask, MaskSource]] | None = None,
+) -> tuple[TrackResult, ...]:
+    """Give the results of targets, in their order."""
+    boxes = followed.targets.boxes.tolist()
+    believed = followed.standing.confidences.tolist()
+    states = name_states(followed.standing, config.confidence)
+    results = tuple(
+        TrackResult(id=number, name=name, box=tuple(box), score=score, state=state)
+        for (number, name), box, score, state in zip(labels, boxes, believed, states, strict=True)
+    )
+    if masks is None:
+        return results
+    return tuple(
+        replace(result, mask=mask, mask_source=source, rotated_box=mask.rotated_box())
+        for result, (mask, source) in zip(results, masks, strict=True)
+    )
