@@ -5,10 +5,12 @@
 
 A made clip of 320x240 is shown forward and back without end. Printed is the memory of the whole
 process after 1,000 frames, when all is warm, at every tenth of the way, and at the end. With
-`--coming-and-going N` a target is added or removed at random in every frame, 1 to N at a time.
+`--coming-and-going N` a target is added or removed at random in every frame, 1 to N at a time; all
+but one are removed before each reading, and free memory is given back, so that readings compare.
 """
 
 import argparse
+import ctypes
 import random
 import time
 from collections.abc import Iterator
@@ -46,14 +48,18 @@ def main() -> None:
         tracker.step(image)
         if options.coming_and_going:
             change_targets(tracker, chance, options.coming_and_going, image)
-        if number == WARM:
-            warm = resident_mib()
-        if number == WARM or number % (options.frames // 10) == 0:
-            print(
-                f"{number:7d} frames  {resident_mib():7.1f} MiB  {len(tracker.ids):2d} targets  "
-                f"{time.monotonic() - started:6.0f} s",
-                flush=True,
-            )
+        if number != WARM and number % (options.frames // 10):
+            continue
+        followed = len(tracker.ids)
+        if options.coming_and_going:
+            keep_one(tracker)
+        resident = resident_mib()
+        warm = resident if number == WARM else warm
+        print(
+            f"{number:7d} frames  {resident:7.1f} MiB  {followed:2d} targets  "
+            f"{time.monotonic() - started:6.0f} s",
+            flush=True,
+        )
     print(f"at the end, of that after {WARM} frames: {resident_mib() / warm:.3f}")
 
 
@@ -79,6 +85,13 @@ def change_targets(tracker: Tracker, chance: random.Random, most: int, image: np
         tracker.add((*corner, side, side))
     else:
         tracker.remove(chance.choice(tracker.ids))
+
+
+def keep_one(tracker: Tracker) -> None:
+    """Remove all targets but the first, and give back what glibc keeps of memory that is free."""
+    for id in tracker.ids[1:]:
+        tracker.remove(id)
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_mib() -> float:

@@ -18,6 +18,7 @@ from cyclesiam.deployment import runtimes
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
 from cyclesiam.deployment.export import export, export_int8
 from cyclesiam.deployment.parity import check_parity, measure_differences, random_view
+from cyclesiam.deployment.quantising import record_feeds
 from cyclesiam.deployment.runtimes import READERS, RuntimeConfig
 from cyclesiam.errors import MissingExtraError, WeightsError
 from cyclesiam.geometry.boxes import xyxy_to_xywh
@@ -94,6 +95,20 @@ def test_boxes_alone_are_those_that_come_with_masks(written, runtime):
     )
     torch.testing.assert_close(one.boxes, other.boxes)
     torch.testing.assert_close(one.scores, other.scores)
+
+
+def test_what_calibrates_is_of_one_target_each(written):
+    """Lost targets are looked for in two places at once, and graphs are for one."""
+    exported, _ = load_bundle(written[0])
+
+    def follow(recording):
+        view, chosen = random_view(CONFIG, 2), torch.tensor([3, 4])
+        seen = recording.search(recording.embed(view.templates, view.boxes), view.crops)
+        recording.segment(seen, chosen, view.crops[:, :2, ::2, ::2] / 255)
+
+    feeds = record_feeds(exported, follow, every=1)
+    for samples in feeds.values():
+        assert {len(array) for sample in samples for array in sample.values()} == {1}
 
 
 def test_what_was_seen_stays_when_more_is_searched(written):
