@@ -8,11 +8,8 @@ from blob_network import BlobNetwork
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.speed import (
     CLASSICS,
-    STAGES,
     NetworkContestant,
     Pass,
-    Stopwatch,
-    TimedNetwork,
     Timing,
     Workload,
     first_that_holds,
@@ -21,8 +18,10 @@ from cyclesiam.evaluation.speed import (
     run_rounds,
     summarise,
 )
+from cyclesiam.evaluation.stopwatch import STAGES, Stopwatch, TimedNetwork
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
 from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import SegmentingNetwork
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from made_media import moving_square, write_video
@@ -30,6 +29,7 @@ from made_media import moving_square, write_video
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BOX = (10.0, 30.0, 24.0, 24.0)
+BOXES_ALONE = TrackerConfig(mask=MaskConfig(wanted=False))
 CPU = torch.device("cpu")
 
 
@@ -73,14 +73,14 @@ def test_a_timed_network_tracks_as_the_same_network(masked_network):
 
 
 def test_every_stage_of_our_tracker_is_seen(masked_network, workload):
-    seen = run_once(NetworkContestant(masked_network, CPU, masks=True), workload)
+    seen = run_once(NetworkContestant(masked_network, CPU, TrackerConfig()), workload)
     assert all(seen.stages[stage] > 0 for stage in STAGES if stage != "step")
     assert seen.wall == pytest.approx(sum(seen.stages.values()) - seen.stages["paste"])
     assert seen.cpu > 0
 
 
 def test_without_masks_there_is_no_time_for_masks(masked_network, workload):
-    seen = run_once(NetworkContestant(masked_network, CPU, masks=False), workload)
+    seen = run_once(NetworkContestant(masked_network, CPU, BOXES_ALONE), workload)
     assert seen.stages["masks"] == 0
     assert seen.stages["network"] > 0
 

@@ -14,7 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cyclesiam import __version__
-from cyclesiam.cli.options import Box, Device, UsageError, find_device, load_network, watch
+from cyclesiam.cli.options import (
+    Box,
+    Device,
+    UsageError,
+    find_device,
+    load_network,
+    load_settings,
+    watch,
+)
 from cyclesiam.data.made_clip import make_clip
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
@@ -22,7 +30,6 @@ from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.protocols import XYWH
 from cyclesiam.evaluation.speed import (
     CLASSICS,
-    STAGES,
     AheadContestant,
     Contestant,
     NetworkContestant,
@@ -36,6 +43,7 @@ from cyclesiam.evaluation.speed import (
     set_threads,
     summarise,
 )
+from cyclesiam.evaluation.stopwatch import STAGES
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.video import VideoWriter
 
@@ -112,11 +120,13 @@ class Bench:
                 where = torch.device("cpu") if exported else device
                 name = weights if runtime == "auto" else f"{weights} {runtime}"
 
+                config = load_settings(weights, masks=self.masks)
                 network = self._load(weights, runtime, where, threads)
-                found[name] = NetworkContestant(network, where, masks=self.masks, threads=threads)
+                found[name] = NetworkContestant(network, where, config, threads=threads)
                 if network.has_masks and self.masks and self._beside(threads):
                     network = self._load(weights, runtime, where, threads - 1)
-                    found[f"{name}, beside"] = AheadContestant(network, where, threads=threads - 1)
+                    ahead = AheadContestant(network, where, config, threads=threads - 1)
+                    found[f"{name}, beside"] = ahead
         return found
 
     def _load(

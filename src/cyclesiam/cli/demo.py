@@ -15,6 +15,7 @@ from cyclesiam.cli.options import (
     counted,
     find_device,
     load_network,
+    load_settings,
     make_folder,
     watch,
 )
@@ -61,7 +62,8 @@ class Demo:
         print(f"Making a clip of {counted(self.frames, 'frame')} ...", flush=True)
         clip = make_clip(frames=self.frames)
         started = time.perf_counter()
-        results = track_clip(Tracker(network, device=device), clip)
+        tracker = Tracker(network, load_settings(self.weights), device=device)
+        results = track_clip(tracker, clip)
         seconds = time.perf_counter() - started
         self._write(clip, results)
         found = np.array([result.targets[0].box for result in results])

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import tyro
 
-from cyclesiam.cli.options import UsageError, Weights
+from cyclesiam.cli.options import UsageError, Weights, load_settings
 from cyclesiam.data.discovery import moving_regions
 from cyclesiam.data.examples import MOTION_GAP, Example, ExampleConfig, draw_examples
 from cyclesiam.data.made_clip import make_clip
@@ -21,6 +21,7 @@ from cyclesiam.errors import SourceError, TargetError, WeightsError
 from cyclesiam.geometry.crops import boxes_to_crop, context_windows, cut
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.tracking.settings import SETTINGS_FILE, settings_as_text
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.training.validation import compare, label_free_score
 from cyclesiam.video import read_run
@@ -62,9 +63,16 @@ class Export:
             raise UsageError("--int8 and --calibration SOURCE ... go together: one needs the other")
         network, record = load_weights(self.weights, trainable=True)
         views = made_views(network.config)
+        files = {SETTINGS_FILE: settings_as_text(load_settings(self.weights))}
         if not self.int8:
             manifest = export(
-                network, record, self.output, format=self.format, batch=self.batch, views=views
+                network,
+                record,
+                self.output,
+                format=self.format,
+                batch=self.batch,
+                views=views,
+                files=files,
             )
         else:
             with labels_allowed("none"):
@@ -77,6 +85,7 @@ class Export:
                 format=self.format,
                 batch=self.batch,
                 views=views,
+                files=files,
                 follow=lambda exported: follow_scenes(exported, scenes),
                 judge=lambda exact, rough: judge(exact, rough, examples),
             )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -14,8 +15,9 @@ from tyro.constructors import PrimitiveConstructorSpec
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.models.checkpoints import TrainingRecord, load_weights
+from cyclesiam.models.checkpoints import TrainingRecord, find_weights, load_weights
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.settings import TrackerConfig, read_settings
 
 XYWH = tuple[float, float, float, float]
 Item = TypeVar("Item")
@@ -119,6 +121,20 @@ def load_network(
         )
     network, record = load_weights(weights)
     return network.to(device), record
+
+
+def load_settings(weights: str, *, masks: bool = True) -> TrackerConfig:
+    """Give the settings of a tracker that lie beside weights, or the usual ones.
+
+    Args:
+        weights: as `load_network`.
+        masks: whether masks are wanted.
+
+    Raises:
+        CycleSiamError: there are no such weights, or settings that cannot be.
+    """
+    config = read_settings(find_weights(weights))
+    return config if masks else replace(config, mask=replace(config.mask, wanted=False))
 
 
 def make_folder(folder: Path) -> None:

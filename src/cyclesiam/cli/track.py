@@ -26,14 +26,14 @@ from cyclesiam.cli.options import (
     counted,
     find_device,
     load_network,
+    load_settings,
     watch,
 )
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
-from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import Frame, Frames, ReadAhead, VideoWriter, open_frames
 
 LIVE_LATENCY = 0.2  # seconds: about what a person notices
@@ -106,8 +106,7 @@ class Track:
         if self._with_a_thread_beside:
             running = replace(running, threads=self._threads - 1)
         network, _ = load_network(self.weights, device, running, masks=self.masks)
-        config = TrackerConfig(mask=MaskConfig(wanted=self.masks))
-        return Tracker(network, config, device=device)
+        return Tracker(network, load_settings(self.weights, masks=self.masks), device=device)
 
     @property
     def _threads(self) -> int:

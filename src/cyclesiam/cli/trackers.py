@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from cyclesiam.cli.options import UsageError, find_device, load_network
+from cyclesiam.cli.options import UsageError, find_device, load_network, load_settings
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
@@ -16,7 +16,7 @@ from cyclesiam.evaluation.siamese_tracker import Region, SiameseTracker
 from cyclesiam.evaluation.tracker_sources import TrackerSource, opencv_source, python_source
 from cyclesiam.models.checkpoints import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.tracker import Tracker
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
 OURS = "cyclesiam"
 REGIONS: dict[str, Region] = {OURS: "box", f"{OURS}-rotated": "rotated", f"{OURS}-mask": "mask"}
@@ -36,7 +36,8 @@ class SiameseFactory:
         """Make a tracker for one target."""
         device = torch.device(self.device)
         network, _ = _network(self.weights, self.device, self.running)
-        return SiameseTracker(Tracker(network, device=device), region=self.region)
+        tracker = Tracker(network, load_settings(self.weights), device=device)
+        return SiameseTracker(tracker, region=self.region)
 
 
 @lru_cache(maxsize=1)
@@ -102,11 +103,19 @@ def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) ->
     return TrackerSource(
         name=name,
         make=SiameseFactory(weights, where, REGIONS[name], running),
-        identity=f"weights {_digest_of(network)} code {_digest_of_code()}",
+        identity=f"weights {_digest_of(network)}{_settings(weights)} code {_digest_of_code()}",
         weights=weights,
         policy=record.policy,
         initial_weights=record.initial_weights,
     )
+
+
+def _settings(weights: str) -> str:
+    """Tell settings that are not the usual ones from others."""
+    config = load_settings(weights)
+    if config == TrackerConfig():
+        return ""
+    return f" settings {hashlib.sha256(repr(config).encode()).hexdigest()[:16]}"
 
 
 def _digest_of(network: SiamRPN | ExportedNetwork) -> str:

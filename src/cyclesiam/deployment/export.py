@@ -60,6 +60,7 @@ def export(
     format: Format = "onnx",
     batch: Batch = "one",
     views: Sequence[View] = (),
+    files: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Write a float32 bundle that answers as its network.
 
@@ -70,6 +71,7 @@ def export(
         format: of the graphs.
         batch: for how many targets each graph is; one is faster, and several are run abreast.
         views: what is shown to both, beside noise, to compare their answers.
+        files: texts to lie beside, by name.
 
     Returns:
         What was written, and the greatest differences found, by runtime.
@@ -83,6 +85,8 @@ def export(
     with _appearing(Path(output)) as folder:
         write_onnx(network, folder, batch)
         write_description(folder, network.config, record)
+        for name, text in (files or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
         _convert(folder, format, [*signatures(network.config)])
         shown = [*views, *(random_view(network.config, targets) for targets in (1, 3))]
         manifest = _seal(folder, Manifest(format=format))
@@ -101,6 +105,7 @@ def export_int8(
     format: Format = "onnx",
     batch: Batch = "one",
     views: Sequence[View] = (),
+    files: Mapping[str, str] | None = None,
     follow: Follow,
     judge: Judge,
 ) -> Manifest:
@@ -113,6 +118,7 @@ def export_int8(
         format: of the graphs.
         batch: theirs.
         views: to measure by how much answers differ.
+        files: texts to lie beside, by name.
         follow: tracks through clips with the network that it is given; its crops calibrate.
         judge: compares the float32 bundle with this one; gives what it measured, and raises a
             `WeightsError` if this one is not good enough.
@@ -126,6 +132,8 @@ def export_int8(
     with _appearing(Path(output)) as folder:
         write_onnx(network, folder, batch)
         write_description(folder, network.config, record)
+        for name, text in (files or {}).items():
+            (folder / name).write_text(text, encoding="utf-8")
         _seal(folder, Manifest(format="onnx"))
         original, _ = load_bundle(folder)
         quantise_graphs(folder, record_feeds(original, follow))

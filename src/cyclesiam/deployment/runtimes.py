@@ -145,7 +145,8 @@ class OnnxRuntimeGraph:
     def __init__(self, file: Path, outputs: Sequence[str], threads: int) -> None:
         self._alone = _open_session(file, outputs, threads)
         self._abreast: Abreast | None = None  # opened when several targets are first met
-        self._open = lambda: _open_session(file, outputs, 1)  # one runs on any thread
+        # One session runs on any thread.
+        self._open = lambda: self._alone if threads == 1 else _open_session(file, outputs, 1)
         self._threads = threads
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -9,121 +9,27 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
 from cyclesiam.evaluation.protocols import XYWH, BoxTracker
-from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.evaluation.stopwatch import STAGES, Stopwatch, TimedNetwork
 from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.following import at_once
-from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.siamese import Network, SegmentingNetwork, Template
+from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.video import open_frames
 
-STEP_STAGES = ("crop", "network", "choose", "masks")
-STAGES = ("decode", *STEP_STAGES, "step", "paste")
-"""decode: the next frame from the file. crop: from the start of a step until the network searches.
-network: inside the network. choose: whatever else a step does before there are masks. masks: from
-the network's masks to the end of the step. step: all of it, of others' trackers and where threads
-share it. paste: boxes and masks drawn into the frame."""
-
 BUSY_WAIT = 0.1  # seconds: for so long at most OpenCV's idle threads burn time that is not ours
-
-
-@dataclass
-class Stopwatch:
-    """Milliseconds by stage; at any time one stage runs, or none.
-
-    Args:
-        finish: waits until the device has done what it was told.
-    """
-
-    finish: Callable[[], None] = lambda: None
-    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-    stage: str | None = None
-    _since: float = 0.0
-
-    def enter(self, stage: str | None) -> None:
-        """End the stage that runs, and begin another."""
-        self.finish()
-        now = time.perf_counter()
-        if self.stage is not None:
-            self.spent[self.stage] += 1000 * (now - self._since)
-        self.stage, self._since = stage, now
-
-
-class TimedNetwork:
-    """A network that tells a stopwatch when it works; else the same.
-
-    Args:
-        network: answers.
-        watch: is in stage `crop` when a step begins.
-    """
-
-    def __init__(self, network: Network, watch: Stopwatch) -> None:
-        self._network, self._watch = network, watch
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
-
-    @property
-    def template_size(self) -> int:
-        """Side of a template crop in pixels."""
-        return self._network.template_size
-
-    @property
-    def search_size(self) -> int:
-        """Side of a search crop in pixels."""
-        return self._network.search_size
-
-    @property
-    def stride(self) -> int:
-        """Crop pixels from one cell of the features to the next."""
-        return self._network.stride
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether it gives masks."""
-        return self._network.has_masks
-
-    def embed(self, crops: Tensor, boxes: Tensor) -> Template:
-        """Embed templates, as `Network.embed`."""
-        stage = self._watch.stage
-        self._watch.enter("network")
-        template = self._network.embed(crops, boxes)
-        self._watch.enter(stage)
-        return template
-
-    def search(self, template: Template, crops: Tensor) -> Proposals:
-        """Search crops, as `Network.search`."""
-        self._watch.enter("network")
-        proposals = self._network.search(template, crops)
-        self._watch.enter("choose")
-        return proposals
-
-    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
-        """Give masks, as `SegmentingNetwork.segment`."""
-        assert isinstance(self._network, SegmentingNetwork)
-        self._watch.enter("network")
-        masks = self._network.segment(proposals, chosen, beliefs)
-        self._watch.enter("masks")
-        return masks
-
-    def mask_windows(self, chosen: Tensor) -> Tensor:
-        """Give what masks cover, as `SegmentingNetwork.mask_windows`."""
-        assert isinstance(self._network, SegmentingNetwork)
-        return self._network.mask_windows(chosen)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,15 +94,20 @@ class NetworkContestant:
     Args:
         network: searches.
         device: where it is.
-        masks: whether masks are wanted.
+        config: of the tracker.
         threads: that torch may use; None for as many as it does.
     """
 
     def __init__(
-        self, network: Network, device: torch.device, *, masks: bool, threads: int | None = None
+        self,
+        network: Network,
+        device: torch.device,
+        config: TrackerConfig,
+        *,
+        threads: int | None = None,
     ) -> None:
         self._network, self._device, self._threads = network, device, threads
-        self._config = TrackerConfig(mask=MaskConfig(wanted=masks))
+        self._config = config
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
         """Begin anew in the first frame."""
@@ -224,16 +135,20 @@ class AheadContestant:
     Args:
         network: searches.
         device: where it is.
+        config: of the tracker.
         threads: that torch may use, beside that one.
     """
 
-    def __init__(self, network: Network, device: torch.device, *, threads: int) -> None:
+    def __init__(
+        self, network: Network, device: torch.device, config: TrackerConfig, *, threads: int
+    ) -> None:
         self._network, self._device, self._threads = network, device, threads
+        self._config = config
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
         """Begin anew in the first frame."""
         torch.set_num_threads(self._threads)
-        tracker = Tracker(self._network, device=self._device)
+        tracker = Tracker(self._network, self._config, device=self._device)
         self._results = tracker.start(image, boxes)
         self._ahead, self._promise = Ahead(tracker), at_once(lambda: self._results)
 

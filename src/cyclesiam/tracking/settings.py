@@ -1,7 +1,11 @@
-"""All settings of a tracker, in one place."""
+"""All settings of a tracker, in one place; and in a file beside the weights that they are for."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
+from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.colour_model import ColourConfig
 from cyclesiam.tracking.confidence import ConfidenceConfig
@@ -35,3 +39,56 @@ class TrackerConfig:
     def __post_init__(self) -> None:
         if not 0 < self.most_shared <= 1:
             raise ValueError(f"most_shared must lie in 0..1, got {self.most_shared}")
+
+
+SETTINGS_FILE = "tracker.json"
+Settings = TypeVar("Settings")
+
+
+def settings_as_text(config: TrackerConfig) -> str:
+    """Give what `SETTINGS_FILE` holds: JSON, an object for each part."""
+    return json.dumps(asdict(config), indent=2) + "\n"
+
+
+def read_settings(folder: Path) -> TrackerConfig:
+    """Read the settings that lie beside weights; what is not said there is as usual.
+
+    Raises:
+        WeightsError: the file cannot be read, or says what no setting is.
+    """
+    file = folder / SETTINGS_FILE
+    if not file.exists():
+        return TrackerConfig()
+    try:
+        return _changed(TrackerConfig(), json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"cannot take a tracker's settings from {file}: {error}; mend it, or remove it to have "
+            "the usual ones"
+        ) from error
+
+
+def _changed(usual: Settings, content: Any) -> Settings:
+    """Give a dataclass with some of its fields, and theirs, as JSON says.
+
+    Raises:
+        ValueError: a value cannot be, or is of no field.
+        TypeError: a value is of another kind.
+    """
+    assert is_dataclass(usual)
+    assert not isinstance(usual, type)
+    if not isinstance(content, dict):
+        raise TypeError(f"{type(usual).__name__} should be an object, not {content!r}")
+    known = {part.name for part in fields(usual)}
+    if strange := sorted(content.keys() - known):
+        raise ValueError(f"there is no {strange[0]!r} in {type(usual).__name__}")
+    values = {}
+    for name, value in content.items():
+        before = getattr(usual, name)
+        if is_dataclass(before):
+            values[name] = _changed(before, value)
+        elif type(value) is type(before) or (isinstance(before, float) and type(value) is int):
+            values[name] = value
+        else:
+            raise TypeError(f"{name} should be like {before!r}, not {value!r}")
+    return replace(usual, **values)

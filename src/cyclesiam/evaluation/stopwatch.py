@@ -1,0 +1,103 @@
+"""Where the time of a step goes: a stopwatch that a network starts and stops."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.tracking.siamese import Network, SegmentingNetwork, Template
+
+STEP_STAGES = ("crop", "network", "choose", "masks")
+STAGES = ("decode", *STEP_STAGES, "step", "paste")
+"""decode: the next frame from the file. crop: from the start of a step until the network searches.
+network: inside the network. choose: whatever else a step does before there are masks. masks: from
+the network's masks to the end of the step. step: all of it, of others' trackers and where threads
+share it. paste: boxes and masks drawn into the frame."""
+
+
+@dataclass
+class Stopwatch:
+    """Milliseconds by stage; at any time one stage runs, or none.
+
+    Args:
+        finish: waits until the device has done what it was told.
+    """
+
+    finish: Callable[[], None] = lambda: None
+    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    stage: str | None = None
+    _since: float = 0.0
+
+    def enter(self, stage: str | None) -> None:
+        """End the stage that runs, and begin another."""
+        self.finish()
+        now = time.perf_counter()
+        if self.stage is not None:
+            self.spent[self.stage] += 1000 * (now - self._since)
+        self.stage, self._since = stage, now
+
+
+class TimedNetwork:
+    """A network that tells a stopwatch when it works; else the same.
+
+    Args:
+        network: answers.
+        watch: is in stage `crop` when a step begins.
+    """
+
+    def __init__(self, network: Network, watch: Stopwatch) -> None:
+        self._network, self._watch = network, watch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._network, name)
+
+    @property
+    def template_size(self) -> int:
+        """Side of a template crop in pixels."""
+        return self._network.template_size
+
+    @property
+    def search_size(self) -> int:
+        """Side of a search crop in pixels."""
+        return self._network.search_size
+
+    @property
+    def stride(self) -> int:
+        """Crop pixels from one cell of the features to the next."""
+        return self._network.stride
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether it gives masks."""
+        return self._network.has_masks
+
+    def embed(self, crops: Tensor, boxes: Tensor) -> Template:
+        """Embed templates, as `Network.embed`."""
+        stage = self._watch.stage
+        self._watch.enter("network")
+        template = self._network.embed(crops, boxes)
+        self._watch.enter(stage)
+        return template
+
+    def search(self, template: Template, crops: Tensor) -> Proposals:
+        """Search crops, as `Network.search`."""
+        self._watch.enter("network")
+        proposals = self._network.search(template, crops)
+        self._watch.enter("choose")
+        return proposals
+
+    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+        """Give masks, as `SegmentingNetwork.segment`."""
+        assert isinstance(self._network, SegmentingNetwork)
+        self._watch.enter("network")
+        masks = self._network.segment(proposals, chosen, beliefs)
+        self._watch.enter("masks")
+        return masks
+
+    def mask_windows(self, chosen: Tensor) -> Tensor:
+        """Give what masks cover, as `SegmentingNetwork.mask_windows`."""
+        assert isinstance(self._network, SegmentingNetwork)
+        return self._network.mask_windows(chosen)
