@@ -27,7 +27,7 @@ CHANGES: dict[str, dict[str, tuple[float, ...]]] = {
         "size_smoothing": (0.2, 0.6),
     },
     "online": {"share": (0.0, 0.5)},
-    "colour": {"share": (0.0, 0.4)},
+    "colour": {"share": (0.0, 0.4), "rate": (0.0125, 0.025, 0.1)},
     "memory": {"share": (0.0, 0.5)},
 }
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlparse
 
+import cv2
 import numpy as np
 import torch
 import tyro
@@ -105,6 +106,7 @@ class Track:
         running = self.running
         if self._with_a_thread_beside:
             running = replace(running, threads=self._threads - 1)
+            cv2.setNumThreads(self._threads - 1)
         network, _ = load_network(self.weights, device, running, masks=self.masks)
         return Tracker(network, load_settings(self.weights, masks=self.masks), device=device)
 
