@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
+from cyclesiam.deployment.signal_stack import kept_signal_stack
 from cyclesiam.errors import MissingExtraError, WeightsError
 
 RuntimeName = Literal["onnxruntime", "openvino"]
@@ -213,10 +214,13 @@ class OpenVinoGraph:
             "INFERENCE_NUM_THREADS": threads,
             "ENABLE_CPU_PINNING": False,  # several processes may share a machine
         }
-        self._compile = lambda streams: core.compile_model(
-            model, "CPU", {**settings, "NUM_STREAMS": streams}
-        )
-        self._alone = self._compile(1).create_infer_request()
+
+        def compile(streams: int) -> Any:
+            with kept_signal_stack():
+                return core.compile_model(model, "CPU", {**settings, "NUM_STREAMS": streams})
+
+        self._compile = compile
+        self._alone = compile(1).create_infer_request()
         self._streams: Any = None  # compiled when several targets are first met
         self._lock = threading.Lock()
         shapes = [tuple(output.shape)[1:] for output in model.outputs]
