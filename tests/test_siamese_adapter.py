@@ -47,19 +47,24 @@ def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
     result = plain.update(frames[1])
     assert result.mask_source == "network"
     answers = {}
-    for region in ("box", "rotated", "mask"):
+    for region in ("box", "bare_box", "rotated", "mask"):
         adapted = SiameseTracker(Tracker(masked, config), region=region)
         adapted.init(frames[0], box)
         answers[region] = adapted.update(frames[1])
     assert answers["box"] == result.box_xywh
+    bare = Tracker(masked, TrackerConfig(mask=MaskConfig(wanted=False)))
+    bare.init(frames[0], box)
+    assert answers["bare_box"] == bare.update(frames[1]).box_xywh != answers["box"]
     assert answers["rotated"] == result.rotated_box
     x0, y0, x1, y1 = mask_extent(result.mask.to_array())
     assert answers["mask"] == (x0, y0, x1 - x0, y1 - y0)
 
 
-def test_boxes_alone_cost_no_masks(masked, monkeypatch):
+@pytest.mark.parametrize(("region", "share"), [("bare_box", 0.5), ("box", 0.0)])
+def test_boxes_alone_cost_no_masks(masked, monkeypatch, region, share):
     monkeypatch.setattr(SiamRPN, "segment", None)  # to call it would fail
-    adapted = SiameseTracker(Tracker(masked))
+    config = TrackerConfig(mask=MaskConfig(box_share=share))
+    adapted = SiameseTracker(Tracker(masked, config), region=region)
     frames = moving_square(2)
     adapted.init(frames[0], (10.0, 30.0, 24.0, 24.0))
     assert len(adapted.update(frames[1])) == 4

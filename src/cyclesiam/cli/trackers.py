@@ -19,7 +19,12 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
 OURS = "cyclesiam"
-REGIONS: dict[str, Region] = {OURS: "box", f"{OURS}-rotated": "rotated", f"{OURS}-mask": "mask"}
+REGIONS: dict[str, Region] = {
+    OURS: "box",
+    f"{OURS}-no-masks": "bare_box",
+    f"{OURS}-rotated": "rotated",
+    f"{OURS}-mask": "mask",
+}
 DECIDING_PARTS = ("geometry", "models", "tracking", "deployment")  # code that answers depend on
 
 
@@ -58,9 +63,9 @@ def find_trackers(
     """Find trackers by what `--tracker` says of each.
 
     Args:
-        names: `cyclesiam`; `cyclesiam-rotated` and `cyclesiam-mask`, which answer the least
-            rectangle around the mask and its extent; a name of OpenCV's trackers; or
-            MODULE:FACTORY.
+        names: `cyclesiam`; `cyclesiam-no-masks`, whose boxes heed none and cost less;
+            `cyclesiam-rotated` and `cyclesiam-mask`, which answer the least rectangle around the
+            mask and its extent; a name of OpenCV's trackers; or MODULE:FACTORY.
         weights: of `cyclesiam`.
         device: of `cyclesiam`.
         running: of `cyclesiam`: what runs an exported bundle, and threads.
@@ -98,7 +103,7 @@ def find_trackers(
 def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) -> TrackerSource:
     where = str(find_device(device, weights))
     network, record = _network(weights, where, running)
-    if not network.has_masks and name != OURS:
+    if not network.has_masks and REGIONS[name] in ("rotated", "mask"):
         raise UsageError(f"{name} needs weights with masks; those of {weights} have none")
     return TrackerSource(
         name=name,

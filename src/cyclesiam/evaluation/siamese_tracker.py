@@ -12,7 +12,7 @@ from cyclesiam.geometry.masks import fill_box
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.tracker import Tracker
 
-Region = Literal["box", "rotated", "mask"]
+Region = Literal["box", "bare_box", "rotated", "mask"]
 
 
 class SiameseTracker:
@@ -20,13 +20,15 @@ class SiameseTracker:
 
     Args:
         tracker: used for this sequence alone.
-        region: what `update` answers: the box, the rectangle of least area around the mask, or the
-            mask's extent; where there is no mask, the box.
+        region: what `update` answers: the box, in which the mask has its say; the box without
+            masks, which costs less; the rectangle of least area around the mask, or the mask's
+            extent; where there is no mask, the box.
     """
 
     def __init__(self, tracker: Tracker, *, region: Region = "box") -> None:
-        # Boxes alone cost less.
-        self._tracker = tracker if region != "box" else _without_masks(tracker)
+        unheard = region == "box" and not tracker.config.mask.box_share
+        bare = unheard or region == "bare_box"
+        self._tracker = _without_masks(tracker) if bare else tracker
         self._segmenter = tracker
         self._region = region
         self._numbers: dict[int, int] = {}  # of objects, by those that the tracker gave them
@@ -46,7 +48,7 @@ class SiameseTracker:
             x, y, w, h; or, for `rotated`, x1, y1, ... x4, y4.
         """
         result = self._tracker.update(image)
-        if result.mask is None or result.rotated_box is None:
+        if self._region == "box" or result.mask is None or result.rotated_box is None:
             return result.box_xywh
         if self._region == "rotated":
             return result.rotated_box

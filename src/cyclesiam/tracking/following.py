@@ -18,9 +18,10 @@ from torch import Tensor
 from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.colour_model import ColourState
 from cyclesiam.tracking.confidence import Standing, name_states
+from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks
 from cyclesiam.tracking.online_filter import FilterState
 from cyclesiam.tracking.results import MaskSource, TrackResult
-from cyclesiam.tracking.segmentation import segment_targets
+from cyclesiam.tracking.segmentation import Segmented, segment_targets
 from cyclesiam.tracking.settings import TrackerConfig
 from cyclesiam.tracking.siamese import (
     Network,
@@ -44,6 +45,7 @@ class Followed:
     targets: TargetState
     memory: Memory
     standing: Standing
+    fit: MaskFit
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +131,41 @@ def learn_from(
 
 def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[TrackResult, ...]:
     """Give the results of targets in a frame, with masks where the network gives any."""
-    masks, followed = None, sighting.followed
-    if config.mask.wanted and network.has_masks:
-        assert isinstance(network, SegmentingNetwork)
-        frame_size = (sighting.frame.shape[-2], sighting.frame.shape[-1])
-        targets, seen = followed.targets, sighting.observation
-        masks = segment_targets(network, targets, seen, frame_size, config.mask)
-    return list_results(followed, sighting.labels, config, masks)
+    followed = sighting.followed
+    if not (config.mask.wanted and network.has_masks):
+        return list_results(followed, followed.targets.boxes, sighting.labels, config)
+    found = segment(network, sighting, config)
+    size, share = frame_size(sighting.frame), config.mask.box_share
+    boxes = heed_masks(followed.targets.boxes, found.extents, followed.fit, share, size)
+    return list_results(followed, boxes, sighting.labels, config, found.masks)
+
+
+def segment(network: Network, sighting: Sighting, config: TrackerConfig) -> Segmented:
+    """Give the masks of targets in a frame, of a network that has any."""
+    assert isinstance(network, SegmentingNetwork)
+    targets, size = sighting.followed.targets, frame_size(sighting.frame)
+    return segment_targets(network, targets, sighting.observation, size, config.mask)
+
+
+def frame_size(frame: Tensor) -> tuple[int, int]:
+    """Give H, W of a frame (1, 3, H, W)."""
+    return frame.shape[-2], frame.shape[-1]
 
 
 def list_results(
     followed: Followed,
+    boxes: Tensor,
     labels: Sequence[Label],
     config: TrackerConfig,
     masks: Sequence[tuple[Mask, MaskSource]] | None = None,
 ) -> tuple[TrackResult, ...]:
-    """Give the results of targets, in their order."""
-    boxes = followed.targets.boxes.tolist()
+    """Give the results of targets, in their order, at (B, 4) xyxy boxes."""
     believed = followed.standing.confidences.tolist()
     states = name_states(followed.standing, config.confidence)
+    rows = zip(labels, boxes.tolist(), believed, states, strict=True)
     results = tuple(
         TrackResult(id=number, name=name, box=tuple(box), score=score, state=state)
-        for (number, name), box, score, state in zip(labels, boxes, believed, states, strict=True)
+        for (number, name), box, score, state in rows
     )
     if masks is None:
         return results

@@ -5,6 +5,7 @@ Shapes: B targets, (H, W) the frame, T pixels on a side of a network's mask.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image
 from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place, tell_apart
 from cyclesiam.tracking.colour_model import STEP, log_odds, mask_beliefs
+from cyclesiam.tracking.mask_boxes import bulk_extents
 from cyclesiam.tracking.results import MaskSource
 from cyclesiam.tracking.siamese import Observation, SegmentingNetwork, TargetState
 
@@ -43,14 +45,30 @@ class MaskConfig:
     """Greatest area of a mask, over its box's: above, it floods its window."""
     least_inside: float = 0.5
     """Least share of a mask that lies inside its box."""
+    box_share: float = 0.5
+    """Weight of a mask's extent in the box that is told, 0..1; 0 for the tracker's own alone."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.threshold < 1 or not 0 <= self.least_inside <= 1:
-            raise ValueError(f"threshold and least_inside must lie in 0..1, got {self}")
+        shares = self.threshold, self.least_inside, self.box_share
+        if not 0 < self.threshold < 1 or min(shares) < 0 or max(shares) > 1:
+            raise ValueError(f"threshold, least_inside and box_share must lie in 0..1, got {self}")
         if min(self.own_colours, self.edge_reach, self.edge_noise) < 0:
             raise ValueError(f"weights and reaches must not be negative, got {self}")
         if not 0 <= self.least_share < self.most_share:
             raise ValueError(f"0 <= least_share < most_share must hold, got {self}")
+
+
+class Segmented(NamedTuple):
+    """The masks of B targets in a frame.
+
+    Args:
+        masks: that share no pixel, and where each comes from.
+        extents: (B, 4) xyxy in image pixels, of the bulk of what each target's would be without the
+            others; NaN where that was not believed.
+    """
+
+    masks: list[tuple[Mask, MaskSource]]
+    extents: Tensor
 
 
 def segment_targets(
@@ -59,11 +77,18 @@ def segment_targets(
     observation: Observation,
     frame_size: tuple[int, int],
     config: MaskConfig,
-) -> list[tuple[Mask, MaskSource]]:
-    """Give the masks of targets in a frame (H, W), and where each comes from; else `see_masks`."""
+) -> Segmented:
+    """Give the masks of targets in a frame (H, W); else `see_masks`."""
+    boxes = state.boxes.tolist()
     placed = place_masks(*see_masks(network, state, observation, config), frame_size)
-    masks = tell_apart(placed, frame_size, config.threshold)
-    return judge_masks(masks, state.boxes.tolist(), config)
+    masks = alone = tell_apart(placed, frame_size, config.threshold)
+    if len(placed) > 1:
+        alone = [tell_apart([one], frame_size, config.threshold)[0] for one in placed]
+    believed = [
+        mask if _agree(mask, box, config) else None for mask, box in zip(alone, boxes, strict=True)
+    ]
+    extents = torch.from_numpy(bulk_extents(believed)).to(state.boxes.device)
+    return Segmented(judge_masks(masks, boxes, config), extents)
 
 
 def see_masks(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
+from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.confidence import (
     Standing,
     begin_standing,
@@ -25,11 +26,13 @@ from cyclesiam.tracking.following import (
     at_once,
     learn_from,
     list_results,
+    segment,
     tell,
 )
 from cyclesiam.tracking.given_boxes import check_box
+from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit
 from cyclesiam.tracking.recovery import find_again
-from cyclesiam.tracking.results import TrackResult
+from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.rows import join_rows, keep_rows
 from cyclesiam.tracking.settings import TrackerConfig
 from cyclesiam.tracking.siamese import (
@@ -126,16 +129,11 @@ class Tracker:
             TargetError, ValueError: as `init`.
         """
         frame = self._frame(image)
-        followed = self._begin(frame, boxes_xywh, masks)
+        followed, found = self._begin(frame, boxes_xywh, masks)
         self._followed, self._learning, self._steps = followed, None, 0
         self._last, self._ids = frame, list(range(1, len(followed.targets.boxes) + 1))
         self._next_id, self._names = len(self._ids) + 1, {}
-        if not self.gives_masks:
-            return list_results(followed, self._labels(), self.config)
-        seen = look(self.network, followed.targets, frame)  # where targets are known: their masks
-        chosen = settle_on(followed.targets, seen, self.network.search_size)
-        sighting = Sighting(frame, seen, replace(followed, targets=chosen), self._labels())
-        return self.tell(sighting)
+        return list_results(followed, followed.targets.boxes, self._labels(), self.config, found)
 
     @torch.inference_mode()
     def add(
@@ -162,7 +160,7 @@ class Tracker:
             ValueError: as `init`.
         """
         frame = self._present(image)
-        new = self._begin(frame, [box_xywh], None if mask is None else [mask])
+        new, _ = self._begin(frame, [box_xywh], None if mask is None else [mask])
         if self._followed is None:
             self._followed, self._steps = new, 0
         else:
@@ -205,7 +203,7 @@ class Tracker:
             ValueError: as `init`.
         """
         row, frame = self._row(id), self._present(image)
-        new = self._begin(frame, [box_xywh])
+        new, _ = self._begin(frame, [box_xywh])
         count = len(self._ids)
         rows = torch.tensor([count if n == row else n for n in range(count)], device=self.device)
         self._followed = keep_rows(join_rows(_unchosen(self._known()), new), rows)
@@ -221,8 +219,8 @@ class Tracker:
         frame: Tensor,
         boxes_xywh: Sequence[Sequence[float]],
         masks: Sequence[np.ndarray] | None = None,
-    ) -> Followed:
-        """Give targets as they are started in a frame."""
+    ) -> tuple[Followed, list[tuple[Mask, MaskSource]] | None]:
+        """Give targets as they are started in a frame, and their masks there if any are wanted."""
         boxes = [check_box(box, (frame.shape[-2], frame.shape[-1])) for box in boxes_xywh]
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
@@ -233,7 +231,15 @@ class Tracker:
         if self.config.colour.share or self.gives_masks:
             given = None if masks is None else self._given(masks)
             targets = learn_look(self.network, targets, frame, self.config.colour, given)
-        return Followed(targets, begin_memory(targets), begin_standing(targets))
+        beginning = begin_memory(targets), begin_standing(targets)
+        followed = Followed(targets, *beginning, no_fit(targets.boxes))
+        if not self.gives_masks:
+            return followed, None
+        seen = look(self.network, targets, frame)
+        known = settle_on(targets, seen, self.network.search_size)
+        sighting = Sighting(frame, seen, replace(followed, targets=known), ())
+        found = segment(self.network, sighting, self.config)
+        return replace(followed, fit=fit_boxes(targets.boxes, found.extents)), found.masks
 
     def _present(self, image: np.ndarray | None) -> Tensor:
         if image is not None:
