@@ -16,7 +16,6 @@ import torch
 from cyclesiam.data.examples import KINDS, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import find_scenes, hold_out
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import TrackerConfig
 from cyclesiam.training.validation import compare, label_free_score
 
@@ -29,6 +28,7 @@ CHANGES: dict[str, dict[str, tuple[float, ...]]] = {
     "online": {"share": (0.0, 0.5)},
     "colour": {"share": (0.0, 0.4), "rate": (0.0125, 0.025, 0.1)},
     "memory": {"share": (0.0, 0.5)},
+    "mask": {"box_share": (0.0, 0.25, 0.75)},
 }
 
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 def settings() -> dict[str, TrackerConfig]:
     """Give the settings as they are, and with one change each."""
-    plain = TrackerConfig(mask=MaskConfig(wanted=False))  # masks change no box
+    plain = TrackerConfig()
     found = {"as it is": plain}
     for part, changes in CHANGES.items():
         for name, values in changes.items():

@@ -10,6 +10,7 @@ import torch
 from cyclesiam.cli.track import follow
 from cyclesiam.errors import SourceError, TargetError
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking import following
 from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.settings import TrackerConfig
@@ -102,7 +103,7 @@ def test_who_stops_early_leaves_a_tracker_that_goes_on(network):
 
 def test_an_error_beside_is_not_lost(network, monkeypatch):
     tracker = started(network)
-    monkeypatch.setattr(tracker, "tell", lambda sighting: 1 / 0)
+    monkeypatch.setattr(following, "tell", lambda *given: 1 / 0)
     with Ahead(tracker) as ahead, pytest.raises(ZeroDivisionError):
         list(ahead.follow(FRAMES[1:]))
 

@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from cyclesiam.geometry.masks import Mask, fill_box
-from cyclesiam.tracking.mask_boxes import MaskFit, bulk_extents, fit_boxes, heed_masks, no_fit
+from cyclesiam.tracking.mask_boxes import (
+    MaskFit,
+    bulk_extents,
+    fit_boxes,
+    heed_masks,
+    no_fit,
+    note_sizes,
+    pull_sizes,
+)
 from cyclesiam.tracking.segmentation import MaskConfig
 
 FRAME = (100, 200)
@@ -46,7 +54,7 @@ def test_where_masks_change_boxes_change_likewise():
 def test_without_a_mask_then_or_now_the_box_stays():
     boxes = torch.tensor([[40.0, 20.0, 80.0, 60.0], [-30.0, 20.0, 10.0, 60.0]])
     extents = torch.tensor([[45.0, 30.0, 75.0, 60.0], [float("nan")] * 4])
-    fit = MaskFit(torch.zeros(2, 2), torch.ones(2, 2))
+    fit = MaskFit(torch.zeros(2, 2), torch.ones(2, 2), torch.zeros(2, 2))
     assert torch.equal(heed_masks(boxes, extents, fit, 0.5, FRAME)[1], boxes[1])
     assert torch.equal(heed_masks(boxes, extents, no_fit(boxes), 0.5, FRAME), boxes)
 
@@ -56,6 +64,49 @@ def test_a_mask_of_something_else_changes_boxes_by_no_more_than_twice():
     fit = fit_boxes(given, torch.tensor([[59.0, 39.0, 61.0, 41.0]]))
     assert fit.scales.tolist() == [[2, 2]]
     assert fit_boxes(given, torch.tensor([[0.0, 0.0, 10.0, 10.0]])).shifts.tolist() == [[0.5, 0.5]]
+
+
+# --- sizes
+
+
+@pytest.fixture
+def pulled():
+    """Give the width and height of a box after masks have said another size for some frames."""
+
+    def follow(factor: float, frames: int, *, sure: bool = True) -> list[float]:
+        boxes = torch.tensor([[80.0, 40.0, 120.0, 60.0]])  # 40 x 20
+        fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(1, 2))
+        middle, half = torch.tensor([100.0, 50.0]), factor * torch.tensor([20.0, 10.0])
+        extents = torch.cat((middle - half, middle + half))[None]
+        for _ in range(frames):
+            boxes = pull_sizes(boxes, fit, torch.tensor([sure]), 1.25, 0.2, FRAME)
+            fit = note_sizes(fit, boxes, extents, 0.3)
+        torch.testing.assert_close((boxes[0, :2] + boxes[0, 2:]) / 2, middle)
+        return (boxes[0, 2:] - boxes[0, :2]).tolist()
+
+    return follow
+
+
+@pytest.mark.parametrize("factor", [0.81, 1.0, 1.24])
+def test_a_size_stays_where_masks_say_nearly_the_same(pulled, factor):
+    assert pulled(factor, 30) == [40, 20]
+
+
+def test_a_size_follows_masks_that_say_another_for_long(pulled):
+    assert pulled(1.6, 3)[0] == pytest.approx(40, rel=0.01)
+    assert pulled(1.6, 60)[0] == pytest.approx(1.6 / 1.25 * 40, rel=0.05)
+    assert pulled(0.6, 60)[1] == pytest.approx(0.6 * 1.25 * 20, rel=0.05)
+
+
+def test_the_size_of_a_doubtful_target_stays(pulled):
+    assert pulled(1.6, 30, sure=False) == [40, 20]
+
+
+def test_a_frame_without_a_mask_says_nothing_of_sizes():
+    fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 2), 0.3))
+    nothing = torch.full((1, 4), torch.nan)
+    boxes = torch.tensor([[80.0, 40.0, 120.0, 60.0]])
+    assert torch.equal(note_sizes(fit, boxes, nothing, 0.3).excess, fit.excess)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])

@@ -49,8 +49,8 @@ class Ahead:
         sighting = self._tracker.find(image)
         if sighting is None:
             return at_once(tuple)
-        self._tracker.learn(sighting, self._beside.submit)
-        return self._beside.submit(self._tracker.tell, sighting)
+        told = self._tracker.learn(sighting, self._beside.submit).told
+        return self._beside.submit(lambda: told.result()[0])
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[tuple[TrackResult, ...]]:
         """Give the results of each image, in order, once the next was searched.

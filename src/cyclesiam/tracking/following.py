@@ -18,7 +18,7 @@ from torch import Tensor
 from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.colour_model import ColourState
 from cyclesiam.tracking.confidence import Standing, name_states
-from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks
+from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks, note_sizes
 from cyclesiam.tracking.online_filter import FilterState
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.segmentation import Segmented, segment_targets
@@ -35,6 +35,7 @@ from cyclesiam.tracking.siamese import (
 from cyclesiam.tracking.template_memory import Memory, keep_looks
 
 Label = tuple[int, str | None]  # number and name of a target
+Results = tuple[TrackResult, ...]
 Run = Callable[[Callable[[], Any]], Future]  # lets a task be done, now or later
 
 
@@ -73,6 +74,8 @@ class Learning:
     """What is searched for next, and what it was made of."""
     votes: Future[tuple[FilterState | None, ColourState | None]]
     """What votes beside the network next."""
+    told: Future[tuple[Results, MaskFit]]
+    """The results of the frame, and how masks lie about boxes now."""
 
     def add_looks(self, followed: Followed) -> Followed:
         """Give targets that may be searched for; waits for what that takes."""
@@ -80,11 +83,15 @@ class Learning:
         targets = replace(followed.targets, template=template)
         return replace(followed, targets=targets, memory=memory)
 
-    def add_all(self, followed: Followed) -> Followed:
-        """Give targets with all that was learnt; waits for it."""
+    def add_votes(self, followed: Followed) -> Followed:
+        """Give targets that may be settled where they are found; waits for that."""
         online, colours = self.votes.result()
         followed = self.add_looks(followed)
         return replace(followed, targets=replace(followed.targets, online=online, colours=colours))
+
+    def add_all(self, followed: Followed) -> Followed:
+        """Give targets with all that was learnt; waits for it."""
+        return replace(self.add_votes(followed), fit=self.told.result()[1])
 
 
 def at_once(task: Callable[[], Any]) -> Future:
@@ -97,7 +104,7 @@ def at_once(task: Callable[[], Any]) -> Future:
 def learn_from(
     network: Network, sighting: Sighting, step: int, config: TrackerConfig, run: Run
 ) -> Learning:
-    """Let targets learn from a frame; those that are lost do not.
+    """Tell where targets are, and let them learn from a frame; those that are lost do not.
 
     Args:
         network: that searched.
@@ -126,18 +133,27 @@ def learn_from(
             colours = keep_look(network, targets, seen).colours
         return online, colours
 
-    return Learning(run(looks), run(votes))
+    @torch.inference_mode()
+    def told() -> tuple[Results, MaskFit]:
+        return tell(network, sighting, config)
+
+    return Learning(run(looks), run(votes), run(told))
 
 
-def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[TrackResult, ...]:
-    """Give the results of targets in a frame, with masks where the network gives any."""
+def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[Results, MaskFit]:
+    """Give the results of targets in a frame, with masks where the network gives any.
+
+    Returns:
+        The results, and how masks lie about boxes from now on.
+    """
     followed = sighting.followed
+    own, fit = followed.targets.boxes, followed.fit
     if not (config.mask.wanted and network.has_masks):
-        return list_results(followed, followed.targets.boxes, sighting.labels, config)
-    found = segment(network, sighting, config)
-    size, share = frame_size(sighting.frame), config.mask.box_share
-    boxes = heed_masks(followed.targets.boxes, found.extents, followed.fit, share, size)
-    return list_results(followed, boxes, sighting.labels, config, found.masks)
+        return list_results(followed, own, sighting.labels, config), fit
+    found, size = segment(network, sighting, config), frame_size(sighting.frame)
+    boxes = heed_masks(own, found.extents, fit, config.mask.box_share, size)
+    results = list_results(followed, boxes, sighting.labels, config, found.masks)
+    return results, note_sizes(fit, own, found.extents, config.mask.size_rate)
 
 
 def segment(network: Network, sighting: Sighting, config: TrackerConfig) -> Segmented:
@@ -158,7 +174,7 @@ def list_results(
     labels: Sequence[Label],
     config: TrackerConfig,
     masks: Sequence[tuple[Mask, MaskSource]] | None = None,
-) -> tuple[TrackResult, ...]:
+) -> Results:
     """Give the results of targets, in their order, at (B, 4) xyxy boxes."""
     believed = followed.standing.confidences.tolist()
     states = name_states(followed.standing, config.confidence)

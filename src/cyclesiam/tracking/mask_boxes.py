@@ -1,13 +1,17 @@
 """Boxes that heed masks: how far a target reaches, its pixels tell better than a proposal.
 
 What a box holds of its target differs from one to the next: a shadow, no tail. How the given box
-lies about the mask of the first frame says so, and is kept from then on.
+lies about the mask of the first frame says so, and is kept from then on. The box that is told is
+mostly that of the mask. The box that is followed is the tracker's own: masks come and go, and what
+is learnt from them by heart is lost with them. Only where they have said for long that the target
+is much larger or smaller, its size is pulled there.
 
 Shapes: B targets, (H, W) the frame.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +21,7 @@ from cyclesiam.geometry.boxes import cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcy
 from cyclesiam.geometry.masks import Mask
 
 BEYOND = 0.01  # share of a mask's pixels left out on each side: few are often not the target's
-MOST_CHANGE = 2.0  # factor of a size from a mask's extent to its box
+MOST_CHANGE = 2.0  # factor of a size from a mask's extent to its box, and to the tracker's own
 MOST_SHIFT = 0.5  # of a middle, over the extent's size
 
 
@@ -29,16 +33,19 @@ class MaskFit:
         shifts: (B, 2) from the extent's middle to the box's, over the extent's size.
         scales: (B, 2) width and height of the box over the extent's. Both are NaN of a target
             whose first mask is not known.
+        excess: (B, 2) by how much masks have said of late that it is larger: the logarithm of the
+            sizes that they say over the tracker's own.
     """
 
     shifts: Tensor
     scales: Tensor
+    excess: Tensor
 
 
 def no_fit(boxes: Tensor) -> MaskFit:
     """Give what is known without masks of (B, 4) boxes: nothing."""
     unknown = torch.full_like(boxes[:, :2], torch.nan)
-    return MaskFit(unknown, unknown)
+    return MaskFit(unknown, unknown, torch.zeros_like(unknown))
 
 
 def bulk_extents(masks: Sequence[Mask | None]) -> np.ndarray:
@@ -64,8 +71,17 @@ def fit_boxes(boxes: Tensor, extents: Tensor) -> MaskFit:
     shifts = (given[:, :2] - seen[:, :2]) / seen[:, 2:]
     scales = given[:, 2:] / seen[:, 2:]
     return MaskFit(
-        shifts.clamp(-MOST_SHIFT, MOST_SHIFT), scales.clamp(1 / MOST_CHANGE, MOST_CHANGE)
+        shifts.clamp(-MOST_SHIFT, MOST_SHIFT),
+        scales.clamp(1 / MOST_CHANGE, MOST_CHANGE),
+        torch.zeros_like(scales),
     )
+
+
+def _fitted(extents: Tensor, fit: MaskFit) -> Tensor:
+    """Give the (B, 4) cxcywh that extents, xyxy, say; NaN where they do not."""
+    seen = xyxy_to_cxcywh(extents)
+    middles = seen[:, :2] + fit.shifts * seen[:, 2:]
+    return torch.cat((middles, fit.scales * seen[:, 2:]), dim=1)
 
 
 def heed_masks(
@@ -83,8 +99,49 @@ def heed_masks(
     Returns:
         (B, 4) xyxy within the frame; the tracker's own where a mask says nothing.
     """
-    seen = xyxy_to_cxcywh(extents)
-    middles = seen[:, :2] + fit.shifts * seen[:, 2:]
-    fitted = cxcywh_to_xyxy(torch.cat((middles, fit.scales * seen[:, 2:]), dim=1))
+    fitted = cxcywh_to_xyxy(_fitted(extents, fit))
     heard = keep_in_frame((1 - share) * boxes + share * fitted, frame_size)
     return torch.where(fitted.isfinite().all(dim=1, keepdim=True), heard, boxes)
+
+
+def note_sizes(fit: MaskFit, boxes: Tensor, extents: Tensor, rate: float) -> MaskFit:
+    """Remember by how much masks say that targets are larger.
+
+    Args:
+        fit: of the frame before.
+        boxes: (B, 4) xyxy, the tracker's own.
+        extents: (B, 4) xyxy of the masks; NaN where there is none.
+        rate: weight of this frame among those of late, 0..1.
+    """
+    said = _fitted(extents, fit)[:, 2:] / xyxy_to_cxcywh(boxes)[:, 2:]
+    news = said.clamp(1 / MOST_CHANGE, MOST_CHANGE).log() - fit.excess
+    return replace(fit, excess=fit.excess + rate * news.nan_to_num(0))
+
+
+def pull_sizes(
+    boxes: Tensor,
+    fit: MaskFit,
+    sure: Tensor,
+    slack: float,
+    pull: float,
+    frame_size: tuple[int, int],
+) -> Tensor:
+    """Pull the sizes of boxes towards what masks have said of late, where that is far off.
+
+    Args:
+        boxes: (B, 4) xyxy, the tracker's own.
+        fit: what they said.
+        sure: (B,) bool; the others' boxes stay.
+        slack: factor of a size, 1 or more, up to which it stays.
+        pull: share of what is beyond, as a logarithm, that it changes in a frame.
+        frame_size: H, W.
+
+    Returns:
+        (B, 4) xyxy of the same middles.
+    """
+    beyond = fit.excess.sign() * (fit.excess.abs() - math.log(slack)).clamp(min=0)
+    pulled = sure & (beyond != 0).any(dim=1)
+    own = xyxy_to_cxcywh(boxes)
+    sizes = own[:, 2:] * (pull * beyond).exp()
+    changed = keep_in_frame(cxcywh_to_xyxy(torch.cat((own[:, :2], sizes), dim=1)), frame_size)
+    return torch.where(pulled[:, None], changed, boxes)

@@ -32,7 +32,7 @@ class TrackResult:
 
     Args:
         id: its number, from 1.
-        box: xyxy in image pixels.
+        box: xyxy in image pixels; where there is a mask, that has a say in it.
         score: the probability that `box` overlaps the truth by more than half, 0..1.
         state: `tracking`; `uncertain` where the tracker is not sure of that; `lost` when it doubts
             its own box for longer, and looks for the target all over the frame; `recovered` in the

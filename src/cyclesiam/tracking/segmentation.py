@@ -45,13 +45,21 @@ class MaskConfig:
     """Greatest area of a mask, over its box's: above, it floods its window."""
     least_inside: float = 0.5
     """Least share of a mask that lies inside its box."""
-    box_share: float = 0.5
+    box_share: float = 0.75
     """Weight of a mask's extent in the box that is told, 0..1; 0 for the tracker's own alone."""
+    size_slack: float = 1.25
+    """Factor by which masks may say another size than the tracker's own, which then stays."""
+    size_pull: float = 0.2
+    """Share of what is beyond that by which the tracker's own changes in a frame; 0 for nothing."""
+    size_rate: float = 0.3
+    """Weight of a frame among those of late that say so."""
 
     def __post_init__(self) -> None:
-        shares = self.threshold, self.least_inside, self.box_share
-        if not 0 < self.threshold < 1 or min(shares) < 0 or max(shares) > 1:
-            raise ValueError(f"threshold, least_inside and box_share must lie in 0..1, got {self}")
+        for name in ("threshold", "least_inside", "box_share", "size_pull", "size_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if self.threshold in (0, 1) or self.size_slack < 1:
+            raise ValueError(f"0 < threshold < 1 and size_slack >= 1 must hold, got {self}")
         if min(self.own_colours, self.edge_reach, self.edge_noise) < 0:
             raise ValueError(f"weights and reaches must not be negative, got {self}")
         if not 0 <= self.least_share < self.most_share:

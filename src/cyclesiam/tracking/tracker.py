@@ -24,13 +24,13 @@ from cyclesiam.tracking.following import (
     Run,
     Sighting,
     at_once,
+    frame_size,
     learn_from,
     list_results,
     segment,
-    tell,
 )
 from cyclesiam.tracking.given_boxes import check_box
-from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit
+from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit, pull_sizes
 from cyclesiam.tracking.recovery import find_again
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.rows import join_rows, keep_rows
@@ -267,17 +267,15 @@ class Tracker:
         sighting = self.find(image)
         if sighting is None:
             return ()
-        results = self.tell(sighting)
-        self.learn(sighting, at_once)
+        learning = self.learn(sighting, at_once)
         self._known()
-        return results
+        return learning.told.result()[0]
 
     @torch.inference_mode()
     def find(self, image: np.ndarray) -> Sighting | None:
         """Settle all targets in the next frame, (H, W, 3) uint8 RGB: the first part of a step.
 
-        `tell` gives their results, and `learn` lets them learn; both may be done beside the next
-        call, see `Ahead`.
+        `learn` is the other, which tells results; it may be done beside the next call, see `Ahead`.
 
         Returns:
             Where they are; None where all were removed.
@@ -306,16 +304,30 @@ class Tracker:
                 config.recovery,
             )
         around = search_around(network, targets, frame)
-        before = replace(self._known().targets, boxes=targets.boxes)
+        if self._learning is not None:
+            self._followed = self._learning.add_votes(self._followed)
+        before = replace(self._followed.targets, boxes=targets.boxes)
         seen = vote(network, before, around)
         sizes = network.search_size, frame.shape[-2:]
         targets = settle(before, seen, *sizes, config.choice)
         if len(self._ids) > 1:
             targets = keep_apart(before, targets, seen, *sizes, config.choice, config.most_shared)
         confidences = self._believe(targets, seen, standing)
+        targets = self._resize(targets, confidences, frame_size(frame))
         standing = judge(standing, targets, confidences, config.confidence)
-        self._followed = replace(self._followed, targets=targets, standing=standing)
+        self._followed = replace(self._known(), targets=targets, standing=standing)
         return Sighting(frame, seen, self._followed, self._labels())
+
+    def _resize(
+        self, targets: TargetState, confidences: Tensor, size: tuple[int, int]
+    ) -> TargetState:
+        """Let masks of the frames before have their say in the sizes of targets."""
+        mask = self.config.mask
+        if not self.gives_masks or not mask.size_pull:
+            return targets
+        sure, fit = confidences >= self.config.confidence.sure_from, self._known().fit
+        boxes = pull_sizes(targets.boxes, fit, sure, mask.size_slack, mask.size_pull, size)
+        return replace(targets, boxes=boxes)
 
     def _labels(self) -> tuple[Label, ...]:
         return tuple((number, self._names.get(number)) for number in self._ids)
@@ -332,20 +344,19 @@ class Tracker:
         fresh = standing.lost | (standing.fresh > 0)
         return believe_boxes(targets, seen, self.config.confidence, fresh)
 
-    @torch.inference_mode()
-    def tell(self, sighting: Sighting) -> tuple[TrackResult, ...]:
-        """Give the results of targets that were found, with masks where the network gives any."""
-        return tell(self.network, sighting, self.config)
-
-    def learn(self, sighting: Sighting, run: Run) -> None:
-        """Let targets learn from the frame that they were found in, before the next is searched.
+    def learn(self, sighting: Sighting, run: Run) -> Learning:
+        """Tell where targets are, and let them learn, before the next but one frame is searched.
 
         Args:
             sighting: what `find` gave last.
             run: does what is to be done, at once or beside.
+
+        Returns:
+            What is on its way; the results are `told`.
         """
         self._steps += 1
         self._learning = learn_from(self.network, sighting, self._steps, self.config, run)
+        return self._learning
 
     def _given(self, masks: Sequence[np.ndarray]) -> Tensor:
         """Give (H, W) masks as (B, 1, H, W) uint8 on the device."""
