@@ -1,12 +1,12 @@
 """Fit the tracker's confidence to weights without labels, and measure how honest it is.
 
     .venv/bin/python benchmarks/confidence.py --scenes CLIPS STILLS [--fit] [--root EVAL]
-        [--weights default] [--clips 60]
+        [--weights default] [--clips 60] [--no-masks]
 
 `--fit` follows made clips whose target hides, and walks forward and back through videos of scenes
 that are not held out; from the score, the colours, whether the target was just found
 again, and whether the box was right (the way out agrees with the way home), a logistic is fitted:
-four numbers for `ConfidenceConfig`.
+four numbers for `ConfidenceConfig`. With `--no-masks` boxes heed no masks, as `track --no-masks`.
 Without it the shipped numbers are measured: on made clips of held-out scenes, and, with a root that
 holds the development suite's folders, on its sequences, whose annotations only score.
 
@@ -25,12 +25,13 @@ import cv2
 import numpy as np
 import torch
 
+from cyclesiam.cli.options import load_network
 from cyclesiam.data.benchmark_readers import BOX_READERS
 from cyclesiam.data.examples import ExampleConfig, draw_examples
 from cyclesiam.data.hiding import HiddenClip, draw_hidden_clips
 from cyclesiam.data.scenes import find_scenes, hold_out
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.metrics import overlap
-from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.tracking.confidence import Standing
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import Network, Observation, TargetState
@@ -38,7 +39,6 @@ from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.video import read_image
 
 SUITE = {"otb": "otb", "uav123_10fps": "uav123", "vot2018": "vot2018", "davis2016": "davis2016"}
-BOXES = TrackerConfig(mask=MaskConfig(wanted=False))
 PATIENCE = 30  # frames within which a hidden target is to be found again
 
 
@@ -106,17 +106,17 @@ def true_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.nan_to_num(overlap(boxes[1:], truth[1:]))
 
 
-def fit(network: Network, scenes: Sequence, clips: int) -> None:
+def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int) -> None:
     """Print the four numbers that the evidence asks for."""
     inputs, right = [], []
     for clip in draw_hidden_clips(scenes, clips, seed=2):
-        followed = follow(network, BOXES, clip.frames, clip.boxes[0])
+        followed = follow(network, tracking, clip.frames, clip.boxes[0])
         inputs.append(evidence_of(followed))
         right.append(true_overlaps(followed.boxes, clip.boxes) > 0.5)
     config = ExampleConfig(zooms=0, pasted=0, cycles=clips, seed=5)
     for example in draw_examples(scenes, config):
         walk = example.frames + example.frames[-2::-1]
-        followed = follow(network, BOXES, walk, example.boxes[0])
+        followed = follow(network, tracking, walk, example.boxes[0])
         agree = np.nan_to_num(overlap(followed.boxes, followed.boxes[::-1]))
         inputs.append(evidence_of(followed))
         right.append(agree[1:] > 0.5)
@@ -236,20 +236,22 @@ def main() -> None:
     parser.add_argument("--weights", default="default")
     parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--no-masks", action="store_true")
     parser.add_argument("--csrt", action="store_true", help="also CSRT: slow")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network, _ = load_weights(options.weights)
+    network, _ = load_network(options.weights, torch.device("cpu"), RuntimeConfig(threads=1))
+    tracking = TrackerConfig(mask=MaskConfig(wanted=not options.no_masks))
     kept, held_out = hold_out(find_scenes(options.scenes)[0], 0.1)
     if options.fit:
-        fit(network, kept, options.clips)
+        fit(network, tracking, kept, options.clips)
         return
     clips = draw_hidden_clips(held_out, options.clips, seed=1)
-    made = measure_made(network, BOXES, clips)
+    made = measure_made(network, tracking, clips)
     report("made clips", made)
     truths = [(clip.frames, clip.boxes) for clip in clips]
     if options.root:
-        suite = measure_suite(network, BOXES, options.root)
+        suite = measure_suite(network, tracking, options.root)
         report("development suite", suite)
         parts = zip(vars(made).values(), vars(suite).values(), strict=True)
         report("both", Told(*(one + other for one, other in parts)))

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from cyclesiam.geometry.masks import Mask, fill_box
+from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.confidence import ConfidenceConfig
 from cyclesiam.tracking.drawing import colour_of, draw
 from cyclesiam.tracking.results import FrameResult, TrackResult
 from cyclesiam.tracking.segmentation import (
@@ -60,9 +62,9 @@ class Knowing:
         return self.network.mask_windows(chosen)
 
 
-def red_on_green(left):
+def red_on_green(left, width=30, height=20):
     image = np.full((90, 120, 3), (30, 180, 30), np.uint8)
-    image[30:50, left : left + 30] = (220, 30, 30)
+    image[30 : 30 + height, left : left + width] = (220, 30, 30)
     return image
 
 
@@ -80,16 +82,49 @@ def test_a_mask_lies_over_its_target(network):
         assert corners.max(axis=0) == pytest.approx([left + 30, 50], abs=3)
 
 
-def test_masks_cost_nothing_where_they_are_not_wanted(network):
+def sides(result):
+    left, top, right, bottom = result.box
+    return right - left, bottom - top
+
+
+def sides_of_one_that_grows(network, **settings):
+    """Follow a target of 30 x 20 that is 45 x 30 from the second frame on; give all sides."""
+    config = TrackerConfig(
+        mask=MaskConfig(least_inside=0, **settings),
+        confidence=ConfidenceConfig(sure_from=0, lost_below=0),
+        choice=ChoiceConfig(size_smoothing=0),  # the network knows no sizes
+    )
+    tracker = Tracker(Knowing(network), config)
+    results = [tracker.start(red_on_green(40), [(40, 30, 30, 20)])[0]]
+    results += [tracker.update(red_on_green(40, 45, 30)) for _ in range(12)]
+    return [sides(result) for result in results]
+
+
+def test_a_told_box_has_the_extent_of_its_mask(network):
+    told = sides_of_one_that_grows(network, box_share=1, size_pull=0)
+    assert told[0] == pytest.approx((30, 20))
+    assert told[1] == pytest.approx((45, 30), abs=3)
+
+
+def test_the_followed_size_is_pulled_after_masks_that_say_another_for_long(network):
+    alone = sides_of_one_that_grows(network, box_share=0, size_pull=0)
+    pulled = sides_of_one_that_grows(network, box_share=0, size_pull=0.5, size_rate=1)
+    assert pulled[0] == alone[0]
+    assert pulled[1] == alone[1]  # masks count from the frame after
+    assert alone[-1] == pytest.approx((30, 20))
+    assert pulled[-1] == pytest.approx((45 / 1.25, 30 / 1.25), abs=2)
+
+
+def test_masks_without_a_say_leave_boxes_alone(network):
     frames = moving_square(3)
     plain = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=False)))
-    masked = Tracker(network)
+    masked = Tracker(network, TrackerConfig(mask=MaskConfig(box_share=0, size_pull=0)))
     assert (plain.gives_masks, masked.gives_masks) == (False, True)
     for tracker in (plain, masked):
         tracker.init(frames[0], (10, 30, 24, 24))
     for frame in frames[1:]:
         without, with_mask = plain.update(frame), masked.update(frame)
-        assert without.box == with_mask.box  # a mask changes no box
+        assert without.box == with_mask.box
         assert without.mask is None
         assert with_mask.mask is not None
 
@@ -202,7 +237,14 @@ def test_a_mask_is_drawn_as_a_tint_with_an_outline():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"threshold": 1.0}, {"least_inside": 1.1}, {"least_share": 3, "most_share": 2}]
+    "wrong",
+    [
+        {"threshold": 1.0},
+        {"least_inside": 1.1},
+        {"size_slack": 0.9},
+        {"size_pull": 1.1},
+        {"least_share": 3, "most_share": 2},
+    ],
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):
