@@ -4,9 +4,10 @@
         [--weights default] [--clips 60] [--no-masks]
 
 `--fit` follows made clips whose target hides, and walks forward and back through videos of scenes
-that are not held out; from the score, the colours, whether the target was just found
-again, and whether the box was right (the way out agrees with the way home), a logistic is fitted:
-four numbers for `ConfidenceConfig`. With `--no-masks` boxes heed no masks, as `track --no-masks`.
+that are not held out; from the score, the colours, whether the target was just found again, and
+whether the box was right (the way out agrees with the way home), a logistic is fitted: four numbers
+for `ConfidenceConfig`; and with masks four more, of what these add to the shipped ones. With
+`--no-masks` boxes heed no masks, as `track --no-masks`.
 Without it the shipped numbers are measured: on made clips of held-out scenes, and, with a root that
 holds the development suite's folders, on its sequences, whose annotations only score.
 
@@ -43,13 +44,18 @@ PATIENCE = 30  # frames within which a hidden target is to be found again
 
 
 class Followed(NamedTuple):
-    """(T, 4) boxes, and (T - 1,) of what is said past the first; fresh: just found again."""
+    """(T, 4) boxes, and (T - 1,) of what is said past the first.
+
+    fresh: just found again; odds: their logarithm, masks unheard; agreement: of masks, or NaN.
+    """
 
     boxes: np.ndarray
     believed: np.ndarray
     scores: np.ndarray
     colours: np.ndarray
     fresh: np.ndarray
+    odds: np.ndarray
+    agreement: np.ndarray
     lost: np.ndarray
 
 
@@ -75,10 +81,11 @@ class Witness(Tracker):
     def _believe(self, targets: TargetState, seen: Observation, standing: Standing):
         config = self.config.confidence
         believed = super()._believe(targets, seen, standing)
-        odds = believed.logit() - config.bias - config.of_score * targets.scores
+        odds = believed.logit()
         fresh = standing.lost | (standing.fresh > 0)
-        colours = (odds + config.caution * fresh) / config.of_colours
-        self.evidence.append((float(targets.scores), float(colours), float(fresh)))
+        rest = odds - config.bias - config.of_score * targets.scores + config.caution * fresh
+        colours = rest / config.of_colours
+        self.evidence.append((float(targets.scores), float(colours), float(fresh), float(odds)))
         return believed
 
 
@@ -89,14 +96,19 @@ def follow(
     tracker.evidence = []
     left, top, right, bottom = box.tolist()
     tracker.init(next(images), (left, top, right - left, bottom - top))
-    results = [tracker.update(image) for image in images]
-    scores, colours, fresh = np.array(tracker.evidence).T
+    results, agreement = [], []
+    for image in images:
+        results.append(tracker.update(image))
+        agreement.append(float(tracker._followed.fit.agreement))
+    scores, colours, fresh, odds = np.array(tracker.evidence).T
     return Followed(
         np.array([box, *(result.box for result in results)]),
         np.array([result.score for result in results]),
         scores,
         colours,
         fresh,
+        odds,
+        np.array(agreement),
         np.array([result.state == "lost" for result in results]),
     )
 
@@ -107,11 +119,12 @@ def true_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int) -> None:
-    """Print the four numbers that the evidence asks for."""
-    inputs, right = [], []
+    """Print the numbers that the evidence asks for."""
+    inputs, masks, right = [], [], []
     for clip in draw_hidden_clips(scenes, clips, seed=2):
         followed = follow(network, tracking, clip.frames, clip.boxes[0])
         inputs.append(evidence_of(followed))
+        masks.append(evidence_of_masks(followed))
         right.append(true_overlaps(followed.boxes, clip.boxes) > 0.5)
     config = ExampleConfig(zooms=0, pasted=0, cycles=clips, seed=5)
     for example in draw_examples(scenes, config):
@@ -119,6 +132,7 @@ def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int)
         followed = follow(network, tracking, walk, example.boxes[0])
         agree = np.nan_to_num(overlap(followed.boxes, followed.boxes[::-1]))
         inputs.append(evidence_of(followed))
+        masks.append(evidence_of_masks(followed))
         right.append(agree[1:] > 0.5)
     weights = fit_logistic(np.concatenate(inputs), np.concatenate(right))
     print(f"{sum(map(len, right))} frames, {np.concatenate(right).mean():.2f} of them right")
@@ -127,12 +141,23 @@ def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int)
         f"bias={bias:.2f}, of_score={of_score:.2f}, of_colours={of_colours:.2f}, "
         f"caution={-of_fresh:.2f}"
     )
+    if tracking.mask.wanted and network.has_masks:
+        added = fit_logistic(np.concatenate(masks), np.concatenate(right))
+        names = "with_mask", "of_belief", "of_agreement", "without_mask"
+        print(", ".join(f"{name}={value:.2f}" for name, value in zip(names, added, strict=True)))
 
 
 def evidence_of(followed: Followed) -> np.ndarray:
-    """Give (T - 1, 4) inputs of the logistic."""
+    """Give (T - 1, 4) inputs of the logistic of boxes."""
     ones = np.ones_like(followed.scores)
     return np.column_stack((ones, followed.scores, followed.colours, followed.fresh))
+
+
+def evidence_of_masks(followed: Followed) -> np.ndarray:
+    """Give (T - 1, 4) inputs of the logistic of what is told."""
+    nothing = np.isnan(followed.agreement)
+    agreement = np.nan_to_num(followed.agreement)
+    return np.column_stack((np.ones_like(nothing, float), followed.odds, agreement, nothing))
 
 
 def fit_logistic(inputs: np.ndarray, right: np.ndarray) -> list[float]:

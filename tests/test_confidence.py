@@ -10,9 +10,11 @@ from cyclesiam.tracking.confidence import (
     ConfidenceConfig,
     begin_standing,
     believe_boxes,
+    believe_told,
     judge,
     name_states,
 )
+from cyclesiam.tracking.mask_boxes import MaskFit
 from cyclesiam.tracking.siamese import Observation, TargetState
 
 CONFIG = ConfidenceConfig(lost_below=0.3, sure_from=0.5, patience=2, fresh=3)
@@ -85,3 +87,26 @@ def test_limits_are_in_order():
         ConfidenceConfig(lost_below=0.6, sure_from=0.5)
     with pytest.raises(ValueError, match="1 frame or more"):
         dataclasses.replace(CONFIG, patience=0)
+
+
+# --- what is told with masks
+
+
+def told(confidence, agreement, *, known=True):
+    shifts = torch.zeros(1, 2) if known else torch.full((1, 2), torch.nan)
+    fit = MaskFit(shifts, shifts + 1, torch.zeros(1, 2), torch.tensor([agreement]))
+    return believe_told(torch.tensor([confidence]), fit, CONFIG).item()
+
+
+def test_a_mask_that_agrees_is_believed_more():
+    assert told(0.5, 0.2) < told(0.5, 0.6) < told(0.5, 0.9)
+    assert told(0.3, 0.7) < told(0.6, 0.7)
+    assert told(0.5, float("nan")) < told(0.5, 0.9)  # the mask had nothing to do with its target
+
+
+def test_of_a_target_whose_first_mask_is_not_known_masks_tell_nothing():
+    assert told(0.3, float("nan"), known=False) == pytest.approx(0.3)
+
+
+def test_a_target_as_it_was_started_is_believed():
+    assert told(1.0, 1.0) == 1

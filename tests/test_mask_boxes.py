@@ -9,7 +9,7 @@ from cyclesiam.tracking.mask_boxes import (
     fit_boxes,
     heed_masks,
     no_fit,
-    note_sizes,
+    note_masks,
     pull_sizes,
 )
 from cyclesiam.tracking.segmentation import MaskConfig
@@ -54,7 +54,7 @@ def test_where_masks_change_boxes_change_likewise():
 def test_without_a_mask_then_or_now_the_box_stays():
     boxes = torch.tensor([[40.0, 20.0, 80.0, 60.0], [-30.0, 20.0, 10.0, 60.0]])
     extents = torch.tensor([[45.0, 30.0, 75.0, 60.0], [float("nan")] * 4])
-    fit = MaskFit(torch.zeros(2, 2), torch.ones(2, 2), torch.zeros(2, 2))
+    fit = MaskFit(torch.zeros(2, 2), torch.ones(2, 2), torch.zeros(2, 2), torch.ones(2))
     assert torch.equal(heed_masks(boxes, extents, fit, 0.5, FRAME)[1], boxes[1])
     assert torch.equal(heed_masks(boxes, extents, no_fit(boxes), 0.5, FRAME), boxes)
 
@@ -75,12 +75,12 @@ def pulled():
 
     def follow(factor: float, frames: int, *, sure: bool = True) -> list[float]:
         boxes = torch.tensor([[80.0, 40.0, 120.0, 60.0]])  # 40 x 20
-        fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(1, 2))
+        fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(1, 2), torch.ones(1))
         middle, half = torch.tensor([100.0, 50.0]), factor * torch.tensor([20.0, 10.0])
         extents = torch.cat((middle - half, middle + half))[None]
         for _ in range(frames):
             boxes = pull_sizes(boxes, fit, torch.tensor([sure]), 1.25, 0.2, FRAME)
-            fit = note_sizes(fit, boxes, extents, 0.3)
+            fit = note_masks(fit, boxes, extents, 0.3)
         torch.testing.assert_close((boxes[0, :2] + boxes[0, 2:]) / 2, middle)
         return (boxes[0, 2:] - boxes[0, :2]).tolist()
 
@@ -103,10 +103,10 @@ def test_the_size_of_a_doubtful_target_stays(pulled):
 
 
 def test_a_frame_without_a_mask_says_nothing_of_sizes():
-    fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 2), 0.3))
+    fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 2), 0.3), torch.ones(1))
     nothing = torch.full((1, 4), torch.nan)
     boxes = torch.tensor([[80.0, 40.0, 120.0, 60.0]])
-    assert torch.equal(note_sizes(fit, boxes, nothing, 0.3).excess, fit.excess)
+    assert torch.equal(note_masks(fit, boxes, nothing, 0.3).excess, fit.excess)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])

@@ -2,8 +2,10 @@
 
 The network's score, what a target learnt for itself and its colours rank proposals; none of them
 is a probability. A logistic of two of them is: of the score of the chosen proposal, and of how much
-its box holds of the target's colours. Its numbers were fitted without labels, on clips whose
-target was pasted and hid, and on walks forward and back through real video.
+its box holds of the target's colours. What a target does next depends on that. What is told of it
+heeds its mask as well, where there is one: whether that agrees with the box. All numbers were
+fitted without labels, on clips whose target was pasted and hid, and on walks forward and back
+through real video.
 
 Shapes: B targets.
 """
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor
 
 from cyclesiam.tracking.colour_model import held_shares
+from cyclesiam.tracking.mask_boxes import MaskFit
 from cyclesiam.tracking.results import State
 from cyclesiam.tracking.siamese import Observation, TargetState
 
@@ -22,7 +25,8 @@ from cyclesiam.tracking.siamese import Observation, TargetState
 class ConfidenceConfig:
     """How evidence becomes a probability, and a probability a state.
 
-    `benchmarks/confidence.py` fits the first three and the caution, without labels, to weights.
+    `benchmarks/confidence.py` fits the first three, the caution and the last four, without labels,
+    to weights.
     """
 
     bias: float = -2.05
@@ -43,6 +47,14 @@ class ConfidenceConfig:
     """Frames for which a target counts as recovered, once it was lost and is found."""
     caution: float = 1.0
     """What is taken off while it does: the best of many places looks good by chance, too."""
+    with_mask: float = -2.12
+    """Of the logarithm of the odds that are told of a target with masks: what is added."""
+    of_belief: float = 0.73
+    """What that of the odds without heeding masks counts in it."""
+    of_agreement: float = 3.10
+    """What a mask adds to it that has the tracker's own box."""
+    without_mask: float = 1.82
+    """What is added instead where the mask had nothing to do with the target."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.lost_below <= self.sure_from <= 1:
@@ -107,6 +119,21 @@ def believe_boxes(
     if fresh is not None:
         odds = odds - config.caution * fresh
     return odds.sigmoid()
+
+
+def believe_told(confidences: Tensor, fit: MaskFit, config: ConfidenceConfig) -> Tensor:
+    """Give the (B,) probabilities of boxes that heeded masks.
+
+    Args:
+        confidences: (B,) as `believe_boxes`.
+        fit: whether masks agree.
+        config: what counts.
+    """
+    agreed = torch.where(
+        fit.agreement.isnan(), config.without_mask, config.of_agreement * fit.agreement
+    )
+    odds = config.with_mask + config.of_belief * confidences.logit() + agreed
+    return torch.where(fit.known, odds.sigmoid(), confidences)
 
 
 def judge(

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.colour_model import ColourState
-from cyclesiam.tracking.confidence import Standing, name_states
-from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks, note_sizes
+from cyclesiam.tracking.confidence import Standing, believe_told, name_states
+from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks, note_masks
 from cyclesiam.tracking.online_filter import FilterState
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.segmentation import Segmented, segment_targets
@@ -152,8 +152,9 @@ def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[R
         return list_results(followed, own, sighting.labels, config), fit
     found, size = segment(network, sighting, config), frame_size(sighting.frame)
     boxes = heed_masks(own, found.extents, fit, config.mask.box_share, size)
-    results = list_results(followed, boxes, sighting.labels, config, found.masks)
-    return results, note_sizes(fit, own, found.extents, config.mask.size_rate)
+    fit = note_masks(fit, own, found.extents, config.mask.size_rate)
+    heard = replace(followed, fit=fit)
+    return list_results(heard, boxes, sighting.labels, config, found.masks), fit
 
 
 def segment(network: Network, sighting: Sighting, config: TrackerConfig) -> Segmented:
@@ -176,9 +177,11 @@ def list_results(
     masks: Sequence[tuple[Mask, MaskSource]] | None = None,
 ) -> Results:
     """Give the results of targets, in their order, at (B, 4) xyxy boxes."""
-    believed = followed.standing.confidences.tolist()
+    believed = followed.standing.confidences
+    if masks is not None:
+        believed = believe_told(believed, followed.fit, config.confidence)
     states = name_states(followed.standing, config.confidence)
-    rows = zip(labels, boxes.tolist(), believed, states, strict=True)
+    rows = zip(labels, boxes.tolist(), believed.tolist(), states, strict=True)
     results = tuple(
         TrackResult(id=number, name=name, box=tuple(box), score=score, state=state)
         for (number, name), box, score, state in rows

@@ -2,9 +2,9 @@
 
 What a box holds of its target differs from one to the next: a shadow, no tail. How the given box
 lies about the mask of the first frame says so, and is kept from then on. The box that is told is
-mostly that of the mask. The box that is followed is the tracker's own: masks come and go, and what
-is learnt from them by heart is lost with them. Only where they have said for long that the target
-is much larger or smaller, its size is pulled there.
+mostly that of the mask. The box that is followed is the tracker's own: a mask may flood or fail in
+any frame, and would take the target along. Only where masks have said for long that the target is
+much larger or smaller, its size is pulled there.
 
 Shapes: B targets, (H, W) the frame.
 """
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cyclesiam.geometry.boxes import cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
+from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.masks import Mask
 
 BEYOND = 0.01  # share of a mask's pixels left out on each side: few are often not the target's
@@ -35,17 +35,25 @@ class MaskFit:
             whose first mask is not known.
         excess: (B, 2) by how much masks have said of late that it is larger: the logarithm of the
             sizes that they say over the tracker's own.
+        agreement: (B,) overlap of the box that the last mask said with the tracker's own; NaN where
+            there was no such mask.
     """
 
     shifts: Tensor
     scales: Tensor
     excess: Tensor
+    agreement: Tensor
+
+    @property
+    def known(self) -> Tensor:
+        """(B,) bool, whose first mask is known."""
+        return self.scales.isfinite().all(dim=1)
 
 
 def no_fit(boxes: Tensor) -> MaskFit:
     """Give what is known without masks of (B, 4) boxes: nothing."""
     unknown = torch.full_like(boxes[:, :2], torch.nan)
-    return MaskFit(unknown, unknown, torch.zeros_like(unknown))
+    return MaskFit(unknown, unknown, torch.zeros_like(unknown), unknown[:, 0])
 
 
 def bulk_extents(masks: Sequence[Mask | None]) -> np.ndarray:
@@ -74,6 +82,7 @@ def fit_boxes(boxes: Tensor, extents: Tensor) -> MaskFit:
         shifts.clamp(-MOST_SHIFT, MOST_SHIFT),
         scales.clamp(1 / MOST_CHANGE, MOST_CHANGE),
         torch.zeros_like(scales),
+        torch.ones_like(scales[:, 0]),
     )
 
 
@@ -104,8 +113,8 @@ def heed_masks(
     return torch.where(fitted.isfinite().all(dim=1, keepdim=True), heard, boxes)
 
 
-def note_sizes(fit: MaskFit, boxes: Tensor, extents: Tensor, rate: float) -> MaskFit:
-    """Remember by how much masks say that targets are larger.
+def note_masks(fit: MaskFit, boxes: Tensor, extents: Tensor, rate: float) -> MaskFit:
+    """Remember what masks say of boxes: whether they agree, and how much larger targets are.
 
     Args:
         fit: of the frame before.
@@ -113,9 +122,12 @@ def note_sizes(fit: MaskFit, boxes: Tensor, extents: Tensor, rate: float) -> Mas
         extents: (B, 4) xyxy of the masks; NaN where there is none.
         rate: weight of this frame among those of late, 0..1.
     """
-    said = _fitted(extents, fit)[:, 2:] / xyxy_to_cxcywh(boxes)[:, 2:]
+    fitted = _fitted(extents, fit)
+    said = fitted[:, 2:] / xyxy_to_cxcywh(boxes)[:, 2:]
     news = said.clamp(1 / MOST_CHANGE, MOST_CHANGE).log() - fit.excess
-    return replace(fit, excess=fit.excess + rate * news.nan_to_num(0))
+    overlaps = box_iou(cxcywh_to_xyxy(fitted), boxes)
+    agreement = torch.where(fitted.isfinite().all(dim=1), overlaps, torch.nan)
+    return replace(fit, excess=fit.excess + rate * news.nan_to_num(0), agreement=agreement)
 
 
 def pull_sizes(
