@@ -11,6 +11,7 @@ from cyclesiam.tracking.mask_boxes import (
     no_fit,
     note_masks,
     pull_sizes,
+    say_boxes,
 )
 from cyclesiam.tracking.segmentation import MaskConfig
 
@@ -40,14 +41,14 @@ def test_where_masks_change_boxes_change_likewise():
     given = torch.tensor([[40.0, 20.0, 80.0, 60.0]])
     extents = torch.tensor([[45.0, 30.0, 75.0, 60.0]])  # the box reaches further up
     fit = fit_boxes(given, extents)
-    torch.testing.assert_close(heed_masks(given, extents, fit, 1.0, FRAME), given)
+    torch.testing.assert_close(heed_masks(given, say_boxes(extents, fit), 1.0), given)
     moved = extents + torch.tensor([10.0, 5.0, 10.0, 5.0])
     expected = torch.tensor([[50.0, 25.0, 90.0, 65.0]])
-    torch.testing.assert_close(heed_masks(given, moved, fit, 1.0, FRAME), expected)
-    half = heed_masks(given, moved, fit, 0.5, FRAME)
+    torch.testing.assert_close(heed_masks(given, say_boxes(moved, fit), 1.0), expected)
+    half = heed_masks(given, say_boxes(moved, fit), 0.5)
     torch.testing.assert_close(half, (given + expected) / 2)
     twice = torch.tensor([[45.0, 30.0, 105.0, 90.0]])
-    sizes = heed_masks(given, twice, fit, 1.0, FRAME).diff(dim=0, prepend=torch.zeros(1, 4))
+    sizes = heed_masks(given, say_boxes(twice, fit), 1.0).diff(dim=0, prepend=torch.zeros(1, 4))
     torch.testing.assert_close(sizes[0, 2:] - sizes[0, :2], torch.tensor([80.0, 80.0]))
 
 
@@ -55,8 +56,8 @@ def test_without_a_mask_then_or_now_the_box_stays():
     boxes = torch.tensor([[40.0, 20.0, 80.0, 60.0], [-30.0, 20.0, 10.0, 60.0]])
     extents = torch.tensor([[45.0, 30.0, 75.0, 60.0], [float("nan")] * 4])
     fit = MaskFit(torch.zeros(2, 2), torch.ones(2, 2), torch.zeros(2, 2), torch.ones(2))
-    assert torch.equal(heed_masks(boxes, extents, fit, 0.5, FRAME)[1], boxes[1])
-    assert torch.equal(heed_masks(boxes, extents, no_fit(boxes), 0.5, FRAME), boxes)
+    assert torch.equal(heed_masks(boxes, say_boxes(extents, fit), 0.5)[1], boxes[1])
+    assert torch.equal(heed_masks(boxes, say_boxes(extents, no_fit(boxes)), 0.5), boxes)
 
 
 def test_a_mask_of_something_else_changes_boxes_by_no_more_than_twice():
@@ -80,7 +81,7 @@ def pulled():
         extents = torch.cat((middle - half, middle + half))[None]
         for _ in range(frames):
             boxes = pull_sizes(boxes, fit, torch.tensor([sure]), 1.25, 0.2, FRAME)
-            fit = note_masks(fit, boxes, extents, 0.3)
+            fit = note_masks(fit, boxes, say_boxes(extents, fit), 0.3)
         torch.testing.assert_close((boxes[0, :2] + boxes[0, 2:]) / 2, middle)
         return (boxes[0, 2:] - boxes[0, :2]).tolist()
 
@@ -106,7 +107,7 @@ def test_a_frame_without_a_mask_says_nothing_of_sizes():
     fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 2), 0.3), torch.ones(1))
     nothing = torch.full((1, 4), torch.nan)
     boxes = torch.tensor([[80.0, 40.0, 120.0, 60.0]])
-    assert torch.equal(note_masks(fit, boxes, nothing, 0.3).excess, fit.excess)
+    assert torch.equal(note_masks(fit, boxes, say_boxes(nothing, fit), 0.3).excess, fit.excess)
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])

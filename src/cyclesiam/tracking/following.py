@@ -18,7 +18,7 @@ from torch import Tensor
 from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.colour_model import ColourState
 from cyclesiam.tracking.confidence import Standing, believe_told, name_states
-from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks, note_masks
+from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks, note_masks, say_boxes
 from cyclesiam.tracking.online_filter import FilterState
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.segmentation import Segmented, segment_targets
@@ -150,9 +150,10 @@ def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[R
     own, fit = followed.targets.boxes, followed.fit
     if not (config.mask.wanted and network.has_masks):
         return list_results(followed, own, sighting.labels, config), fit
-    found, size = segment(network, sighting, config), frame_size(sighting.frame)
-    boxes = heed_masks(own, found.extents, fit, config.mask.box_share, size)
-    fit = note_masks(fit, own, found.extents, config.mask.size_rate)
+    found = segment(network, sighting, config)
+    said = say_boxes(found.extents, fit)
+    boxes = heed_masks(own, said, config.mask.box_share)
+    fit = note_masks(fit, own, said, config.mask.size_rate)
     heard = replace(followed, fit=fit)
     return list_results(heard, boxes, sighting.labels, config, found.masks), fit
 

@@ -86,48 +86,40 @@ def fit_boxes(boxes: Tensor, extents: Tensor) -> MaskFit:
     )
 
 
-def _fitted(extents: Tensor, fit: MaskFit) -> Tensor:
-    """Give the (B, 4) cxcywh that extents, xyxy, say; NaN where they do not."""
+def say_boxes(extents: Tensor, fit: MaskFit) -> Tensor:
+    """Give the (B, 4) xyxy boxes that the (B, 4) extents of masks say; NaN where they do not."""
     seen = xyxy_to_cxcywh(extents)
-    middles = seen[:, :2] + fit.shifts * seen[:, 2:]
-    return torch.cat((middles, fit.scales * seen[:, 2:]), dim=1)
+    sizes = seen[:, 2:]
+    return cxcywh_to_xyxy(torch.cat((seen[:, :2] + fit.shifts * sizes, fit.scales * sizes), dim=1))
 
 
-def heed_masks(
-    boxes: Tensor, extents: Tensor, fit: MaskFit, share: float, frame_size: tuple[int, int]
-) -> Tensor:
+def heed_masks(boxes: Tensor, said: Tensor, share: float) -> Tensor:
     """Let masks have a say in boxes.
 
     Args:
         boxes: (B, 4) xyxy, the tracker's own.
-        extents: (B, 4) xyxy of the masks; NaN where there is none.
-        fit: how boxes lie about these.
+        said: (B, 4) xyxy by their masks, as `say_boxes`.
         share: weight of the masks, 0..1.
-        frame_size: H, W.
 
     Returns:
-        (B, 4) xyxy within the frame; the tracker's own where a mask says nothing.
+        (B, 4) xyxy; the tracker's own where a mask says nothing.
     """
-    fitted = cxcywh_to_xyxy(_fitted(extents, fit))
-    heard = keep_in_frame((1 - share) * boxes + share * fitted, frame_size)
-    return torch.where(fitted.isfinite().all(dim=1, keepdim=True), heard, boxes)
+    return torch.where(said.isnan(), boxes, torch.lerp(boxes, said, share))
 
 
-def note_masks(fit: MaskFit, boxes: Tensor, extents: Tensor, rate: float) -> MaskFit:
+def note_masks(fit: MaskFit, boxes: Tensor, said: Tensor, rate: float) -> MaskFit:
     """Remember what masks say of boxes: whether they agree, and how much larger targets are.
 
     Args:
         fit: of the frame before.
         boxes: (B, 4) xyxy, the tracker's own.
-        extents: (B, 4) xyxy of the masks; NaN where there is none.
+        said: (B, 4) xyxy by their masks, as `say_boxes`.
         rate: weight of this frame among those of late, 0..1.
     """
-    fitted = _fitted(extents, fit)
-    said = fitted[:, 2:] / xyxy_to_cxcywh(boxes)[:, 2:]
-    news = said.clamp(1 / MOST_CHANGE, MOST_CHANGE).log() - fit.excess
-    overlaps = box_iou(cxcywh_to_xyxy(fitted), boxes)
-    agreement = torch.where(fitted.isfinite().all(dim=1), overlaps, torch.nan)
-    return replace(fit, excess=fit.excess + rate * news.nan_to_num(0), agreement=agreement)
+    factors = (said[:, 2:] - said[:, :2]) / (boxes[:, 2:] - boxes[:, :2])
+    news = factors.clamp(1 / MOST_CHANGE, MOST_CHANGE).log() - fit.excess
+    excess = fit.excess + rate * news.nan_to_num(0)
+    return replace(fit, excess=excess, agreement=box_iou(said, boxes))
 
 
 def pull_sizes(
@@ -151,8 +143,11 @@ def pull_sizes(
     Returns:
         (B, 4) xyxy of the same middles.
     """
-    beyond = fit.excess.sign() * (fit.excess.abs() - math.log(slack)).clamp(min=0)
-    pulled = sure & (beyond != 0).any(dim=1)
+    beyond = fit.excess.abs() - math.log(slack)
+    pulled = sure & (beyond > 0).any(dim=1)
+    if not pulled.any():  # as a rule
+        return boxes
+    beyond = fit.excess.sign() * beyond.clamp(min=0)
     own = xyxy_to_cxcywh(boxes)
     sizes = own[:, 2:] * (pull * beyond).exp()
     changed = keep_in_frame(cxcywh_to_xyxy(torch.cat((own[:, :2], sizes), dim=1)), frame_size)
