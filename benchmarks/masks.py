@@ -21,12 +21,13 @@ from cyclesiam.geometry.masks import fill_box, tell_apart
 from cyclesiam.geometry.regions import mask_extent
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.segmentation import judge_masks, place_masks, see_masks
-from cyclesiam.tracking.tracker import Tracker
+from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
 AROUND = 0.3  # of a box's sides: what GrabCut sees around it
 SIDE = 160  # longest side in pixels of what GrabCut sees
 ROUNDS = 5
+OWN_BOXES = TrackerConfig(mask=MaskConfig(box_share=0))  # what is told heeds no mask
 
 
 class Noting:
@@ -59,10 +60,11 @@ class Noting:
 class NotingTracker(Tracker):
     """A tracker that leaves the windows of its last masks with its network."""
 
-    def _masks(self, targets, seen, frame):
+    def learn(self, sighting, run):
         assert isinstance(self.network, Noting)
+        targets, seen = sighting.followed.targets, sighting.observation
         _, self.network.windows = see_masks(self.network, targets, seen, self.config.mask)
-        return super()._masks(targets, seen, frame)
+        return super().learn(sighting, run)
 
 
 def main() -> None:
@@ -80,14 +82,14 @@ def main() -> None:
         answers: dict[str, list[np.ndarray]] = {}
         truths, pictures = [], []
         noting = Noting(network)
-        tracker = NotingTracker(noting)
+        tracker = NotingTracker(noting, OWN_BOXES)
         for frame, image in enumerate(sequence.images()):
             truths.append(sequence.labels(frame) != 0)
             if frame == 0:
                 x0, y0, x1, y1 = mask_extent(truths[0]).tolist()
-                (result,) = tracker.start(image, [(x0, y0, x1 - x0, y1 - y0)])
-            else:
-                (result,) = tracker.step(image)
+                tracker.start(image, [(x0, y0, x1 - x0, y1 - y0)])
+                continue
+            (result,) = tracker.step(image)
             assert result.mask is not None
             size = (image.shape[0], image.shape[1])
             ways = {
@@ -101,8 +103,8 @@ def main() -> None:
             pictures.append(overlay(image, result.mask.to_array(), truths[-1]))
         line = []
         for way, masks in answers.items():
-            j = float(np.mean(region_similarity(np.stack(masks[1:-1]), np.stack(truths[1:-1]))))
-            pairs = zip(masks[1:-1], truths[1:-1], strict=True)
+            j = float(np.mean(region_similarity(np.stack(masks[:-1]), np.stack(truths[1:-1]))))
+            pairs = zip(masks[:-1], truths[1:-1], strict=True)
             f = float(np.mean([contour_accuracy(*pair) for pair in pairs]))
             totals.setdefault(way, []).append((j, f))
             line.append(f"{j:.3f} {f:.3f}")

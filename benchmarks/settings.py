@@ -28,7 +28,7 @@ CHANGES: dict[str, dict[str, tuple[float, ...]]] = {
     "online": {"share": (0.0, 0.5)},
     "colour": {"share": (0.0, 0.4), "rate": (0.0125, 0.025, 0.1)},
     "memory": {"share": (0.0, 0.5)},
-    "mask": {"box_share": (0.0, 0.25, 0.75)},
+    "mask": {"box_share": (0.0, 0.5, 1.0)},
 }
 
 

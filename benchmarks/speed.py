@@ -38,7 +38,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     network, _ = load_weights(options.weights)
     makers: dict[str, Callable[[], BoxTracker]] = {
-        "cyclesiam": lambda: SiameseTracker(Tracker(network)),
+        "cyclesiam": lambda: SiameseTracker(Tracker(network), region="bare_box"),
         "csrt": OPENCV_TRACKERS["csrt"],
         "kcf": OPENCV_TRACKERS["kcf"],
     }

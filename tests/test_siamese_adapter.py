@@ -63,7 +63,7 @@ def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
 @pytest.mark.parametrize(("region", "share"), [("bare_box", 0.5), ("box", 0.0)])
 def test_boxes_alone_cost_no_masks(masked, monkeypatch, region, share):
     monkeypatch.setattr(SiamRPN, "segment", None)  # to call it would fail
-    config = TrackerConfig(mask=MaskConfig(box_share=share))
+    config = TrackerConfig(mask=MaskConfig(box_share=share, size_pull=0))
     adapted = SiameseTracker(Tracker(masked, config), region=region)
     frames = moving_square(2)
     adapted.init(frames[0], (10.0, 30.0, 24.0, 24.0))

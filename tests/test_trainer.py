@@ -118,7 +118,7 @@ def test_the_first_losses_of_smoke(tmp_path, scenes):
     assert losses[0] == losses[1]
     assert_same_weights(runs[0].guide, runs[1].guide)
     assert losses[0][:2] == pytest.approx(SMOKE_LOSSES[:2], rel=2e-2)
-    assert losses[0][2:] == pytest.approx(SMOKE_LOSSES[2:], rel=1e-1)
+    assert losses[0][2:] == pytest.approx(SMOKE_LOSSES[2:], rel=5e-2)
 
 
 def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):

@@ -26,8 +26,7 @@ class SiameseTracker:
     """
 
     def __init__(self, tracker: Tracker, *, region: Region = "box") -> None:
-        unheard = region == "box" and not tracker.config.mask.box_share
-        bare = unheard or region == "bare_box"
+        bare = region == "bare_box" or (region == "box" and not tracker.config.mask.moves_boxes)
         self._tracker = _without_masks(tracker) if bare else tracker
         self._segmenter = tracker
         self._region = region

@@ -65,6 +65,11 @@ class MaskConfig:
         if not 0 <= self.least_share < self.most_share:
             raise ValueError(f"0 <= least_share < most_share must hold, got {self}")
 
+    @property
+    def moves_boxes(self) -> bool:
+        """Whether boxes are others than without masks."""
+        return bool(self.box_share or self.size_pull)
+
 
 class Segmented(NamedTuple):
     """The masks of B targets in a frame.
@@ -89,14 +94,14 @@ def segment_targets(
     """Give the masks of targets in a frame (H, W); else `see_masks`."""
     boxes = state.boxes.tolist()
     placed = place_masks(*see_masks(network, state, observation, config), frame_size)
-    masks = alone = tell_apart(placed, frame_size, config.threshold)
+    masks = tell_apart(placed, frame_size, config.threshold)
+    judged = alone = judge_masks(masks, boxes, config)
     if len(placed) > 1:
-        alone = [tell_apart([one], frame_size, config.threshold)[0] for one in placed]
-    believed = [
-        mask if _agree(mask, box, config) else None for mask, box in zip(alone, boxes, strict=True)
-    ]
+        masks = [tell_apart([one], frame_size, config.threshold)[0] for one in placed]
+        alone = judge_masks(masks, boxes, config)
+    believed = [mask if source == "network" else None for mask, source in alone]
     extents = torch.from_numpy(bulk_extents(believed)).to(state.boxes.device)
-    return Segmented(judge_masks(masks, boxes, config), extents)
+    return Segmented(judged, extents)
 
 
 def see_masks(

@@ -221,7 +221,7 @@ class Tracker:
         masks: Sequence[np.ndarray] | None = None,
     ) -> tuple[Followed, list[tuple[Mask, MaskSource]] | None]:
         """Give targets as they are started in a frame, and their masks there if any are wanted."""
-        boxes = [check_box(box, (frame.shape[-2], frame.shape[-1])) for box in boxes_xywh]
+        boxes = [check_box(box, frame_size(frame)) for box in boxes_xywh]
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
         corners = xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float32, device=self.device))
@@ -345,7 +345,7 @@ class Tracker:
         return believe_boxes(targets, seen, self.config.confidence, fresh)
 
     def learn(self, sighting: Sighting, run: Run) -> Learning:
-        """Tell where targets are, and let them learn, before the next but one frame is searched.
+        """Tell where targets are, and let them learn; the next `find` waits for what it needs.
 
         Args:
             sighting: what `find` gave last.
