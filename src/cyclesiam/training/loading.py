@@ -1,5 +1,6 @@
 """Batches as they are asked for, decoded and drawn beside the training."""
 
+import gc
 import signal
 from collections.abc import Iterable, Iterator
 
@@ -32,6 +33,8 @@ def load_batches(
         num_workers=workers,
         worker_init_fn=_ignore_interrupts,
     )
+    if workers:
+        gc.collect()  # a decoder left over, freed by a worker, would wait for threads it has not
     for answer in loader:
         if isinstance(answer, CycleSiamError):
             raise answer

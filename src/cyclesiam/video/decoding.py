@@ -5,6 +5,7 @@ pictures, in the order of display.
 """
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 from av.error import InvalidDataError
 from av.packet import Packet
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
@@ -127,9 +129,24 @@ def decode(
         ) from error
 
 
+class _Converters(threading.local):
+    """Each thread's converter of pixel formats.
+
+    A new one for each picture, as `to_ndarray(format=...)` makes, takes twice to five times as
+    long, and starts as many threads as there are cores: after a fork, the first of them to be
+    freed in the new process waits forever for threads that it does not have.
+    """
+
+    def __init__(self) -> None:
+        self.own = VideoReformatter()
+
+
+_converters = _Converters()
+
+
 def to_upright_rgb(picture: av.VideoFrame) -> np.ndarray:
     """Convert to RGB and apply the display matrix: (x, y) goes to (ax + cy, bx + dy)."""
-    image = picture.to_ndarray(format="rgb24")
+    image = _converters.own.reformat(picture, format="rgb24", threads=1).to_ndarray()
     matrix = picture.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image

@@ -134,6 +134,7 @@ def _to_even_yuv(image: np.ndarray) -> av.VideoFrame:
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
+        threads=1,
     )
 
 
