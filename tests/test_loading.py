@@ -42,5 +42,3 @@ def test_a_worker_does_not_wait_for_the_threads_of_a_decoder_left_over(tmp_path)
     command = [sys.executable, "-c", LEAVE_A_DECODER_AND_LOAD, str(video)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout == "0 1 2\n", done.stderr
-
-
