@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from cyclesiam.models.checkpoints import (
     TrainingRecord,
     load_backbone,
     load_weights,
+    load_whole,
     save_weights,
 )
 from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
@@ -45,6 +47,15 @@ def test_weights_may_be_written_over(saved):
     loaded, _ = load_weights(folder, trainable=True)
     assert [*loaded.score.predict.modules()][-1].bias.eq(1).all()
     assert not [path for path in folder.iterdir() if path.suffix == ".part"]
+
+
+def test_a_network_may_begin_with_weights_that_searched_other_crops(saved):
+    folder, network = saved
+    other = SiamRPN(replace(TINY, search_size=TINY.search_size + 8))
+    load_whole(other, folder)
+    assert other.search_size == network.search_size + 8
+    for value, was in zip(other.state_dict().values(), network.state_dict().values(), strict=True):
+        assert torch.equal(value, was)
 
 
 def test_unknown_weights(tmp_path):

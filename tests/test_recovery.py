@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from blob_network import BlobNetwork, bright_square
-from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
+from cyclesiam.tracking.confidence import ConfidenceConfig, believe_boxes
 from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.recovery import RecoveryConfig
+from cyclesiam.tracking.recovery import RecoveryConfig, find_nearby
+from cyclesiam.tracking.siamese import Observation, TargetState, settle
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
 HERE, THERE = (20, 20, 44, 44), (320, 220, 344, 244)  # farther than a search window reaches
@@ -86,3 +88,25 @@ def test_every_spot_is_searched_in_turn():
 def test_limits_are_told():
     with pytest.raises(ValueError, match="places and targets must be 0 or more"):
         RecoveryConfig(places=-1)
+
+
+def settle_nearby(*scores):
+    """Targets amid their search crops: what is there, and what is near the border, has a score."""
+    count, size, frame = len(scores), 200, torch.Size((200, 200))
+    choice, confidence = ChoiceConfig(size_smoothing=1), ConfidenceConfig()
+    boxes = torch.tensor([[80.0, 80, 120, 120], [155, 80, 195, 120]])
+    proposals = Proposals(boxes.expand(count, 2, 4), torch.tensor(scores))
+    seen = Observation(proposals, torch.tensor([[100.0, 100, 200, 200]]).expand(count, 4))
+    last = TargetState(boxes[:1].expand(count, 4), torch.ones(count), ())
+    settled = settle(last, seen, size, frame, choice)
+    assert settled.chosen.tolist() == [0] * count
+    believed = believe_boxes(settled, seen, confidence)
+    configs = choice, confidence, RecoveryConfig()
+    return find_nearby(last, settled, seen, believed, size, frame, *configs)
+
+
+def test_a_doubted_target_may_be_anywhere_in_its_crop_if_that_is_sure():
+    found = settle_nearby([0.05, 0.45], [0.05, 0.2], [0.3, 0.6])
+    assert found.chosen.tolist() == [1, 0, 0]  # not sure of the second, the third not in doubt
+    torch.testing.assert_close(found.scores, torch.tensor([0.45, 0.05, 0.3]))
+    assert found.boxes[:, 0].tolist() == [155, 80, 80]

@@ -129,11 +129,13 @@ def write_description(folder: Path, config: NetworkConfig, record: TrainingRecor
 def load_whole(network: SiamRPN, name: str | Path) -> None:
     """Begin with all weights of a network of the same kind, or of one that only lacks masks.
 
+    Either may search crops of another size: to a convolution that is all the same.
+
     Raises:
         WeightsError: they are unreadable, or of another network.
     """
     trained, _ = load_weights(name, trainable=True)
-    wanted = network.config
+    wanted = replace(network.config, search_size=trained.config.search_size)
     if not trained.config.masks:
         wanted = replace(wanted, masks=False, mask_channels=trained.config.mask_channels)
     if trained.config != wanted:

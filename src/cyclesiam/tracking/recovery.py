@@ -1,10 +1,10 @@
-"""Finding lost targets again: places all over the frame are searched, a few in each.
+"""Finding targets again: doubted ones all over their search crop, lost ones all over the frame.
 
-Each place is a search window of the usual size, so that the target looks as it was learnt. Those
-near where it was last seen for sure come first. Only a place of which the tracker is sure moves a
-box; until then the target goes on as it did.
+The places in a frame are search windows of the usual size, so that the target looks as it was
+learnt; a few are searched in each frame. Those near where it was last seen for sure come first.
+Only a place of which the tracker is sure moves a box; until then the target goes on as it did.
 
-Shapes: L lost targets, P places a frame, K places in all.
+Shapes: B targets, L lost ones, P places a frame, K places in all.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,14 @@ from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.confidence import ConfidenceConfig, Standing, believe_boxes
 from cyclesiam.tracking.rows import keep_rows
-from cyclesiam.tracking.siamese import Network, TargetState, look, search_windows, settle
+from cyclesiam.tracking.siamese import (
+    Network,
+    Observation,
+    TargetState,
+    look,
+    search_windows,
+    settle,
+)
 
 STEP = 0.6  # from one place to the next, over the window's side: every spot is well inside one
 
@@ -37,6 +44,51 @@ class RecoveryConfig:
             raise ValueError(
                 f"places and targets must be 0 or more, sure_from lie in 0..1; got {self}"
             )
+
+
+def find_nearby(
+    last: TargetState,
+    settled: TargetState,
+    observation: Observation,
+    confidences: Tensor,
+    search_size: int,
+    frame_size: torch.Size,
+    choice: ChoiceConfig,
+    confidence: ConfidenceConfig,
+    config: RecoveryConfig,
+) -> TargetState:
+    """Let doubted targets be anywhere in their search crops, if that is sure.
+
+    A target is expected near its last box. Where what is there is little believed, that
+    expectation would outweigh all else.
+
+    Args:
+        last: targets in the frame before, with filters and colours.
+        settled: the same in this frame, where they are expected.
+        observation: what was seen of it.
+        confidences: (B,) of the settled.
+        search_size: side of the search crops in pixels.
+        frame_size: H, W.
+        choice: how the network's answer is trusted.
+        confidence: how much is believed, and what is doubted.
+        config: what is sure.
+    """
+    doubted = confidences < confidence.lost_below
+    if not doubted.any():
+        return settled
+    anywhere = replace(choice, window_influence=0.0)
+    nearby = settle(last, observation, search_size, frame_size, anywhere)
+    found = doubted & (believe_boxes(nearby, observation, confidence) >= config.sure_from)
+    if not found.any():
+        return settled
+    assert nearby.chosen is not None
+    assert settled.chosen is not None
+    return replace(
+        settled,
+        boxes=torch.where(found[:, None], nearby.boxes, settled.boxes),
+        scores=torch.where(found, nearby.scores, settled.scores),
+        chosen=torch.where(found, nearby.chosen, settled.chosen),
+    )
 
 
 def find_again(

@@ -31,7 +31,7 @@ from cyclesiam.tracking.following import (
 )
 from cyclesiam.tracking.given_boxes import check_box
 from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit, pull_sizes
-from cyclesiam.tracking.recovery import find_again
+from cyclesiam.tracking.recovery import find_again, find_nearby
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.rows import join_rows, keep_rows
 from cyclesiam.tracking.settings import TrackerConfig
@@ -308,15 +308,26 @@ class Tracker:
             self._followed = self._learning.add_votes(self._followed)
         before = replace(self._followed.targets, boxes=targets.boxes)
         seen = vote(network, before, around)
-        sizes = network.search_size, frame.shape[-2:]
-        targets = settle(before, seen, *sizes, config.choice)
-        if len(self._ids) > 1:
-            targets = keep_apart(before, targets, seen, *sizes, config.choice, config.most_shared)
-        confidences = self._believe(targets, seen, standing)
+        targets, confidences = self._settle(before, seen, standing, frame.shape[-2:])
         targets = self._resize(targets, confidences, frame_size(frame))
         standing = judge(standing, targets, confidences, config.confidence)
         self._followed = replace(self._known(), targets=targets, standing=standing)
         return Sighting(frame, seen, self._followed, self._labels())
+
+    def _settle(
+        self, before: TargetState, seen: Observation, standing: Standing, size: torch.Size
+    ) -> tuple[TargetState, Tensor]:
+        """Give where targets are in a frame (H, W), apart from each other, and how surely."""
+        config, sizes = self.config, (self.network.search_size, size)
+        settled = settle(before, seen, *sizes, config.choice)
+        confidences = self._believe(settled, seen, standing)
+        options = config.choice, config.confidence, config.recovery
+        targets = find_nearby(before, settled, seen, confidences, *sizes, *options)
+        if len(self._ids) > 1:
+            targets = keep_apart(before, targets, seen, *sizes, config.choice, config.most_shared)
+        if targets is not settled:
+            confidences = self._believe(targets, seen, standing)
+        return targets, confidences
 
     def _resize(
         self, targets: TargetState, confidences: Tensor, size: tuple[int, int]
