@@ -10,6 +10,7 @@ from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.colour_model import ColourConfig
 from cyclesiam.tracking.confidence import ConfidenceConfig
 from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.points import PointsConfig
 from cyclesiam.tracking.recovery import RecoveryConfig
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.template_memory import MemoryConfig
@@ -33,6 +34,8 @@ class TrackerConfig:
     """What is believed, and when a target is lost."""
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     """How lost targets are looked for."""
+    points: PointsConfig = field(default_factory=PointsConfig)
+    """How the boxes of doubted targets are carried."""
     most_shared: float = 0.6
     """Overlap of two targets' boxes above which they chose one thing, and one chooses again."""
 

@@ -31,6 +31,7 @@ from cyclesiam.tracking.following import (
 )
 from cyclesiam.tracking.given_boxes import check_box
 from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit, pull_sizes
+from cyclesiam.tracking.points import carry_boxes
 from cyclesiam.tracking.recovery import find_again, find_nearby
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.rows import join_rows, keep_rows
@@ -285,9 +286,10 @@ class Tracker:
         """
         if self._last is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
-        self._last = frame = self._frame(image)
+        before, self._last = self._last, self._frame(image)
         if self._followed is None:
             return None
+        frame = self._last
         network, config = self.network, self.config
         followed, standing = self._followed, self._followed.standing
         if self._learning is not None:
@@ -306,25 +308,28 @@ class Tracker:
         around = search_around(network, targets, frame)
         if self._learning is not None:
             self._followed = self._learning.add_votes(self._followed)
-        before = replace(self._followed.targets, boxes=targets.boxes)
-        seen = vote(network, before, around)
-        targets, confidences = self._settle(before, seen, standing, frame.shape[-2:])
-        targets = self._resize(targets, confidences, frame_size(frame))
+        last = replace(self._followed.targets, boxes=targets.boxes)
+        seen = vote(network, last, around)
+        targets, confidences = self._settle(last, seen, standing, frame.shape[-2:])
+        doubted = confidences < config.confidence.lost_below
+        last_boxes = self._followed.targets.boxes
+        boxes = carry_boxes(targets.boxes, last_boxes, doubted, before, frame, config.points)
+        targets = self._resize(replace(targets, boxes=boxes), confidences, frame_size(frame))
         standing = judge(standing, targets, confidences, config.confidence)
         self._followed = replace(self._known(), targets=targets, standing=standing)
         return Sighting(frame, seen, self._followed, self._labels())
 
     def _settle(
-        self, before: TargetState, seen: Observation, standing: Standing, size: torch.Size
+        self, last: TargetState, seen: Observation, standing: Standing, size: torch.Size
     ) -> tuple[TargetState, Tensor]:
         """Give where targets are in a frame (H, W), apart from each other, and how surely."""
         config, sizes = self.config, (self.network.search_size, size)
-        settled = settle(before, seen, *sizes, config.choice)
+        settled = settle(last, seen, *sizes, config.choice)
         confidences = self._believe(settled, seen, standing)
         options = config.choice, config.confidence, config.recovery
-        targets = find_nearby(before, settled, seen, confidences, *sizes, *options)
+        targets = find_nearby(last, settled, seen, confidences, *sizes, *options)
         if len(self._ids) > 1:
-            targets = keep_apart(before, targets, seen, *sizes, config.choice, config.most_shared)
+            targets = keep_apart(last, targets, seen, *sizes, config.choice, config.most_shared)
         if targets is not settled:
             confidences = self._believe(targets, seen, standing)
         return targets, confidences
