@@ -78,15 +78,17 @@ class Told:
 class Witness(Tracker):
     """A tracker that writes down the evidence of each frame, for one target."""
 
-    def _believe(self, targets: TargetState, seen: Observation, standing: Standing):
+    def _settle(
+        self, last: TargetState, seen: Observation, standing: Standing, size: torch.Size
+    ) -> tuple[TargetState, torch.Tensor]:
         config = self.config.confidence
-        believed = super()._believe(targets, seen, standing)
+        targets, believed = super()._settle(last, seen, standing, size)
         odds = believed.logit()
         fresh = standing.lost | (standing.fresh > 0)
         rest = odds - config.bias - config.of_score * targets.scores + config.caution * fresh
         colours = rest / config.of_colours
         self.evidence.append((float(targets.scores), float(colours), float(fresh), float(odds)))
-        return believed
+        return targets, believed
 
 
 def follow(
