@@ -286,10 +286,10 @@ class Tracker:
         """
         if self._last is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
-        before, self._last = self._last, self._frame(image)
+        before, frame = self._last, self._frame(image)
+        self._last = frame
         if self._followed is None:
             return None
-        frame = self._last
         network, config = self.network, self.config
         followed, standing = self._followed, self._followed.standing
         if self._learning is not None:

@@ -132,7 +132,7 @@ def decode(
 class _Converters(threading.local):
     """Each thread's converter of pixel formats.
 
-    A new one for each picture, as `to_ndarray(format=...)` makes, takes twice to five times as
+    A new one for each picture, as `to_ndarray(format=...)` makes, takes up to five times as
     long, and starts as many threads as there are cores: after a fork, the first of them to be
     freed in the new process waits forever for threads that it does not have.
     """
