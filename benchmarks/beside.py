@@ -1,16 +1,20 @@
 """Steps with masks alone, frames in memory: one after another, with a thread beside, and CSRT.
 
     .venv/bin/python benchmarks/beside.py [--weights default] [--runtime auto] [--precision f32]
+        [--suite davis2016 --root FOLDER]
 
-One target in a made clip of 640x480. On one thread for the network and one beside it; CSRT has two.
-The three take turns, and medians over rounds are printed: `cyclesiam bench` counts decoding as
-well, which on two cores is in the way of the thread beside.
+One target in a made clip of 640x480, or in the first frames of every sequence of a suite. On one
+thread for the network and one beside it; CSRT has two. The three take turns, and medians over
+rounds are printed: `cyclesiam bench` counts decoding as well, which on two cores is in the way of
+the thread beside.
 """
 
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,11 +23,21 @@ import torch
 from cyclesiam.cli.options import load_network
 from cyclesiam.data.made_clip import make_clip
 from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.evaluation.benchmarks import Benchmark
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
 from cyclesiam.tracking.ahead import Ahead
+from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
 
 Run = Callable[[list[np.ndarray]], None]
+
+
+class Clip(NamedTuple):
+    """Frames, RGB uint8, and the target's xywh in the first."""
+
+    name: str
+    images: list[np.ndarray]
+    box: tuple[float, float, float, float]
 
 
 def main() -> None:
@@ -33,12 +47,41 @@ def main() -> None:
     parser.add_argument("--precision", default="f32")
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--suite", choices=["davis2016", "otb"], help="instead of the made clip")
+    parser.add_argument("--root", help="where the suite lies")
     options = parser.parse_args()
     running = RuntimeConfig(runtime=options.runtime, precision=options.precision, threads=1)
     network, _ = load_network(options.weights, torch.device("cpu"), running)
-    clip = make_clip(frames=options.frames + 1, width=640, height=480)
-    left, top, right, bottom = clip.boxes[0].tolist()
-    box = left, top, right - left, bottom - top
+    times: list[dict[str, float]] = []
+    for clip in clips(options):
+        times.append(compare(network, clip, options.rounds))
+    if len(times) > 1:
+        ratios = [clip["csrt"] / clip["beside"] for clip in times]
+        whole = sum(clip["csrt"] for clip in times) / sum(clip["beside"] for clip in times)
+        print(
+            f"beside over CSRT, of {len(ratios)} clips: median {statistics.median(ratios):.2f}, "
+            f"{min(ratios):.2f} to {max(ratios):.2f}; of all their time {whole:.2f}"
+        )
+
+
+def clips(options: argparse.Namespace) -> Iterator[Clip]:
+    if not options.suite:
+        made = make_clip(frames=options.frames + 1, width=640, height=480)
+        yield Clip("made clip", made.images, as_xywh(made.boxes[0]))
+        return
+    for sequence in Benchmark(name=options.suite, protocol="ope").open(options.root).sequences():
+        images = list(islice(sequence.images(), options.frames + 1))
+        yield Clip(sequence.name, images, as_xywh(np.asarray(sequence.boxes)[0]))
+
+
+def as_xywh(box: np.ndarray) -> tuple[float, float, float, float]:
+    left, top, right, bottom = box.tolist()
+    return left, top, right - left, bottom - top
+
+
+def compare(network: Network, clip: Clip, rounds: int) -> dict[str, float]:
+    """Print, and give, the milliseconds a frame of each."""
+    first, *images = clip.images
 
     def in_turn(images: list[np.ndarray]) -> None:
         for image in images:
@@ -53,25 +96,28 @@ def main() -> None:
         for image in images:
             other.update(image)
 
-    spent: dict[str, list[float]] = {}
-    for _ in range(options.rounds):
-        for run in (in_turn, beside, csrt):
+    runs: tuple[Run, ...] = (in_turn, beside, csrt)
+    spent: dict[str, list[float]] = {run.__name__: [] for run in runs}
+    for _ in range(rounds):
+        for run in runs:
             tracker = Tracker(network)
-            tracker.init(clip.images[0], box)
+            tracker.init(first, clip.box)
             other = OPENCV_TRACKERS["csrt"]()
-            other.init(clip.images[0], box)
+            other.init(first, clip.box)
             cv2.setNumThreads(2 if run is csrt else 1)
             began = time.perf_counter()
-            run(clip.images[1:])
-            milliseconds = 1000 * (time.perf_counter() - began) / options.frames
-            spent.setdefault(run.__name__, []).append(milliseconds)
-    whole = statistics.median(spent["csrt"])
-    for name, rounds in spent.items():
-        middle = statistics.median(rounds)
+            run(images)
+            spent[run.__name__].append(1000 * (time.perf_counter() - began) / len(images))
+    middles = {name: statistics.median(times) for name, times in spent.items()}
+    height, width = first.shape[:2]
+    print(f"{clip.name}, {width}x{height}, target {clip.box[2]:.0f}x{clip.box[3]:.0f}")
+    for name, times in spent.items():
         print(
-            f"{name:8s} {middle:6.2f} ms ({min(rounds):.2f} to {max(rounds):.2f}), "
-            f"{whole / middle:.2f} times CSRT's frames per second"
+            f"  {name:8s} {middles[name]:6.2f} ms ({min(times):.2f} to {max(times):.2f}), "
+            f"{middles['csrt'] / middles[name]:.2f} times CSRT's frames per second",
+            flush=True,
         )
+    return middles
 
 
 if __name__ == "__main__":

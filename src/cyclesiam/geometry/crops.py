@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cyclesiam.abreast import abreast
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 
@@ -94,24 +95,27 @@ def cut_by_warp(
 ) -> Tensor:
     """`cut` by OpenCV, one window after another; see there for arguments."""
     images = [frame.permute(1, 2, 0).contiguous().numpy() for frame in frames]
+    sources = range(len(windows)) if len(images) > 1 else (0,) * len(windows)
+    places = windows.tolist()
     fills: dict[int, Sequence[float]] = {}  # of frames beyond which a window reaches
-    crops = np.empty((len(windows), crop_size, crop_size, frames.shape[1]), np.uint8)
-    size = (crop_size, crop_size)
-    for b, window in enumerate(windows.tolist()):
-        source = b if len(images) > 1 else 0
-        image = images[source]
-        if source not in fills and _reaches_beyond(window, image.shape):
-            fills[source] = cv2.mean(image) if fill is None else (fill,) * 4
-        cv2.warpAffine(
-            image,
-            crop_to_image_matrix(window, size),
-            size,
-            dst=crops[b],
+    for source, window in zip(sources, places, strict=True):
+        if source not in fills and _reaches_beyond(window, images[source].shape):
+            fills[source] = cv2.mean(images[source]) if fill is None else (fill,) * 4
+    crops = np.empty((len(places), crop_size, crop_size, frames.shape[1]), np.float32)
+
+    def fill_in(crop: np.ndarray, source: int, window: Sequence[float]) -> None:
+        warped = cv2.warpAffine(
+            images[source],
+            crop_to_image_matrix(window, (crop_size, crop_size)),
+            (crop_size, crop_size),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_CONSTANT,
             borderValue=fills.get(source, (0,) * 4),
         )
-    return torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+        crop[:] = warped.reshape(crop.shape)
+
+    abreast(fill_in, crops, sources, places)
+    return torch.from_numpy(crops).permute(0, 3, 1, 2)
 
 
 def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cyclesiam.abreast import abreast
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image
 from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place, tell_apart
@@ -171,16 +172,19 @@ def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskCon
 
     Source: guided filter (He et al., ECCV 2010).
     """
-    T, drawn = masks.shape[-1], []
-    for mask, crop, (left, top, *_) in zip(masks.cpu(), crops.cpu(), windows.tolist(), strict=True):
-        x, y, guide = round(left), round(top), np.zeros((T, T, 3), np.uint8)
+    T = masks.shape[-1]
+
+    def draw(mask: Tensor, crop: Tensor, window: Sequence[float]) -> Tensor:
+        x, y, guide = round(window[0]), round(window[1]), np.zeros((T, T, 3), np.uint8)
         seen = crop[:, max(y, 0) : y + T, max(x, 0) : x + T].permute(1, 2, 0).numpy()
         first_row, first_column = max(-y, 0), max(-x, 0)
         guide[first_row:, first_column:][: len(seen), : seen.shape[1]] = seen
-        found = cv2.ximgproc.guidedFilter(  # pyright: ignore
+        drawn = cv2.ximgproc.guidedFilter(  # pyright: ignore
             guide, mask.numpy(), config.edge_reach, config.edge_noise**2
         )
-        drawn.append(torch.from_numpy(found))
+        return torch.from_numpy(drawn)
+
+    drawn = abreast(draw, masks.cpu(), crops.cpu(), windows.tolist())
     return torch.stack(drawn).to(masks.device)
 
 
