@@ -74,6 +74,11 @@ def no_doubt(config: TrainingConfig) -> TrainingConfig:
     return replace(config, lesson=replace(config.lesson, trust=0.0))
 
 
+def middle(config: TrainingConfig) -> TrainingConfig:
+    """The curriculum, whose pairs in the middle count as much as those at home."""
+    return replace(config, lesson=replace(config.lesson, middle=1.0))
+
+
 ARMS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {
     "turn0": turn0,
     "curriculum": lambda config: config,
@@ -81,6 +86,7 @@ ARMS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {
     "no_negatives": no_negatives,
     "no_occlusion": no_occlusion,
     "no_doubt": no_doubt,
+    "middle": middle,
 }
 
 

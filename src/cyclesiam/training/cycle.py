@@ -4,7 +4,7 @@ Shapes: B clips of T frames.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,17 +38,31 @@ class Walk:
         at_turn: (B, 4) xyxy in image pixels, in frame `turn`.
         scores: (B,) the network's least belief on the way, 0..1; 1 if there was no walk.
         turn: last frame of the forward walk.
+        middle: the cycle within, of turn 2 or more.
     """
 
     boxes: Tensor
     at_turn: Tensor
     scores: Tensor
     turn: int
+    middle: "Middle | None" = None
 
     @property
     def frame(self) -> int:
         """The frame of `boxes`, the last before home."""
         return min(self.turn, 1)
+
+
+class Middle(NamedTuple):
+    """A walk without its first frame: it began where the way out found the targets in frame 1.
+
+    Args:
+        began: (B, 4) xyxy in image pixels, there: what the way back is to find.
+        walked: the rest, its frames counted from that one.
+    """
+
+    began: Tensor
+    walked: Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +111,7 @@ def walk(
     """
     scores = torch.ones_like(boxes[:, 0])
     at, at_turn = 0, boxes
+    found = [boxes]
     seen: dict[int, View] = {}
     for frame in palindrome(turn)[1:-1]:
         state, frames = start(network, clips[:, at], boxes), clips[:, frame]
@@ -107,7 +122,9 @@ def walk(
         state = settle(state, observation, network.search_size, frames.shape[-2:], config)
         boxes, scores, at = state.boxes, torch.minimum(scores, state.scores), frame
         at_turn = boxes if at == turn else at_turn
-    return Walk(boxes, at_turn, scores, turn)
+        found.append(boxes)
+    middle = Middle(found[1], Walk(found[-2], at_turn, scores, turn - 1)) if turn > 1 else None
+    return Walk(boxes, at_turn, scores, turn, middle)
 
 
 def _look_again(
@@ -141,7 +158,7 @@ def find_last(
         config: how the network's answers are read.
         share_features: of a walk, see there.
     """
-    known = Walk(truth[:, min(turn, 1)], truth[:, turn], torch.ones_like(truth[:, 0, 0]), turn)
+    known = _known_walk(truth, turn)
     if not turn:
         return known
     rows = truth[:, : turn + 1].isnan().any(dim=(1, 2)).nonzero()[:, 0]
@@ -156,15 +173,35 @@ def find_last(
         config,
         share_features=share_features,
     )
-    boxes, at_turn, scores = (
-        all_rows.index_copy(0, rows, found.to(all_rows.dtype))
-        for all_rows, found in (
-            (known.boxes, walked.boxes),
-            (known.at_turn, walked.at_turn),
-            (known.scores, walked.scores),
-        )
+    return _put_in(known, rows, walked)
+
+
+def _known_walk(truth: Tensor, turn: int) -> Walk:
+    """Give the walk of targets that are where (B, T, 4) truth says."""
+    sure = torch.ones_like(truth[:, 0, 0])
+    middle = None
+    if turn > 1:
+        middle = Middle(truth[:, 1], Walk(truth[:, 2], truth[:, turn], sure, turn - 1))
+    return Walk(truth[:, min(turn, 1)], truth[:, turn], sure, turn, middle)
+
+
+def _put_in(known: Walk, rows: Tensor, walked: Walk) -> Walk:
+    """Put (M,) rows that were walked into a walk of all."""
+
+    def put(all_rows: Tensor, found: Tensor) -> Tensor:
+        return all_rows.index_copy(0, rows, found.to(all_rows.dtype))
+
+    middle = None
+    if known.middle is not None and walked.middle is not None:
+        began = put(known.middle.began, walked.middle.began)
+        middle = Middle(began, _put_in(known.middle.walked, rows, walked.middle.walked))
+    return Walk(
+        put(known.boxes, walked.boxes),
+        put(known.at_turn, walked.at_turn),
+        put(known.scores, walked.scores),
+        known.turn,
+        middle,
     )
-    return Walk(boxes, at_turn, scores, turn)
 
 
 def go_home(

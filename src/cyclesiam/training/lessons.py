@@ -47,6 +47,9 @@ class LessonConfig:
     template_from: TemplateFrom = "last"
     """What is searched for at home: the target as the last step of a walk found it, as the paper
     does, or as it looked at the walk's turning point, farther away."""
+    middle: float = 0.0
+    """How much a pair in the middle of a cycle counts beside the one at home, of turn 2 or more:
+    where the way back is to find what the way out found in frame 1. 0 for no such pair."""
     share_features: bool = False
     """Look on a walk's way back at the features of its way out, where the target is still well
     inside them. Saves a search of every frame but the turning point, from turn 2 on."""
@@ -67,6 +70,8 @@ class LessonConfig:
         for name in ("negatives", "trust"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if not 0 <= self.middle < float("inf"):
+            raise ValueError(f"middle must be 0 or more, got {self.middle}")
 
 
 class Lesson(NamedTuple):
@@ -96,6 +101,14 @@ class Lesson(NamedTuple):
             mask_weight=config.mask_weight,
         )
 
+    def beside(self, other: "Lesson", share: float) -> "Lesson":
+        """Add the losses of another lesson, of which each part counts by a share."""
+
+        def add(own: WeightedSum, more: WeightedSum) -> WeightedSum:
+            return WeightedSum(own.sum + share * more.sum, own.weight + share * more.weight)
+
+        return self._replace(score=add(self.score, other.score), box=add(self.box, other.box))
+
 
 def learn_from(
     network: SiamRPN,
@@ -112,7 +125,7 @@ def learn_from(
     """Walk the cycles of a batch and compare what is seen at home with where they began.
 
     Args:
-        network: learns; only the last step is its.
+        network: learns; only the last step is its, and that in the middle if there is one.
         guide: walks, without gradients.
         frames: (B, T, 3, H, W) uint8, with T > turn.
         boxes: (B, T, 4) xyxy in pixels; NaN after frame 0 where only tracking can tell.
@@ -123,9 +136,32 @@ def learn_from(
         guests: rows at the beginning that another part of the batch counts; here they only lend
             the row after them a template and pixels.
     """
-    walked, observation, negative = _come_home(network, guide, frames, boxes, turn, config, chance)
-    home = boxes[:, 0]
-    rows = torch.arange(len(home), device=boxes.device)
+    if config.fold_norms and turn:
+        guide = for_inference(guide)
+    walked = find_last(
+        guide, frames, boxes, turn, config.choice, share_features=config.share_features
+    )
+    lesson = _teach(network, frames, masks, boxes[:, 0], walked, config, chance, guests)
+    if not config.middle or walked.middle is None:
+        return lesson
+    began, inner = walked.middle
+    more = _teach(network, frames[:, 1:], None, began, inner, config, chance, guests)
+    return lesson.beside(more, config.middle)
+
+
+def _teach(
+    network: SiamRPN,
+    frames: Tensor,
+    masks: Tensor | None,
+    home: Tensor,
+    walked: Walk,
+    config: LessonConfig,
+    chance: Chance,
+    guests: int,
+) -> Lesson:
+    """Search frame 0 once more for targets that are at home, (B, 4); else as `learn_from`."""
+    observation, negative = _come_home(network, frames, walked, config, chance)
+    rows = torch.arange(len(home), device=home.device)
     targets = boxes_to_crop(home, observation.windows, network.search_size)
     proposals = observation.proposals
     labels = label_anchors(network.anchors, targets, config.labels)
@@ -153,28 +189,17 @@ def learn_from(
 
 
 def _come_home(
-    network: SiamRPN,
-    guide: SiamRPN,
-    frames: Tensor,
-    boxes: Tensor,
-    turn: int,
-    config: LessonConfig,
-    chance: Chance,
-) -> tuple[Walk, Observation, Tensor]:
-    """Walk and search frame 0, see `learn_from`; and say of (B,) clips which are negative pairs."""
-    if config.fold_norms and turn:
-        guide = for_inference(guide)
-    walked = find_last(
-        guide, frames, boxes, turn, config.choice, share_features=config.share_features
-    )
-    B = len(boxes)
+    network: SiamRPN, frames: Tensor, walked: Walk, config: LessonConfig, chance: Chance
+) -> tuple[Observation, Tensor]:
+    """Search frame 0, see `learn_from`; and say of (B,) clips which are negative pairs."""
+    B = len(frames)
     negative = draw_rows(chance, B) < config.negatives
     negative &= B > 1  # alone, a clip has no other's template
-    rows = torch.arange(B, device=boxes.device)
+    rows = torch.arange(B, device=frames.device)
     partners = torch.where(negative, rows.roll(1), rows)
     change = draw_change(network, B, config.augmentation, chance)
     observation = go_home(network, frames, walked, change, partners, config.template_from)
-    return walked, observation, negative
+    return observation, negative
 
 
 def _count(those: Tensor, among: Tensor) -> WeightedSum:
