@@ -9,20 +9,16 @@ rounds of the mean of a step, frames in memory, decoding not counted.
 """
 
 import argparse
-import math
 import statistics
 import time
 
 import cv2
-import numpy as np
 import torch
 
 from cyclesiam.cli.options import load_network
-from cyclesiam.data.made_clip import make_clip
+from cyclesiam.data.made_crowd import make_crowd
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.tracking.tracker import Tracker
-
-WIDTH, HEIGHT = 320, 240  # of each clip
 
 
 def main() -> None:
@@ -43,7 +39,8 @@ def main() -> None:
     )
     masks = not options.no_masks
     network, _ = load_network(options.weights, torch.device("cpu"), running, masks=masks)
-    images, boxes = lay_side_by_side(max(options.targets), options.frames + 1)
+    images, tracks = make_crowd(max(options.targets), options.frames + 1)
+    boxes = [(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in tracks[0].tolist()]
     spent: dict[int, list[float]] = {count: [] for count in options.targets}
     followed: dict[int, int] = {}
     for _ in range(options.rounds):
@@ -62,24 +59,6 @@ def main() -> None:
             f"{count:3d} targets {middle:7.2f} ms ({min(times):.2f} to {max(times):.2f}), "
             f"{middle / one:5.2f} times {options.targets[0]}; {followed[count]} tracked at the end"
         )
-
-
-def lay_side_by_side(
-    count: int, frames: int
-) -> tuple[list[np.ndarray], list[tuple[float, float, float, float]]]:
-    """Give pictures of so many clips, and xywh of their targets in the first."""
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    images = [np.zeros((rows * HEIGHT, columns * WIDTH, 3), np.uint8) for _ in range(frames)]
-    boxes = []
-    for seed in range(count):
-        clip = make_clip(seed=seed, frames=frames, width=WIDTH, height=HEIGHT)
-        top, left = seed // columns * HEIGHT, seed % columns * WIDTH
-        for image, part in zip(images, clip.images, strict=True):
-            image[top : top + HEIGHT, left : left + WIDTH] = part
-        x0, y0, x1, y1 = clip.boxes[0].tolist()
-        boxes.append((left + x0, top + y0, x1 - x0, y1 - y0))
-    return images, boxes
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from cyclesiam.cli.options import (
     watch,
 )
 from cyclesiam.data.made_clip import make_clip
+from cyclesiam.data.made_crowd import make_crowd
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
@@ -73,7 +74,8 @@ class Bench:
     targets: int = 1
     """Objects that are followed at once."""
     source: Annotated[str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="")] = None
-    """Video file or picture folder; else a made clip of 640x480 is written and decoded."""
+    """Video file or picture folder; else a made clip of 640x480 is written and decoded, or for
+    several targets as many of 320x240 in one picture."""
     box: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
     """An object in the source's first frame, in pixels. Once for each object."""
     masks: bool = True
@@ -160,8 +162,8 @@ class Bench:
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "made.mp4"
-            box = write_made_clip(path, self.frames + 1)
-            yield Workload(source=path, boxes=more_boxes([box], self.targets), frames=self.frames)
+            boxes = write_made_clip(path, self.frames + 1, self.targets)
+            yield Workload(source=path, boxes=boxes, frames=self.frames)
 
     def _verdict(self, timings: dict[str, Timing], fps: float) -> str:
         name = first_that_holds(timings, fps)
@@ -174,14 +176,18 @@ class Bench:
         )
 
 
-def write_made_clip(path: Path, frames: int) -> XYWH:
-    """Encode the made clip; give its target's first box, xywh."""
-    clip = make_clip(frames=frames, width=WIDTH, height=HEIGHT)
+def write_made_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ...]:
+    """Encode a made clip; give its targets' first boxes, xywh."""
+    if targets > 1:
+        images, tracks = make_crowd(targets, frames)
+        boxes = tracks[0].tolist()
+    else:
+        clip = make_clip(frames=frames, width=WIDTH, height=HEIGHT)
+        images, boxes = clip.images, [clip.boxes[0].tolist()]
     with VideoWriter(path, FPS) as video:
-        for image in clip.images:
+        for image in images:
             video.write(image)
-    left, top, right, bottom = clip.boxes[0].tolist()
-    return left, top, right - left, bottom - top
+    return tuple((left, top, right - left, bottom - top) for left, top, right, bottom in boxes)
 
 
 def print_timings(timings: dict[str, Timing], title: str) -> None:
