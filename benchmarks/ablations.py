@@ -4,9 +4,10 @@
         [--arms turn0 curriculum random_boxes ...] [--start OUT/turn0-{seed}]
 
 All arms begin at random weights, or at each seed's of an earlier run, and see as many samples, with
-no made clips, whose known boxes would teach what the cycle is to be credited for. The arms after
-the first two are either of these with one ingredient changed. One run at a time, a folder of
-weights for each, `OUT/ARM-SEED`; what is there already is not trained again. Score them with
+no made clips (but in the arm of that name), whose known boxes would teach what the cycle is to be
+credited for. The arms after the first two are either of these with one ingredient changed. One run
+at a time, a folder of weights for each, `OUT/ARM-SEED`; what is there already is not trained again.
+Score them with
 
     .venv/bin/python -m cyclesiam evaluate DATASET --root ... --weights OUT/ARM-SEED
 """
@@ -74,6 +75,13 @@ def no_doubt(config: TrainingConfig) -> TrainingConfig:
     return replace(config, lesson=replace(config.lesson, trust=0.0))
 
 
+def made_clips(config: TrainingConfig) -> TrainingConfig:
+    """Turn 0 with cut-outs, look-alikes and occluders pasted, as the recipe has them."""
+    plain = turn0(config)
+    compositing = small().clips.compositing
+    return replace(plain, clips=replace(plain.clips, compositing=compositing))
+
+
 def middle(config: TrainingConfig) -> TrainingConfig:
     """The curriculum, whose pairs in the middle count as much as those at home."""
     return replace(config, lesson=replace(config.lesson, middle=1.0))
@@ -87,6 +95,7 @@ ARMS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {
     "no_occlusion": no_occlusion,
     "no_doubt": no_doubt,
     "middle": middle,
+    "made_clips": made_clips,
 }
 
 
