@@ -25,6 +25,7 @@ from cyclesiam.data.made_clip import make_clip
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.benchmarks import Benchmark
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
+from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
@@ -37,7 +38,7 @@ class Clip(NamedTuple):
 
     name: str
     images: list[np.ndarray]
-    box: tuple[float, float, float, float]
+    box: list[float]
 
 
 def main() -> None:
@@ -50,11 +51,11 @@ def main() -> None:
     parser.add_argument("--suite", choices=["davis2016", "otb"], help="instead of the made clip")
     parser.add_argument("--root", help="where the suite lies")
     options = parser.parse_args()
+    if options.suite and not options.root:
+        parser.error("--suite needs --root, where it lies")
     running = RuntimeConfig(runtime=options.runtime, precision=options.precision, threads=1)
     network, _ = load_network(options.weights, torch.device("cpu"), running)
-    times: list[dict[str, float]] = []
-    for clip in clips(options):
-        times.append(compare(network, clip, options.rounds))
+    times = [compare(network, clip, options.rounds) for clip in clips(options)]
     if len(times) > 1:
         ratios = [clip["csrt"] / clip["beside"] for clip in times]
         whole = sum(clip["csrt"] for clip in times) / sum(clip["beside"] for clip in times)
@@ -67,16 +68,14 @@ def main() -> None:
 def clips(options: argparse.Namespace) -> Iterator[Clip]:
     if not options.suite:
         made = make_clip(frames=options.frames + 1, width=640, height=480)
-        yield Clip("made clip", made.images, as_xywh(made.boxes[0]))
+        yield Clip(
+            "made clip", made.images, *xyxy_to_xywh(torch.from_numpy(made.boxes[:1])).tolist()
+        )
         return
     for sequence in Benchmark(name=options.suite, protocol="ope").open(options.root).sequences():
         images = list(islice(sequence.images(), options.frames + 1))
-        yield Clip(sequence.name, images, as_xywh(np.asarray(sequence.boxes)[0]))
-
-
-def as_xywh(box: np.ndarray) -> tuple[float, float, float, float]:
-    left, top, right, bottom = box.tolist()
-    return left, top, right - left, bottom - top
+        first = torch.from_numpy(np.asarray(sequence.boxes)[:1])
+        yield Clip(sequence.name, images, *xyxy_to_xywh(first).tolist())
 
 
 def compare(network: Network, clip: Clip, rounds: int) -> dict[str, float]:

@@ -18,6 +18,7 @@ import torch
 from cyclesiam.cli.options import load_network
 from cyclesiam.data.made_crowd import make_crowd
 from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.tracking.tracker import Tracker
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     masks = not options.no_masks
     network, _ = load_network(options.weights, torch.device("cpu"), running, masks=masks)
     images, tracks = make_crowd(max(options.targets), options.frames + 1)
-    boxes = [(x0, y0, x1 - x0, y1 - y0) for x0, y0, x1, y1 in tracks[0].tolist()]
+    boxes = xyxy_to_xywh(torch.from_numpy(tracks[0])).tolist()
     spent: dict[int, list[float]] = {count: [] for count in options.targets}
     followed: dict[int, int] = {}
     for _ in range(options.rounds):

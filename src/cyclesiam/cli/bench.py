@@ -45,6 +45,7 @@ from cyclesiam.evaluation.speed import (
     summarise,
 )
 from cyclesiam.evaluation.stopwatch import STAGES
+from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.video import VideoWriter
 
@@ -180,14 +181,14 @@ def write_made_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ..
     """Encode a made clip; give its targets' first boxes, xywh."""
     if targets > 1:
         images, tracks = make_crowd(targets, frames)
-        boxes = tracks[0].tolist()
+        boxes = tracks[0]
     else:
         clip = make_clip(frames=frames, width=WIDTH, height=HEIGHT)
-        images, boxes = clip.images, [clip.boxes[0].tolist()]
+        images, boxes = clip.images, clip.boxes[:1]
     with VideoWriter(path, FPS) as video:
         for image in images:
             video.write(image)
-    return tuple((left, top, right - left, bottom - top) for left, top, right, bottom in boxes)
+    return tuple(map(tuple, xyxy_to_xywh(torch.from_numpy(boxes)).tolist()))
 
 
 def print_timings(timings: dict[str, Timing], title: str) -> None:

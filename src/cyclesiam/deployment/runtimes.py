@@ -5,7 +5,6 @@ A graph's file is `.onnx`, which both read, or OpenVINO's `.xml` with its `.bin`
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import torch
 
+from cyclesiam.abreast import abreast
 from cyclesiam.deployment.signal_stack import kept_signal_stack
 from cyclesiam.errors import MissingExtraError, WeightsError
 
@@ -124,7 +124,6 @@ class Abreast:
     ) -> None:
         self.threads = threads
         self._make, self._shapes, self._local = make, shapes, threading.local()
-        self._pool = ThreadPoolExecutor(threads)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the outputs of inputs; see `Graph`."""
@@ -136,7 +135,7 @@ class Abreast:
             here = slice(row, row + 1)
             self._local.write([part[here] for part in inputs], [part[here] for part in outputs])
 
-        list(self._pool.map(fill, range(len(inputs[0]))))
+        abreast(fill, range(len(inputs[0])), threads=self.threads)
         return outputs
 
 

@@ -93,7 +93,7 @@ def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) ->
 def cut_by_warp(
     frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None = None
 ) -> Tensor:
-    """`cut` by OpenCV, one window after another; see there for arguments."""
+    """`cut` by OpenCV, each window by itself; see there for arguments."""
     images = [frame.permute(1, 2, 0).contiguous().numpy() for frame in frames]
     sources = range(len(windows)) if len(images) > 1 else (0,) * len(windows)
     places = windows.tolist()
