@@ -82,6 +82,12 @@ def made_clips(config: TrainingConfig) -> TrainingConfig:
     return replace(plain, clips=replace(plain.clips, compositing=compositing))
 
 
+def each_frame_alike(config: TrainingConfig) -> TrainingConfig:
+    """Turn 0 with videos drawn by their length; stills as often as where one frame in six is one."""
+    plain = turn0(config)
+    return replace(plain, clips=replace(plain.clips, length_power=1.0, stills_share=0.16))
+
+
 def middle(config: TrainingConfig) -> TrainingConfig:
     """The curriculum, whose pairs in the middle count as much as those at home."""
     return replace(config, lesson=replace(config.lesson, middle=1.0))
@@ -95,6 +101,7 @@ ARMS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {
     "no_occlusion": no_occlusion,
     "no_doubt": no_doubt,
     "middle": middle,
+    "each_frame_alike": each_frame_alike,
     "made_clips": made_clips,
 }
 

@@ -160,6 +160,13 @@ def test_stills_have_their_share(media):
     assert only_videos._draw_scene(np.random.default_rng(0)).frames > 1
 
 
+@pytest.mark.parametrize(("power", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 0.9)])
+def test_long_videos_have_the_share_that_is_asked_for(power, share):
+    videos = [Scene(Path("long.mp4"), 90), Scene(Path("short.mp4"), 10)]
+    drawn = ClipDataset(videos, replace(SMALL, length_power=power), 0).video_chances
+    np.testing.assert_allclose(drawn, [share, 1 - share])
+
+
 def test_annotations_are_never_opened(media, monkeypatch):
     """Watch every way in which Python opens a file while scenes are found and clips are drawn."""
     opened = []
@@ -233,3 +240,5 @@ def test_impossible_clips_are_refused():
     for wrong in ({"height": 32}, {"batch_size": 0}, {"reads": 0}):
         with pytest.raises(ValueError, match="canvas of 64"):
             ClipConfig(**wrong)
+    with pytest.raises(ValueError, match="length_power"):
+        ClipConfig(length_power=-1)

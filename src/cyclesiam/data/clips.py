@@ -48,6 +48,9 @@ class ClipConfig:
     """Batches that draw from the same decoded chunks before others are decoded."""
     stills_share: float = 0.3
     """Share of clips drawn from still pictures, where there are both."""
+    length_power: float = 0.5
+    """Power of its length that the chance of a video grows with: 1 draws each frame alike, 0 each
+    video. Long ones hold more, but not in proportion: neighbouring frames repeat each other."""
     memory_gigabytes: float = 4.0
     """Decoded chunks that a worker keeps; never more than half of the machine's memory."""
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
@@ -63,6 +66,8 @@ class ClipConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.object_share <= 1:
             raise ValueError(f"object_share must lie in 0..1, got {self.object_share}")
+        if self.length_power < 0:
+            raise ValueError(f"length_power must be 0 or more, got {self.length_power}")
         if min(self.height, self.width) < 64 or self.batch_size < 1 or self.reads < 1:
             raise ValueError(f"clips need a canvas of 64 pixels or more and a batch, got {self}")
 
@@ -146,9 +151,8 @@ class ClipDataset(Dataset[Batch]):
         self.rows = range(config.batch_size) if rows is None else rows
         self.videos = [scene for scene in scenes if scene.frames > 1]
         self.stills = [scene for scene in scenes if scene.frames == 1]
-        lengths = np.array([scene.frames for scene in self.videos], float)
-        # Long videos hold more, but not in proportion: neighbouring frames repeat each other.
-        self.video_chances = np.sqrt(lengths) / np.sqrt(lengths).sum() if len(lengths) else lengths
+        weights = np.array([scene.frames for scene in self.videos], float) ** config.length_power
+        self.video_chances = weights / weights.sum() if len(weights) else weights
         self._bank = ObjectBank(config.cutouts)
         self._chunks = ChunkCache(affordable(int(config.memory_gigabytes * 2**30)))
 
