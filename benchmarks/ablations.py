@@ -83,7 +83,7 @@ def made_clips(config: TrainingConfig) -> TrainingConfig:
 
 
 def each_frame_alike(config: TrainingConfig) -> TrainingConfig:
-    """Turn 0 with videos drawn by their length; stills as often as where one frame in six is one."""
+    """Turn 0 with videos drawn by length; stills as often as where one frame in six is one."""
     plain = turn0(config)
     return replace(plain, clips=replace(plain.clips, length_power=1.0, stills_share=0.16))
 

@@ -4,21 +4,28 @@
         [--precision f32] [--threads 2] [--targets 1 4 16] [--no-masks]
 
 Made clips, each with a target of its own, lie side by side in one large picture. As many targets
-of it as are asked for are followed, one number of them after another, round by round; medians over
-rounds of the mean of a step, frames in memory, decoding not counted.
+of it as are asked for are followed, one number of them after another, round by round: with masks
+also by a tracker whose thread beside learns and draws them (`Ahead`, as `track` does), where there
+are two threads or more. Medians over rounds of the mean of a step, frames in memory, decoding not
+counted.
 """
 
 import argparse
 import statistics
 import time
+from collections.abc import Sequence
 
 import cv2
+import numpy as np
 import torch
 
 from cyclesiam.cli.options import load_network
 from cyclesiam.data.made_crowd import make_crowd
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.geometry.boxes import xyxy_to_xywh
+from cyclesiam.tracking.ahead import Ahead
+from cyclesiam.tracking.results import TrackResult
+from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
 
 
@@ -33,33 +40,48 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    cv2.setNumThreads(options.threads)
-    running = RuntimeConfig(
-        runtime=options.runtime, precision=options.precision, threads=options.threads
-    )
-    masks = not options.no_masks
-    network, _ = load_network(options.weights, torch.device("cpu"), running, masks=masks)
     images, tracks = make_crowd(max(options.targets), options.frames + 1)
     boxes = xyxy_to_xywh(torch.from_numpy(tracks[0])).tolist()
-    spent: dict[int, list[float]] = {count: [] for count in options.targets}
-    followed: dict[int, int] = {}
+    ways = ("in turn",) if options.threads < 2 or options.no_masks else ("in turn", "beside")
+    networks = {way: load(options, options.threads - (way == "beside")) for way in ways}
+    spent: dict[tuple[str, int], list[float]] = {}
     for _ in range(options.rounds):
-        for count, times in spent.items():
-            tracker = Tracker(network)
-            results = tracker.start(images[0], boxes[:count])
-            began = time.perf_counter()
-            for image in images[1:]:
-                results = tracker.step(image)
-            times.append(1000 * (time.perf_counter() - began) / options.frames)
-            followed[count] = sum(result.state == "tracking" for result in results)
-    one = statistics.median(spent[options.targets[0]])
-    for count, times in spent.items():
-        middle = statistics.median(times)
+        for count in options.targets:
+            for way, network in networks.items():
+                threads = options.threads - (way == "beside")
+                torch.set_num_threads(threads)
+                cv2.setNumThreads(threads)
+                tracker = Tracker(network)
+                tracker.start(images[0], boxes[:count])
+                began = time.perf_counter()
+                results = follow(tracker, images[1:], beside=way == "beside")
+                passed = 1000 * (time.perf_counter() - began) / options.frames
+                spent.setdefault((way, count), []).append(passed)
+                lost = sum(result.state != "tracking" for result in results)
+                if lost:
+                    print(f"{lost} of {count} targets are not tracked at the end")
+    for (way, count), times in spent.items():
+        middle, one = (statistics.median(spent[way, n]) for n in (count, options.targets[0]))
         print(
-            f"{count:3d} targets {middle:7.2f} ms ({min(times):.2f} to {max(times):.2f}), "
-            f"{middle / one:5.2f} times {options.targets[0]}; {followed[count]} tracked at the end"
+            f"{count:3d} targets {way:8s} {middle:7.2f} ms ({min(times):.2f} to {max(times):.2f}), "
+            f"{middle / one:5.2f} times {options.targets[0]}"
         )
+
+
+def load(options: argparse.Namespace, threads: int) -> Network:
+    running = RuntimeConfig(runtime=options.runtime, precision=options.precision, threads=threads)
+    device, masks = torch.device("cpu"), not options.no_masks
+    return load_network(options.weights, device, running, masks=masks)[0]
+
+
+def follow(
+    tracker: Tracker, images: Sequence[np.ndarray], *, beside: bool
+) -> tuple[TrackResult, ...]:
+    """Follow into all images; give the results in the last."""
+    if not beside:
+        return [tracker.step(image) for image in images][-1]
+    with Ahead(tracker) as ahead:
+        return list(ahead.follow(images))[-1]
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """What a second thread does beside comes out as if it were done in turn."""
 
 import dataclasses
+import math
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
-from cyclesiam.cli.track import follow
+from cyclesiam.cli.track import Track, follow
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError, TargetError
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking import following
@@ -122,3 +124,21 @@ def test_the_command_line_pairs_frames_with_their_results(network):
 def test_there_must_be_targets(network):
     with Ahead(Tracker(network)) as ahead, pytest.raises(TargetError, match="must be set"):
         list(ahead.follow(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("source", "latency", "beside"),
+    [
+        ("street.mp4", None, True),
+        ("street.mp4", 200.0, False),
+        ("rtsp://10.0.0.5/door", None, False),
+        ("rtsp://10.0.0.5/door", math.inf, True),
+        ("5", None, False),
+    ],
+)
+def test_what_is_to_be_answered_at_once_has_no_thread_beside(source, latency, beside):
+    two, one = (RuntimeConfig(threads=threads) for threads in (2, 1))
+    command = Track(source=source, box=(BOXES[0],) * 2, latency=latency, running=two)
+    assert command._with_a_thread_beside is beside
+    assert not dataclasses.replace(command, running=one)._with_a_thread_beside
+    assert not dataclasses.replace(command, masks=False)._with_a_thread_beside

@@ -41,10 +41,11 @@ def test_bench_names_the_first_weights_that_are_fast_enough(capsys, tmp_path, we
     assert len(plain["rounds"]) == 1
 
 
-def test_with_two_threads_one_draws_masks_beside(capsys, tmp_path, weights):
+@pytest.mark.parametrize("targets", ["1", "2"])
+def test_with_two_threads_one_draws_masks_beside(capsys, tmp_path, weights, targets):
     file = tmp_path / "speed.json"
     arguments = ["bench", "--weights", *weights, *FEW[:4], "--threads", "2", "--json", str(file)]
-    assert main(arguments) == 0
+    assert main([*arguments, "--targets", targets]) == 0
     read = json.loads(file.read_text())["trackers"]
     masked, plain = weights  # who has no masks has little to do beside
     assert list(read) == [masked, f"{masked}, beside", plain, "csrt", "kcf"]

@@ -46,6 +46,28 @@ def test_a_pixel_belongs_to_whom_it_is_most_likely_of():
     np.testing.assert_array_equal(masks[1].to_array(), [[False, True, False, True]])
 
 
+def rectangles():
+    """Probabilities of few values, so that some are equal, somewhere in a frame of 8 x 9."""
+    values = arrays(np.float32, st.tuples(st.integers(0, 5), st.integers(0, 5)), elements=TENTHS)
+    return st.builds(Probability, st.integers(0, 4), st.integers(0, 3), values)
+
+
+TENTHS = st.sampled_from([np.float32(tenths / 10) for tenths in (0, 4, 5, 6, 9)])
+
+
+@given(st.lists(rectangles(), max_size=5))
+def test_no_pixel_has_two_owners_and_the_first_of_equals_is_it(probabilities):
+    whole = np.zeros((len(probabilities), 8, 9), np.float32)
+    for layer, one in zip(whole, probabilities, strict=True):
+        h, w = one.values.shape
+        layer[one.top : one.top + h, one.left : one.left + w] = one.values
+    masks = tell_apart(probabilities, (8, 9), 0.5)
+    assert len(masks) == len(whole)
+    for number, mask in enumerate(masks):
+        expected = (whole.argmax(axis=0) == number) & (whole[number] > np.float32(0.5))
+        np.testing.assert_array_equal(mask.to_array(), expected)
+
+
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_packing_and_unpacking_gives_the_same_pixels(array):
     mask = Mask.from_array(array)

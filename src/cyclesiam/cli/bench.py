@@ -126,7 +126,7 @@ class Bench:
                 config = load_settings(weights, masks=self.masks)
                 network = self._load(weights, runtime, where, threads)
                 found[name] = NetworkContestant(network, where, config, threads=threads)
-                if network.has_masks and self.masks and self._beside(threads):
+                if network.has_masks and self.masks and threads > 1:  # as `track` does
                     network = self._load(weights, runtime, where, threads - 1)
                     ahead = AheadContestant(network, where, config, threads=threads - 1)
                     found[f"{name}, beside"] = ahead
@@ -137,10 +137,6 @@ class Bench:
     ) -> SiamRPN | ExportedNetwork:
         running = replace(RUNTIMES[runtime], threads=threads)
         return load_network(weights, device, running, masks=self.masks)[0]
-
-    def _beside(self, threads: int) -> bool:
-        """Whether `track` would let a thread draw masks beside."""
-        return threads > 1 and max(self.targets, len(self.box)) == 1
 
     def _check(self) -> None:
         for name in ("targets", "frames", "rounds", "threads"):

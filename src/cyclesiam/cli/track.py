@@ -85,7 +85,7 @@ class Track:
                 stack.enter_context(frames)
                 results = stack.enter_context(ResultWriter(output))
                 video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
-                beside = self._with_a_thread_beside and latency is None
+                beside = self._with_a_thread_beside
                 followed = follow(tracker, frames, self.box, beside=beside)
                 for frame, targets in watch(followed, "tracking", source.count):
                     results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
@@ -116,8 +116,9 @@ class Track:
 
     @property
     def _with_a_thread_beside(self) -> bool:
-        """Whether one of the threads is to draw masks; of several targets each takes them all."""
-        return self.masks and len(self.box) == 1 and self._threads > 1
+        """Whether one of the threads learns and draws masks; what is live is answered at once."""
+        at_once = _names_live(self.source) if self.latency is None else self.latency < math.inf
+        return self.masks and self._threads > 1 and not at_once
 
     def _latency(self, source: Frames) -> float | None:
         """Give the age, in seconds, at which frames are dropped; None for never."""
@@ -207,10 +208,19 @@ def default_output(source: str) -> Path:
     >>> default_output("rtsp://10.0.0.5:554/live/door?user=me").name
     'door.jsonl'
     """
-    if source.isdigit() and not Path(source).exists():
+    if _names_camera(source):
         return Path(f"camera{source}.jsonl")
     if "://" in source:
         url = urlparse(source)
         return Path(f"{Path(url.path).stem or url.hostname or 'stream'}.jsonl")
     path = Path(source).resolve()
     return Path(f"{path.name if path.is_dir() else path.stem}.jsonl")
+
+
+def _names_camera(source: str) -> bool:
+    return source.isdigit() and not Path(source).exists()
+
+
+def _names_live(source: str) -> bool:
+    """Whether a source is a camera or a URL; one of these that has an end counts, too."""
+    return _names_camera(source) or "://" in source

@@ -148,24 +148,32 @@ def tell_apart(
         frame_size: H, W.
         threshold: least probability of a mask's pixel.
     """
-    if len(probabilities) == 1:
-        only = probabilities[0]
-        return [Mask(only.left, only.top, only.values > threshold, frame_size)]
-    best = np.full(frame_size, threshold, np.float32)
-    owner = np.full(frame_size, -1, np.int32)
-    rectangles = []
-    for number, (left, top, values) in enumerate(
-        (one.left, one.top, one.values) for one in probabilities
-    ):
-        rectangle = slice(top, top + values.shape[0]), slice(left, left + values.shape[1])
-        rectangles.append((left, top, rectangle))
-        wins = values > best[rectangle]
-        best[rectangle][wins] = values[wins]
-        owner[rectangle][wins] = number
+    pixels = [one.values > threshold for one in probabilities]
+    for first, second in _meeting(probabilities):
+        one, other = probabilities[first], probabilities[second]
+        left, top = max(one.left, other.left), max(one.top, other.top)
+        right = min(part.left + part.values.shape[1] for part in (one, other))
+        bottom = min(part.top + part.values.shape[0] for part in (one, other))
+        here, there = (
+            (slice(top - part.top, bottom - part.top), slice(left - part.left, right - part.left))
+            for part in (one, other)
+        )
+        wins = other.values[there] > one.values[here]
+        pixels[first][here] &= ~wins
+        pixels[second][there] &= wins
     return [
-        Mask(left, top, owner[rectangle] == number, frame_size)
-        for number, (left, top, rectangle) in enumerate(rectangles)
+        Mask(one.left, one.top, own, frame_size)
+        for one, own in zip(probabilities, pixels, strict=True)
     ]
+
+
+def _meeting(probabilities: Sequence[Probability]) -> list[tuple[int, int]]:
+    """Give the pairs whose rectangles have pixels in common, the first's number before."""
+    corners = np.array([(one.left, one.top) for one in probabilities]).reshape(-1, 2)
+    ends = corners + np.array([one.values.shape[::-1] for one in probabilities]).reshape(-1, 2)
+    shared = np.minimum(ends[:, None], ends) - np.maximum(corners[:, None], corners)
+    first, second = np.triu((shared > 0).all(axis=-1), 1).nonzero()
+    return list(zip(first.tolist(), second.tolist(), strict=True))
 
 
 def fill_box(box: Sequence[float], frame_size: tuple[int, int]) -> Mask:

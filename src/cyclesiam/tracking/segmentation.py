@@ -191,16 +191,13 @@ def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskCon
 def _bins_in(bins: Tensor, windows: Tensor) -> Tensor:
     """Take the bins of (B, 4) xyxy windows of the crops out of (B, n, n); `NOWHERE` outside."""
     n, side = bins.shape[-1], int(windows[0, 2] - windows[0, 0] + 1) // STEP
-    if len(bins) == 1 and bins.device.type == "cpu":
-        left, top = (round(edge / STEP) for edge in windows[0, :2].tolist())
-        if min(left, top) >= 0 and max(left, top) <= n - side:  # nothing to gather
-            return bins[:, top : top + side, left : left + side]
-    steps = torch.arange(side, device=bins.device)
-    x, y = ((windows[:, axis, None] / STEP).round().long() + steps for axis in (0, 1))
-    rows = torch.arange(len(bins), device=bins.device)[:, None, None]
-    taken = bins[rows, y.clamp(0, n - 1)[:, :, None], x.clamp(0, n - 1)[:, None, :]]
-    inside_x, inside_y = ((at >= 0) & (at < n) for at in (x, y))
-    return taken.where(inside_y[:, :, None] & inside_x[:, None, :], NOWHERE)
+    taken = []
+    for row, corner in enumerate((windows[:, :2] / STEP).round().long().tolist()):
+        left, top = corner
+        inside = bins[row : row + 1, max(top, 0) : top + side, max(left, 0) : left + side]
+        beyond = [max(cells, 0) for cells in (-left, left + side - n, -top, top + side - n)]
+        taken.append(F.pad(inside, beyond, value=NOWHERE) if any(beyond) else inside)
+    return taken[0] if len(taken) == 1 else torch.cat(taken)
 
 
 def place_masks(masks: Tensor, windows: Tensor, frame_size: tuple[int, int]) -> list[Probability]:
