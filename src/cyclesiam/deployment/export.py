@@ -83,10 +83,7 @@ def export(
     check_packages(format)
     network = for_inference(network)
     with _appearing(Path(output)) as folder:
-        write_onnx(network, folder, batch)
-        write_description(folder, network.config, record)
-        for name, text in (files or {}).items():
-            (folder / name).write_text(text, encoding="utf-8")
+        _write_float32(network, record, folder, batch, files or {})
         _convert(folder, format, [*signatures(network.config)])
         shown = [*views, *(random_view(network.config, targets) for targets in (1, 3))]
         manifest = _seal(folder, Manifest(format=format))
@@ -95,6 +92,16 @@ def export(
             for name in installed_runtimes(format)
         }
         return _seal(folder, manifest, measured)
+
+
+def _write_float32(
+    network: SiamRPN, record: TrainingRecord, folder: Path, batch: Batch, files: Mapping[str, str]
+) -> None:
+    """Write ONNX graphs and what lies beside them, but for the manifest."""
+    write_onnx(network, folder, batch)
+    write_description(folder, network.config, record)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def export_int8(
@@ -130,10 +137,7 @@ def export_int8(
     check_packages(format)
     network = for_inference(network)
     with _appearing(Path(output)) as folder:
-        write_onnx(network, folder, batch)
-        write_description(folder, network.config, record)
-        for name, text in (files or {}).items():
-            (folder / name).write_text(text, encoding="utf-8")
+        _write_float32(network, record, folder, batch, files or {})
         _seal(folder, Manifest(format="onnx"))
         original, _ = load_bundle(folder)
         quantise_graphs(folder, record_feeds(original, follow))
