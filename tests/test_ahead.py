@@ -11,6 +11,7 @@ import torch
 from cyclesiam.cli.track import Track, follow
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError, TargetError
+from cyclesiam.models.checkpoints import TrainingRecord, save_weights
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking import following
 from cyclesiam.tracking.ahead import Ahead
@@ -142,3 +143,12 @@ def test_what_is_to_be_answered_at_once_has_no_thread_beside(source, latency, be
     assert command._with_a_thread_beside is beside
     assert not dataclasses.replace(command, running=one)._with_a_thread_beside
     assert not dataclasses.replace(command, masks=False)._with_a_thread_beside
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_weights_without_masks_have_no_thread_beside(tmp_path, masks):
+    network = SiamRPN(dataclasses.replace(TINY, masks=masks))
+    save_weights(tmp_path, network, TrainingRecord(policy="none"))
+    running, weights = RuntimeConfig(threads=2), str(tmp_path)
+    command = Track(source="a.mp4", box=(BOXES[0],), weights=weights, running=running)
+    assert command._with_a_thread_beside is masks

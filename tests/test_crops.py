@@ -13,6 +13,7 @@ from cyclesiam.geometry.crops import (
     cut,
     cut_by_sampling,
     cut_by_warp,
+    take_window,
 )
 
 H, W = 120, 160
@@ -141,3 +142,12 @@ def test_a_marked_box_is_found_where_its_crop_says():
     expected = boxes_to_crop(torch.tensor([[70.0, 40.0, 100.0, 60.0]]), windows, 140)[0]
     found = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
     torch.testing.assert_close(found, expected, rtol=0, atol=0.51)
+
+
+@pytest.mark.parametrize("corner", [(2, 1), (-2, 3), (5, -1), (-1, 4)])
+def test_a_window_shows_what_is_there_and_the_fill_beyond(corner):
+    maps = torch.arange(2 * 3 * 7 * 8).reshape(2, 3, 7, 8)
+    padded = torch.nn.functional.pad(maps, (4,) * 4, value=-1)
+    x, y = (edge + 4 for edge in corner)
+    taken = take_window(maps, corner, 4, fill=-1)
+    assert torch.equal(taken, padded[..., y : y + 4, x : x + 4])

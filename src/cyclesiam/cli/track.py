@@ -31,11 +31,20 @@ from cyclesiam.cli.options import (
     watch,
 )
 from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.models.checkpoints import find_weights, read_description
 from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.tracker import Tracker
-from cyclesiam.video import Frame, Frames, ReadAhead, VideoWriter, open_frames
+from cyclesiam.video import (
+    Frame,
+    Frames,
+    ReadAhead,
+    VideoWriter,
+    names_camera,
+    names_url,
+    open_frames,
+)
 
 LIVE_LATENCY = 0.2  # seconds: about what a person notices
 
@@ -85,8 +94,7 @@ class Track:
                 stack.enter_context(frames)
                 results = stack.enter_context(ResultWriter(output))
                 video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
-                beside = self._with_a_thread_beside
-                followed = follow(tracker, frames, self.box, beside=beside)
+                followed = follow(tracker, frames, self.box, beside=self._with_a_thread_beside)
                 for frame, targets in watch(followed, "tracking", source.count):
                     results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
                     frame_count += 1
@@ -117,8 +125,11 @@ class Track:
     @property
     def _with_a_thread_beside(self) -> bool:
         """Whether one of the threads learns and draws masks; what is live is answered at once."""
-        at_once = _names_live(self.source) if self.latency is None else self.latency < math.inf
-        return self.masks and self._threads > 1 and not at_once
+        named_live = names_camera(self.source) or names_url(self.source)
+        at_once = named_live if self.latency is None else self.latency < math.inf
+        if not self.masks or self._threads == 1 or at_once:
+            return False
+        return read_description(find_weights(self.weights))[0].masks
 
     def _latency(self, source: Frames) -> float | None:
         """Give the age, in seconds, at which frames are dropped; None for never."""
@@ -208,19 +219,10 @@ def default_output(source: str) -> Path:
     >>> default_output("rtsp://10.0.0.5:554/live/door?user=me").name
     'door.jsonl'
     """
-    if _names_camera(source):
+    if names_camera(source):
         return Path(f"camera{source}.jsonl")
-    if "://" in source:
+    if names_url(source):
         url = urlparse(source)
         return Path(f"{Path(url.path).stem or url.hostname or 'stream'}.jsonl")
     path = Path(source).resolve()
     return Path(f"{path.name if path.is_dir() else path.stem}.jsonl")
-
-
-def _names_camera(source: str) -> bool:
-    return source.isdigit() and not Path(source).exists()
-
-
-def _names_live(source: str) -> bool:
-    """Whether a source is a camera or a URL; one of these that has an end counts, too."""
-    return _names_camera(source) or "://" in source

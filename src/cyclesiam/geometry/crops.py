@@ -139,3 +139,24 @@ def cut_by_sampling(
     y = (windows[:, 1, None] + middle * windows[:, 3, None]) * 2 / height - 1
     grid = torch.stack((x[:, None].expand(B, S, S), y[:, :, None].expand(B, S, S)), dim=-1)
     return F.grid_sample(images, grid.to(images.dtype), align_corners=False) + around
+
+
+def take_window(maps: Tensor, corner: Sequence[int], side: int, *, fill: float = 0.0) -> Tensor:
+    """Take a square out of maps as it is, not resized; a view where it lies inside.
+
+    Args:
+        maps: (..., H, W).
+        corner: its first column and row; a part of it at least lies inside.
+        side: its columns and rows.
+        fill: what is beyond the maps.
+
+    Returns:
+        (..., side, side).
+    """
+    left, top = corner
+    height, width = maps.shape[-2:]
+    inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
+    beyond = (-left, left + side - width, -top, top + side - height)
+    if max(beyond) <= 0:
+        return inside
+    return F.pad(inside, [max(cells, 0) for cells in beyond], value=fill)

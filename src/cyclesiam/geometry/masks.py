@@ -149,31 +149,22 @@ def tell_apart(
         threshold: least probability of a mask's pixel.
     """
     pixels = [one.values > threshold for one in probabilities]
-    for first, second in _meeting(probabilities):
-        one, other = probabilities[first], probabilities[second]
-        left, top = max(one.left, other.left), max(one.top, other.top)
-        right = min(part.left + part.values.shape[1] for part in (one, other))
-        bottom = min(part.top + part.values.shape[0] for part in (one, other))
+    starts = np.array([(one.left, one.top) for one in probabilities]).reshape(-1, 2)
+    ends = starts + np.array([one.values.shape[::-1] for one in probabilities]).reshape(-1, 2)
+    low, high = np.maximum(starts[:, None], starts), np.minimum(ends[:, None], ends)
+    for pair in np.argwhere(np.triu((low < high).all(axis=-1), 1)):  # rectangles that meet
+        first, second = pair
+        (left, top), (right, bottom) = low[first, second], high[first, second]
         here, there = (
-            (slice(top - part.top, bottom - part.top), slice(left - part.left, right - part.left))
-            for part in (one, other)
+            (slice(top - y, bottom - y), slice(left - x, right - x)) for x, y in starts[pair]
         )
-        wins = other.values[there] > one.values[here]
+        wins = probabilities[second].values[there] > probabilities[first].values[here]
         pixels[first][here] &= ~wins
         pixels[second][there] &= wins
     return [
         Mask(one.left, one.top, own, frame_size)
         for one, own in zip(probabilities, pixels, strict=True)
     ]
-
-
-def _meeting(probabilities: Sequence[Probability]) -> list[tuple[int, int]]:
-    """Give the pairs whose rectangles have pixels in common, the first's number before."""
-    corners = np.array([(one.left, one.top) for one in probabilities]).reshape(-1, 2)
-    ends = corners + np.array([one.values.shape[::-1] for one in probabilities]).reshape(-1, 2)
-    shared = np.minimum(ends[:, None], ends) - np.maximum(corners[:, None], corners)
-    first, second = np.triu((shared > 0).all(axis=-1), 1).nonzero()
-    return list(zip(first.tolist(), second.tolist(), strict=True))
 
 
 def fill_box(box: Sequence[float], frame_size: tuple[int, int]) -> Mask:

@@ -7,12 +7,14 @@ Shapes: B targets; M chosen positions, of any of them; T pixels on a side of a t
 mask, c = (T - 7) / 8 cells of a window at stride 8.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from cyclesiam.geometry.crops import take_window
 
 KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares
 PIXEL_CHANNELS = 6  # red, green, blue, two beliefs, and how far inside the box
@@ -186,19 +188,10 @@ def take_windows(maps: Tensor, rows: Tensor, first: Tensor, side: int, margin: i
     """
     if maps.device.type == "cpu" and not (maps.requires_grad or torch.compiler.is_exporting()):
         corners = zip(rows.tolist(), (first - margin).tolist(), strict=True)
-        taken = [_take_window(maps[row : row + 1], corner, side) for row, corner in corners]
+        taken = [take_window(maps[row : row + 1], corner, side) for row, corner in corners]
         return taken[0] if len(taken) == 1 else torch.cat(taken)
     padded = F.pad(maps, (margin,) * 4)
     steps = torch.arange(side, device=maps.device)
     x, y = (first[:, axis, None] + steps for axis in (0, 1))
     cells = padded.permute(0, 2, 3, 1)[rows[:, None, None], y[:, :, None], x[:, None, :]]
     return cells.permute(0, 3, 1, 2)
-
-
-def _take_window(maps: Tensor, corner: Sequence[int], side: int) -> Tensor:
-    """Take the window whose first column and row are a corner, out of (1, C, n, n) maps."""
-    left, top = corner
-    height, width = maps.shape[-2:]
-    inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
-    beyond = (-left, left + side - width, -top, top + side - height)
-    return F.pad(inside, [max(cells, 0) for cells in beyond]) if max(beyond) > 0 else inside

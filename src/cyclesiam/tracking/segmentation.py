@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cyclesiam.abreast import abreast
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from cyclesiam.geometry.crops import boxes_to_image
+from cyclesiam.geometry.crops import boxes_to_image, take_window
 from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place, tell_apart
 from cyclesiam.tracking.colour_model import STEP, log_odds, mask_beliefs
 from cyclesiam.tracking.mask_boxes import bulk_extents
@@ -175,10 +175,8 @@ def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskCon
     T = masks.shape[-1]
 
     def draw(mask: Tensor, crop: Tensor, window: Sequence[float]) -> Tensor:
-        x, y, guide = round(window[0]), round(window[1]), np.zeros((T, T, 3), np.uint8)
-        seen = crop[:, max(y, 0) : y + T, max(x, 0) : x + T].permute(1, 2, 0).numpy()
-        first_row, first_column = max(-y, 0), max(-x, 0)
-        guide[first_row:, first_column:][: len(seen), : seen.shape[1]] = seen
+        seen = take_window(crop, (round(window[0]), round(window[1])), T).permute(1, 2, 0)
+        guide = seen.numpy().astype(np.uint8, order="C")
         drawn = cv2.ximgproc.guidedFilter(  # pyright: ignore
             guide, mask.numpy(), config.edge_reach, config.edge_noise**2
         )
@@ -190,13 +188,12 @@ def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskCon
 
 def _bins_in(bins: Tensor, windows: Tensor) -> Tensor:
     """Take the bins of (B, 4) xyxy windows of the crops out of (B, n, n); `NOWHERE` outside."""
-    n, side = bins.shape[-1], int(windows[0, 2] - windows[0, 0] + 1) // STEP
-    taken = []
-    for row, corner in enumerate((windows[:, :2] / STEP).round().long().tolist()):
-        left, top = corner
-        inside = bins[row : row + 1, max(top, 0) : top + side, max(left, 0) : left + side]
-        beyond = [max(cells, 0) for cells in (-left, left + side - n, -top, top + side - n)]
-        taken.append(F.pad(inside, beyond, value=NOWHERE) if any(beyond) else inside)
+    side = int(windows[0, 2] - windows[0, 0] + 1) // STEP
+    corners = (windows[:, :2] / STEP).round().long().tolist()
+    taken = [
+        take_window(bins[row : row + 1], corner, side, fill=NOWHERE)
+        for row, corner in enumerate(corners)
+    ]
     return taken[0] if len(taken) == 1 else torch.cat(taken)
 
 

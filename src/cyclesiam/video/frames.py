@@ -133,6 +133,16 @@ def is_video(path: str | Path) -> bool:
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
+def names_camera(source: str | Path | int) -> bool:
+    """Whether it is a camera's number: 5, or "5" where no file has that name."""
+    return isinstance(source, int) or (str(source).isdigit() and not Path(source).exists())
+
+
+def names_url(source: str | Path | int) -> bool:
+    """Whether it is a URL: of a stream, or of a file on a server."""
+    return "://" in str(source)
+
+
 def open_frames(
     source: str | Path | int,
     *,
@@ -154,9 +164,9 @@ def open_frames(
             damaged or ends early gives the frames before, then raises with the frame's number.
     """
     name = str(source)
-    if isinstance(source, int) or (name.isdigit() and not Path(name).exists()):
+    if names_camera(source):
         return _open_live(f"/dev/video{name}", format="v4l2", patience=patience, tell=tell)
-    if "://" in name:
+    if names_url(source):
         return _open_live(name, patience=patience, tell=tell)
     path = Path(name)
     if path.is_dir():
