@@ -17,7 +17,7 @@ from cyclesiam.geometry.boxes import cxcywh_to_xyxy, encode_boxes, xyxy_to_cxcyw
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.correlation import cross_correlate_depthwise
-from cyclesiam.models.mask_windows import picture_boxes
+from cyclesiam.models.mask_pictures import picture_boxes
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.siamese import Observation, look, settle, start
 from cyclesiam.training.cycle import Walk, palindrome

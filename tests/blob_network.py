@@ -5,6 +5,7 @@ from torch import Tensor
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy
 from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.models.numpy_answers import also_numpy
 
 
 class BlobNetwork:
@@ -24,10 +25,12 @@ class BlobNetwork:
         self.embedded: list[tuple[Tensor, Tensor]] = []  # crops and boxes that it was shown
         self.searched: list[Tensor] = []
 
+    @also_numpy
     def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         self.embedded.append((crops, boxes))
         return (boxes,)
 
+    @also_numpy
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
         assert len(template[0]) == len(crops)
         self.searched.append(crops)

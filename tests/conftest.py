@@ -7,8 +7,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from cyclesiam.models.checkpoints import TrainingRecord, save_weights
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.descriptions import TrainingRecord
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"

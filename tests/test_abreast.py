@@ -5,10 +5,11 @@ import sys
 import threading
 from collections.abc import Iterator
 
+import cv2
 import pytest
 import torch
 
-from cyclesiam.abreast import abreast
+from cyclesiam.abreast import _libraries, abreast, allow_threads, allowed_threads, one_blas_thread
 
 
 @pytest.fixture(params=[1, 2])
@@ -58,3 +59,26 @@ def test_a_fork_has_threads_of_its_own(threads: int) -> None:
     child.kill()
     assert not alive, "it waits for its parent's threads"
     assert answers.get() == [3, 4]
+
+
+def test_linear_algebra_keeps_to_one_thread_while_anybody_wants_that():
+    blas = _libraries()
+
+    def counts() -> set[int]:
+        return {library["num_threads"] for library in blas.info()}
+
+    assert blas.info()
+    with blas.limit(limits=2):
+        with one_blas_thread():
+            with one_blas_thread():
+                assert counts() == {1}
+            assert counts() == {1}  # the outer one still wants it
+        assert counts() == {2}
+        with pytest.raises(KeyError), one_blas_thread():
+            raise KeyError
+        assert counts() == {2}
+
+
+def test_threads_are_allowed_to_all(threads: int) -> None:
+    allow_threads(threads)
+    assert allowed_threads() == torch.get_num_threads() == cv2.getNumThreads() == threads

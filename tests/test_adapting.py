@@ -11,8 +11,10 @@ from cyclesiam.cli import main
 from cyclesiam.cli import validate as validate_command
 from cyclesiam.data.clips import ClipConfig
 from cyclesiam.data.examples import ExampleConfig
-from cyclesiam.models.checkpoints import TrainingRecord, load_weights, save_weights
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.checkpoints import load_weights, save_weights
+from cyclesiam.models.descriptions import TrainingRecord
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training import adapting
 from cyclesiam.training.recipes import smoke
 from cyclesiam.training.validation import LabelFreeScores

@@ -11,7 +11,8 @@ import torch
 from cyclesiam.cli.track import Track, follow
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError, TargetError
-from cyclesiam.models.checkpoints import TrainingRecord, save_weights
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.descriptions import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking import following
 from cyclesiam.tracking.ahead import Ahead

@@ -7,14 +7,10 @@ from safetensors.torch import save_file
 
 from cyclesiam.errors import WeightsError
 from cyclesiam.models.backbones import ResNet50
-from cyclesiam.models.checkpoints import (
-    TrainingRecord,
-    load_backbone,
-    load_weights,
-    load_whole,
-    save_weights,
-)
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.checkpoints import load_backbone, load_weights, load_whole, save_weights
+from cyclesiam.models.descriptions import TrainingRecord
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from tiny_network import TINY
 
 RECORD = TrainingRecord(policy="none", recipe="tiny", steps=7, samples=56, seed=3)

@@ -19,8 +19,10 @@ from cyclesiam.cli import main
 from cyclesiam.cli.evaluate import BenchmarkName
 from cyclesiam.cli.train import Recipe
 from cyclesiam.evaluation.benchmarks import BENCHMARKS
-from cyclesiam.models.checkpoints import TrainingRecord, save_weights
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.descriptions import TrainingRecord
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.results import read_results
 from cyclesiam.video import VideoWriter, probe
 

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from cyclesiam.cli import main
-from cyclesiam.models.checkpoints import TrainingRecord, save_weights
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.descriptions import TrainingRecord
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from made_media import moving_square, write_video
 
 pytestmark = pytest.mark.usefixtures("one_thread")

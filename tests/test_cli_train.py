@@ -19,7 +19,7 @@ from cyclesiam.cli.train import check_extra
 from cyclesiam.data.clips import ClipConfig
 from cyclesiam.errors import MissingExtraError
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.models.network_config import NetworkConfig
 from cyclesiam.training.recipes import RECIPES, smoke
 
 pytestmark = pytest.mark.usefixtures("one_thread")

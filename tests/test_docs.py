@@ -6,11 +6,10 @@ from itertools import dropwhile
 from pathlib import Path
 
 import pytest
-import tyro
 
-from cyclesiam.cli import Command
+from cyclesiam.cli import parse
 from cyclesiam.data.made_clip import make_clip
-from cyclesiam.models.checkpoints import SHIPPED
+from cyclesiam.models.descriptions import SHIPPED
 from cyclesiam.tracking.results import FrameResult, TrackResult
 from cyclesiam.video import VideoWriter
 
@@ -38,7 +37,7 @@ def test_commands_parse(page, line):
     program, *arguments = dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words)
     match Path(program).name:
         case "cyclesiam":
-            tyro.cli(Command, args=arguments)
+            parse(arguments)
         case "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
         case "python":

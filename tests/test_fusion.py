@@ -1,9 +1,11 @@
 import pytest
 import torch
 
-from cyclesiam.models.checkpoints import TrainingRecord, save_weights
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.descriptions import TrainingRecord
 from cyclesiam.models.fusion import for_inference
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 
 CONFIGS = {
     "small": NetworkConfig(),

@@ -34,7 +34,7 @@ def test_labels_by_hand(anchor, label):
 
 
 def test_each_image_has_its_own_labels():
-    anchors = make_anchors(AnchorConfig(), 25, 255)
+    anchors = torch.from_numpy(make_anchors(AnchorConfig(), 25, 255))
     targets = torch.tensor([[95.0, 95, 160, 160], [10, 10, 60, 90], [-90, -90, -30, -30]])
     labels = label_anchors(anchors, targets, LabelConfig())
     assert labels.shape == (3, len(anchors))
@@ -48,7 +48,7 @@ def test_each_image_has_its_own_labels():
 
 
 def test_a_target_of_another_size_than_all_anchors_teaches_by_the_nearest():
-    anchors = make_anchors(AnchorConfig(), 25, 255)
+    anchors = torch.from_numpy(make_anchors(AnchorConfig(), 25, 255))
     small = torch.tensor([[107.5, 107.5, 147.5, 147.5]])  # 40 px; the anchors have 64: IoU 0.39
     strict = label_anchors(anchors, small, LabelConfig())
     assert not (strict == OBJECT).any()
@@ -59,7 +59,7 @@ def test_a_target_of_another_size_than_all_anchors_teaches_by_the_nearest():
 
 
 def test_the_nearest_anchors_do_not_raise_the_threshold():
-    anchors = make_anchors(AnchorConfig(), 25, 255)
+    anchors = torch.from_numpy(make_anchors(AnchorConfig(), 25, 255))
     exact = torch.tensor([[95.5, 95.5, 159.5, 159.5]])
     wide = label_anchors(anchors, exact, LabelConfig(nearest_share=0.8))
     assert torch.equal(wide, label_anchors(anchors, exact, LabelConfig()))

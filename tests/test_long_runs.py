@@ -6,7 +6,8 @@ import random
 import pytest
 import torch
 
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker
 from made_media import moving_square
 from memory import change_targets, to_and_fro

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from cyclesiam.models.fusion import for_inference
-from cyclesiam.models.mask_windows import picture_boxes, take_windows
+from cyclesiam.models.mask_pictures import picture_boxes
+from cyclesiam.models.mask_windows import take_windows
 from cyclesiam.models.masks import double
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from tiny_network import TINY
 
 CONFIGS = {

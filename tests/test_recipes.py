@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.models.network_config import NetworkConfig
 from cyclesiam.training.curriculum import Stage
 from cyclesiam.training.recipes import (
     RECIPES,

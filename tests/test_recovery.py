@@ -4,6 +4,7 @@ import torch
 
 from blob_network import BlobNetwork, bright_square
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
+from cyclesiam.models.numpy_answers import also_numpy
 from cyclesiam.tracking.confidence import ConfidenceConfig, believe_boxes
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.recovery import RecoveryConfig, find_nearby
@@ -16,6 +17,7 @@ HERE, THERE = (20, 20, 44, 44), (320, 220, 344, 244)  # farther than a search wi
 class HonestBlob(BlobNetwork):
     """Knows when there is no light to be seen."""
 
+    @also_numpy
     def search(self, template, crops):
         proposals = super().search(template, crops)
         seen = (crops.mean(dim=1).amax(dim=(1, 2)) > 200).float()

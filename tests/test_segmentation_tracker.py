@@ -8,6 +8,7 @@ import torch
 
 from cyclesiam.geometry.masks import Mask, fill_box
 from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.models.numpy_answers import also_numpy
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.confidence import ConfidenceConfig
 from cyclesiam.tracking.drawing import colour_of, draw
@@ -42,6 +43,7 @@ class Knowing:
     def __getattr__(self, name):
         return getattr(self.network, name)
 
+    @also_numpy
     def segment(self, proposals, chosen, beliefs):
         windows = self.network.mask_windows(chosen)
         size = self.network.template_size

@@ -9,7 +9,8 @@ import torch
 from cyclesiam.cli import main
 from cyclesiam.cli.options import load_settings
 from cyclesiam.errors import WeightsError
-from cyclesiam.models.checkpoints import TrainingRecord, save_weights
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.descriptions import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.confidence import ConfidenceConfig
 from cyclesiam.tracking.settings import (

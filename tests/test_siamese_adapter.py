@@ -8,7 +8,8 @@ from cyclesiam.evaluation.protocols import Given, ObjectTracker
 from cyclesiam.evaluation.siamese_tracker import SiameseTracker
 from cyclesiam.geometry.masks import fill_box
 from cyclesiam.geometry.regions import mask_extent
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from made_media import moving_square

@@ -5,7 +5,8 @@ import torch
 
 from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from tiny_network import TINY
 
 GRID = 11  # positions on a side: 17 search features less 7 of the template, plus 1

@@ -8,7 +8,7 @@ from cyclesiam.deployment.bundles import load_bundle
 from cyclesiam.deployment.export import export
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.deployment.signal_stack import SignalStack, kept_signal_stack
-from cyclesiam.models.checkpoints import TrainingRecord
+from cyclesiam.models.descriptions import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from tiny_network import TINY
 

@@ -19,7 +19,8 @@ from cyclesiam.evaluation.speed import (
     summarise,
 )
 from cyclesiam.evaluation.stopwatch import STAGES, Stopwatch, TimedNetwork
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import SegmentingNetwork

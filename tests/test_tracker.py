@@ -7,7 +7,7 @@ from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.colour_model import ColourConfig
-from cyclesiam.tracking.given_boxes import check_box
+from cyclesiam.tracking.given import check_box
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.siamese import advance, start
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
@@ -191,7 +191,8 @@ PLACES = torch.stack((WAS, WAS + torch.tensor([SHIFT, 0, SHIFT, 0])))[None]
 
 def test_colours_find_what_sight_does_not():
     network = BlobNetwork()  # to it, the empty place looks a little more like the target
-    network.search = lambda template, crops: Proposals(PLACES, torch.tensor([[0.50, 0.49]]))
+    scores = np.array([[0.50, 0.49]], np.float32)
+    network.search = lambda template, crops: Proposals(PLACES.numpy(), scores)
     found = {}
     for share in (0.0, 0.5):
         config = TrackerConfig(online=SILENT, colour=ColourConfig(share=share), choice=TRUSTING)

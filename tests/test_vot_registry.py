@@ -8,7 +8,7 @@ import pytest
 from cyclesiam.cli import main
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.vot_registry import register
-from cyclesiam.models.checkpoints import SHIPPED
+from cyclesiam.models.descriptions import SHIPPED
 
 THEIRS = """# trackers of mine
 [NCC]

@@ -1,7 +1,7 @@
 """The network at a twentieth of its arithmetic, for tests that learn."""
 
 from cyclesiam.geometry.anchors import AnchorConfig
-from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.models.network_config import NetworkConfig
 
 # A square target fills half of a template, 40 px, and so does the square anchor, 5 strides.
 TINY = NetworkConfig(

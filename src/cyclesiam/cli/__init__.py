@@ -7,43 +7,36 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import reduce
+from importlib import import_module
+from operator import or_
+from typing import Annotated, Any
 
 import tyro
 
 from cyclesiam import __version__
-from cyclesiam.cli.bench import Bench
-from cyclesiam.cli.demo import Demo
-from cyclesiam.cli.discover import Discover
-from cyclesiam.cli.evaluate import Evaluate
-from cyclesiam.cli.export import Export
 from cyclesiam.cli.options import UsageError
-from cyclesiam.cli.prepare import Prepare
-from cyclesiam.cli.score import Score
-from cyclesiam.cli.track import Track
-from cyclesiam.cli.train import Train
-from cyclesiam.cli.validate import Validate
-from cyclesiam.cli.vot_toolkit import Trax, VotToolkit
-from cyclesiam.errors import CycleSiamError
+from cyclesiam.errors import CycleSiamError, MissingExtraError
 
 DESCRIPTION = "Follow objects through video, with a tracker that learns without labels."
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
-Command = (
-    Annotated[Demo, tyro.conf.subcommand("demo")]
-    | Annotated[Track, tyro.conf.subcommand("track")]
-    | Annotated[Train, tyro.conf.subcommand("train")]
-    | Annotated[Validate, tyro.conf.subcommand("validate")]
-    | Annotated[Prepare, tyro.conf.subcommand("prepare")]
-    | Annotated[Discover, tyro.conf.subcommand("discover")]
-    | Annotated[Export, tyro.conf.subcommand("export")]
-    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
-    | Annotated[Score, tyro.conf.subcommand("score")]
-    | Annotated[Bench, tyro.conf.subcommand("bench")]
-    | Annotated[VotToolkit, tyro.conf.subcommand("vot-toolkit")]
-    | Annotated[Trax, tyro.conf.subcommand("trax")]
-)
+COMMANDS = {  # where each is; fetched when it is asked for, as not all need PyTorch, or Lightning
+    "demo": "demo.Demo",
+    "track": "track.Track",
+    "train": "train.Train",
+    "validate": "validate.Validate",
+    "prepare": "prepare.Prepare",
+    "discover": "discover.Discover",
+    "export": "export.Export",
+    "evaluate": "evaluate.Evaluate",
+    "score": "score.Score",
+    "bench": "bench.Bench",
+    "vot-toolkit": "vot_toolkit.VotToolkit",
+    "trax": "vot_toolkit.Trax",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cyclesiam {__version__}")
         return DONE
     try:
-        command = tyro.cli(Command, args=arguments, prog="cyclesiam", description=DESCRIPTION)
+        command = parse(arguments)
+    except CycleSiamError as error:
+        print(f"cyclesiam: {error}", file=sys.stderr)
+        return FAILED
     except SystemExit as stop:  # help was asked for, or tyro said what is wrong
         return stop.code if isinstance(stop.code, int) else DONE
     except ValueError as error:  # options that are each right, but not together
@@ -76,10 +72,56 @@ def run() -> None:
     sys.exit(main())
 
 
-def _carry_out(command: Callable[[], None]) -> int:
-    name = f"cyclesiam {re.sub('(?<=[a-z])(?=[A-Z])', '-', type(command).__name__).lower()}"
+def parse(arguments: Sequence[str]) -> Callable[[], None]:
+    """Make a command of words.
+
+    Raises:
+        SystemExit: help was asked for, or a word is wrong; all is said.
+        ValueError: options do not fit together.
+        MissingExtraError: the command needs a package that is not installed.
+    """
+    name, *others = arguments or [""]
+    if name in COMMANDS:
+        return tyro.cli(_fetch(name), args=others, prog=f"cyclesiam {name}")
+    kinds: list[Any] = []
+    for name in COMMANDS:
+        with suppress(MissingExtraError):  # said when just that one is asked for
+            kinds.append(Annotated[_fetch(name), tyro.conf.subcommand(name)])
+    known: Any = reduce(or_, kinds)
+    return tyro.cli(known, args=arguments, prog="cyclesiam", description=DESCRIPTION)
+
+
+def _fetch(name: str) -> Any:
+    """Give the class of a command.
+
+    Raises:
+        MissingExtraError: it needs PyTorch, which is not installed.
+    """
+    module, kind = COMMANDS[name].split(".")
+    with _pytorch_wanted(name):
+        return getattr(import_module(f"cyclesiam.cli.{module}"), kind)
+
+
+@contextmanager
+def _pytorch_wanted(name: str) -> Iterator[None]:
+    """Say it where a command misses PyTorch, which an exported bundle does without."""
     try:
-        command()
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError(
+            f"{name} needs PyTorch here, and that is not installed: pip install torch; to do "
+            "without it, track with an exported bundle: cyclesiam track --weights BUNDLE"
+        ) from error
+
+
+def _carry_out(command: Callable[[], None]) -> int:
+    word = re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
+    name = f"cyclesiam {word}"
+    try:
+        with _pytorch_wanted(word):
+            command()
         sys.stdout.flush()
     except CycleSiamError as error:
         print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from cyclesiam.cli.options import counted, load_network
 from cyclesiam.cli.validate import describe_examples, print_scores
 from cyclesiam.data.examples import Example, ExampleConfig, draw_examples
@@ -19,9 +17,7 @@ from cyclesiam.training.validation import LabelFreeScores, label_free_score
 Judge = Callable[[Path], None]
 
 
-def prepare(
-    scenes: list[Scene], start: str, seed: int, device: torch.device
-) -> tuple[list[Scene], Judge]:
+def prepare(scenes: list[Scene], start: str, seed: int, device: str) -> tuple[list[Scene], Judge]:
     """Hold scenes out and score the weights to start from on them.
 
     Returns:
@@ -58,7 +54,7 @@ def _judge(
     start: str,
     before: LabelFreeScores,
     examples: list[Example],
-    device: torch.device,
+    device: str,
 ) -> None:
     """Compare the weights in a folder with those at the start, and leave the better ones there."""
     from cyclesiam.training.adapting import NOISE, Candidate, keep_the_best

@@ -114,13 +114,13 @@ class Bench:
             settings = {"threads": threads, "device": str(device), "targets": self.targets}
             write_timings(self.json, settings, passes, timings)
 
-    def _contestants(self, device: torch.device, threads: int) -> dict[str, Contestant]:
+    def _contestants(self, device: str, threads: int) -> dict[str, Contestant]:
         """Load all weights, and bundles once for each runtime."""
         found: dict[str, Contestant] = {}
         for weights in self.weights:
             exported = is_bundle(weights)
             for runtime in self.runtimes if exported else ("auto",):
-                where = torch.device("cpu") if exported else device
+                where = "cpu" if exported else device
                 name = weights if runtime == "auto" else f"{weights} {runtime}"
 
                 config = load_settings(weights, masks=self.masks)
@@ -133,7 +133,7 @@ class Bench:
         return found
 
     def _load(
-        self, weights: str, runtime: BenchRuntime, device: torch.device, threads: int
+        self, weights: str, runtime: BenchRuntime, device: str, threads: int
     ) -> SiamRPN | ExportedNetwork:
         running = replace(RUNTIMES[runtime], threads=threads)
         return load_network(weights, device, running, masks=self.masks)[0]
@@ -184,7 +184,7 @@ def write_made_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ..
     with VideoWriter(path, FPS) as video:
         for image in images:
             video.write(image)
-    return tuple(map(tuple, xyxy_to_xywh(torch.from_numpy(boxes)).tolist()))
+    return tuple(map(tuple, xyxy_to_xywh(boxes).tolist()))
 
 
 def print_timings(timings: dict[str, Timing], title: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import torch
+import numpy as np
 import tyro
 
 from cyclesiam.cli.options import UsageError, Weights, load_settings
@@ -20,7 +20,7 @@ from cyclesiam.deployment.runtimes import Format
 from cyclesiam.errors import SourceError, TargetError, WeightsError
 from cyclesiam.geometry.crops import boxes_to_crop, context_windows, cut
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.models.network_config import NetworkConfig
 from cyclesiam.tracking.settings import SETTINGS_FILE, settings_as_text
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.training.validation import compare, label_free_score
@@ -102,21 +102,17 @@ class Export:
 def made_views(config: NetworkConfig) -> list[View]:
     """Give crops of the made clip, of one target and of three at once."""
     clip = make_clip(frames=9)
-    frames = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in clip.images]
-    boxes = torch.from_numpy(clip.boxes).float()
+    frames = [np.moveaxis(image, -1, 0)[None] for image in clip.images]
+    boxes = clip.boxes.astype(np.float32)
     views = []
     for times in ((4,), (2, 5, 8)):
-        first, later = (
-            frames[0].expand(len(times), -1, -1, -1),
-            torch.cat([frames[t] for t in times]),
-        )
-        windows = context_windows(boxes[:1].expand(len(times), -1))
-        around = context_windows(
-            boxes[list(times)], scale=config.search_size / config.template_size
-        )
+        windows = context_windows(boxes[[0] * len(times)])
+        scale = config.search_size / config.template_size
+        around = context_windows(boxes[[*times]], scale=scale)
+        later = np.concat([frames[time] for time in times])
         views.append(
             View(
-                cut(first, windows, config.template_size),
+                cut(frames[0], windows, config.template_size),
                 boxes_to_crop(boxes[:1], windows, config.template_size),
                 cut(later, around, config.search_size),
             )

@@ -4,20 +4,22 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import torch
 import tyro
 from rich.console import Console
 from rich.progress import track
 from tyro.constructors import PrimitiveConstructorSpec
 
+from cyclesiam.abreast import allow_threads
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.models.checkpoints import TrainingRecord, find_weights, load_weights
-from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.models.descriptions import TrainingRecord, find_weights
 from cyclesiam.tracking.settings import TrackerConfig, read_settings
+
+if TYPE_CHECKING:
+    from cyclesiam.models.siamrpn import SiamRPN
 
 XYWH = tuple[float, float, float, float]
 Item = TypeVar("Item")
@@ -57,7 +59,7 @@ Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]
 Running = Annotated[RuntimeConfig, tyro.conf.arg(name="")]
 
 
-def find_device(name: str, weights: str | None = None) -> torch.device:
+def find_device(name: str, weights: str | None = None) -> str:
     """Give the device that is meant: `auto` takes the first CUDA device where there is one.
 
     Args:
@@ -73,9 +75,11 @@ def find_device(name: str, weights: str | None = None) -> torch.device:
     if weights is not None and is_bundle(weights):
         if name.startswith("cuda"):
             raise UsageError(f"{weights} was exported for the CPU; leave out --device {name}")
-        return torch.device("cpu")
+        return "cpu"
+    import torch
+
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cuda" and not torch.cuda.is_available():
         raise CycleSiamError(
@@ -87,16 +91,16 @@ def find_device(name: str, weights: str | None = None) -> torch.device:
             f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, "
             "counted from 0"
         )
-    return device
+    return name
 
 
 def load_network(
     weights: str,
-    device: torch.device,
+    device: str,
     running: RuntimeConfig | None = None,
     *,
     masks: bool = True,
-) -> tuple[SiamRPN | ExportedNetwork, TrainingRecord]:
+) -> tuple["SiamRPN | ExportedNetwork", TrainingRecord]:
     """Read a network onto a device, to be used as it is.
 
     Args:
@@ -110,15 +114,19 @@ def load_network(
         CycleSiamError: there are no such weights, or they cannot be run.
     """
     running = running or RuntimeConfig()
-    if running.threads:
-        torch.set_num_threads(running.threads)
     if is_bundle(weights):
+        if running.threads:
+            allow_threads(running.threads)
         return load_bundle(weights, running, masks=masks)
     if running.runtime != "auto" or running.precision != "f32":
         raise UsageError(
             f"--runtime and --precision are for exported bundles, and {weights} is none: "
             f"cyclesiam export --weights {weights} --output FOLDER makes one"
         )
+    from cyclesiam.models.checkpoints import load_weights  # and PyTorch, which a bundle is without
+
+    if running.threads:
+        allow_threads(running.threads)
     network, record = load_weights(weights)
     return network.to(device), record
 

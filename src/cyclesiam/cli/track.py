@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlparse
 
-import cv2
 import numpy as np
-import torch
 import tyro
 
+from cyclesiam.abreast import allowed_threads
 from cyclesiam.cli.options import (
     XYWH,
     Box,
@@ -31,7 +30,7 @@ from cyclesiam.cli.options import (
     watch,
 )
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.models.checkpoints import find_weights, read_description
+from cyclesiam.models.descriptions import find_weights, read_description
 from cyclesiam.tracking.ahead import Ahead
 from cyclesiam.tracking.drawing import draw
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
@@ -114,13 +113,12 @@ class Track:
         running = self.running
         if self._with_a_thread_beside:
             running = replace(running, threads=self._threads - 1)
-            cv2.setNumThreads(self._threads - 1)
         network, _ = load_network(self.weights, device, running, masks=self.masks)
         return Tracker(network, load_settings(self.weights, masks=self.masks), device=device)
 
     @property
     def _threads(self) -> int:
-        return self.running.threads or torch.get_num_threads()
+        return self.running.threads or allowed_threads()
 
     @property
     def _with_a_thread_beside(self) -> bool:

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-import torch
-
 from cyclesiam.cli.options import UsageError, find_device, load_network, load_settings
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
 from cyclesiam.evaluation.siamese_tracker import Region, SiameseTracker
 from cyclesiam.evaluation.tracker_sources import TrackerSource, opencv_source, python_source
-from cyclesiam.models.checkpoints import TrainingRecord
+from cyclesiam.models.descriptions import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
@@ -39,9 +37,8 @@ class SiameseFactory:
 
     def __call__(self) -> SiameseTracker:
         """Make a tracker for one target."""
-        device = torch.device(self.device)
         network, _ = _network(self.weights, self.device, self.running)
-        tracker = Tracker(network, load_settings(self.weights), device=device)
+        tracker = Tracker(network, load_settings(self.weights), device=self.device)
         return SiameseTracker(tracker, region=self.region)
 
 
@@ -49,7 +46,7 @@ class SiameseFactory:
 def _network(
     weights: str, device: str, running: RuntimeConfig
 ) -> tuple[SiamRPN | ExportedNetwork, TrainingRecord]:
-    return load_network(weights, torch.device(device), running)
+    return load_network(weights, device, running)
 
 
 def find_trackers(
@@ -101,7 +98,7 @@ def find_trackers(
 
 
 def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) -> TrackerSource:
-    where = str(find_device(device, weights))
+    where = find_device(device, weights)
     network, record = _network(weights, where, running)
     if not network.has_masks and REGIONS[name] in ("rotated", "mask"):
         raise UsageError(f"{name} needs weights with masks; those of {weights} have none")

@@ -101,7 +101,7 @@ class Train:
                 config,
                 scenes,
                 self.output,
-                device=str(device),
+                device=device,
                 devices=self.devices,
                 resume=self.resume,
                 backbone_weights=self.backbone,

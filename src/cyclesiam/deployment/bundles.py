@@ -11,22 +11,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-import torch
-from torch import Tensor
+import numpy as np
 
-from cyclesiam.deployment.graphs import (
+from cyclesiam.deployment.runtimes import Format, Graph, RuntimeConfig, open_graph
+from cyclesiam.deployment.signatures import (
     GraphName,
     as_graph_has_it,
     as_network_has_it,
     flatten_windows,
     signatures,
     stage_name,
-    stage_strides,
 )
-from cyclesiam.deployment.runtimes import Format, Graph, RuntimeConfig, open_graph
 from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.models.checkpoints import (
+from cyclesiam.models.descriptions import (
     BUNDLE_FILE,
     TrainingRecord,
     find_weights,
@@ -34,7 +32,7 @@ from cyclesiam.models.checkpoints import (
     read_json,
 )
 from cyclesiam.models.mask_windows import MaskContext, look_around
-from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.models.network_config import NetworkConfig
 
 SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
 VERSION = 2  # of what lies in a bundle
@@ -58,6 +56,8 @@ class Manifest:
 
 class ExportedNetwork:
     """A network whose graphs run outside of PyTorch, on a CPU; see `tracking.siamese.Network`.
+
+    It takes and gives NumPy's arrays.
 
     Args:
         config: of the network that was exported.
@@ -93,21 +93,21 @@ class ExportedNetwork:
         """Whether `segment` can be called."""
         return self.config.masks
 
-    def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
+    def embed(self, crops: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, ...]:
         """Embed (B, 3, 127, 127) crops, 0..255, with their targets (B, 4) xyxy in them."""
         return tuple(self._run("embed", (crops, boxes)).values())
 
-    def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
+    def search(self, template: tuple[np.ndarray, ...], crops: np.ndarray) -> Proposals:
         """Search (B, 3, 255, 255) crops, 0..255, for templates as `embed` gives them."""
         own = template[: len(self._signatures["search"].inputs) - 1]
         seen = self._run("search", (crops, *own))
         features, masks = seen["features"], None
         if self.has_masks:
-            stages = {stride: seen[stage_name(stride)] for stride in stage_strides(self.config)}
+            stages = {stride: seen[stage_name(stride)] for stride in self.config.stage_strides}
             masks = MaskContext(template[-1], crops, stages, features, reduced=True)
         return Proposals(seen["boxes"], seen["scores"], masks, features)
 
-    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+    def segment(self, proposals: Proposals, chosen: np.ndarray, beliefs: np.ndarray) -> np.ndarray:
         """Give (B, T, T) probabilities; arguments as `SiamRPN.segment`.
 
         Raises:
@@ -115,26 +115,24 @@ class ExportedNetwork:
         """
         if not isinstance(proposals.response, MaskContext):
             raise ValueError("these proposals have no masks: search with an exported network")
-        rows = torch.arange(len(chosen))
+        rows = np.arange(len(chosen))
         boxes, positions = proposals.boxes[rows, chosen], self.config.positions(chosen)
         layout = self.config.mask_layout
         windows = look_around(proposals.response, beliefs, rows, positions, boxes, layout)
         return self._run("segment", flatten_windows(windows))["masks"]
 
-    def mask_windows(self, chosen: Tensor) -> Tensor:
+    def mask_windows(self, chosen: np.ndarray) -> np.ndarray:
         """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
         return self.config.mask_windows(chosen)
 
-    def _run(self, name: GraphName, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    def _run(self, name: GraphName, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Give a graph's outputs by name; without a copy where the memory is as it wants it."""
         signature = self._signatures[name]
         taken = zip(signature.inputs, inputs, strict=True)
-        arrays = [
-            as_graph_has_it(key, tensor).float().contiguous().numpy() for key, tensor in taken
-        ]
+        arrays = [np.ascontiguousarray(as_graph_has_it(*part), np.float32) for part in taken]
         outputs = self.graphs[name](arrays)
         return {
-            key: as_network_has_it(key, torch.from_numpy(array))
+            key: as_network_has_it(key, array)
             for key, array in zip(signature.outputs, outputs, strict=True)
         }
 

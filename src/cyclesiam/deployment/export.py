@@ -21,13 +21,7 @@ from cyclesiam.deployment.bundles import (
     load_bundle,
     write_manifest,
 )
-from cyclesiam.deployment.graphs import (
-    GraphName,
-    as_graph_has_it,
-    flatten_windows,
-    make_graphs,
-    signatures,
-)
+from cyclesiam.deployment.graphs import make_graphs
 from cyclesiam.deployment.parity import View, check_parity, measure_differences, random_view
 from cyclesiam.deployment.quantising import quantise_graphs, quiet, record_feeds
 from cyclesiam.deployment.runtimes import (
@@ -38,8 +32,9 @@ from cyclesiam.deployment.runtimes import (
     RuntimeName,
     installed_runtimes,
 )
+from cyclesiam.deployment.signatures import GraphName, as_graph_has_it, flatten_windows, signatures
 from cyclesiam.errors import MissingExtraError, WeightsError
-from cyclesiam.models.checkpoints import TrainingRecord, write_description
+from cyclesiam.models.descriptions import TrainingRecord, write_description
 from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.mask_windows import look_around
 from cyclesiam.models.siamrpn import SiamRPN
@@ -198,20 +193,21 @@ def write_onnx(network: SiamRPN, folder: Path, batch: Batch = "one") -> None:
 def _examples(network: SiamRPN, targets: int) -> dict[GraphName, tuple[Tensor, ...]]:
     """Give inputs of each graph, as the network has them."""
     view = random_view(network.config, targets)
-    template = network.embed(view.templates, view.boxes)
+    templates, boxes, crops = map(torch.from_numpy, (view.templates, view.boxes, view.crops))
+    template = network.embed(templates, boxes)
     known = signatures(network.config)
     own = template[: len(known["search"].inputs) - 1]
     examples: dict[GraphName, tuple[Tensor, ...]] = {
-        "embed": (view.templates, view.boxes),
-        "search": (view.crops, *own),
+        "embed": (templates, boxes),
+        "search": (crops, *own),
     }
     if "segment" in known:
-        proposals = network.search(template, view.crops)
+        proposals = network.search(template, crops)
         rows, context = torch.arange(targets), proposals.response.masks
         assert network.mask is not None
         windows = look_around(
             context._replace(stages=network.mask.reduce(context), reduced=True),
-            view.crops[:, :2, ::2, ::2] / 255,
+            crops[:, :2, ::2, ::2] / 255,
             rows,
             network.positions(rows),
             proposals.boxes[rows, rows],

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.errors import WeightsError
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 
 # Greatest differences of a float32 bundle: boxes in crop pixels, all else from 0 to 1. Rounding
 # gives some 1e-4 pixels; a graph that means something else is off by a pixel and more.
@@ -25,21 +25,21 @@ class View:
         crops: (B, 3, S, S) search crops, 0..255.
     """
 
-    templates: Tensor
-    boxes: Tensor
-    crops: Tensor
+    templates: np.ndarray
+    boxes: np.ndarray
+    crops: np.ndarray
 
 
 def random_view(config: NetworkConfig, targets: int, seed: int = 0) -> View:
     """Give crops of noise, with boxes of any size."""
-    chance = torch.Generator().manual_seed(seed)
+    chance = np.random.default_rng(seed)
 
-    def noise(size: int) -> Tensor:
-        return torch.rand(targets, 3, size, size, generator=chance) * 255
+    def noise(size: int) -> np.ndarray:
+        return chance.random((targets, 3, size, size), np.float32) * 255
 
-    middles, halves = config.template_size / 2, torch.rand(targets, 2, generator=chance)
+    middles, halves = config.template_size / 2, chance.random((targets, 2), np.float32)
     reach = config.template_size * (0.05 + 0.3 * halves)
-    boxes = torch.cat((middles - reach, middles + reach), dim=1)
+    boxes = np.concat((middles - reach, middles + reach), axis=1)
     return View(noise(config.template_size), boxes, noise(config.search_size))
 
 
@@ -68,7 +68,6 @@ def check_parity(
     return found
 
 
-@torch.inference_mode()
 def measure_differences(
     network: SiamRPN, exported: ExportedNetwork, views: Iterable[View]
 ) -> dict[str, float]:
@@ -77,15 +76,15 @@ def measure_differences(
     for view in views:
         pairs = zip(_answers(network, view), _answers(exported, view), strict=True)
         for (name, wanted), (_, given) in pairs:
-            scale = wanted.abs().max().clamp(min=1e-6) if name == "features" else 1
-            difference = float(((given - wanted).abs() / scale).max())
+            scale = max(abs(wanted).max(), 1e-6) if name == "features" else 1
+            difference = float((abs(given - wanted) / scale).max())
             found[name] = max(found.get(name, 0.0), difference)
             if difference != difference:  # a maximum passes over what is no number
                 found[name] = difference
     return found
 
 
-def _answers(network: SiamRPN | ExportedNetwork, view: View) -> Sequence[tuple[str, Tensor]]:
+def _answers(network: SiamRPN | ExportedNetwork, view: View) -> Sequence[tuple[str, np.ndarray]]:
     """Give what a network says of a view; masks of as many places as there are targets."""
     template = network.embed(view.templates, view.boxes)
     proposals = network.search(template, view.crops)
@@ -98,7 +97,7 @@ def _answers(network: SiamRPN | ExportedNetwork, view: View) -> Sequence[tuple[s
     if network.has_masks:
         # Not the best: two networks may then mean two places. First, middle and last, in turn.
         B, N = proposals.scores.shape
-        chosen = (torch.arange(B) * (N // 2 - 1) + N // 2) % N
+        chosen = (np.arange(B) * (N // 2 - 1) + N // 2) % N
         beliefs = view.crops[:, :2, ::2, ::2] / 255
         answers.append(("masks", network.segment(proposals, chosen, beliefs)))
     return answers

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from cyclesiam.deployment.bundles import ExportedNetwork
-from cyclesiam.deployment.graphs import GraphName, signatures
 from cyclesiam.deployment.runtimes import Graph
+from cyclesiam.deployment.signatures import GraphName, signatures
 from cyclesiam.errors import MissingExtraError, WeightsError
 
 MOST_SAMPLES = 96  # of each graph; more change ranges no further

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
 
-from cyclesiam.abreast import abreast
+from cyclesiam.abreast import abreast, allowed_threads
 from cyclesiam.deployment.signal_stack import kept_signal_stack
 from cyclesiam.errors import MissingExtraError, WeightsError
 
@@ -35,7 +34,7 @@ class RuntimeConfig:
     precision: Literal["f32", "bf16"] = "f32"
     """Of an exported bundle: bf16 is faster on some CPUs, and a little less exact (OpenVINO)."""
     threads: int = 0
-    """Threads that compute; 0 for PyTorch's choice."""
+    """Threads that compute; 0 for as many as there are cores."""
 
     def __post_init__(self) -> None:
         if self.threads < 0:
@@ -97,7 +96,7 @@ def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig, format
         MissingExtraError: what runs it is not installed.
     """
     name = choose_runtime(format, config)
-    threads = config.threads or torch.get_num_threads()
+    threads = config.threads or allowed_threads()
     try:
         if name == "openvino":
             return OpenVinoGraph(file, outputs, config.precision, threads)
@@ -173,7 +172,7 @@ def _open_session(file: Path, outputs: Sequence[str], threads: int) -> Graph:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    # Between two graphs PyTorch computes: threads that wait busily would be in its way.
+    # Between two graphs others compute: threads that wait busily would be in its way.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])

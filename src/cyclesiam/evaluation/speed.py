@@ -14,10 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 
+from cyclesiam.abreast import allow_threads, allowed_threads
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
 from cyclesiam.evaluation.protocols import XYWH, BoxTracker
@@ -101,19 +101,19 @@ class NetworkContestant:
     def __init__(
         self,
         network: Network,
-        device: torch.device,
+        device: str,
         config: TrackerConfig,
         *,
         threads: int | None = None,
     ) -> None:
-        self._network, self._device, self._threads = network, device, threads
+        self._network, self._device, self._threads = network, str(device), threads
         self._config = config
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
         """Begin anew in the first frame."""
         if self._threads is not None:
-            torch.set_num_threads(self._threads)
-        if self._device.type == "cuda":
+            allow_threads(self._threads)
+        if self._device.startswith("cuda"):
             watch.finish = torch.cuda.synchronize
         network = TimedNetwork(self._network, watch)
         self._tracker = Tracker(network, self._config, device=self._device)
@@ -140,14 +140,14 @@ class AheadContestant:
     """
 
     def __init__(
-        self, network: Network, device: torch.device, config: TrackerConfig, *, threads: int
+        self, network: Network, device: str, config: TrackerConfig, *, threads: int
     ) -> None:
-        self._network, self._device, self._threads = network, device, threads
+        self._network, self._device, self._threads = network, str(device), threads
         self._config = config
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
         """Begin anew in the first frame."""
-        torch.set_num_threads(self._threads)
+        allow_threads(self._threads)
         tracker = Tracker(self._network, self._config, device=self._device)
         self._results = tracker.start(image, boxes)
         self._ahead, self._promise = Ahead(tracker), at_once(lambda: self._results)
@@ -306,6 +306,5 @@ def processor() -> str:
 def set_threads(count: int | None) -> int:
     """Let torch and OpenCV use so many threads each, or what they use anyway; give how many."""
     if count is not None:
-        torch.set_num_threads(count)
-        cv2.setNumThreads(count)
-    return torch.get_num_threads()
+        allow_threads(count)
+    return allowed_threads()

@@ -6,8 +6,7 @@ Shapes: K anchors (shapes) at each of G x G response positions.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +29,7 @@ class AnchorConfig:
             raise ValueError(f"ratios, scale and stride of anchors must be above zero, got {self}")
 
 
-def make_anchors(config: AnchorConfig, grid: int, crop_size: int) -> Tensor:
+def make_anchors(config: AnchorConfig, grid: int, crop_size: int) -> np.ndarray:
     """Lay the anchors over a crop, centred.
 
     Args:
@@ -39,17 +38,18 @@ def make_anchors(config: AnchorConfig, grid: int, crop_size: int) -> Tensor:
         crop_size: side of the crop in pixels.
 
     Returns:
-        (K * G * G, 4) cxcywh in crop pixels: shape by shape, then row by row. The positions lie
-        symmetrically about the crop's centre; every anchor has the area of the square one.
+        (K * G * G, 4) float32 cxcywh in crop pixels: shape by shape, then row by row. The positions
+        lie symmetrically about the crop's centre; every anchor has the area of the square one.
     """
-    ratios = torch.tensor(config.ratios, dtype=torch.float32)
+    ratios = np.array(config.ratios, np.float32)
     side = config.scale * config.stride
-    sizes = torch.stack((side / ratios.sqrt(), side * ratios.sqrt()), dim=-1)  # (K, 2) w, h
-    steps = (torch.arange(grid) - (grid - 1) / 2) * config.stride + crop_size / 2
-    y, x = torch.meshgrid(steps, steps, indexing="ij")
-    centres = torch.stack((x, y), dim=-1).reshape(1, grid * grid, 2)
+    sizes = np.stack((side / np.sqrt(ratios), side * np.sqrt(ratios)), axis=-1)  # (K, 2) w, h
+    steps = (np.arange(grid, dtype=np.float32) - (grid - 1) / 2) * config.stride + crop_size / 2
+    y, x = np.meshgrid(steps, steps, indexing="ij")
+    centres = np.stack((x, y), axis=-1).reshape(1, grid * grid, 2)
     K = len(config.ratios)
-    anchors = torch.cat(
-        (centres.expand(K, -1, -1), sizes[:, None].expand(-1, grid * grid, -1)), dim=-1
+    shapes = (K, grid * grid, 2)
+    anchors = np.concat(
+        (np.broadcast_to(centres, shapes), np.broadcast_to(sizes[:, None], shapes)), axis=-1
     )
     return anchors.reshape(-1, 4)

@@ -1,4 +1,4 @@
-"""Axis-aligned boxes as tensors: formats, overlap, and the offsets that an RPN predicts.
+"""Axis-aligned boxes as arrays: formats, overlap, and the offsets that an RPN predicts.
 
 A box is four floats in pixels, x to the right and y down. The format is part of every name:
 `xyxy` (two corners), `xywh` (top-left corner, size), `cxcywh` (centre, size). Coordinates are
@@ -7,35 +7,35 @@ continuous: the box (0, 0, W, H) covers a W x H image exactly.
 
 import math
 
-import torch
-from torch import Tensor
+from cyclesiam.geometry.arrays import Array, like, namespace
 
 MAX_LOG_SCALE = math.log(1000 / 16)  # a 16 px anchor may grow to 1000 px; keeps exp() finite
 
 
-def xyxy_to_cxcywh(boxes: Tensor) -> Tensor:
+def xyxy_to_cxcywh(boxes: Array) -> Array:
     """Give the centre and size of (..., 4) boxes given by two corners."""
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
-    return torch.cat(((top_left + bottom_right) / 2, bottom_right - top_left), dim=-1)
+    parts = ((top_left + bottom_right) / 2, bottom_right - top_left)
+    return namespace(boxes).concat(parts, axis=-1)
 
 
-def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:
+def cxcywh_to_xyxy(boxes: Array) -> Array:
     """Give the two corners of (..., 4) boxes given by centre and size."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return torch.cat((centre - half, centre + half), dim=-1)
+    return namespace(boxes).concat((centre - half, centre + half), axis=-1)
 
 
-def xywh_to_xyxy(boxes: Tensor) -> Tensor:
+def xywh_to_xyxy(boxes: Array) -> Array:
     """Give the two corners of (..., 4) boxes given by top-left corner and size."""
-    return torch.cat((boxes[..., :2], boxes[..., :2] + boxes[..., 2:]), dim=-1)
+    return namespace(boxes).concat((boxes[..., :2], boxes[..., :2] + boxes[..., 2:]), axis=-1)
 
 
-def xyxy_to_xywh(boxes: Tensor) -> Tensor:
+def xyxy_to_xywh(boxes: Array) -> Array:
     """Give the top-left corner and size of (..., 4) boxes given by two corners."""
-    return torch.cat((boxes[..., :2], boxes[..., 2:] - boxes[..., :2]), dim=-1)
+    return namespace(boxes).concat((boxes[..., :2], boxes[..., 2:] - boxes[..., :2]), axis=-1)
 
 
-def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
+def encode_boxes(boxes: Array, anchors: Array) -> Array:
     """Express boxes as RPN offsets from anchors; the inverse of `decode_boxes`.
 
     Args:
@@ -50,10 +50,11 @@ def encode_boxes(boxes: Tensor, anchors: Tensor) -> Tensor:
     """
     centre, size = boxes[..., :2], boxes[..., 2:]
     anchor_centre, anchor_size = anchors[..., :2], anchors[..., 2:]
-    return torch.cat(((centre - anchor_centre) / anchor_size, (size / anchor_size).log()), dim=-1)
+    xp = namespace(boxes)
+    return xp.concat(((centre - anchor_centre) / anchor_size, xp.log(size / anchor_size)), axis=-1)
 
 
-def decode_boxes(offsets: Tensor, anchors: Tensor) -> Tensor:
+def decode_boxes(offsets: Array, anchors: Array) -> Array:
     """Place anchors by RPN offsets; the inverse of `encode_boxes`.
 
     Args:
@@ -67,16 +68,18 @@ def decode_boxes(offsets: Tensor, anchors: Tensor) -> Tensor:
     """
     anchor_centre, anchor_size = anchors[..., :2], anchors[..., 2:]
     centre = offsets[..., :2] * anchor_size + anchor_centre
-    size = offsets[..., 2:].clamp(max=MAX_LOG_SCALE).exp() * anchor_size
-    return torch.cat((centre, size), dim=-1)
+    xp = namespace(offsets)
+    size = xp.exp(offsets[..., 2:].clip(max=MAX_LOG_SCALE)) * anchor_size
+    return xp.concat((centre, size), axis=-1)
 
 
-def box_area(boxes: Tensor) -> Tensor:
+def box_area(boxes: Array) -> Array:
     """Give the area of (..., 4) xyxy boxes; zero where a corner pair is reversed."""
-    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
+    sides = (boxes[..., 2:] - boxes[..., :2]).clip(min=0)
+    return sides[..., 0] * sides[..., 1]
 
 
-def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
+def box_iou(boxes: Array, others: Array) -> Array:
     """Give intersection over union, element by element.
 
     Args:
@@ -86,14 +89,16 @@ def box_iou(boxes: Tensor, others: Tensor) -> Tensor:
     Returns:
         (...) in 0..1; 0 where both boxes are empty.
     """
-    low = torch.maximum(boxes[..., :2], others[..., :2])
-    high = torch.minimum(boxes[..., 2:], others[..., 2:])
-    shared = (high - low).clamp(min=0).prod(dim=-1)
+    xp = namespace(boxes)
+    low = xp.maximum(boxes[..., :2], others[..., :2])
+    high = xp.minimum(boxes[..., 2:], others[..., 2:])
+    sides = (high - low).clip(min=0)
+    shared = sides[..., 0] * sides[..., 1]
     union = box_area(boxes) + box_area(others) - shared
-    return shared / union.clamp(min=torch.finfo(union.dtype).tiny)
+    return shared / union.clip(min=float(xp.finfo(union.dtype).tiny))
 
 
-def keep_in_frame(boxes: Tensor, frame_size: tuple[int, int], *, smallest: float = 4.0) -> Tensor:
+def keep_in_frame(boxes: Array, frame_size: tuple[int, int], *, smallest: float = 4.0) -> Array:
     """Move and shrink boxes so that they stay targets that a tracker can look for.
 
     Args:
@@ -105,8 +110,9 @@ def keep_in_frame(boxes: Tensor, frame_size: tuple[int, int], *, smallest: float
         (..., 4) xyxy with the centre inside the frame and sides from `smallest` to the frame's.
     """
     height, width = frame_size
-    limits = boxes.new_tensor([width, height])
-    centre, size = xyxy_to_cxcywh(boxes).split(2, dim=-1)
-    centre = torch.minimum(centre.clamp(min=0), limits)
-    size = torch.minimum(size.clamp(min=smallest), limits.clamp(min=smallest))
-    return cxcywh_to_xyxy(torch.cat((centre, size), dim=-1))
+    xp = namespace(boxes)
+    limits = like(boxes, [width, height])
+    both = xyxy_to_cxcywh(boxes)
+    centre = xp.minimum(both[..., :2].clip(min=0), limits)
+    size = xp.minimum(both[..., 2:].clip(min=smallest), limits.clip(min=smallest))
+    return cxcywh_to_xyxy(xp.concat((centre, size), axis=-1))

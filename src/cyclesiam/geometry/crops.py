@@ -7,18 +7,20 @@ Shapes: B windows, F frames (F = B, or 1 frame for all windows), S pixels on a s
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from cyclesiam.abreast import abreast
+from cyclesiam.geometry.arrays import AnyArray, Array, namespace, on_cpu, to_numpy
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def context_windows(boxes: Tensor, *, scale: float = 1.0) -> Tensor:
+
+def context_windows(boxes: Array, *, scale: float = 1.0) -> Array:
     """Give the square window that shows a target with its context.
 
     Args:
@@ -31,27 +33,33 @@ def context_windows(boxes: Tensor, *, scale: float = 1.0) -> Tensor:
 
     Source: SiamFC (Bertinetto et al., 2016), section 2.2.
     """
-    centre, size = xyxy_to_cxcywh(boxes).split(2, dim=-1)
-    padded = size + size.mean(dim=-1, keepdim=True)
-    side = scale * padded.prod(dim=-1, keepdim=True).sqrt()
-    return torch.cat((centre, side, side), dim=-1)
+    xp = namespace(boxes)
+    both = xyxy_to_cxcywh(boxes)
+    width, height = both[..., 2:3], both[..., 3:]
+    padding = (width + height) / 2
+    side = scale * xp.sqrt((width + padding) * (height + padding))
+    return xp.concat((both[..., :2], side, side), axis=-1)
 
 
-def boxes_to_crop(boxes: Tensor, windows: Tensor, crop_size: int) -> Tensor:
+def boxes_to_crop(boxes: Array, windows: Array, crop_size: int) -> Array:
     """Express (..., 4) xyxy boxes in image pixels in the pixels of the crops of `windows`."""
     corners = cxcywh_to_xyxy(windows)
     origin, scale = corners[..., :2], crop_size / windows[..., 2:]
-    return torch.cat(((boxes[..., :2] - origin) * scale, (boxes[..., 2:] - origin) * scale), dim=-1)
+    parts = ((boxes[..., :2] - origin) * scale, (boxes[..., 2:] - origin) * scale)
+    return namespace(boxes).concat(parts, axis=-1)
 
 
-def boxes_to_image(boxes: Tensor, windows: Tensor, crop_size: int) -> Tensor:
+def boxes_to_image(boxes: Array, windows: Array, crop_size: int) -> Array:
     """Express (..., 4) xyxy boxes in crop pixels in image pixels; inverse of `boxes_to_crop`."""
     corners = cxcywh_to_xyxy(windows)
     origin, scale = corners[..., :2], windows[..., 2:] / crop_size
-    return torch.cat((boxes[..., :2] * scale + origin, boxes[..., 2:] * scale + origin), dim=-1)
+    parts = (boxes[..., :2] * scale + origin, boxes[..., 2:] * scale + origin)
+    return namespace(boxes).concat(parts, axis=-1)
 
 
-def cut(frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None = None) -> Tensor:
+def cut(
+    frames: AnyArray, windows: AnyArray, crop_size: int, *, fill: float | None = None
+) -> AnyArray:
     """Cut windows out of frames and resize them, bilinearly, to square crops.
 
     On a CPU this is OpenCV's `warpAffine` (ten times faster there), elsewhere `grid_sample`.
@@ -71,9 +79,14 @@ def cut(frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None =
     """
     if len(frames) not in (1, len(windows)):
         raise ValueError(f"{len(windows)} windows need 1 or as many frames, got {len(frames)}")
-    if frames.device.type == "cpu":
+    if on_cpu(frames):
         return cut_by_warp(frames, windows, crop_size, fill=fill)
     return cut_by_sampling(frames, windows, crop_size, fill=fill)
+
+
+def frame_size(frames: AnyArray) -> tuple[int, int]:
+    """Give H, W of frames (F, C, H, W)."""
+    return frames.shape[-2], frames.shape[-1]
 
 
 def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) -> np.ndarray:
@@ -91,10 +104,10 @@ def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) ->
 
 
 def cut_by_warp(
-    frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None = None
-) -> Tensor:
+    frames: Array, windows: Array, crop_size: int, *, fill: float | None = None
+) -> Array:
     """`cut` by OpenCV, each window by itself; see there for arguments."""
-    images = [frame.permute(1, 2, 0).contiguous().numpy() for frame in frames]
+    images = [np.ascontiguousarray(frame.transpose(1, 2, 0)) for frame in to_numpy(frames)]
     sources = range(len(windows)) if len(images) > 1 else (0,) * len(windows)
     places = windows.tolist()
     fills: dict[int, Sequence[float]] = {}  # of frames beyond which a window reaches
@@ -115,7 +128,7 @@ def cut_by_warp(
         crop[:] = warped.reshape(crop.shape)
 
     abreast(fill_in, crops, sources, places)
-    return torch.from_numpy(crops).permute(0, 3, 1, 2)
+    return namespace(frames).asarray(crops.transpose(0, 3, 1, 2))
 
 
 def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:
@@ -126,9 +139,10 @@ def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:
 
 
 def cut_by_sampling(
-    frames: Tensor, windows: Tensor, crop_size: int, *, fill: float | None = None
-) -> Tensor:
+    frames: "Tensor", windows: "Tensor", crop_size: int, *, fill: float | None = None
+) -> "Tensor":
     """`cut` by `grid_sample`, all windows at once on the frames' device; see there."""
+    torch = namespace(frames)
     B, S = len(windows), crop_size
     images = frames.float()
     around = images.mean(dim=(-2, -1), keepdim=True) if fill is None else fill
@@ -138,10 +152,11 @@ def cut_by_sampling(
     x = (windows[:, 0, None] + middle * windows[:, 2, None]) * 2 / width - 1  # (B, S) in -1..1
     y = (windows[:, 1, None] + middle * windows[:, 3, None]) * 2 / height - 1
     grid = torch.stack((x[:, None].expand(B, S, S), y[:, :, None].expand(B, S, S)), dim=-1)
-    return F.grid_sample(images, grid.to(images.dtype), align_corners=False) + around
+    sampled = torch.nn.functional.grid_sample(images, grid.to(images.dtype), align_corners=False)
+    return sampled + around
 
 
-def take_window(maps: Tensor, corner: Sequence[int], side: int, *, fill: float = 0.0) -> Tensor:
+def take_window(maps: Array, corner: Sequence[int], side: int, *, fill: float = 0.0) -> Array:
     """Take a square out of maps as it is, not resized; a view where it lies inside.
 
     Args:
@@ -156,7 +171,11 @@ def take_window(maps: Tensor, corner: Sequence[int], side: int, *, fill: float =
     left, top = corner
     height, width = maps.shape[-2:]
     inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
-    beyond = (-left, left + side - width, -top, top + side - height)
-    if max(beyond) <= 0:
+    if min(left, top) >= 0 and left + side <= width and top + side <= height:
         return inside
-    return F.pad(inside, [max(cells, 0) for cells in beyond], value=fill)
+    shape = (*maps.shape[:-2], side, side)
+    taken = namespace(maps).full(shape, fill, dtype=maps.dtype, device=maps.device)
+    rows = slice(max(-top, 0), max(-top, 0) + inside.shape[-2])
+    columns = slice(max(-left, 0), max(-left, 0) + inside.shape[-1])
+    taken[..., rows, columns] = inside
+    return taken

@@ -7,9 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from cyclesiam.geometry.arrays import Array, namespace
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
 
@@ -25,10 +23,10 @@ class Proposals:
             learn more about its target; None if the network keeps them to itself.
     """
 
-    boxes: Tensor
-    scores: Tensor
+    boxes: Any
+    scores: Any
     response: Any = None
-    features: Tensor | None = None
+    features: Any = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,20 +63,20 @@ class Choice:
         constancy: (B,) in 0..1, how little its size and shape changed; 1 for not at all.
     """
 
-    index: Tensor
-    boxes: Tensor
-    scores: Tensor
-    constancy: Tensor
+    index: Any
+    boxes: Any
+    scores: Any
+    constancy: Any
 
 
-def padded_scale(sizes: Tensor) -> Tensor:
+def padded_scale(sizes: Array) -> Array:
     """Give the side of the context window of (..., 2) sizes: sqrt((w + p)(h + p))."""
-    width, height = sizes.unbind(dim=-1)
+    width, height = sizes[..., 0], sizes[..., 1]
     padding = (width + height) / 2
-    return ((width + padding) * (height + padding)).sqrt()
+    return namespace(sizes).sqrt((width + padding) * (height + padding))
 
 
-def size_constancy(sizes: Tensor, last_sizes: Tensor, penalty: float) -> Tensor:
+def size_constancy(sizes: Array, last_sizes: Array, penalty: float) -> Array:
     """Score how little sizes changed in scale and in shape.
 
     Args:
@@ -93,24 +91,23 @@ def size_constancy(sizes: Tensor, last_sizes: Tensor, penalty: float) -> Tensor:
     """
     scale = padded_scale(sizes) / padded_scale(last_sizes)
     shape = (sizes[..., 0] / sizes[..., 1]) / (last_sizes[..., 0] / last_sizes[..., 1])
-    change = torch.maximum(scale, 1 / scale) * torch.maximum(shape, 1 / shape)
-    return torch.exp(-penalty * (change - 1))
+    xp = namespace(sizes)
+    change = xp.maximum(scale, 1 / scale) * xp.maximum(shape, 1 / shape)
+    return xp.exp(-penalty * (change - 1))
 
 
-def cosine_window(centres: Tensor, crop_size: int) -> Tensor:
+def cosine_window(centres: Array, crop_size: int) -> Array:
     """Weigh (..., 2) centres in a crop: 1 in its middle, 0 at its border, a raised cosine between.
 
     It is a function of where a proposal *is*, not of the anchor that it came from, so that a
     network may hold its anchors private.
     """
-    distance = ((centres - crop_size / 2).abs() / (crop_size / 2)).clamp(max=1)
-    across, down = (0.5 + 0.5 * torch.cos(math.pi * distance)).unbind(dim=-1)
-    return across * down
+    distance = (abs(centres - crop_size / 2) / (crop_size / 2)).clip(max=1)
+    weights = 0.5 + 0.5 * namespace(centres).cos(math.pi * distance)
+    return weights[..., 0] * weights[..., 1]
 
 
-def choose(
-    proposals: Proposals, last_sizes: Tensor, crop_size: int, config: ChoiceConfig
-) -> Choice:
+def choose(proposals: Proposals, last_sizes: Array, crop_size: int, config: ChoiceConfig) -> Choice:
     """Choose one proposal for each target.
 
     Args:
@@ -126,8 +123,8 @@ def choose(
     constancy = size_constancy(boxes[..., 2:], last_sizes[:, None], config.size_penalty)
     window = cosine_window(boxes[..., :2], crop_size)
     rank = proposals.scores * constancy * (1 - config.window_influence)
-    index = (rank + window * config.window_influence).argmax(dim=-1)
-    rows = torch.arange(len(index), device=index.device)
+    index = (rank + window * config.window_influence).argmax(axis=-1)
+    rows = namespace(index).arange(len(index), device=index.device)
     return Choice(
         index=index,
         boxes=proposals.boxes[rows, index],

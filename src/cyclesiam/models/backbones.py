@@ -5,12 +5,9 @@ on sizes of 2^n - 1: a 127-pixel template gives 15 x 15 features, a 255-pixel se
 """
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
-
-BackboneName = Literal["small", "resnet50"]
-
 
 FIRST_STAGE = 3  # layers of the small backbone's stem up to stride 4
 

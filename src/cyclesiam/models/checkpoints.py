@@ -1,14 +1,13 @@
-"""Weights on disk: a folder with `model.safetensors`, `config.json` and `record.json`.
+"""Weights on disk: `model.safetensors` in a folder with what `models.descriptions` reads.
 
 And weights of others: a backbone trained for pictures, in one file.
 """
 
-import json
 import pickle
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,35 +15,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cyclesiam.errors import WeightsError
-from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.models.backbones import ResNet50
+from cyclesiam.models.descriptions import (
+    BUNDLE_FILE,
+    TrainingRecord,
+    find_weights,
+    read_description,
+    write_description,
+)
 from cyclesiam.models.fusion import for_inference
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.siamrpn import SiamRPN
 
-Policy = Literal["none", "first-box", "first-mask", "untrained"]
-BUNDLE_FILE = "bundle.json"  # marks a folder that `cyclesiam export` wrote
-SHIPPED = Path(__file__).parents[1] / "weights"
 FIRST_BLOCK = "layer1.0.conv1.weight"  # tells a ResNet, and what stands before its names
 COPIES = ("student", "encoder_k")  # networks beside the one that DINO and MoCo hand on
 BORROWED = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # all but our own `adjust`
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingRecord:
-    """Where weights come from."""
-
-    policy: Policy = "untrained"
-    """Which labels were read: `none`, `first-box`, `first-mask`; `untrained` weights read none."""
-    recipe: str = ""
-    """The recipe that trained them."""
-    steps: int = 0
-    """Steps of training."""
-    samples: int = 0
-    """Clips seen."""
-    seed: int = 0
-    """Of all chance."""
-    initial_weights: str = "random"
-    """What the backbone began with."""
 
 
 def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -> None:
@@ -103,27 +87,6 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
             f"{lines[1].strip() if len(lines) > 1 else lines[0]}"
         ) from error
     return (network if trainable else for_inference(network)).eval(), origin
-
-
-def read_description(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
-    """Read what a folder of weights, or an exported bundle, says of its network.
-
-    Raises:
-        WeightsError: it says nothing, or speaks of another kind of network.
-    """
-    config = read_json(folder / "config.json")
-    record = read_json(folder / "record.json")
-    try:
-        anchors = AnchorConfig(**config.pop("anchors"))
-        return NetworkConfig(anchors=anchors, **config), TrainingRecord(**record)
-    except (TypeError, ValueError, KeyError) as error:
-        raise WeightsError(f"{folder} describes another kind of network: {error}") from error
-
-
-def write_description(folder: Path, config: NetworkConfig, record: TrainingRecord) -> None:
-    """Write what `read_description` reads."""
-    for name, content in (("config.json", config), ("record.json", record)):
-        _replace(folder / name, json.dumps(asdict(content), indent=2) + "\n")
 
 
 def load_whole(network: SiamRPN, name: str | Path) -> None:
@@ -213,43 +176,3 @@ def _check_shapes(file: Path, found: Mapping[str, Tensor], backbone: ResNet50) -
             f"{file} holds another network than a ResNet-50 with this one's shortcuts: {name} is "
             f"{given.get(name, 'missing')}, not {wanted.get(name, 'there')}"
         )
-
-
-def find_weights(name: str | Path) -> Path:
-    """Give the folder of weights by its own name, or by that of shipped weights.
-
-    Raises:
-        WeightsError: there is none.
-    """
-    if (folder := Path(name)).is_dir():
-        return folder
-    if (folder := SHIPPED / str(name)).is_dir():
-        return folder
-    shipped = sorted(path.name for path in SHIPPED.glob("*/")) if SHIPPED.is_dir() else []
-    raise WeightsError(
-        f"there are no weights {str(name)!r}: give a folder that `cyclesiam train` wrote, or one "
-        f"of the shipped weights: {', '.join(shipped) or 'none'}"
-    )
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Read a file with one JSON object.
-
-    Raises:
-        WeightsError: it is missing, or holds something else.
-    """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(f"{file.parent} holds no weights: {file.name} is missing") from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"cannot read {file}: {error}") from error
-    if not isinstance(content, dict):
-        raise WeightsError(f"{file} should hold one JSON object")
-    return content
-
-
-def _replace(file: Path, text: str) -> None:
-    unfinished = file.with_name(file.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)

@@ -10,17 +10,12 @@ mask, c = (T - 7) / 8 cells of a window at stride 8.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
 
+from cyclesiam.geometry.arrays import AnyArray, concat_some, like, namespace
 from cyclesiam.geometry.crops import take_window
 
 KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares
-PIXEL_CHANNELS = 6  # red, green, blue, two beliefs, and how far inside the box
-MIDDLE, SPREAD = 114.0, 58.0  # of colours, as of the small backbone's
-EDGE = 4.0  # crop pixels over which the picture of a box fades, to each side
-FEW = 8  # channels below which runtimes resize slowly, and multiply matrices quickly
 
 
 class MaskContext(NamedTuple):
@@ -35,19 +30,19 @@ class MaskContext(NamedTuple):
         reduced: whether `stages` are already what `MaskBranch.reduce` gives of all maps.
     """
 
-    kernel: Tensor
-    crops: Tensor
-    stages: Mapping[int, Tensor]
-    features: Tensor
-    extent: Tensor | None = None
+    kernel: AnyArray
+    crops: AnyArray
+    stages: Mapping[int, AnyArray]
+    features: AnyArray
+    extent: AnyArray | None = None
     reduced: bool = False
 
     @property
-    def own(self) -> Tensor:
+    def own(self) -> AnyArray:
         """(B, own, n, n), all maps at stride 8 that came with the response."""
         if self.extent is None:
             return self.features
-        return torch.cat((self.features, self.extent), dim=1)
+        return namespace(self.features).concat((self.features, self.extent), axis=1)
 
 
 class MaskWindows(NamedTuple):
@@ -64,13 +59,13 @@ class MaskWindows(NamedTuple):
         corners: (M, 4) xyxy boxes in their pixels, what the box branch says there.
     """
 
-    kernel: Tensor
-    near: Tensor
-    own: Tensor | None
-    stages: Mapping[int, Tensor]
-    looks: Tensor
-    beliefs: Tensor
-    corners: Tensor
+    kernel: AnyArray
+    near: AnyArray
+    own: AnyArray | None
+    stages: Mapping[int, AnyArray]
+    looks: AnyArray
+    beliefs: AnyArray
+    corners: AnyArray
 
 
 class MaskLayout(NamedTuple):
@@ -92,10 +87,10 @@ class MaskLayout(NamedTuple):
 
 def look_around(
     context: MaskContext,
-    beliefs: Tensor,
-    rows: Tensor,
-    positions: Tensor,
-    boxes: Tensor,
+    beliefs: AnyArray,
+    rows: AnyArray,
+    positions: AnyArray,
+    boxes: AnyArray,
     layout: MaskLayout,
 ) -> MaskWindows:
     """Take the windows of M positions out of all maps.
@@ -110,7 +105,7 @@ def look_around(
     """
     cells, half, margin = (layout.size - 7) // 8, (layout.size + 1) // 2, layout.margin
 
-    def window(maps: Tensor, stride: int) -> Tensor:
+    def window(maps: AnyArray, stride: int) -> AnyArray:
         # Unpadded convolutions lost cells all around.
         lost = ((context.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
         side, reach = (cells + 1) * (8 // stride) - 1, margin // stride + lost
@@ -119,8 +114,10 @@ def look_around(
     own = None
     if not context.reduced:
         parts = (context.features, context.extent)
-        own = torch.cat([window(maps, 8) for maps in parts if maps is not None], dim=1)
+        shown = [window(maps, 8) for maps in parts if maps is not None]
+        own = namespace(boxes).concat(shown, axis=1)
     side = KERNEL + 2 * layout.padding
+    corners = like(boxes, positions * 8 - margin)
     return MaskWindows(
         context.kernel[rows],
         take_windows(context.features, rows, positions, side, layout.padding),
@@ -129,50 +126,13 @@ def look_around(
         take_windows(context.crops, rows, positions * 8, layout.size, margin),
         # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
         take_windows(beliefs, rows, positions * 4, half, margin // 2),
-        boxes - (positions * 8 - margin).repeat(1, 2),
+        boxes - namespace(boxes).concat((corners, corners), axis=1),
     )
 
 
-def picture_pixels(looks: Tensor, beliefs: Tensor, corners: Tensor) -> Tensor:
-    """Give what is known of every pixel of masks, (M, 6, T, T); arguments as `MaskWindows`."""
-    size = looks.shape[-1]
-    parts = (
-        looks * (1 / SPREAD) - MIDDLE / SPREAD,
-        resize(beliefs, size) - 0.5,
-        picture_boxes(corners, size)[:, None],
-    )
-    if torch.compiler.is_exporting():
-        return torch.cat(parts, dim=1)
-    pixels = torch.empty(
-        (looks.shape[0], PIXEL_CHANNELS, size, size),
-        device=looks.device,
-        memory_format=torch.channels_last,
-    )
-    pixels[:, :3], pixels[:, 3:5], pixels[:, 5:] = parts
-    return pixels
-
-
-def resize(maps: Tensor, size: int) -> Tensor:
-    """Give (M, C, size, size) of (M, C, n, n) maps, bilinearly, corner upon corner."""
-    if not (torch.compiler.is_exporting() and maps.shape[1] < FEW):
-        return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=True)
-    cells = torch.eye(maps.shape[-1], device=maps.device)[None, None]
-    rows = F.interpolate(cells, size=(size, maps.shape[-1]), mode="bilinear", align_corners=True)[
-        0, 0
-    ]
-    return rows @ maps @ rows.mT
-
-
-def picture_boxes(boxes: Tensor, size: int) -> Tensor:
-    """Draw (M, 4) xyxy boxes as (M, size, size): 1 inside, -1 outside, fading at the edges."""
-    middles = torch.arange(size, device=boxes.device) + 0.5
-    x0, y0, x1, y1 = boxes[..., None].unbind(dim=1)
-    across = torch.minimum(middles - x0, x1 - middles)
-    down = torch.minimum(middles - y0, y1 - middles)
-    return (torch.minimum(across[:, None, :], down[:, :, None]) / EDGE).clamp(-1, 1)
-
-
-def take_windows(maps: Tensor, rows: Tensor, first: Tensor, side: int, margin: int) -> Tensor:
+def take_windows(
+    maps: AnyArray, rows: AnyArray, first: AnyArray, side: int, margin: int
+) -> AnyArray:
     """Take square windows out of maps; beyond their border there are zeros.
 
     Args:
@@ -186,12 +146,18 @@ def take_windows(maps: Tensor, rows: Tensor, first: Tensor, side: int, margin: i
     Returns:
         (M, C, side, side).
     """
-    if maps.device.type == "cpu" and not (maps.requires_grad or torch.compiler.is_exporting()):
+    if isinstance(maps, np.ndarray) or _one_by_one(maps):
         corners = zip(rows.tolist(), (first - margin).tolist(), strict=True)
-        taken = [take_window(maps[row : row + 1], corner, side) for row, corner in corners]
-        return taken[0] if len(taken) == 1 else torch.cat(taken)
-    padded = F.pad(maps, (margin,) * 4)
+        return concat_some([take_window(maps[row : row + 1], at, side) for row, at in corners])
+    torch = namespace(maps)
+    padded = torch.nn.functional.pad(maps, (margin,) * 4)
     steps = torch.arange(side, device=maps.device)
     x, y = (first[:, axis, None] + steps for axis in (0, 1))
     cells = padded.permute(0, 2, 3, 1)[rows[:, None, None], y[:, :, None], x[:, None, :]]
     return cells.permute(0, 3, 1, 2)
+
+
+def _one_by_one(maps: AnyArray) -> bool:
+    """Whether windows of a tensor are views: on a CPU, where no graph and no gradient is wanted."""
+    exporting = namespace(maps).compiler.is_exporting()
+    return maps.device.type == "cpu" and not (maps.requires_grad or exporting)

@@ -15,15 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cyclesiam.models.backbones import conv_norm
-from cyclesiam.models.mask_windows import (
-    PIXEL_CHANNELS,
-    MaskContext,
-    MaskLayout,
-    MaskWindows,
-    look_around,
-    picture_pixels,
-    resize,
-)
+from cyclesiam.models.mask_pictures import PIXEL_CHANNELS, picture_pixels, resize
+from cyclesiam.models.mask_windows import MaskContext, MaskLayout, MaskWindows, look_around
 
 WIDTHS = {8: 64, 4: 32, 2: 16}  # stride to channels of the refinement
 STAGE_WIDTH = 24  # channels that a stage of the backbone is reduced to

@@ -4,95 +4,21 @@ Shapes: B targets, K anchors, G x G response positions, N = K * G * G proposals.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-from cyclesiam.geometry.anchors import AnchorConfig, make_anchors
+from cyclesiam.geometry.anchors import make_anchors
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.models.backbones import Backbone, BackboneName, ResNet50, SmallBackbone
+from cyclesiam.models.backbones import Backbone, ResNet50, SmallBackbone
 from cyclesiam.models.heads import Branch, Modulation, PixelwiseBranch, ShapePrior
-from cyclesiam.models.mask_windows import MaskContext, MaskLayout
+from cyclesiam.models.mask_windows import MaskContext
 from cyclesiam.models.masks import MaskBranch, MaskLogits
-
-TEMPLATE_GRID = 7  # the middle of the 15 x 15 template features; the rest is context and border
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkConfig:
-    """What makes a network: weights fit one of the same config only."""
-
-    backbone: BackboneName = "small"
-    """`small` for CPUs, `resnet50` for the paper's."""
-    wide_shortcuts: bool = False
-    """Only for `resnet50`: the published SiamMask's 3x3 shortcuts."""
-    hidden_channels: int = 72
-    """Channels of the response of each branch that correlates depth-wise."""
-    box_head: Literal["pixelwise", "depthwise"] = "pixelwise"
-    """How the box branch compares: cell by cell, which shows the target's extent, or depth-wise
-    as the score branch does, which is the paper's."""
-    box_channels: int = 48
-    """Channels of a pixelwise box branch."""
-    adapter_kernel: int = 1
-    """Size of the convolutions that adapt features to a branch."""
-    shape_prior: bool = True
-    """Tell the branches the size of the first box; False for the paper's network."""
-    masks: bool = False
-    """Give masks, too."""
-    mask_channels: int = 96
-    """Channels of the response that masks are read from."""
-    template_size: int = 127
-    """Side of the template crop in pixels."""
-    search_size: int = 255
-    """Side of the search crop in pixels."""
-    anchors: AnchorConfig = field(default_factory=AnchorConfig)
-    """Shapes of the proposals."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.anchors, dict):  # as the hub's mixin reads it from config.json
-            object.__setattr__(self, "anchors", AnchorConfig(**self.anchors))
-        if self.backbone not in ("small", "resnet50"):
-            raise ValueError(f"backbone must be small or resnet50, got {self.backbone!r}")
-        if self.box_head not in ("pixelwise", "depthwise"):
-            raise ValueError(f"box_head must be pixelwise or depthwise, got {self.box_head!r}")
-        for name in ("template_size", "search_size"):
-            if (getattr(self, name) - 7) % self.anchors.stride:
-                raise ValueError(
-                    f"{name} must be 7 more than a multiple of {self.anchors.stride}, so that "
-                    f"strides meet the crop's centre; got {getattr(self, name)}"
-                )
-        template, search = (self.template_size - 7) // 8, (self.search_size - 7) // 8
-        fits = TEMPLATE_GRID <= template <= search and template % 2 == 1
-        if self.anchors.stride != 8 or not fits:
-            raise ValueError(
-                "anchors must have the backbones' stride 8, the template an odd number of "
-                f"{TEMPLATE_GRID} features or more on a side, and the search no fewer; got {self}"
-            )
-
-    @property
-    def grid(self) -> int:
-        """Positions on a side of the response."""
-        return (self.search_size - 7) // self.anchors.stride - TEMPLATE_GRID + 1
-
-    @property
-    def mask_layout(self) -> MaskLayout:
-        """Which windows masks are read from."""
-        return MaskLayout(self.template_size, self.adapter_kernel // 2)
-
-    def positions(self, chosen: Tensor) -> Tensor:
-        """Give the (M, 2) column and row in the response of (M,) proposals."""
-        place = chosen % self.grid**2
-        return torch.stack((place % self.grid, place // self.grid), dim=-1)
-
-    def mask_windows(self, chosen: Tensor) -> Tensor:
-        """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
-        middles = self.anchors.stride * (self.positions(chosen) - (self.grid - 1) / 2)
-        sides = torch.full_like(middles, self.template_size)
-        return torch.cat((middles + self.search_size / 2, sides), dim=-1)
+from cyclesiam.models.network_config import TEMPLATE_GRID, NetworkConfig
+from cyclesiam.models.numpy_answers import also_numpy
 
 
 class Seen(NamedTuple):
@@ -122,6 +48,9 @@ class Response(NamedTuple):
 class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license="mit"):
     """Find the target of a template in a search crop.
 
+    What a tracker asks, `embed`, `search`, `segment` and `mask_windows`, may be asked with NumPy's
+    arrays, too, of a network on the CPU.
+
     `from_pretrained` and `save_pretrained` are the hub's; `models.checkpoints` adds checks that
     explain themselves, and the record of where weights come from.
 
@@ -150,7 +79,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         self.shape_prior = ShapePrior((hidden, box_hidden)) if config.shape_prior else None
         self.mask = _make_mask_branch(config, self.backbone) if config.masks else None
         anchors = make_anchors(config.anchors, config.grid, config.search_size)
-        self.register_buffer("anchors", anchors, persistent=False)
+        self.register_buffer("anchors", torch.from_numpy(anchors), persistent=False)
         for name in ("mean", "deviation"):
             statistic = torch.tensor(getattr(self.backbone, name)).reshape(3, 1, 1)
             self.register_buffer(name, statistic, persistent=False)
@@ -180,6 +109,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         """Whether `segment` can be called."""
         return self.mask is not None
 
+    @also_numpy
     def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         """Embed templates.
 
@@ -243,6 +173,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             masks,
         )
 
+    @also_numpy
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
         """Search (B, 3, 255, 255) crops, 0..255, for templates; as `compare` answers.
 
@@ -251,6 +182,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         features, stages = self._embed(crops)
         return self._propose(self.respond(template, features, Seen(crops, stages)))
 
+    @also_numpy
     def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
         """Give the masks of chosen proposals.
 

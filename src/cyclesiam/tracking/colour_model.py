@@ -11,12 +11,12 @@ N proposals.
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import NamedTuple
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
+import numpy as np
+
+from cyclesiam.geometry.arrays import AnyArray, count, gather, lerp, like, namespace, zeros
+from cyclesiam.geometry.boxes import box_area
 
 STEP = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
 LEVELS = 16  # of each of red, green, blue
@@ -70,8 +70,8 @@ class Belief(NamedTuple):
         sums: (B, (n + 1) ** 2) of all pixels above and to the left of each corner.
     """
 
-    pixels: Tensor
-    sums: Tensor
+    pixels: AnyArray
+    sums: AnyArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +87,26 @@ class ColourState:
         config: how they learn and vote.
     """
 
-    inside: Tensor
-    outside: Tensor
-    nearby: Tensor
-    held: Tensor
-    leaked: Tensor
+    inside: AnyArray
+    outside: AnyArray
+    nearby: AnyArray
+    held: AnyArray
+    leaked: AnyArray
     config: ColourConfig
 
 
-def bin_colours(crops: Tensor) -> Tensor:
+def bin_colours(crops: AnyArray) -> AnyArray:
     """Give the (B, n, n) bins, 0..K - 1, of (B, 3, S, S) crops in 0..255."""
-    levels = (crops[..., ::STEP, ::STEP] * (LEVELS / 256)).long()
-    red, green, blue = levels.unbind(dim=1)
-    return (red * LEVELS + green) * LEVELS + blue
+    xp = namespace(crops)
+    levels = xp.asarray(crops[..., ::STEP, ::STEP] * (LEVELS / 256), dtype=xp.int64)
+    return (levels[:, 0] * LEVELS + levels[:, 1]) * LEVELS + levels[:, 2]
 
 
 def learn_colours(
-    bins: Tensor,
-    boxes: Tensor,
+    bins: AnyArray,
+    boxes: AnyArray,
     config: ColourConfig,
-    masks: Tensor | None = None,
+    masks: AnyArray | None = None,
 ) -> ColourState:
     """Learn the colours of targets in the frame of their first box.
 
@@ -120,28 +120,31 @@ def learn_colours(
     if masks is not None:
         within = places.close | places.core | masks
         places = _Places(masks, ~masks, within & ~masks)
-    nothing = boxes.new_zeros(len(boxes))
+    nothing = zeros(boxes, (len(boxes),))
     state = ColourState(*_count(bins, places), nothing, nothing, config)
     belief = believe(state, bins)
-    total, cells = belief.pixels.sum(dim=(1, 2)), belief.pixels[0].numel()
+    total, cells = belief.pixels.sum(axis=(1, 2)), bins.shape[1] * bins.shape[2]
     held, area = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
-    leaked = (total - held) / (cells - area).clamp(min=1)
+    leaked = (total - held) / (cells - area).clip(min=1)
     return replace(state, held=held / area, leaked=leaked)
 
 
-def believe(state: ColourState, bins: Tensor) -> Belief:
+def believe(state: ColourState, bins: AnyArray) -> Belief:
     """Say how likely each pixel of (B, n, n) bins is the target's, and not its surroundings'."""
     pixels = _share(state.inside, state.outside, bins, state.config.floor)
-    return Belief(pixels, F.pad(pixels.cumsum(dim=1).cumsum(dim=2), (1, 0, 1, 0)).flatten(1))
+    B, n, _ = pixels.shape
+    sums = zeros(pixels, (B, n + 1, n + 1))
+    sums[:, 1:, 1:] = pixels.cumsum(1).cumsum(2)
+    return Belief(pixels, sums.reshape(B, -1))
 
 
-def _share(ours: Tensor, others: Tensor, bins: Tensor, floor: float) -> Tensor:
+def _share(ours: AnyArray, others: AnyArray, bins: AnyArray, floor: float) -> AnyArray:
     """Give the share that (B, K) ours have of ours and others, at (B, n, n) bins."""
     odds = (ours + floor) / (ours + others + 2 * floor)
-    return odds.gather(1, bins.flatten(1)).reshape(bins.shape)
+    return gather(odds, bins.reshape(len(bins), -1)).reshape(bins.shape)
 
 
-def mask_beliefs(state: ColourState, bins: Tensor, belief: Belief) -> Tensor:
+def mask_beliefs(state: ColourState, bins: AnyArray, belief: Belief) -> AnyArray:
     """Say of pixels how likely they are the target's, for masks.
 
     Args:
@@ -153,13 +156,13 @@ def mask_beliefs(state: ColourState, bins: Tensor, belief: Belief) -> Tensor:
         (B, 2, n, n): the belief against all surroundings, as the first box had it, inside as 1 and
         outside as 0; and the belief against what is close around the target, 0..1.
     """
-    contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None, None]
+    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)[:, None, None]
     relative = (belief.pixels - state.leaked[:, None, None]) / contrast
     close = _share(state.inside, state.nearby, bins, state.config.floor)
-    return torch.stack((relative.clamp(-0.5, 1.5), close), dim=1)
+    return namespace(close).stack((relative.clip(-0.5, 1.5), close), axis=1)
 
 
-def colour_votes(state: ColourState, belief: Belief, boxes: Tensor) -> Tensor:
+def colour_votes(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArray:
     """Say how well boxes hold what has the target's colours, and nothing else.
 
     Args:
@@ -172,16 +175,16 @@ def colour_votes(state: ColourState, belief: Belief, boxes: Tensor) -> Tensor:
         belief of a pixel counts as the first box had it: inside as 1, outside as 0.
     """
     leaked = state.leaked[:, None]
-    contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)[:, None]
+    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)[:, None]
     sums, areas = _box_sums(belief.sums, boxes)
-    full = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1) / STEP**2
-    shared = torch.minimum(((sums - leaked * areas) / contrast).clamp(min=0), full)
-    everything = ((belief.pixels - leaked[..., None]).sum(dim=(1, 2)) / contrast[:, 0]).clamp(min=0)
-    overlap = shared / (full + (everything[:, None] - shared).clamp(min=0)).clamp(min=1)
-    return overlap / overlap.amax(dim=1, keepdim=True).clamp(min=1e-3)
+    xp, full = namespace(boxes), box_area(boxes) / STEP**2
+    shared = xp.minimum(((sums - leaked * areas) / contrast).clip(min=0), full)
+    everything = (belief.pixels - leaked[..., None]).sum(axis=(1, 2))[:, None] / contrast
+    overlap = shared / (full + (everything.clip(min=0) - shared).clip(min=0)).clip(min=1)
+    return overlap / xp.amax(overlap, axis=1)[:, None].clip(min=1e-3)
 
 
-def held_shares(state: ColourState, belief: Belief, boxes: Tensor) -> Tensor:
+def held_shares(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArray:
     """Say how much of a box has the target's colours.
 
     Args:
@@ -193,51 +196,52 @@ def held_shares(state: ColourState, belief: Belief, boxes: Tensor) -> Tensor:
         (B,) mean belief inside: 1 as inside the first box, 0 as outside it; -0.5 to 1.5.
     """
     sums, areas = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
-    contrast = (state.held - state.leaked).clamp(min=LEAST_CONTRAST)
-    return ((sums / areas - state.leaked) / contrast).clamp(-0.5, 1.5)
+    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)
+    return ((sums / areas - state.leaked) / contrast).clip(-0.5, 1.5)
 
 
-def vote_shares(state: ColourState) -> Tensor:
+def vote_shares(state: ColourState) -> AnyArray:
     """Give the (B,) share of each target's vote: less where colours hardly tell it."""
-    contrast = (state.held - state.leaked).clamp(min=0)
-    return state.config.share * (contrast / state.config.contrast).clamp(max=1)
+    contrast = (state.held - state.leaked).clip(min=0)
+    return state.config.share * (contrast / state.config.contrast).clip(max=1)
 
 
-def refresh_colours(state: ColourState, bins: Tensor, boxes: Tensor, sure: Tensor) -> ColourState:
+def refresh_colours(
+    state: ColourState, bins: AnyArray, boxes: AnyArray, sure: AnyArray
+) -> ColourState:
     """Learn from a frame, (B, n, n) bins and (B, 4) xyxy boxes, the targets that are (B,) sure."""
-    rate = (state.config.rate * sure)[:, None]
+    rate = (state.config.rate * like(boxes, sure))[:, None]
     inside, outside, nearby = _count(bins, _divide(bins, boxes, state.config))
     return replace(
         state,
-        inside=torch.lerp(state.inside, inside, rate),
-        outside=torch.lerp(state.outside, outside, rate),
-        nearby=torch.lerp(state.nearby, nearby, rate),
+        inside=lerp(state.inside, inside, rate),
+        outside=lerp(state.outside, outside, rate),
+        nearby=lerp(state.nearby, nearby, rate),
     )
 
 
 class _Places(NamedTuple):
     """(B, n, n) bool: the middle of boxes, all beyond them, and what is close around them."""
 
-    core: Tensor
-    beyond: Tensor
-    close: Tensor
+    core: AnyArray
+    beyond: AnyArray
+    close: AnyArray
 
 
-def _divide(bins: Tensor, boxes: Tensor, config: ColourConfig) -> _Places:
-    n = bins.shape[-1]
-    middles = (torch.arange(n, device=boxes.device) + 0.5) * STEP
+def _divide(bins: AnyArray, boxes: AnyArray, config: ColourConfig) -> _Places:
+    middles = (like(boxes, range(bins.shape[-1])) + 0.5) * STEP
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    away = (middles - centre[..., None]).abs()  # (B, 2, n)
+    away = abs(middles - centre[..., None])  # (B, 2, n)
 
-    def within(scale: float) -> Tensor:
-        x, y = (away < scale * half[..., None]).unbind(dim=1)
-        return y[:, :, None] & x[:, None, :]
+    def within(scale: float) -> AnyArray:
+        near = away < scale * half[..., None]
+        return near[:, 1, :, None] & near[:, 0, None, :]
 
     beyond = ~within(config.margin)
     return _Places(within(config.core), beyond, beyond & within(config.reach))
 
 
-def log_odds(bins: Tensor, ours: Tensor, others: Tensor) -> Tensor:
+def log_odds(bins: AnyArray, ours: AnyArray, others: AnyArray) -> AnyArray:
     """Say how much more colours belong to some pixels than to others.
 
     Args:
@@ -248,59 +252,55 @@ def log_odds(bins: Tensor, ours: Tensor, others: Tensor) -> Tensor:
     Returns:
         (B, n, n) logarithms of how often a pixel's colour is among the ones, over the others.
     """
-    index = bins.flatten(1)
-    counts = torch.zeros(len(bins), 2, LEVELS**3, device=bins.device)
-    for place, weights in enumerate((ours, others)):
-        counts[:, place].scatter_add_(1, index, weights.flatten(1).float())
-    shares = _smooth(counts / counts.sum(dim=-1, keepdim=True).clamp(min=1)) + FLOOR
-    odds = (shares[:, 0] / shares[:, 1]).log()
-    return odds.gather(1, index).reshape(bins.shape)
+    xp, index = namespace(ours), bins.reshape(len(bins), -1)
+    both = (weights.reshape(index.shape) for weights in (ours, others))
+    counts = xp.stack([count(index, LEVELS**3, weights) for weights in both], axis=1)
+    shares = _smooth(counts / counts.sum(axis=-1)[..., None].clip(min=1)) + FLOOR
+    odds = xp.log(shares[:, 0] / shares[:, 1])
+    return gather(odds, index).reshape(bins.shape)
 
 
-def _count(bins: Tensor, places: _Places) -> tuple[Tensor, Tensor, Tensor]:
+def _count(bins: AnyArray, places: _Places) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Give the smoothed histograms of the places, each (B, K) shares of its pixels."""
-    B, K = len(bins), LEVELS**3
+    xp, B, K = namespace(bins), len(bins), LEVELS**3
     # The close are among those beyond: each pixel is counted once, and these are added up after.
-    place = torch.full_like(bins, 3)
-    for number, pixels in ((2, places.beyond), (1, places.close), (0, places.core)):
-        place.masked_fill_(pixels, number)
-    counts = torch.zeros(B, 4 * K, device=bins.device)
-    index = (place * K + bins).flatten(1)
-    counts.scatter_add_(1, index, counts.new_ones(()).expand_as(index))
-    core, close, farther, _ = counts.reshape(B, 4, K).unbind(dim=1)
-    whole = torch.stack((core, close + farther, close), dim=1)
-    inside, outside, nearby = _smooth(whole / whole.sum(dim=-1, keepdim=True).clamp(min=1)).unbind(
-        dim=1
-    )
-    return inside, outside, nearby
+    place = xp.where(places.core, 0, xp.where(places.close, 1, xp.where(places.beyond, 2, 3)))
+    counts = count((place * K + bins).reshape(B, -1), 4 * K).reshape(B, 4, K)
+    core, close, farther = counts[:, 0], counts[:, 1], counts[:, 2]
+    whole = xp.stack((core, close + farther, close), axis=1)
+    shares = _smooth(whole / whole.sum(axis=-1)[..., None].clip(min=1))
+    return shares[:, 0], shares[:, 1], shares[:, 2]
 
 
-def _smooth(shares: Tensor) -> Tensor:
+def _smooth(shares: AnyArray) -> AnyArray:
     """Let each colour of (B, P, K) histograms count for its neighbours, too."""
-    spread = _spread(shares.device)
-    cube = shares.reshape(-1, LEVELS, LEVELS, LEVELS) @ spread  # along blue, green, then red
-    cube = (cube.mT @ spread).mT
-    cube = (cube.transpose(1, 3) @ spread).transpose(1, 3)
+    spread = like(shares, SPREAD)
+    cube, xp = shares.reshape(-1, LEVELS, LEVELS, LEVELS), namespace(shares)
+    for _ in range(3):  # along blue, green, then red
+        mixed = cube.reshape(-1, LEVELS) @ spread
+        cube = xp.moveaxis(mixed.reshape(cube.shape), -1, 1)
     return cube.reshape(shares.shape)
 
 
-@lru_cache(maxsize=4)
-def _spread(device: torch.device) -> Tensor:
+def _spread() -> np.ndarray:
     """Give the (LEVELS, LEVELS) matrix that lets each level count for its neighbours."""
-    matrix = torch.zeros(LEVELS, LEVELS)
+    matrix = np.zeros((LEVELS, LEVELS), np.float32)
     for level in range(LEVELS):
         for step, share in zip((-1, 0, 1), NEIGHBOURS, strict=True):
             matrix[level, min(max(level + step, 0), LEVELS - 1)] += share
-    return matrix.to(device)
+    return matrix
 
 
-def _box_sums(sums: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
+SPREAD = _spread()
+
+
+def _box_sums(sums: AnyArray, boxes: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Sum a belief over (B, N, 4) boxes in crop pixels; also the (B, N) areas in cells."""
-    n = math.isqrt(sums.shape[1]) - 1
-    x0, y0, x1, y1 = (boxes / STEP).round().clamp(0, n).long().unbind(dim=-1)
-    x0, y0 = x0.clamp(max=n - 1), y0.clamp(max=n - 1)
-    x1, y1 = torch.maximum(x1, x0 + 1), torch.maximum(y1, y0 + 1)  # a box has a cell at least
+    xp, n = namespace(sums), math.isqrt(sums.shape[1]) - 1
+    edges = xp.asarray(xp.round(boxes / STEP).clip(0, n), dtype=xp.int64)
+    x0, y0, x1, y1 = xp.moveaxis(edges, -1, 0)
+    x0, y0 = x0.clip(max=n - 1), y0.clip(max=n - 1)
+    x1, y1 = xp.maximum(x1, x0 + 1), xp.maximum(y1, y0 + 1)  # a box has a cell at least
     corners = ((y1, x1, 1), (y0, x1, -1), (y1, x0, -1), (y0, x0, 1))
-    total = sum(sign * sums.gather(1, y * (n + 1) + x) for y, x, sign in corners)
-    assert isinstance(total, Tensor)
-    return total, ((x1 - x0) * (y1 - y0)).float()
+    total = sum(sign * gather(sums, y * (n + 1) + x) for y, x, sign in corners)
+    return total, like(sums, (x1 - x0) * (y1 - y0))

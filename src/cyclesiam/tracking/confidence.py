@@ -12,9 +12,7 @@ Shapes: B targets.
 
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
+from cyclesiam.geometry.arrays import AnyArray, like, logit, namespace, sigmoid
 from cyclesiam.tracking.colour_model import held_shares
 from cyclesiam.tracking.mask_boxes import MaskFit
 from cyclesiam.tracking.results import State
@@ -79,28 +77,28 @@ class Standing:
         searched: (B,) places that were searched since the target was lost.
     """
 
-    confidences: Tensor
-    doubts: Tensor
-    lost: Tensor
-    fresh: Tensor
-    sure_boxes: Tensor
-    searched: Tensor
+    confidences: AnyArray
+    doubts: AnyArray
+    lost: AnyArray
+    fresh: AnyArray
+    sure_boxes: AnyArray
+    searched: AnyArray
 
 
 def begin_standing(state: TargetState) -> Standing:
     """Be sure of targets as they are started."""
-    nothing = torch.zeros_like(state.scores, dtype=torch.long)
-    return Standing(
-        torch.ones_like(state.scores), nothing, nothing.bool(), nothing, state.boxes, nothing
-    )
+    xp = namespace(state.scores)
+    nothing, nowhere = (xp.zeros_like(state.scores, dtype=kind) for kind in (xp.int64, xp.bool))
+    certain = xp.ones_like(state.scores)
+    return Standing(certain, nothing, nowhere, nothing, state.boxes, nothing)
 
 
 def believe_boxes(
     state: TargetState,
     observation: Observation,
     config: ConfidenceConfig,
-    fresh: Tensor | None = None,
-) -> Tensor:
+    fresh: AnyArray | None = None,
+) -> AnyArray:
     """Give the (B,) probabilities that boxes overlap the truth by more than half.
 
     Args:
@@ -110,18 +108,18 @@ def believe_boxes(
         fresh: (B,) bool, the targets that were found again just now; None for none.
     """
     assert state.chosen is not None
-    colours = torch.full_like(state.scores, config.usual_colours)
+    colours = config.usual_colours
     if state.colours is not None and observation.belief is not None:
-        rows = torch.arange(len(colours), device=colours.device)
+        rows = like(state.chosen, range(len(state.chosen)))
         boxes = observation.proposals.boxes[rows, state.chosen]
         colours = held_shares(state.colours, observation.belief, boxes)
     odds = config.bias + config.of_score * state.scores + config.of_colours * colours
     if fresh is not None:
-        odds = odds - config.caution * fresh
-    return odds.sigmoid()
+        odds = odds - config.caution * like(odds, fresh)
+    return sigmoid(odds)
 
 
-def believe_told(confidences: Tensor, fit: MaskFit, config: ConfidenceConfig) -> Tensor:
+def believe_told(confidences: AnyArray, fit: MaskFit, config: ConfidenceConfig) -> AnyArray:
     """Give the (B,) probabilities of boxes that heeded masks.
 
     Args:
@@ -129,30 +127,30 @@ def believe_told(confidences: Tensor, fit: MaskFit, config: ConfidenceConfig) ->
         fit: whether masks agree.
         config: what counts.
     """
-    agreed = torch.where(
-        fit.agreement.isnan(), config.without_mask, config.of_agreement * fit.agreement
-    )
-    odds = config.with_mask + config.of_belief * confidences.logit() + agreed
-    return torch.where(fit.known, odds.sigmoid(), confidences)
+    xp, agreement = namespace(confidences), fit.agreement
+    agreed = xp.where(xp.isnan(agreement), config.without_mask, config.of_agreement * agreement)
+    odds = config.with_mask + config.of_belief * logit(confidences) + agreed
+    return xp.where(fit.known, sigmoid(odds), confidences)
 
 
 def judge(
-    standing: Standing, state: TargetState, confidences: Tensor, config: ConfidenceConfig
+    standing: Standing, state: TargetState, confidences: AnyArray, config: ConfidenceConfig
 ) -> Standing:
     """Think again of targets, once they are settled in a frame and believed so far."""
+    xp = namespace(confidences)
     sure, doubtful = confidences >= config.sure_from, confidences < config.lost_below
-    doubts = torch.where(doubtful, standing.doubts + 1, 0)
+    doubts = xp.where(doubtful, standing.doubts + 1, 0)
     lost = (standing.lost & ~sure) | (doubts >= config.patience)
     found = standing.lost & ~lost
-    fresh = torch.where(found, config.fresh, (standing.fresh - 1).clamp(min=0))
+    fresh = xp.where(found, config.fresh, (standing.fresh - 1).clip(min=0))
     return replace(
         standing,
         confidences=confidences,
         doubts=doubts,
         lost=lost,
-        fresh=torch.where(lost, 0, fresh),
-        sure_boxes=torch.where(sure[:, None], state.boxes, standing.sure_boxes),
-        searched=torch.where(lost, standing.searched, 0),
+        fresh=xp.where(lost, 0, fresh),
+        sure_boxes=xp.where(sure[:, None], state.boxes, standing.sure_boxes),
+        searched=xp.where(lost, standing.searched, 0),
     )
 
 

@@ -9,9 +9,7 @@ Shapes: B targets, L that have to choose again, N proposals.
 
 from dataclasses import replace
 
-import torch
-from torch import Tensor
-
+from cyclesiam.geometry.arrays import AnyArray, namespace, replace_rows
 from cyclesiam.geometry.boxes import box_iou
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
@@ -24,7 +22,7 @@ def keep_apart(
     settled: TargetState,
     observation: Observation,
     search_size: int,
-    frame_size: torch.Size,
+    frame_size: tuple[int, int],
     choice: ChoiceConfig,
     most_shared: float,
 ) -> TargetState:
@@ -40,17 +38,18 @@ def keep_apart(
         most_shared: overlap of two boxes above which they are on one thing.
     """
     new = (_overlaps(settled.boxes) > most_shared) & (_overlaps(before.boxes) <= most_shared)
-    rank = settled.scores.argsort(descending=True, stable=True).argsort()
+    rank = (-settled.scores).argsort(stable=True).argsort()
     rivals = new & (rank[:, None] > rank)  # (B, B): row gives way to column
-    rows = rivals.any(dim=1).nonzero()[:, 0]
-    if not len(rows):
+    if not rivals.any():
         return settled
+    xp = namespace(rivals)
+    rows = xp.where(rivals.any(axis=1))[0]
     proposals, windows = observation.proposals, observation.windows[rows]
-    boxes, scores = proposals.boxes[rows], proposals.scores[rows].clone()
+    boxes, scores = proposals.boxes[rows], proposals.scores[rows]
     for number, row in enumerate(rows.tolist()):
         taken = boxes_to_crop(settled.boxes[rivals[row]], windows[number], search_size)
         shared = box_iou(boxes[number][:, None], taken[None])
-        scores[number, (shared > most_shared / 2).any(dim=1)] = 0
+        scores[number, (shared > most_shared / 2).any(axis=1)] = 0
     seen = Observation(Proposals(boxes, scores), windows)
     last = keep_rows(replace(before, chosen=None), rows)
     again = settle(last, seen, search_size, frame_size, choice)
@@ -58,12 +57,12 @@ def keep_apart(
     assert again.chosen is not None
     return replace(
         settled,
-        boxes=settled.boxes.index_copy(0, rows, again.boxes),
-        scores=settled.scores.index_copy(0, rows, again.scores),
-        chosen=settled.chosen.index_copy(0, rows, again.chosen),
+        boxes=replace_rows(settled.boxes, rows, again.boxes),
+        scores=replace_rows(settled.scores, rows, again.scores),
+        chosen=replace_rows(settled.chosen, rows, again.chosen),
     )
 
 
-def _overlaps(boxes: Tensor) -> Tensor:
+def _overlaps(boxes: AnyArray) -> AnyArray:
     """Give the (B, B) overlaps of (B, 4) boxes with each other."""
     return box_iou(boxes[:, None], boxes[None])

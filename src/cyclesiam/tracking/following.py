@@ -12,9 +12,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from torch import Tensor
-
+from cyclesiam.geometry.arrays import AnyArray, namespace, tracking
+from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.colour_model import ColourState
 from cyclesiam.tracking.confidence import Standing, believe_told, name_states
@@ -60,7 +59,7 @@ class Sighting:
         labels: their numbers and names.
     """
 
-    frame: Tensor
+    frame: AnyArray
     observation: Observation
     followed: Followed
     labels: tuple[Label, ...]
@@ -114,17 +113,15 @@ def learn_from(
         run: at once, or beside.
     """
     known, memory = sighting.followed.targets, sighting.followed.memory
-    scores = torch.where(sighting.followed.standing.lost, 0.0, known.scores)
+    scores = namespace(known.scores).where(sighting.followed.standing.lost, 0.0, known.scores)
     targets, seen = replace(known, scores=scores), sighting.observation
 
-    @torch.inference_mode()
     def looks() -> tuple[Template, Memory]:
         if not config.memory.share or step % config.memory.every:
             return targets.template, memory
         learnt, later = keep_looks(network, targets, memory, sighting.frame, config.memory)
         return learnt.template, later
 
-    @torch.inference_mode()
     def votes() -> tuple[FilterState | None, ColourState | None]:
         online, colours = targets.online, targets.colours
         if online is not None and step % config.online.every == 0:
@@ -133,11 +130,17 @@ def learn_from(
             colours = keep_look(network, targets, seen).colours
         return online, colours
 
-    @torch.inference_mode()
     def told() -> tuple[Results, MaskFit]:
         return tell(network, sighting, config)
 
-    return Learning(run(looks), run(votes), run(told))
+    def learning(task: Callable[[], Any]) -> Future:
+        def learn() -> Any:
+            with tracking(sighting.frame):
+                return task()
+
+        return run(learn)
+
+    return Learning(learning(looks), learning(votes), learning(told))
 
 
 def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[Results, MaskFit]:
@@ -165,14 +168,9 @@ def segment(network: Network, sighting: Sighting, config: TrackerConfig) -> Segm
     return segment_targets(network, targets, sighting.observation, size, config.mask)
 
 
-def frame_size(frame: Tensor) -> tuple[int, int]:
-    """Give H, W of a frame (1, 3, H, W)."""
-    return frame.shape[-2], frame.shape[-1]
-
-
 def list_results(
     followed: Followed,
-    boxes: Tensor,
+    boxes: AnyArray,
     labels: Sequence[Label],
     config: TrackerConfig,
     masks: Sequence[tuple[Mask, MaskSource]] | None = None,

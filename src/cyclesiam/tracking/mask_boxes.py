@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from cyclesiam.geometry.arrays import AnyArray, lerp, namespace
 from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.masks import Mask
 
@@ -39,21 +38,22 @@ class MaskFit:
             there was no such mask.
     """
 
-    shifts: Tensor
-    scales: Tensor
-    excess: Tensor
-    agreement: Tensor
+    shifts: AnyArray
+    scales: AnyArray
+    excess: AnyArray
+    agreement: AnyArray
 
     @property
-    def known(self) -> Tensor:
+    def known(self) -> AnyArray:
         """(B,) bool, whose first mask is known."""
-        return self.scales.isfinite().all(dim=1)
+        return namespace(self.scales).isfinite(self.scales).all(axis=1)
 
 
-def no_fit(boxes: Tensor) -> MaskFit:
+def no_fit(boxes: AnyArray) -> MaskFit:
     """Give what is known without masks of (B, 4) boxes: nothing."""
-    unknown = torch.full_like(boxes[:, :2], torch.nan)
-    return MaskFit(unknown, unknown, torch.zeros_like(unknown), unknown[:, 0])
+    xp = namespace(boxes)
+    unknown = xp.full_like(boxes[:, :2], math.nan)
+    return MaskFit(unknown, unknown, xp.zeros_like(unknown), unknown[:, 0])
 
 
 def bulk_extents(masks: Sequence[Mask | None]) -> np.ndarray:
@@ -73,27 +73,29 @@ def _middle(counts: np.ndarray) -> tuple[float, float]:
     return float(first), float(last)
 
 
-def fit_boxes(boxes: Tensor, extents: Tensor) -> MaskFit:
+def fit_boxes(boxes: AnyArray, extents: AnyArray) -> MaskFit:
     """Learn how (B, 4) given boxes lie about the (B, 4) extents of their masks, both xyxy."""
+    xp = namespace(boxes)
     given, seen = xyxy_to_cxcywh(boxes), xyxy_to_cxcywh(extents)
     shifts = (given[:, :2] - seen[:, :2]) / seen[:, 2:]
     scales = given[:, 2:] / seen[:, 2:]
     return MaskFit(
-        shifts.clamp(-MOST_SHIFT, MOST_SHIFT),
-        scales.clamp(1 / MOST_CHANGE, MOST_CHANGE),
-        torch.zeros_like(scales),
-        torch.ones_like(scales[:, 0]),
+        shifts.clip(-MOST_SHIFT, MOST_SHIFT),
+        scales.clip(1 / MOST_CHANGE, MOST_CHANGE),
+        xp.zeros_like(scales),
+        xp.ones_like(scales[:, 0]),
     )
 
 
-def say_boxes(extents: Tensor, fit: MaskFit) -> Tensor:
+def say_boxes(extents: AnyArray, fit: MaskFit) -> AnyArray:
     """Give the (B, 4) xyxy boxes that the (B, 4) extents of masks say; NaN where they do not."""
     seen = xyxy_to_cxcywh(extents)
     sizes = seen[:, 2:]
-    return cxcywh_to_xyxy(torch.cat((seen[:, :2] + fit.shifts * sizes, fit.scales * sizes), dim=1))
+    parts = (seen[:, :2] + fit.shifts * sizes, fit.scales * sizes)
+    return cxcywh_to_xyxy(namespace(seen).concat(parts, axis=1))
 
 
-def heed_masks(boxes: Tensor, said: Tensor, share: float) -> Tensor:
+def heed_masks(boxes: AnyArray, said: AnyArray, share: float) -> AnyArray:
     """Let masks have a say in boxes.
 
     Args:
@@ -104,10 +106,11 @@ def heed_masks(boxes: Tensor, said: Tensor, share: float) -> Tensor:
     Returns:
         (B, 4) xyxy; the tracker's own where a mask says nothing.
     """
-    return torch.where(said.isnan(), boxes, torch.lerp(boxes, said, share))
+    xp = namespace(boxes)
+    return xp.where(xp.isnan(said), boxes, lerp(boxes, said, share))
 
 
-def note_masks(fit: MaskFit, boxes: Tensor, said: Tensor, rate: float) -> MaskFit:
+def note_masks(fit: MaskFit, boxes: AnyArray, said: AnyArray, rate: float) -> MaskFit:
     """Remember what masks say of boxes: whether they agree, and how much larger targets are.
 
     Args:
@@ -117,19 +120,20 @@ def note_masks(fit: MaskFit, boxes: Tensor, said: Tensor, rate: float) -> MaskFi
         rate: weight of this frame among those of late, 0..1.
     """
     factors = (said[:, 2:] - said[:, :2]) / (boxes[:, 2:] - boxes[:, :2])
-    news = factors.clamp(1 / MOST_CHANGE, MOST_CHANGE).log() - fit.excess
-    excess = fit.excess + rate * news.nan_to_num(0)
+    xp = namespace(boxes)
+    news = xp.log(factors.clip(1 / MOST_CHANGE, MOST_CHANGE)) - fit.excess
+    excess = fit.excess + rate * xp.nan_to_num(news)
     return replace(fit, excess=excess, agreement=box_iou(said, boxes))
 
 
 def pull_sizes(
-    boxes: Tensor,
+    boxes: AnyArray,
     fit: MaskFit,
-    sure: Tensor,
+    sure: AnyArray,
     slack: float,
     pull: float,
     frame_size: tuple[int, int],
-) -> Tensor:
+) -> AnyArray:
     """Pull the sizes of boxes towards what masks have said of late, where that is far off.
 
     Args:
@@ -143,12 +147,12 @@ def pull_sizes(
     Returns:
         (B, 4) xyxy of the same middles.
     """
-    beyond = fit.excess.abs() - math.log(slack)
-    pulled = sure & (beyond > 0).any(dim=1)
+    beyond = abs(fit.excess) - math.log(slack)
+    pulled = sure & (beyond > 0).any(axis=1)
     if not pulled.any():  # as a rule
         return boxes
-    beyond = fit.excess.sign() * beyond.clamp(min=0)
-    own = xyxy_to_cxcywh(boxes)
-    sizes = own[:, 2:] * (pull * beyond).exp()
-    changed = keep_in_frame(cxcywh_to_xyxy(torch.cat((own[:, :2], sizes), dim=1)), frame_size)
-    return torch.where(pulled[:, None], changed, boxes)
+    xp, own = namespace(boxes), xyxy_to_cxcywh(boxes)
+    beyond = xp.sign(fit.excess) * beyond.clip(min=0)
+    changed = xp.concat((own[:, :2], own[:, 2:] * xp.exp(pull * beyond)), axis=1)
+    changed = keep_in_frame(cxcywh_to_xyxy(changed), frame_size)
+    return xp.where(pulled[:, None], changed, boxes)

@@ -8,12 +8,19 @@ Shapes: B targets, V views, N remembered samples, C filter channels of D feature
 feature cells, h x w positions of the filter, M proposals.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor
-
+from cyclesiam.geometry.arrays import (
+    AnyArray,
+    concat_some,
+    like,
+    namespace,
+    on_cpu,
+    read_at,
+    zeros,
+)
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
 EMPTY = 1e-9  # keeps a division finite where a filter has nothing to learn
@@ -76,17 +83,17 @@ class FilterState:
         config: how the filters learn and vote.
     """
 
-    kernel: Tensor
-    basis: Tensor
-    middle: Tensor
-    samples: tuple[Tensor, ...]
-    wanted: tuple[Tensor, ...]
-    weights: Tensor
+    kernel: AnyArray
+    basis: AnyArray
+    middle: AnyArray
+    samples: tuple[AnyArray, ...]
+    wanted: tuple[AnyArray, ...]
+    weights: AnyArray
     views: int
     config: FilterConfig
 
 
-def learn_filter(features: Tensor, wanted: Tensor, config: FilterConfig) -> FilterState:
+def learn_filter(features: AnyArray, wanted: AnyArray, config: FilterConfig) -> FilterState:
     """Learn a filter for each target from views of its first frame.
 
     Args:
@@ -94,21 +101,22 @@ def learn_filter(features: Tensor, wanted: Tensor, config: FilterConfig) -> Filt
         wanted: (V, B, h, w) as `wanted_peaks` gives them, for h = H - size + 1.
         config: how.
     """
+    xp = namespace(features)
     V, B, D, H, W = features.shape
-    cells = features[0].flatten(2)  # (B, D, H * W)
-    mean = cells.mean(dim=2, keepdim=True)
-    spread = (cells - mean) @ (cells - mean).mT / (H * W)
-    variances, vectors = torch.linalg.eigh(spread)  # ascending
+    cells = features[0].reshape(B, D, H * W)
+    mean = cells.mean(axis=2)[..., None]
+    spread = (cells - mean) @ (cells - mean).swapaxes(1, 2) / (H * W)
+    variances, vectors = xp.linalg.eigh(spread)  # ascending
     channels = min(config.channels, D)
-    scale = variances[:, -1:, None].clamp(min=EMPTY).sqrt()
-    basis = vectors[..., -channels:].mT / scale
+    scale = xp.sqrt(variances[:, -1:, None].clip(min=EMPTY))
+    basis = vectors[..., -channels:].swapaxes(1, 2) / scale
     state = FilterState(
-        kernel=features.new_zeros(B, channels, config.size, config.size),
+        kernel=zeros(features, (B, channels, config.size, config.size)),
         basis=basis,
         middle=basis @ mean,
         samples=(),
         wanted=tuple(wanted),
-        weights=features.new_full((V, B), 1 / V),
+        weights=zeros(features, (V, B)) + 1 / V,
         views=V,
         config=config,
     )
@@ -117,8 +125,8 @@ def learn_filter(features: Tensor, wanted: Tensor, config: FilterConfig) -> Filt
 
 
 def wanted_peaks(
-    boxes: Tensor, stride: int, crop_size: int, positions: int, width: float
-) -> Tensor:
+    boxes: AnyArray, stride: int, crop_size: int, positions: int, width: float
+) -> AnyArray:
     """Give what the filter is to answer: a Gaussian peak on the target.
 
     Args:
@@ -131,27 +139,27 @@ def wanted_peaks(
     Returns:
         (..., positions, positions) in 0..1.
     """
-    centre, size = xyxy_to_cxcywh(boxes).split(2, dim=-1)
-    steps = torch.arange(positions, device=boxes.device) - (positions - 1) / 2
+    xp, both = namespace(boxes), xyxy_to_cxcywh(boxes)
+    steps = like(boxes, range(positions)) - (positions - 1) / 2
     places = crop_size / 2 + stride * steps
-    deviation = width * size.prod(dim=-1).sqrt()[..., None, None]
-    distance = (places - centre[..., None]) / deviation  # (..., 2, positions)
-    x, y = torch.exp(-(distance**2) / 2).unbind(dim=-2)
-    return y[..., :, None] * x[..., None, :]
+    deviation = width * xp.sqrt(both[..., 2] * both[..., 3])[..., None, None]
+    distance = (places - both[..., :2, None]) / deviation  # (..., 2, positions)
+    peaks = xp.exp(-(distance**2) / 2)
+    return peaks[..., 1, :, None] * peaks[..., 0, None, :]
 
 
-def project(state: FilterState, features: Tensor) -> Tensor:
+def project(state: FilterState, features: AnyArray) -> AnyArray:
     """Reduce (B, D, H, W) features to the filter's (B, C, H, W)."""
-    B, _, H, W = features.shape
-    return (state.basis @ features.flatten(2) - state.middle).reshape(B, -1, H, W)
+    B, D, H, W = features.shape
+    return (state.basis @ features.reshape(B, D, H * W) - state.middle).reshape(B, -1, H, W)
 
 
-def answer(state: FilterState, projected: Tensor) -> Tensor:
+def answer(state: FilterState, projected: AnyArray) -> AnyArray:
     """Give the filters' answers (B, h, w) to (B, C, H, W) projected features."""
     return _apply(projected[None], state.kernel)[0]
 
 
-def votes(answers: Tensor, centres: Tensor, stride: int, crop_size: int) -> Tensor:
+def votes(answers: AnyArray, centres: AnyArray, stride: int, crop_size: int) -> AnyArray:
     """Read answers where proposals lie.
 
     Args:
@@ -163,13 +171,13 @@ def votes(answers: Tensor, centres: Tensor, stride: int, crop_size: int) -> Tens
     Returns:
         (B, M) in 0..1, bilinear between positions.
     """
-    reach = stride * answers.shape[-1] / 2
-    where = ((centres - crop_size / 2) / reach)[:, :, None]
-    read = F.grid_sample(answers[:, None], where, align_corners=False, padding_mode="border")
-    return read[:, 0, :, 0].clamp(0, 1)
+    cells = (centres - crop_size / 2) / stride + (answers.shape[-1] - 1) / 2
+    return read_at(answers, cells).clip(0, 1)
 
 
-def remember(state: FilterState, projected: Tensor, wanted: Tensor, sure: Tensor) -> FilterState:
+def remember(
+    state: FilterState, projected: AnyArray, wanted: AnyArray, sure: AnyArray
+) -> FilterState:
     """Add a sample to what the filters learn from; the oldest later one makes room.
 
     Args:
@@ -178,23 +186,23 @@ def remember(state: FilterState, projected: Tensor, wanted: Tensor, sure: Tensor
         wanted: (B, h, w).
         sure: (B,) bool; to the others the sample counts nothing.
     """
-    views, config = state.views, state.config
+    xp, views, config = namespace(projected), state.views, state.config
     samples, answers, weights = state.samples, state.wanted, state.weights
     if len(samples) - views >= config.memory:
         samples = samples[:views] + samples[views + 1 :]
         answers = answers[:views] + answers[views + 1 :]
-        weights = torch.cat((weights[:views], weights[views + 1 :]))
-    news = config.rate * sure
-    later = torch.cat((weights[views:] * (1 - news), news[None]))
+        weights = xp.concat((weights[:views], weights[views + 1 :]))
+    news = config.rate * like(weights, sure)
+    later = xp.concat((weights[views:] * (1 - news), news[None]))
     # the later ones' sum is what the first frame leaves them, or less while they are few
-    total = later.sum(dim=0)
-    room = total.clamp(max=1 - config.first_share) / total.clamp(min=EMPTY)
-    first = weights[:views] / weights[:views].sum(dim=0) * (1 - total * room)
+    total = later.sum(axis=0)
+    room = total.clip(max=1 - config.first_share) / total.clip(min=EMPTY)
+    first = weights[:views] / weights[:views].sum(axis=0) * (1 - total * room)
     return replace(
         state,
         samples=(*samples, projected),
         wanted=(*answers, wanted),
-        weights=torch.cat((first, later * room)),
+        weights=xp.concat((first, later * room)),
     )
 
 
@@ -205,25 +213,25 @@ def align_filters(one: FilterState, other: FilterState) -> tuple[FilterState, Fi
 
 
 def _lengthen(state: FilterState, count: int) -> FilterState:
-    more = count - len(state.samples)
+    xp, more = namespace(state.kernel), count - len(state.samples)
+    nothing = zeros(state.weights, (more, len(state.kernel)))
     return replace(
         state,
-        samples=state.samples + (torch.zeros_like(state.samples[0]),) * more,
-        wanted=state.wanted + (torch.zeros_like(state.wanted[0]),) * more,
-        weights=torch.cat((state.weights, state.weights.new_zeros(more, len(state.kernel)))),
+        samples=state.samples + (xp.zeros_like(state.samples[0]),) * more,
+        wanted=state.wanted + (xp.zeros_like(state.wanted[0]),) * more,
+        weights=xp.concat((state.weights, nothing)),
     )
 
 
 def improve(state: FilterState, steps: int) -> FilterState:
     """Take steepest-descent steps of exact length towards the least weighted squared error."""
-    B = len(state.kernel)
+    xp, B = namespace(state.kernel), len(state.kernel)
     # One after another on a CPU, where what one target has seen fits into the cache.
-    alone = state.kernel.device.type == "cpu"
-    parts = [slice(b, b + 1) for b in range(B)] if alone else [slice(None)]
+    parts = [slice(b, b + 1) for b in range(B)] if on_cpu(state.kernel) else [slice(None)]
     kernels = [
         _descend(
-            torch.stack([sample[rows] for sample in state.samples]),
-            torch.stack([answer[rows] for answer in state.wanted]),
+            xp.stack([sample[rows] for sample in state.samples]),
+            xp.stack([answer[rows] for answer in state.wanted]),
             state.weights[:, rows, None, None],
             state.kernel[rows],
             state.config.ridge,
@@ -231,58 +239,61 @@ def improve(state: FilterState, steps: int) -> FilterState:
         )
         for rows in parts
     ]
-    return replace(state, kernel=torch.cat(kernels))
+    return replace(state, kernel=concat_some(kernels))
 
 
 def _descend(
-    samples: Tensor, wanted: Tensor, weights: Tensor, kernel: Tensor, ridge: float, steps: int
-) -> Tensor:
+    samples: AnyArray,
+    wanted: AnyArray,
+    weights: AnyArray,
+    kernel: AnyArray,
+    ridge: float,
+    steps: int,
+) -> AnyArray:
     """Give the (B, C, k, k) kernel after some steps; see `FilterState` for the rest."""
     error = _apply(samples, kernel) - wanted
     for _ in range(steps):
         gradient = _slope(samples, error * weights, kernel.shape[-1]) + ridge * kernel
         change = _apply(samples, gradient)
-        square = (gradient**2).sum(dim=(1, 2, 3))
-        curvature = (weights * change**2).sum(dim=(0, 2, 3)) + ridge * square
-        length = (square / curvature.clamp(min=EMPTY))[:, None, None]
+        square = (gradient**2).sum(axis=(1, 2, 3))
+        curvature = (weights * change**2).sum(axis=(0, 2, 3)) + ridge * square
+        length = (square / curvature.clip(min=EMPTY))[:, None, None]
         kernel = kernel - length[..., None] * gradient
         error = error - length * change
     return kernel
 
 
-def _apply(samples: Tensor, kernel: Tensor) -> Tensor:
+def _apply(samples: AnyArray, kernel: AnyArray) -> AnyArray:
     """Correlate (N, B, C, H, W) samples with (B, C, k, k) kernels into (N, B, h, w).
 
     As matrix products, and sums of what they give at each cell of the kernel: with one answer for
     all channels, that is five to ten times as fast on a CPU as a library's convolution.
     """
-    N, B, _, H, W = samples.shape
+    N, B, C, H, W = samples.shape
     size = kernel.shape[-1]
-    products = kernel.flatten(2).mT @ samples.flatten(3)
-    answers = samples.new_zeros(N, B, H - size + 1, W - size + 1)
-    for row in _shifts(products, size, H, W).unbind():
-        for shifted in row.unbind():
-            answers += shifted
+    products = kernel.reshape(B, C, size**2).swapaxes(1, 2) @ samples.reshape(N, B, C, H * W)
+    answers = zeros(samples, (N, B, H - size + 1, W - size + 1))
+    for shifted in _shifts(products, size, H, W):
+        answers += shifted
     return answers
 
 
-def _shifts(maps: Tensor, size: int, height: int, width: int) -> Tensor:
-    """View (N, B, size * size, height * width) maps as (size, size, N, B, h, w).
+def _shifts(maps: AnyArray, size: int, height: int, width: int) -> Iterator[AnyArray]:
+    """View each of (N, B, size * size, height * width) maps as (N, B, h, w).
 
     The map of a kernel's cell is seen from that cell on, so that all of them lie on each other.
     """
     N, B = maps.shape[:2]
-    batch, target, cell, _ = maps.stride()
-    return maps.as_strided(
-        (size, size, N, B, height - size + 1, width - size + 1),
-        (size * cell + width, cell + 1, batch, target, width, 1),
-    )
+    maps = maps.reshape(N, B, size, size, height, width)
+    for y, x in product(range(size), repeat=2):
+        yield maps[:, :, y, x, y : y + height - size + 1, x : x + width - size + 1]
 
 
-def _slope(samples: Tensor, errors: Tensor, size: int) -> Tensor:
+def _slope(samples: AnyArray, errors: AnyArray, size: int) -> AnyArray:
     """Give the gradient of half the squared errors, (N, B, h, w), by (B, C, size, size) kernels."""
     N, B, C, H, W = samples.shape
-    spread = samples.new_zeros(N, B, size**2, H * W)
-    _shifts(spread, size, H, W).copy_(errors.expand(size, size, *errors.shape))
-    gradients = spread @ samples.flatten(3).mT
-    return gradients.sum(dim=0).mT.reshape(B, C, size, size)
+    spread = zeros(samples, (N, B, size**2, H * W))
+    for shifted in _shifts(spread, size, H, W):
+        shifted[:] = errors
+    gradients = spread @ samples.reshape(N, B, C, H * W).swapaxes(2, 3)
+    return gradients.sum(axis=0).swapaxes(1, 2).reshape(B, C, size, size)

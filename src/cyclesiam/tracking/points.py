@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from torch import Tensor
 
+from cyclesiam.geometry.arrays import AnyArray, copy_of, like, share_memory, to_numpy
 from cyclesiam.geometry.boxes import keep_in_frame
+from cyclesiam.geometry.crops import frame_size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +46,13 @@ class PointsConfig:
 
 
 def carry_boxes(
-    boxes: Tensor, last: Tensor, doubted: Tensor, before: Tensor, now: Tensor, config: PointsConfig
-) -> Tensor:
+    boxes: AnyArray,
+    last: AnyArray,
+    doubted: AnyArray,
+    before: AnyArray,
+    now: AnyArray,
+    config: PointsConfig,
+) -> AnyArray:
     """Let doubted boxes be where the points in their last ones went, if these are believed.
 
     Args:
@@ -57,22 +63,22 @@ def carry_boxes(
         now: this frame.
         config: how; without a grid nothing is carried.
     """
-    rows = doubted.nonzero()[:, 0].tolist()
+    rows = np.flatnonzero(to_numpy(doubted)).tolist()
     # A picture that was written over, or is of another size, is no frame before.
-    comparable = before.shape == now.shape and before.data_ptr() != now.data_ptr()
+    comparable = before.shape == now.shape and not share_memory(before, now)
     if not rows or not config.grid or not comparable:
         return boxes
-    carried = boxes.clone()
+    carried = copy_of(boxes)
     for row in rows:
         move = follow_points(before, now, last[row].tolist(), config)
         if move is not None:
-            moved = last[row] + last.new_tensor([*move, *move])
-            carried[row] = keep_in_frame(moved, (now.shape[-2], now.shape[-1]))
+            moved = last[row] + like(last, [*move, *move])
+            carried[row] = keep_in_frame(moved, frame_size(now))
     return carried
 
 
 def follow_points(
-    before: Tensor, now: Tensor, box: Sequence[float], config: PointsConfig
+    before: AnyArray, now: AnyArray, box: Sequence[float], config: PointsConfig
 ) -> np.ndarray | None:
     """Say how far what lay in a box has moved.
 
@@ -106,7 +112,7 @@ def follow_points(
     return np.median((there - points)[believed, 0], axis=0)
 
 
-def _grey(part: Tensor) -> np.ndarray:
+def _grey(part: AnyArray) -> np.ndarray:
     """Give (3, h, w) uint8 of a frame as (h, w) grey."""
-    image = np.ascontiguousarray(part.permute(1, 2, 0).cpu().numpy())
+    image = np.ascontiguousarray(to_numpy(part).transpose(1, 2, 0))
     return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

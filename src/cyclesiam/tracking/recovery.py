@@ -7,12 +7,14 @@ Only a place of which the tracker is sure moves a box; until then the target goe
 Shapes: B targets, L lost ones, P places a frame, K places in all.
 """
 
+import math
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
+import numpy as np
 
+from cyclesiam.geometry.arrays import AnyArray, copy_of, like, namespace
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.confidence import ConfidenceConfig, Standing, believe_boxes
 from cyclesiam.tracking.rows import keep_rows
@@ -50,9 +52,9 @@ def find_nearby(
     last: TargetState,
     settled: TargetState,
     observation: Observation,
-    confidences: Tensor,
+    confidences: AnyArray,
     search_size: int,
-    frame_size: torch.Size,
+    size: tuple[int, int],
     choice: ChoiceConfig,
     confidence: ConfidenceConfig,
     config: RecoveryConfig,
@@ -68,7 +70,7 @@ def find_nearby(
         observation: what was seen of it.
         confidences: (B,) of the settled.
         search_size: side of the search crops in pixels.
-        frame_size: H, W.
+        size: H, W of the frame.
         choice: how the network's answer is trusted.
         confidence: how much is believed, and what is doubted.
         config: what is sure.
@@ -77,17 +79,18 @@ def find_nearby(
     if not doubted.any():
         return settled
     anywhere = replace(choice, window_influence=0.0)
-    nearby = settle(last, observation, search_size, frame_size, anywhere)
+    nearby = settle(last, observation, search_size, size, anywhere)
     found = doubted & (believe_boxes(nearby, observation, confidence) >= config.sure_from)
     if not found.any():
         return settled
     assert nearby.chosen is not None
     assert settled.chosen is not None
+    xp = namespace(found)
     return replace(
         settled,
-        boxes=torch.where(found[:, None], nearby.boxes, settled.boxes),
-        scores=torch.where(found, nearby.scores, settled.scores),
-        chosen=torch.where(found, nearby.chosen, settled.chosen),
+        boxes=xp.where(found[:, None], nearby.boxes, settled.boxes),
+        scores=xp.where(found, nearby.scores, settled.scores),
+        chosen=xp.where(found, nearby.chosen, settled.chosen),
     )
 
 
@@ -95,7 +98,7 @@ def find_again(
     network: Network,
     state: TargetState,
     standing: Standing,
-    frames: Tensor,
+    frames: AnyArray,
     choice: ChoiceConfig,
     confidence: ConfidenceConfig,
     config: RecoveryConfig,
@@ -114,47 +117,48 @@ def find_again(
     Returns:
         The targets, those that were found moved there; and what is thought of them now.
     """
-    lost = standing.lost.nonzero()[:, 0]
+    xp = namespace(standing.lost)
+    lost = xp.where(standing.lost)[0]
     lost = lost[standing.searched[lost].argsort(stable=True)][: config.targets]
     if not len(lost) or not config.places:
         return state, standing
-    frame_size = (frames.shape[-2], frames.shape[-1])
+    places, size = config.places, frame_size(frames)
     tries = [
-        _choose_places(network, standing.sure_boxes[row], frame_size, first, config.places)
+        _choose_places(network, standing.sure_boxes[row], size, first, places)
         for row, first in zip(lost.tolist(), standing.searched[lost].tolist(), strict=True)
     ]
-    rows = lost.repeat_interleave(config.places)
-    tried = replace(keep_rows(replace(state, chosen=None), rows), boxes=torch.cat(tries))
+    rows = [row for row in lost.tolist() for _ in range(places)]
+    tried = replace(keep_rows(replace(state, chosen=None), rows), boxes=xp.concat(tries))
     seen = look(network, tried, frames)
     anywhere = replace(choice, window_influence=0.0)
-    tried = settle(tried, seen, network.search_size, frames.shape[-2:], anywhere)
-    best, which = (
-        believe_boxes(tried, seen, confidence).reshape(len(lost), config.places).max(dim=1)
-    )
+    tried = settle(tried, seen, network.search_size, size, anywhere)
+    believed = believe_boxes(tried, seen, confidence).reshape(len(lost), places)
+    best = xp.amax(believed, axis=1)
     found = (best >= config.sure_from) & (best > standing.confidences[lost])
-    places = tried.boxes.reshape(len(lost), config.places, 4)
-    places = places[torch.arange(len(lost), device=which.device), which]
-    boxes, searched = state.boxes.clone(), standing.searched.clone()
-    boxes[lost[found]] = places[found]
-    searched[lost] += config.places
+    which = like(lost, range(len(lost))) * places + believed.argmax(axis=1)
+    boxes, searched = copy_of(state.boxes), copy_of(standing.searched)
+    boxes[lost[found]] = tried.boxes[which][found]
+    searched[lost] += places
     return replace(state, boxes=boxes), replace(standing, searched=searched)
 
 
 def _choose_places(
-    network: Network, box: Tensor, frame_size: tuple[int, int], first: int, count: int
-) -> Tensor:
+    network: Network, box: AnyArray, size: tuple[int, int], first: int, count: int
+) -> AnyArray:
     """Give `count` boxes to search around, (P, 4) xyxy, the `first` after those before."""
-    centre, size = xyxy_to_cxcywh(box).split(2)
-    step = STEP * search_windows(network, box[None])[0, 2:]
-    height, width = frame_size
-    extent = torch.tensor((width, height), device=box.device)
-    numbers = (extent / step).ceil().clamp(min=1).long().tolist()
+    xp, own = namespace(box), xyxy_to_cxcywh(box)
+    height, width = size
+    steps = STEP * search_windows(network, box[None])[0, 2:]
+    numbers = [
+        max(math.ceil(side / step), 1)
+        for side, step in zip((width, height), steps.tolist(), strict=True)
+    ]
     x, y = (
-        (torch.arange(number, device=box.device) + 0.5) * length / number
-        for number, length in zip(numbers, (width, height), strict=True)
+        (np.arange(number) + 0.5) * side / number
+        for number, side in zip(numbers, (width, height), strict=True)
     )
-    grid = torch.stack(torch.meshgrid(x, y, indexing="ij"), dim=-1).reshape(-1, 2)
-    grid = torch.cat((centre[None], grid))
-    order = (grid - centre).square().sum(dim=1).argsort(stable=True)
-    chosen = grid[order[(first + torch.arange(count, device=box.device)) % len(order)]]
-    return cxcywh_to_xyxy(torch.cat((chosen, size.expand_as(chosen)), dim=1))
+    grid = like(box, np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
+    grid = xp.concat((own[None, :2], grid))
+    order = ((grid - own[:2]) ** 2).sum(axis=1).argsort(stable=True)
+    chosen = grid[order[[(first + number) % len(grid) for number in range(count)]]]
+    return cxcywh_to_xyxy(xp.concat((chosen, xp.zeros_like(chosen) + own[2:]), axis=1))

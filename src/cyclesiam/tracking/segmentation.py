@@ -5,15 +5,14 @@ Shapes: B targets, (H, W) the frame, T pixels on a side of a network's mask.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from cyclesiam.abreast import abreast
+from cyclesiam.geometry.arrays import AnyArray, concat_some, like, namespace, to_numpy
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image, take_window
 from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place, tell_apart
@@ -82,7 +81,7 @@ class Segmented(NamedTuple):
     """
 
     masks: list[tuple[Mask, MaskSource]]
-    extents: Tensor
+    extents: AnyArray
 
 
 def segment_targets(
@@ -101,13 +100,13 @@ def segment_targets(
         masks = [tell_apart([one], frame_size, config.threshold)[0] for one in placed]
         alone = judge_masks(masks, boxes, config)
     believed = [mask if source == "network" else None for mask, source in alone]
-    extents = torch.from_numpy(bulk_extents(believed)).to(state.boxes.device)
+    extents = like(state.boxes, bulk_extents(believed))
     return Segmented(judged, extents)
 
 
 def see_masks(
     network: SegmentingNetwork, state: TargetState, observation: Observation, config: MaskConfig
-) -> tuple[Tensor, Tensor]:
+) -> tuple[AnyArray, AnyArray]:
     """Segment the targets at the proposals that were chosen.
 
     Args:
@@ -136,7 +135,7 @@ def see_masks(
     return masks, xyxy_to_cxcywh(in_image)
 
 
-def weigh_colours(masks: Tensor, bins: Tensor, weight: float) -> Tensor:
+def weigh_colours(masks: AnyArray, bins: AnyArray, weight: float) -> AnyArray:
     """Let the colours of a mask speak for pixels like its own, and against others.
 
     Where a network is undecided, and a part of its window has the colours of what it is sure of,
@@ -151,17 +150,35 @@ def weigh_colours(masks: Tensor, bins: Tensor, weight: float) -> Tensor:
     Returns:
         (B, T, T) probabilities.
     """
-    seen, every_second = bins != NOWHERE, masks[:, ::2, ::2]
-    odds = log_odds(bins.clamp(min=0), every_second * seen, (1 - every_second) * seen)
-    odds = F.avg_pool2d(odds[:, None], 3, 1, 1, count_include_pad=False) * weight
-    sizes = masks.shape[-2:]
-    odds = F.interpolate(odds.exp(), size=sizes, mode="bilinear", align_corners=True)[:, 0]
-    masks = masks.clamp(LEAST, 1 - LEAST)
+    xp, every_second = namespace(masks), masks[:, ::2, ::2]
+    seen = like(masks, bins != NOWHERE)
+    odds = log_odds(bins.clip(min=0), every_second * seen, (1 - every_second) * seen)
+    n = odds.shape[-1]
+    near, between = like(odds, _near(n)), like(odds, _between(n, masks.shape[-1]))
+    odds = between @ xp.exp(near @ odds @ near.T * weight) @ between.T
+    masks = masks.clip(LEAST, 1 - LEAST)
     ours = masks * odds
     return ours / (ours + 1 - masks)
 
 
-def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskConfig) -> Tensor:
+@lru_cache(maxsize=4)
+def _near(n: int) -> np.ndarray:
+    """Give the (n, n) matrix that makes each of n cells the mean of itself and its neighbours."""
+    cells = np.arange(n)
+    near = (abs(cells[:, None] - cells) <= 1).astype(np.float32)
+    return near / near.sum(axis=1, keepdims=True)
+
+
+@lru_cache(maxsize=4)
+def _between(n: int, size: int) -> np.ndarray:
+    """Give the (size, n) matrix that resizes n cells linearly, corner upon corner."""
+    places = np.linspace(0, n - 1, size)[:, None]
+    return (1 - abs(places - np.arange(n))).clip(min=0).astype(np.float32)
+
+
+def draw_to_edges(
+    masks: AnyArray, crops: AnyArray, windows: AnyArray, config: MaskConfig
+) -> AnyArray:
     """Let the borders of masks follow the edges of what is seen.
 
     Args:
@@ -174,32 +191,32 @@ def draw_to_edges(masks: Tensor, crops: Tensor, windows: Tensor, config: MaskCon
     """
     T = masks.shape[-1]
 
-    def draw(mask: Tensor, crop: Tensor, window: Sequence[float]) -> Tensor:
-        seen = take_window(crop, (round(window[0]), round(window[1])), T).permute(1, 2, 0)
-        guide = seen.numpy().astype(np.uint8, order="C")
-        drawn = cv2.ximgproc.guidedFilter(  # pyright: ignore
-            guide, mask.numpy(), config.edge_reach, config.edge_noise**2
+    def draw(mask: np.ndarray, crop: np.ndarray, window: Sequence[float]) -> np.ndarray:
+        seen = take_window(crop, (round(window[0]), round(window[1])), T)
+        guide = seen.transpose(1, 2, 0).astype(np.uint8, order="C")
+        return cv2.ximgproc.guidedFilter(  # pyright: ignore
+            guide, mask, config.edge_reach, config.edge_noise**2
         )
-        return torch.from_numpy(drawn)
 
-    drawn = abreast(draw, masks.cpu(), crops.cpu(), windows.tolist())
-    return torch.stack(drawn).to(masks.device)
+    return like(masks, np.stack(abreast(draw, to_numpy(masks), to_numpy(crops), windows.tolist())))
 
 
-def _bins_in(bins: Tensor, windows: Tensor) -> Tensor:
+def _bins_in(bins: AnyArray, windows: AnyArray) -> AnyArray:
     """Take the bins of (B, 4) xyxy windows of the crops out of (B, n, n); `NOWHERE` outside."""
     side = int(windows[0, 2] - windows[0, 0] + 1) // STEP
-    corners = (windows[:, :2] / STEP).round().long().tolist()
+    corners = np.rint(to_numpy(windows)[:, :2] / STEP).astype(int).tolist()
     taken = [
         take_window(bins[row : row + 1], corner, side, fill=NOWHERE)
         for row, corner in enumerate(corners)
     ]
-    return taken[0] if len(taken) == 1 else torch.cat(taken)
+    return concat_some(taken)
 
 
-def place_masks(masks: Tensor, windows: Tensor, frame_size: tuple[int, int]) -> list[Probability]:
+def place_masks(
+    masks: AnyArray, windows: AnyArray, frame_size: tuple[int, int]
+) -> list[Probability]:
     """Lay (B, T, T) probabilities over a frame (H, W), at (B, 4) cxcywh windows."""
-    rows = zip(masks.cpu().numpy(), windows.tolist(), strict=True)
+    rows = zip(to_numpy(masks), windows.tolist(), strict=True)
     return [place(values, window, frame_size) for values, window in rows]
 
 

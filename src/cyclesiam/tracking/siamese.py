@@ -10,11 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-import torch
-from torch import Tensor
-
+from cyclesiam.geometry.arrays import AnyArray, like, namespace
 from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
-from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut
+from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut, frame_size
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
 from cyclesiam.tracking.colour_model import (
     STEP,
@@ -44,11 +42,11 @@ from cyclesiam.tracking.online_filter import (
 # cell of the features is then always the target's, and sizes are not learnt by heart.
 VIEWS = ((0, 0, 1), (0.25, 0.2, 1), (-0.25, 0.2, 1), (0.2, -0.25, 1), (-0.2, -0.25, 1), (0, 0, 1.2))
 
-Template = tuple[Tensor, ...]
-CropChange = Callable[[Tensor], Tensor]
+Template = tuple[AnyArray, ...]
+CropChange = Callable[[AnyArray], AnyArray]
 
 
-def unchanged(crops: Tensor) -> Tensor:
+def unchanged(crops: AnyArray) -> AnyArray:
     """Give (B, 3, S, S) crops as they are."""
     return crops
 
@@ -71,7 +69,7 @@ class Network(Protocol):
         """Crop pixels from one cell of the features, where `search` gives them, to the next."""
         ...
 
-    def embed(self, crops: Tensor, boxes: Tensor) -> Template:
+    def embed(self, crops: AnyArray, boxes: AnyArray) -> Template:
         """Embed (B, 3, template_size, template_size) crops in 0..255.
 
         Args:
@@ -83,7 +81,7 @@ class Network(Protocol):
         """
         ...
 
-    def search(self, template: Template, crops: Tensor) -> Proposals:
+    def search(self, template: Template, crops: AnyArray) -> Proposals:
         """Search (B, 3, search_size, search_size) crops in 0..255 for B templates."""
         ...
 
@@ -97,7 +95,7 @@ class Network(Protocol):
 class SegmentingNetwork(Network, Protocol):
     """A network that gives masks, too."""
 
-    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+    def segment(self, proposals: Proposals, chosen: AnyArray, beliefs: AnyArray) -> AnyArray:
         """Give masks of proposals.
 
         Args:
@@ -112,7 +110,7 @@ class SegmentingNetwork(Network, Protocol):
         """
         ...
 
-    def mask_windows(self, chosen: Tensor) -> Tensor:
+    def mask_windows(self, chosen: AnyArray) -> AnyArray:
         """Give the (B, 4) cxcywh in crop pixels that the masks of (B,) proposals cover."""
         ...
 
@@ -130,12 +128,12 @@ class TargetState:
         chosen: (B,) the proposals that `boxes` come from; None in the first frame.
     """
 
-    boxes: Tensor
-    scores: Tensor
+    boxes: AnyArray
+    scores: AnyArray
     template: Template
     online: FilterState | None = None
     colours: ColourState | None = None
-    chosen: Tensor | None = None
+    chosen: AnyArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +149,17 @@ class Observation:
     """
 
     proposals: Proposals
-    windows: Tensor
-    bins: Tensor | None = None
+    windows: AnyArray
+    bins: AnyArray | None = None
     belief: Belief | None = None
-    crops: Tensor | None = None
+    crops: AnyArray | None = None
 
 
 def embed_targets(
     network: Network,
-    frames: Tensor,
-    boxes: Tensor,
-    windows: Tensor | None = None,
+    frames: AnyArray,
+    boxes: AnyArray,
+    windows: AnyArray | None = None,
     change: CropChange = unchanged,
 ) -> Template:
     """Cut the templates of targets with their context, and embed them.
@@ -173,27 +171,27 @@ def embed_targets(
         windows: (B, 4) cxcywh to cut; the boxes with their context where none are given.
         change: what is done to the crops before they are embedded (augmentation).
     """
-    windows = context_windows(boxes) if windows is None else windows
-    crops = change(cut(frames, windows, network.template_size))
-    return network.embed(crops, boxes_to_crop(boxes, windows, network.template_size))
+    around: AnyArray = context_windows(boxes) if windows is None else windows
+    crops = change(cut(frames, around, network.template_size))
+    return network.embed(crops, boxes_to_crop(boxes, around, network.template_size))
 
 
-def search_windows(network: Network, boxes: Tensor) -> Tensor:
+def search_windows(network: Network, boxes: AnyArray) -> AnyArray:
     """Give the (B, 4) cxcywh windows to search around boxes, at the templates' resolution."""
     return context_windows(boxes, scale=network.search_size / network.template_size)
 
 
-def start(network: Network, frames: Tensor, boxes: Tensor) -> TargetState:
+def start(network: Network, frames: AnyArray, boxes: AnyArray) -> TargetState:
     """Begin to follow targets, (B, 4) xyxy in frames (F, 3, H, W) uint8."""
     template = embed_targets(network, frames, boxes)
-    return TargetState(boxes, torch.ones_like(boxes[:, 0]), template)
+    return TargetState(boxes, namespace(boxes).ones_like(boxes[:, 0]), template)
 
 
 def observe(
     network: Network,
     template: Template,
-    frames: Tensor,
-    windows: Tensor,
+    frames: AnyArray,
+    windows: AnyArray,
     change: CropChange = unchanged,
 ) -> Observation:
     """Search windows of frames for templates.
@@ -210,7 +208,7 @@ def observe(
 
 
 def advance(
-    network: Network, state: TargetState, frames: Tensor, config: ChoiceConfig
+    network: Network, state: TargetState, frames: AnyArray, config: ChoiceConfig
 ) -> TargetState:
     """Follow targets into the next frame: search around the last boxes, choose, smooth.
 
@@ -221,15 +219,15 @@ def advance(
         config: how far the network's answer is trusted.
     """
     observation = look(network, state, frames)
-    return settle(state, observation, network.search_size, frames.shape[-2:], config)
+    return settle(state, observation, network.search_size, frame_size(frames), config)
 
 
-def look(network: Network, state: TargetState, frames: Tensor) -> Observation:
+def look(network: Network, state: TargetState, frames: AnyArray) -> Observation:
     """Search frames (F, 3, H, W) around the last boxes; what targets learnt on the way votes."""
     return vote(network, state, search_around(network, state, frames))
 
 
-def search_around(network: Network, state: TargetState, frames: Tensor) -> Observation:
+def search_around(network: Network, state: TargetState, frames: AnyArray) -> Observation:
     """Search frames (F, 3, H, W) around the last boxes: what the network alone sees."""
     windows = search_windows(network, state.boxes)
     crops = cut(frames, windows, network.search_size)
@@ -263,10 +261,10 @@ def settle(
     state: TargetState,
     observation: Observation,
     search_size: int,
-    frame_size: torch.Size,
+    size: tuple[int, int],
     config: ChoiceConfig,
 ) -> TargetState:
-    """Choose among what was observed and give the targets' next state.
+    """Choose among what was observed in frames (H, W) and give the targets' next state.
 
     The centre moves to the chosen proposal's; the size moves towards it, the further the higher
     its score and the less it changes.
@@ -279,8 +277,8 @@ def settle(
     chosen = xyxy_to_cxcywh(boxes_to_image(choice.boxes, observation.windows, search_size))
     trust = (config.size_smoothing * choice.scores * choice.constancy)[:, None]
     sizes = last_sizes + trust * (chosen[:, 2:] - last_sizes)
-    boxes = cxcywh_to_xyxy(torch.cat((chosen[:, :2], sizes), dim=-1))
-    boxes = keep_in_frame(boxes, (frame_size[0], frame_size[1]))
+    boxes = namespace(sizes).concat((chosen[:, :2], sizes), axis=-1)
+    boxes = keep_in_frame(cxcywh_to_xyxy(boxes), size)
     return replace(state, boxes=boxes, scores=choice.scores, chosen=choice.index)
 
 
@@ -288,11 +286,11 @@ def settle_on(state: TargetState, observation: Observation, search_size: int) ->
     """Choose the proposals that overlap the boxes most, where these are known to be right."""
     boxes = boxes_to_crop(state.boxes, observation.windows, search_size)
     overlaps = box_iou(observation.proposals.boxes, boxes[:, None])
-    return replace(state, chosen=overlaps.argmax(dim=1))
+    return replace(state, chosen=overlaps.argmax(axis=1))
 
 
 def learn(
-    network: Network, state: TargetState, frames: Tensor, config: FilterConfig
+    network: Network, state: TargetState, frames: AnyArray, config: FilterConfig
 ) -> TargetState:
     """Let each target learn a filter of its own in the frame of its first box.
 
@@ -303,22 +301,22 @@ def learn(
         config: how filters learn and vote.
     """
     windows = search_windows(network, state.boxes)
-    features, wanted = [], []
+    xp, features, wanted = namespace(windows), [], []
     for *shift, scale in VIEWS:
-        moved = windows[:, :2] + windows.new_tensor(shift) * windows[:, 2:]
-        view = torch.cat((moved, scale * windows[:, 2:]), dim=-1)
+        moved = windows[:, :2] + like(windows, shift) * windows[:, 2:]
+        view = xp.concat((moved, scale * windows[:, 2:]), axis=-1)
         features.append(_features(observe(network, state.template, frames, view).proposals))
         wanted.append(_wanted(network, state.boxes, view, features[-1], config))
-    online = learn_filter(torch.stack(features), torch.stack(wanted), config)
+    online = learn_filter(xp.stack(features), xp.stack(wanted), config)
     return replace(state, online=online)
 
 
 def learn_look(
     network: Network,
     state: TargetState,
-    frames: Tensor,
+    frames: AnyArray,
     config: ColourConfig,
-    masks: Tensor | None = None,
+    masks: AnyArray | None = None,
 ) -> TargetState:
     """Let each target learn its colours in the frame of its first box.
 
@@ -367,16 +365,17 @@ def teach(network: Network, state: TargetState, observation: Observation) -> Tar
     return replace(state, online=improve(online, config.steps))
 
 
-def _features(proposals: Proposals) -> Tensor:
+def _features(proposals: Proposals) -> AnyArray:
     """Give what a filter learns from, in its precision."""
     if proposals.features is None:
         raise ValueError("this network gives no features to learn from: set the filter's share 0")
-    return proposals.features.float()
+    xp = namespace(proposals.features)
+    return xp.asarray(proposals.features, dtype=xp.float32)
 
 
 def _wanted(
-    network: Network, boxes: Tensor, windows: Tensor, features: Tensor, config: FilterConfig
-) -> Tensor:
+    network: Network, boxes: AnyArray, windows: AnyArray, features: AnyArray, config: FilterConfig
+) -> AnyArray:
     size = network.search_size
     positions = features.shape[-1] - config.size + 1
     in_crop = boxes_to_crop(boxes, windows, size)

@@ -9,9 +9,7 @@ Shapes: B targets.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-from torch import Tensor
-
+from cyclesiam.geometry.arrays import AnyArray, lerp, like, namespace
 from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_targets
 
 
@@ -50,7 +48,7 @@ def begin_memory(state: TargetState) -> Memory:
 
 
 def keep_looks(
-    network: Network, state: TargetState, memory: Memory, frames: Tensor, config: MemoryConfig
+    network: Network, state: TargetState, memory: Memory, frames: AnyArray, config: MemoryConfig
 ) -> tuple[TargetState, Memory]:
     """Let the present look follow a frame, of the targets that are sure of it.
 
@@ -67,16 +65,16 @@ def keep_looks(
     sure = state.scores >= config.least_score
     if not sure.any():
         return state, memory
-    rates = config.rate * sure
+    rates = config.rate * like(state.scores, sure)
     seen = embed_targets(network, frames, state.boxes)
     present = _mix(memory.present, seen, rates)
-    template = _mix(memory.first, present, torch.full_like(rates, config.share))
+    template = _mix(memory.first, present, namespace(rates).full_like(rates, config.share))
     return replace(state, template=template), replace(memory, present=present)
 
 
-def _mix(ones: Sequence[Tensor], others: Sequence[Tensor], shares: Tensor) -> Template:
+def _mix(ones: Sequence[AnyArray], others: Sequence[AnyArray], shares: AnyArray) -> Template:
     """Give the means of parts, batch first, with (B,) shares of the others."""
     return tuple(
-        torch.lerp(one, other, shares.reshape(-1, *[1] * (one.ndim - 1)))
+        lerp(one, other, shares.reshape(-1, *[1] * (one.ndim - 1)))
         for one, other in zip(ones, others, strict=True)
     )

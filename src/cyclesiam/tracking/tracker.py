@@ -1,14 +1,16 @@
 """The tracker that people use: pictures in, boxes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from cyclesiam.errors import TargetError
+from cyclesiam.geometry.arrays import AnyArray, empty_on, like, tracking
 from cyclesiam.geometry.boxes import xywh_to_xyxy
+from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.confidence import (
     Standing,
@@ -24,12 +26,11 @@ from cyclesiam.tracking.following import (
     Run,
     Sighting,
     at_once,
-    frame_size,
     learn_from,
     list_results,
     segment,
 )
-from cyclesiam.tracking.given_boxes import check_box
+from cyclesiam.tracking.given import check_box, frame_of, frames_of
 from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit, pull_sizes
 from cyclesiam.tracking.points import carry_boxes
 from cyclesiam.tracking.recovery import find_again, find_nearby
@@ -51,6 +52,19 @@ from cyclesiam.tracking.siamese import (
 )
 from cyclesiam.tracking.template_memory import begin_memory
 
+Result = TypeVar("Result")
+
+
+def _without_gradients(method: Callable[..., Result]) -> Callable[..., Result]:
+    """Let a tracker's method keep no record for gradients."""
+
+    @wraps(method)
+    def call(self: "Tracker", *values: Any, **named: Any) -> Result:
+        with tracking(self._kind):
+            return method(self, *values, **named)
+
+    return call
+
 
 class Tracker:
     """Follow one or more targets from their boxes in one frame.
@@ -68,7 +82,8 @@ class Tracker:
     Args:
         network: embeds templates and searches crops.
         config: how its answers are read.
-        device: where the network's parameters are; frames are sent there once.
+        device: where the network's parameters are, as PyTorch names it; on a CPU the tracker
+            computes with NumPy, elsewhere with tensors there, where frames are sent once.
     """
 
     def __init__(
@@ -76,14 +91,15 @@ class Tracker:
         network: Network,
         config: TrackerConfig | None = None,
         *,
-        device: torch.device | str = "cpu",
+        device: Any = "cpu",
     ) -> None:
         self.network = network
         self.config = config or TrackerConfig()
-        self.device = torch.device(device)
+        self.device = str(device)
+        self._kind = empty_on(self.device)
         self._followed: Followed | None = None  # but for what is still being learnt
         self._learning: Learning | None = None
-        self._last: Tensor | None = None  # the frame at hand
+        self._last: AnyArray | None = None  # the frame at hand
         self._ids: list[int] = []  # of the rows
         self._names: dict[int, str] = {}
         self._next_id = 1
@@ -111,7 +127,7 @@ class Tracker:
         """Whether results have masks."""
         return self.config.mask.wanted and self.network.has_masks
 
-    @torch.inference_mode()
+    @_without_gradients
     def start(
         self,
         image: np.ndarray,
@@ -129,14 +145,14 @@ class Tracker:
         Raises:
             TargetError, ValueError: as `init`.
         """
-        frame = self._frame(image)
+        frame = frame_of(image, self._kind)
         followed, found = self._begin(frame, boxes_xywh, masks)
         self._followed, self._learning, self._steps = followed, None, 0
         self._last, self._ids = frame, list(range(1, len(followed.targets.boxes) + 1))
         self._next_id, self._names = len(self._ids) + 1, {}
         return list_results(followed, followed.targets.boxes, self._labels(), self.config, found)
 
-    @torch.inference_mode()
+    @_without_gradients
     def add(
         self,
         box_xywh: Sequence[float],
@@ -185,10 +201,10 @@ class Tracker:
         if not self._ids:
             self._followed = self._learning = None
             return
-        rows = torch.tensor([n for n in range(len(self._ids) + 1) if n != row], device=self.device)
+        rows = [number for number in range(len(self._ids) + 1) if number != row]
         self._followed = keep_rows(self._known(), rows)
 
-    @torch.inference_mode()
+    @_without_gradients
     def correct(
         self, id: int, box_xywh: Sequence[float], *, image: np.ndarray | None = None
     ) -> None:
@@ -206,7 +222,7 @@ class Tracker:
         row, frame = self._row(id), self._present(image)
         new, _ = self._begin(frame, [box_xywh])
         count = len(self._ids)
-        rows = torch.tensor([count if n == row else n for n in range(count)], device=self.device)
+        rows = [count if number == row else number for number in range(count)]
         self._followed = keep_rows(join_rows(_unchosen(self._known()), new), rows)
         self._last = frame
 
@@ -217,7 +233,7 @@ class Tracker:
 
     def _begin(
         self,
-        frame: Tensor,
+        frame: AnyArray,
         boxes_xywh: Sequence[Sequence[float]],
         masks: Sequence[np.ndarray] | None = None,
     ) -> tuple[Followed, list[tuple[Mask, MaskSource]] | None]:
@@ -225,12 +241,12 @@ class Tracker:
         boxes = [check_box(box, frame_size(frame)) for box in boxes_xywh]
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
-        corners = xywh_to_xyxy(torch.tensor(boxes, dtype=torch.float32, device=self.device))
+        corners = xywh_to_xyxy(like(self._kind, boxes))
         targets = start(self.network, frame, corners)
         if self.config.online.share:
             targets = learn(self.network, targets, frame, self.config.online)
         if self.config.colour.share or self.gives_masks:
-            given = None if masks is None else self._given(masks)
+            given = None if masks is None else frames_of(masks, self._kind)
             targets = learn_look(self.network, targets, frame, self.config.colour, given)
         beginning = begin_memory(targets), begin_standing(targets)
         followed = Followed(targets, *beginning, no_fit(targets.boxes))
@@ -242,9 +258,9 @@ class Tracker:
         found = segment(self.network, sighting, self.config)
         return replace(followed, fit=fit_boxes(targets.boxes, found.extents)), found.masks
 
-    def _present(self, image: np.ndarray | None) -> Tensor:
+    def _present(self, image: np.ndarray | None) -> AnyArray:
         if image is not None:
-            return self._frame(image)
+            return frame_of(image, self._kind)
         if self._last is None:
             raise TargetError("no frame was seen yet: give the image that the box is in")
         return self._last
@@ -255,7 +271,7 @@ class Tracker:
             raise TargetError(f"there is no target {id}; there are: {known}")
         return self._ids.index(id)
 
-    @torch.inference_mode()
+    @_without_gradients
     def step(self, image: np.ndarray) -> tuple[TrackResult, ...]:
         """Follow all targets into the next frame, (H, W, 3) uint8 RGB.
 
@@ -272,7 +288,7 @@ class Tracker:
         self._known()
         return learning.told.result()[0]
 
-    @torch.inference_mode()
+    @_without_gradients
     def find(self, image: np.ndarray) -> Sighting | None:
         """Settle all targets in the next frame, (H, W, 3) uint8 RGB: the first part of a step.
 
@@ -286,7 +302,7 @@ class Tracker:
         """
         if self._last is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
-        before, frame = self._last, self._frame(image)
+        before, frame = self._last, frame_of(image, self._kind)
         self._last = frame
         if self._followed is None:
             return None
@@ -310,7 +326,7 @@ class Tracker:
             self._followed = self._learning.add_votes(self._followed)
         last = replace(self._followed.targets, boxes=targets.boxes)
         seen = vote(network, last, around)
-        targets, confidences = self._settle(last, seen, standing, frame.shape[-2:])
+        targets, confidences = self._settle(last, seen, standing, frame_size(frame))
         doubted = confidences < config.confidence.lost_below
         last_boxes = self._followed.targets.boxes
         boxes = carry_boxes(targets.boxes, last_boxes, doubted, before, frame, config.points)
@@ -320,8 +336,8 @@ class Tracker:
         return Sighting(frame, seen, self._followed, self._labels())
 
     def _settle(
-        self, last: TargetState, seen: Observation, standing: Standing, size: torch.Size
-    ) -> tuple[TargetState, Tensor]:
+        self, last: TargetState, seen: Observation, standing: Standing, size: tuple[int, int]
+    ) -> tuple[TargetState, AnyArray]:
         """Give where targets are in a frame (H, W), apart from each other, and how surely."""
         config, sizes = self.config, (self.network.search_size, size)
         settled = settle(last, seen, *sizes, config.choice)
@@ -335,7 +351,7 @@ class Tracker:
         return targets, confidences
 
     def _resize(
-        self, targets: TargetState, confidences: Tensor, size: tuple[int, int]
+        self, targets: TargetState, confidences: AnyArray, size: tuple[int, int]
     ) -> TargetState:
         """Let masks of the frames before have their say in the sizes of targets."""
         mask = self.config.mask
@@ -355,7 +371,7 @@ class Tracker:
             self._followed, self._learning = self._learning.add_all(self._followed), None
         return self._followed
 
-    def _believe(self, targets: TargetState, seen: Observation, standing: Standing) -> Tensor:
+    def _believe(self, targets: TargetState, seen: Observation, standing: Standing) -> AnyArray:
         """Give the (B,) probabilities of boxes; those just found again are believed less."""
         fresh = standing.lost | (standing.fresh > 0)
         return believe_boxes(targets, seen, self.config.confidence, fresh)
@@ -373,20 +389,6 @@ class Tracker:
         self._steps += 1
         self._learning = learn_from(self.network, sighting, self._steps, self.config, run)
         return self._learning
-
-    def _given(self, masks: Sequence[np.ndarray]) -> Tensor:
-        """Give (H, W) masks as (B, 1, H, W) uint8 on the device."""
-        stacked = np.stack([np.where(mask, 255, 0) for mask in masks]).astype(np.uint8)
-        return torch.from_numpy(stacked)[:, None].to(self.device)
-
-    def _frame(self, image: np.ndarray) -> Tensor:
-        """Give an image as (1, 3, H, W) on the device, without a copy on a CPU."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                f"an image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
-            )
-        pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))
-        return pixels.to(self.device).permute(2, 0, 1)[None]
 
 
 def _unchosen(followed: Followed) -> Followed:

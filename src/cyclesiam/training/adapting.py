@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from cyclesiam.models.checkpoints import Policy, TrainingRecord, load_weights, save_weights
+from cyclesiam.models.checkpoints import load_weights, save_weights
+from cyclesiam.models.descriptions import Policy, TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.recipes import FAST, small

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from cyclesiam.geometry.crops import context_windows
+from cyclesiam.geometry.crops import context_windows, frame_size
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.tracking.siamese import (
     CropChange,
@@ -119,7 +119,7 @@ def walk(
             observation = _look_again(network, state, frames, seen, frame)
         else:
             observation = look(network, state, frames)
-        state = settle(state, observation, network.search_size, frames.shape[-2:], config)
+        state = settle(state, observation, network.search_size, frame_size(frames), config)
         boxes, scores, at = state.boxes, torch.minimum(scores, state.scores), frame
         at_turn = boxes if at == turn else at_turn
         found.append(boxes)

@@ -7,7 +7,7 @@ from cyclesiam.data.augmentation import AugmentationConfig
 from cyclesiam.data.clips import ClipConfig
 from cyclesiam.data.compositing import CompositingConfig
 from cyclesiam.data.discovery import CAREFUL
-from cyclesiam.models.siamrpn import NetworkConfig
+from cyclesiam.models.network_config import NetworkConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.labels import LabelConfig
 from cyclesiam.training.lessons import LessonConfig

@@ -15,13 +15,10 @@ from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
 from cyclesiam.data.policy import LabelPolicy
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
-from cyclesiam.models.checkpoints import (
-    TrainingRecord,
-    load_backbone,
-    load_whole,
-    save_weights,
-)
-from cyclesiam.models.siamrpn import NetworkConfig, SiamRPN
+from cyclesiam.models.checkpoints import load_backbone, load_whole, save_weights
+from cyclesiam.models.descriptions import TrainingRecord
+from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
 from cyclesiam.training.gradients import find_gradients
 from cyclesiam.training.lessons import Lesson, LessonConfig, learn_from

@@ -1,10 +1,14 @@
-"""Boxes that people give: what is wrong with them is said before anything is followed."""
+"""What people give a tracker: what is wrong with it is said before anything is followed.
+
+Shapes: B targets, (H, W) the frame.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from cyclesiam.errors import TargetError
+from cyclesiam.geometry.arrays import AnyArray, namespace, sent_to
 
 
 def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
@@ -33,3 +37,27 @@ def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[fl
     if x >= width or y >= height or x + w <= 0 or y + h <= 0:
         raise TargetError(f"the box {shown} (x, y, w, h) lies outside the {width}x{height} frame")
     return box
+
+
+def frame_of(image: np.ndarray, kind: AnyArray) -> AnyArray:
+    """Give an image as (1, 3, H, W), without a copy on a CPU.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        kind: of the kind, and on the device, that is computed with.
+
+    Raises:
+        ValueError: the image is something else.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f"an image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
+        )
+    pixels = sent_to(kind, np.require(image, requirements=["C", "W"]))
+    return namespace(kind).moveaxis(pixels, -1, 0)[None]
+
+
+def frames_of(masks: Sequence[np.ndarray], kind: AnyArray) -> AnyArray:
+    """Give (H, W) masks as (B, 1, H, W) uint8, 255 where they are not zero; else as `frame_of`."""
+    stacked = np.stack([np.where(mask, 255, 0) for mask in masks]).astype(np.uint8)
+    return sent_to(kind, stacked)[:, None]
