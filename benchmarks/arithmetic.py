@@ -25,7 +25,7 @@ from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.tracking.siamese import SegmentingNetwork
 
 SIDE = 2048  # of the matrices
-CPU = torch.device("cpu")
+CPU = "cpu"
 Timed = dict[str, Callable[[], object]]
 
 

@@ -54,7 +54,7 @@ def main() -> None:
     if options.suite and not options.root:
         parser.error("--suite needs --root, where it lies")
     running = RuntimeConfig(runtime=options.runtime, precision=options.precision, threads=1)
-    network, _ = load_network(options.weights, torch.device("cpu"), running)
+    network, _ = load_network(options.weights, "cpu", running)
     times = [compare(network, clip, options.rounds) for clip in clips(options)]
     if len(times) > 1:
         ratios = [clip["csrt"] / clip["beside"] for clip in times]

@@ -267,7 +267,7 @@ def main() -> None:
     parser.add_argument("--csrt", action="store_true", help="also CSRT: slow")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    network, _ = load_network(options.weights, torch.device("cpu"), RuntimeConfig(threads=1))
+    network, _ = load_network(options.weights, "cpu", RuntimeConfig(threads=1))
     tracking = TrackerConfig(mask=MaskConfig(wanted=not options.no_masks))
     kept, held_out = hold_out(find_scenes(options.scenes)[0], 0.1)
     if options.fit:

@@ -70,7 +70,7 @@ def main() -> None:
 
 def load(options: argparse.Namespace, threads: int) -> Network:
     running = RuntimeConfig(runtime=options.runtime, precision=options.precision, threads=threads)
-    device, masks = torch.device("cpu"), not options.no_masks
+    device, masks = "cpu", not options.no_masks
     return load_network(options.weights, device, running, masks=masks)[0]
 
 

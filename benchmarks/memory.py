@@ -39,7 +39,7 @@ def main() -> None:
         parser.error(f"--frames must be more than {WARM}")
     torch.set_num_threads(1)
     clip = make_clip(frames=60, width=320, height=240)
-    network, _ = load_network(options.weights, torch.device("cpu"))
+    network, _ = load_network(options.weights, "cpu")
     tracker = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=options.masks)))
     chance = random.Random(0)
     tracker.init(clip.images[0], first_box(clip))

@@ -6,12 +6,16 @@ from itertools import dropwhile
 from pathlib import Path
 
 import pytest
+import torch
 
 from cyclesiam.cli import parse
 from cyclesiam.data.made_clip import make_clip
-from cyclesiam.models.descriptions import SHIPPED
+from cyclesiam.deployment.export import export
+from cyclesiam.models.descriptions import SHIPPED, TrainingRecord
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.results import FrameResult, TrackResult
 from cyclesiam.video import VideoWriter
+from tiny_network import TINY
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *SHIPPED.glob("*/README.md")]
@@ -58,6 +62,9 @@ def test_snippets_run(page, snippet, tmp_path, monkeypatch):
     with VideoWriter("street.mp4", fps=25) as video:
         for image in make_clip(frames=4).images:
             video.write(image)
+    if "runs/default_onnx" in snippet:
+        torch.manual_seed(0)
+        export(SiamRPN(TINY), TrainingRecord(policy="none"), "runs/default_onnx")
     exec(compile(snippet, page, "exec"), {})
 
 

@@ -3,6 +3,7 @@
 import gc
 import random
 
+import numpy as np
 import pytest
 import torch
 
@@ -29,15 +30,19 @@ def tracker() -> Tracker:
 
 
 def held() -> tuple[int, int]:
-    """Count the tensors that are alive, and their bytes."""
+    """Count the arrays and tensors that something holds, and their bytes."""
     gc.collect()
-    storages, count = {}, 0
-    for thing in gc.get_objects():
-        if type(thing) in (torch.Tensor, torch.nn.Parameter):
-            count += 1
-            storage = thing.untyped_storage()
-            storages[storage.data_ptr()] = storage.nbytes()
-    return count, sum(storages.values())
+    memory = {}
+    for holder in gc.get_objects():
+        if type(holder) in (torch.Tensor, torch.nn.Parameter):
+            storage = holder.untyped_storage()
+            memory[storage.data_ptr()] = storage.nbytes()
+        for thing in gc.get_referents(holder):  # the collector does not know arrays themselves
+            if type(thing) is np.ndarray:
+                while type(thing.base) is np.ndarray:
+                    thing = thing.base
+                memory[thing.ctypes.data] = thing.nbytes
+    return len(memory), sum(memory.values())
 
 
 def assert_no_growth(first: tuple[int, int], later: tuple[int, int]) -> None:

@@ -1,1 +1,1 @@
-"""Pure functions on tensors: boxes, anchors, proposals, crop windows, regions."""
+"""Pure functions on arrays: boxes, anchors, proposals, crop windows, regions."""

@@ -42,9 +42,14 @@ def on_cpu(array: AnyArray) -> bool:
     return isinstance(array, np.ndarray) or array.device.type == "cpu"
 
 
-def like(array: Array, values: Any, dtype: Any = None) -> Array:
-    """Give values as an array of another's kind and device; of its type, if none is given."""
-    return namespace(array).asarray(values, dtype=dtype or array.dtype, device=array.device)
+def like(array: Array, values: Any) -> Array:
+    """Give values as an array of another's kind, device and type."""
+    return namespace(array).asarray(values, dtype=array.dtype, device=array.device)
+
+
+def numbers_like(array: Array, count: int) -> Array:
+    """Give 0, 1 ... `count` - 1 as an array of another's kind, device and type."""
+    return namespace(array).arange(count, dtype=array.dtype, device=array.device)
 
 
 def empty_on(device: str) -> AnyArray:

@@ -173,9 +173,9 @@ def take_window(maps: Array, corner: Sequence[int], side: int, *, fill: float = 
     inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
     if min(left, top) >= 0 and left + side <= width and top + side <= height:
         return inside
-    shape = (*maps.shape[:-2], side, side)
-    taken = namespace(maps).full(shape, fill, dtype=maps.dtype, device=maps.device)
-    rows = slice(max(-top, 0), max(-top, 0) + inside.shape[-2])
-    columns = slice(max(-left, 0), max(-left, 0) + inside.shape[-1])
-    taken[..., rows, columns] = inside
+    beyond = [max(cells, 0) for cells in (-left, left + side - width, -top, top + side - height)]
+    if not isinstance(maps, np.ndarray):
+        return namespace(maps).nn.functional.pad(inside, beyond, value=fill)
+    taken = np.full_like(maps, fill, shape=(*maps.shape[:-2], side, side))  # channels as they lie
+    taken[..., beyond[2] : side - beyond[3], beyond[0] : side - beyond[1]] = inside
     return taken

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from cyclesiam.geometry.arrays import Array, namespace
+from cyclesiam.geometry.arrays import Array, namespace, numbers_like
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
 
@@ -124,7 +124,7 @@ def choose(proposals: Proposals, last_sizes: Array, crop_size: int, config: Choi
     window = cosine_window(boxes[..., :2], crop_size)
     rank = proposals.scores * constancy * (1 - config.window_influence)
     index = (rank + window * config.window_influence).argmax(axis=-1)
-    rows = namespace(index).arange(len(index), device=index.device)
+    rows = numbers_like(index, len(index))
     return Choice(
         index=index,
         boxes=proposals.boxes[rows, index],

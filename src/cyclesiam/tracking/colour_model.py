@@ -15,7 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cyclesiam.geometry.arrays import AnyArray, count, gather, lerp, like, namespace, zeros
+from cyclesiam.geometry.arrays import (
+    AnyArray,
+    count,
+    gather,
+    lerp,
+    like,
+    namespace,
+    numbers_like,
+    zeros,
+)
 from cyclesiam.geometry.boxes import box_area
 
 STEP = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
@@ -229,7 +238,7 @@ class _Places(NamedTuple):
 
 
 def _divide(bins: AnyArray, boxes: AnyArray, config: ColourConfig) -> _Places:
-    middles = (like(boxes, range(bins.shape[-1])) + 0.5) * STEP
+    middles = (numbers_like(boxes, bins.shape[-1]) + 0.5) * STEP
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     away = abs(middles - centre[..., None])  # (B, 2, n)
 
@@ -303,4 +312,4 @@ def _box_sums(sums: AnyArray, boxes: AnyArray) -> tuple[AnyArray, AnyArray]:
     x1, y1 = xp.maximum(x1, x0 + 1), xp.maximum(y1, y0 + 1)  # a box has a cell at least
     corners = ((y1, x1, 1), (y0, x1, -1), (y1, x0, -1), (y0, x0, 1))
     total = sum(sign * gather(sums, y * (n + 1) + x) for y, x, sign in corners)
-    return total, like(sums, (x1 - x0) * (y1 - y0))
+    return total, xp.asarray((x1 - x0) * (y1 - y0), dtype=xp.float32)

@@ -12,7 +12,7 @@ Shapes: B targets.
 
 from dataclasses import dataclass, replace
 
-from cyclesiam.geometry.arrays import AnyArray, like, logit, namespace, sigmoid
+from cyclesiam.geometry.arrays import AnyArray, like, logit, namespace, numbers_like, sigmoid
 from cyclesiam.tracking.colour_model import held_shares
 from cyclesiam.tracking.mask_boxes import MaskFit
 from cyclesiam.tracking.results import State
@@ -110,7 +110,7 @@ def believe_boxes(
     assert state.chosen is not None
     colours = config.usual_colours
     if state.colours is not None and observation.belief is not None:
-        rows = like(state.chosen, range(len(state.chosen)))
+        rows = numbers_like(state.chosen, len(state.chosen))
         boxes = observation.proposals.boxes[rows, state.chosen]
         colours = held_shares(state.colours, observation.belief, boxes)
     odds = config.bias + config.of_score * state.scores + config.of_colours * colours

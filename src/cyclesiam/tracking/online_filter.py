@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
+from cyclesiam.abreast import abreast
 from cyclesiam.geometry.arrays import (
     AnyArray,
     concat_some,
     like,
     namespace,
+    numbers_like,
     on_cpu,
     read_at,
     zeros,
@@ -140,7 +142,7 @@ def wanted_peaks(
         (..., positions, positions) in 0..1.
     """
     xp, both = namespace(boxes), xyxy_to_cxcywh(boxes)
-    steps = like(boxes, range(positions)) - (positions - 1) / 2
+    steps = numbers_like(boxes, positions) - (positions - 1) / 2
     places = crop_size / 2 + stride * steps
     deviation = width * xp.sqrt(both[..., 2] * both[..., 3])[..., None, None]
     distance = (places - both[..., :2, None]) / deviation  # (..., 2, positions)
@@ -226,10 +228,9 @@ def _lengthen(state: FilterState, count: int) -> FilterState:
 def improve(state: FilterState, steps: int) -> FilterState:
     """Take steepest-descent steps of exact length towards the least weighted squared error."""
     xp, B = namespace(state.kernel), len(state.kernel)
-    # One after another on a CPU, where what one target has seen fits into the cache.
-    parts = [slice(b, b + 1) for b in range(B)] if on_cpu(state.kernel) else [slice(None)]
-    kernels = [
-        _descend(
+
+    def descend(rows: slice) -> AnyArray:
+        return _descend(
             xp.stack([sample[rows] for sample in state.samples]),
             xp.stack([answer[rows] for answer in state.wanted]),
             state.weights[:, rows, None, None],
@@ -237,9 +238,10 @@ def improve(state: FilterState, steps: int) -> FilterState:
             state.config.ridge,
             steps,
         )
-        for rows in parts
-    ]
-    return replace(state, kernel=concat_some(kernels))
+
+    # One by one on a CPU, where what a target has seen fits into a core's cache.
+    parts = [slice(b, b + 1) for b in range(B)] if on_cpu(state.kernel) else [slice(None)]
+    return replace(state, kernel=concat_some(abreast(descend, parts)))
 
 
 def _descend(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cyclesiam.geometry.arrays import AnyArray, copy_of, like, namespace
+from cyclesiam.geometry.arrays import AnyArray, copy_of, like, namespace, numbers_like
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.proposals import ChoiceConfig
@@ -135,7 +135,7 @@ def find_again(
     believed = believe_boxes(tried, seen, confidence).reshape(len(lost), places)
     best = xp.amax(believed, axis=1)
     found = (best >= config.sure_from) & (best > standing.confidences[lost])
-    which = like(lost, range(len(lost))) * places + believed.argmax(axis=1)
+    which = numbers_like(lost, len(lost)) * places + believed.argmax(axis=1)
     boxes, searched = copy_of(state.boxes), copy_of(standing.searched)
     boxes[lost[found]] = tried.boxes[which][found]
     searched[lost] += places
