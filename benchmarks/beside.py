@@ -18,7 +18,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 
 from cyclesiam.cli.options import load_network
 from cyclesiam.data.made_clip import make_clip
@@ -68,13 +67,11 @@ def main() -> None:
 def clips(options: argparse.Namespace) -> Iterator[Clip]:
     if not options.suite:
         made = make_clip(frames=options.frames + 1, width=640, height=480)
-        yield Clip(
-            "made clip", made.images, *xyxy_to_xywh(torch.from_numpy(made.boxes[:1])).tolist()
-        )
+        yield Clip("made clip", made.images, *xyxy_to_xywh(made.boxes[:1]).tolist())
         return
     for sequence in Benchmark(name=options.suite, protocol="ope").open(options.root).sequences():
         images = list(islice(sequence.images(), options.frames + 1))
-        first = torch.from_numpy(np.asarray(sequence.boxes)[:1])
+        first = np.asarray(sequence.boxes)[:1]
         yield Clip(sequence.name, images, *xyxy_to_xywh(first).tolist())
 
 

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     images, tracks = make_crowd(max(options.targets), options.frames + 1)
-    boxes = xyxy_to_xywh(torch.from_numpy(tracks[0])).tolist()
+    boxes = xyxy_to_xywh(tracks[0]).tolist()
     ways = ("in turn",) if options.threads < 2 or options.no_masks else ("in turn", "beside")
     networks = {way: load(options, options.threads - (way == "beside")) for way in ways}
     spent: dict[tuple[str, int], list[float]] = {}

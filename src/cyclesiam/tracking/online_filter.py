@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from cyclesiam.abreast import abreast
 from cyclesiam.geometry.arrays import (
     AnyArray,
     concat_some,
@@ -228,9 +227,10 @@ def _lengthen(state: FilterState, count: int) -> FilterState:
 def improve(state: FilterState, steps: int) -> FilterState:
     """Take steepest-descent steps of exact length towards the least weighted squared error."""
     xp, B = namespace(state.kernel), len(state.kernel)
-
-    def descend(rows: slice) -> AnyArray:
-        return _descend(
+    # One after another on a CPU, where what one target has seen fits into the cache.
+    parts = [slice(b, b + 1) for b in range(B)] if on_cpu(state.kernel) else [slice(None)]
+    kernels = [
+        _descend(
             xp.stack([sample[rows] for sample in state.samples]),
             xp.stack([answer[rows] for answer in state.wanted]),
             state.weights[:, rows, None, None],
@@ -238,10 +238,9 @@ def improve(state: FilterState, steps: int) -> FilterState:
             state.config.ridge,
             steps,
         )
-
-    # One by one on a CPU, where what a target has seen fits into a core's cache.
-    parts = [slice(b, b + 1) for b in range(B)] if on_cpu(state.kernel) else [slice(None)]
-    return replace(state, kernel=concat_some(abreast(descend, parts)))
+        for rows in parts
+    ]
+    return replace(state, kernel=concat_some(kernels))
 
 
 def _descend(
