@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")  # before anything loads a BLAS
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -66,13 +67,18 @@ def main() -> None:
 def calls_of(network: SegmentingNetwork) -> Timed:
     """Give a search and a mask of one target, of noise."""
     side = network.search_size
-    crops = 255 * torch.rand(1, side, side, 3).permute(0, 3, 1, 2)
-    templates = 255 * torch.rand(1, network.template_size, network.template_size, 3)
-    boxes = torch.tensor([[32.0, 32, 96, 96]])
-    beliefs, chosen = torch.rand(1, 2, (side + 1) // 2, (side + 1) // 2), torch.tensor([1500])
-    with torch.inference_mode():
-        template = network.embed(templates.permute(0, 3, 1, 2), boxes)
-        proposals = network.search(template, crops)
+    chance = np.random.default_rng(0)
+
+    def noise(*shape: int) -> np.ndarray:
+        return chance.random(shape, np.float32)
+
+    crops, templates = (
+        np.moveaxis(255 * noise(1, size, size, 3), -1, 1) for size in (side, network.template_size)
+    )
+    boxes = np.array([[32, 32, 96, 96]], np.float32)
+    beliefs, chosen = noise(1, 2, (side + 1) // 2, (side + 1) // 2), np.array([1500])
+    template = network.embed(templates, boxes)
+    proposals = network.search(template, crops)
     return {
         "search": lambda: network.search(template, crops),
         "mask": lambda: network.segment(proposals, chosen, beliefs),

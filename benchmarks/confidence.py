@@ -33,6 +33,7 @@ from cyclesiam.data.hiding import HiddenClip, draw_hidden_clips
 from cyclesiam.data.scenes import find_scenes, hold_out
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.metrics import overlap
+from cyclesiam.geometry.arrays import logit
 from cyclesiam.tracking.confidence import Standing
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import Network, Observation, TargetState
@@ -79,15 +80,16 @@ class Witness(Tracker):
     """A tracker that writes down the evidence of each frame, for one target."""
 
     def _settle(
-        self, last: TargetState, seen: Observation, standing: Standing, size: torch.Size
-    ) -> tuple[TargetState, torch.Tensor]:
+        self, last: TargetState, seen: Observation, standing: Standing, size: tuple[int, int]
+    ) -> tuple[TargetState, np.ndarray]:
         config = self.config.confidence
         targets, believed = super()._settle(last, seen, standing, size)
-        odds = believed.logit()
+        odds = logit(believed)
         fresh = standing.lost | (standing.fresh > 0)
         rest = odds - config.bias - config.of_score * targets.scores + config.caution * fresh
         colours = rest / config.of_colours
-        self.evidence.append((float(targets.scores), float(colours), float(fresh), float(odds)))
+        found = (targets.scores, colours, fresh, odds)
+        self.evidence.append(tuple(float(one[0]) for one in found))
         return targets, believed
 
 
@@ -101,7 +103,7 @@ def follow(
     results, agreement = [], []
     for image in images:
         results.append(tracker.update(image))
-        agreement.append(float(tracker._followed.fit.agreement))
+        agreement.append(tracker._followed.fit.agreement.item())
     scores, colours, fresh, odds = np.array(tracker.evidence).T
     return Followed(
         np.array([box, *(result.box for result in results)]),

@@ -20,6 +20,7 @@ from cyclesiam.evaluation.davis import contour_accuracy, region_similarity
 from cyclesiam.geometry.masks import fill_box, tell_apart
 from cyclesiam.geometry.regions import mask_extent
 from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.models.numpy_answers import also_numpy
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
@@ -39,6 +40,7 @@ class Noting:
     def __getattr__(self, name: str) -> object:
         return getattr(self.network, name)
 
+    @also_numpy
     def segment(self, proposals, chosen, beliefs):
         rows = torch.arange(len(chosen))
         boxes = proposals.boxes[rows, chosen]
@@ -50,7 +52,7 @@ class Noting:
         wide = torch.nn.functional.interpolate(
             padded, size=(size + 2,) * 2, mode="bilinear", align_corners=True
         )
-        self.coarse = wide[:, 0, 1:-1, 1:-1].float().sigmoid()
+        self.coarse = wide[:, 0, 1:-1, 1:-1].float().sigmoid().numpy()
         return logits.sharp.float().sigmoid()
 
     def mask_windows(self, chosen):
