@@ -55,8 +55,8 @@ from cyclesiam.tracking.template_memory import begin_memory
 Result = TypeVar("Result")
 
 
-def _without_gradients(method: Callable[..., Result]) -> Callable[..., Result]:
-    """Let a tracker's method keep no record for gradients."""
+def _computes(method: Callable[..., Result]) -> Callable[..., Result]:
+    """Let a tracker's method compute as `geometry.arrays.tracking` says of its arrays."""
 
     @wraps(method)
     def call(self: "Tracker", *values: Any, **named: Any) -> Result:
@@ -127,7 +127,7 @@ class Tracker:
         """Whether results have masks."""
         return self.config.mask.wanted and self.network.has_masks
 
-    @_without_gradients
+    @_computes
     def start(
         self,
         image: np.ndarray,
@@ -152,7 +152,7 @@ class Tracker:
         self._next_id, self._names = len(self._ids) + 1, {}
         return list_results(followed, followed.targets.boxes, self._labels(), self.config, found)
 
-    @_without_gradients
+    @_computes
     def add(
         self,
         box_xywh: Sequence[float],
@@ -204,7 +204,7 @@ class Tracker:
         rows = [number for number in range(len(self._ids) + 1) if number != row]
         self._followed = keep_rows(self._known(), rows)
 
-    @_without_gradients
+    @_computes
     def correct(
         self, id: int, box_xywh: Sequence[float], *, image: np.ndarray | None = None
     ) -> None:
@@ -271,7 +271,7 @@ class Tracker:
             raise TargetError(f"there is no target {id}; there are: {known}")
         return self._ids.index(id)
 
-    @_without_gradients
+    @_computes
     def step(self, image: np.ndarray) -> tuple[TrackResult, ...]:
         """Follow all targets into the next frame, (H, W, 3) uint8 RGB.
 
@@ -288,7 +288,7 @@ class Tracker:
         self._known()
         return learning.told.result()[0]
 
-    @_without_gradients
+    @_computes
     def find(self, image: np.ndarray) -> Sighting | None:
         """Settle all targets in the next frame, (H, W, 3) uint8 RGB: the first part of a step.
 
