@@ -15,10 +15,9 @@ import statistics
 import time
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
-import torch
 
+from cyclesiam.abreast import allow_threads
 from cyclesiam.cli.options import load_network
 from cyclesiam.data.made_crowd import make_crowd
 from cyclesiam.deployment.runtimes import RuntimeConfig
@@ -49,8 +48,7 @@ def main() -> None:
         for count in options.targets:
             for way, network in networks.items():
                 threads = options.threads - (way == "beside")
-                torch.set_num_threads(threads)
-                cv2.setNumThreads(threads)
+                allow_threads(threads)
                 tracker = Tracker(network)
                 tracker.start(images[0], boxes[:count])
                 began = time.perf_counter()

@@ -132,3 +132,12 @@ def arrays_in(value):
             yield from arrays_in(getattr(value, field.name))
     else:
         assert not isinstance(value, torch.Tensor)
+
+
+def test_a_network_is_asked_by_names_of_arguments_too(network):
+    crops = CHANCE.random((1, 3, TINY.template_size, TINY.template_size), np.float32) * 255
+    boxes = np.array([[20, 20, 50, 50]], np.float32)
+    wanted = network.embed(crops, boxes)
+    for named in (network.embed(crops=crops, boxes=boxes), network.embed(crops, boxes=boxes)):
+        for one, other in zip(named, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)

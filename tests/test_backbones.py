@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from cyclesiam.models.backbones import ResNet50, SmallBackbone
+from cyclesiam.models.network_config import STAGE_STRIDES
 from cyclesiam.models.siamrpn import SiamRPN
 
 BACKBONES = [SmallBackbone, ResNet50, lambda: ResNet50(wide_shortcuts=True)]
@@ -101,3 +102,8 @@ def test_the_small_network_is_small():
     pixelwise = 64 * 31 * 31 * 7 * 7
     assert sum(spent.values()) + depthwise + pixelwise <= 0.40e9
     assert sum(parameter.numel() for parameter in network.parameters()) <= 2e6
+
+
+def test_the_strides_that_are_known_without_pytorch_are_the_backbones():
+    backbones = {"small": SmallBackbone, "resnet50": ResNet50}
+    assert {name: tuple(kind.stage_channels) for name, kind in backbones.items()} == STAGE_STRIDES

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 BOX = (10.0, 30.0, 24.0, 24.0)
 BOXES_ALONE = TrackerConfig(mask=MaskConfig(wanted=False))
-CPU = torch.device("cpu")
+CPU = "cpu"
 
 
 @pytest.fixture(scope="module")

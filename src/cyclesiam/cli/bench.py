@@ -111,7 +111,7 @@ class Bench:
         if self.fps is not None:
             print(self._verdict({name: timings[name] for name in ours}, self.fps))
         if self.json:
-            settings = {"threads": threads, "device": str(device), "targets": self.targets}
+            settings = {"threads": threads, "device": device, "targets": self.targets}
             write_timings(self.json, settings, passes, timings)
 
     def _contestants(self, device: str, threads: int) -> dict[str, Contestant]:

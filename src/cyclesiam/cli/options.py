@@ -115,20 +115,20 @@ def load_network(
     """
     running = running or RuntimeConfig()
     if is_bundle(weights):
-        if running.threads:
-            allow_threads(running.threads)
-        return load_bundle(weights, running, masks=masks)
-    if running.runtime != "auto" or running.precision != "f32":
+        network, record = load_bundle(weights, running, masks=masks)
+    elif running.runtime != "auto" or running.precision != "f32":
         raise UsageError(
             f"--runtime and --precision are for exported bundles, and {weights} is none: "
             f"cyclesiam export --weights {weights} --output FOLDER makes one"
         )
-    from cyclesiam.models.checkpoints import load_weights  # and PyTorch, which a bundle is without
+    else:
+        from cyclesiam.models.checkpoints import load_weights  # with PyTorch, unlike a bundle
 
+        network, record = load_weights(weights)
+        network = network.to(device)
     if running.threads:
         allow_threads(running.threads)
-    network, record = load_weights(weights)
-    return network.to(device), record
+    return network, record
 
 
 def load_settings(weights: str, *, masks: bool = True) -> TrackerConfig:

@@ -34,7 +34,7 @@ class RuntimeConfig:
     precision: Literal["f32", "bf16"] = "f32"
     """Of an exported bundle: bf16 is faster on some CPUs, and a little less exact (OpenVINO)."""
     threads: int = 0
-    """Threads that compute; 0 for as many as there are cores."""
+    """Threads that compute; 0 for PyTorch's choice, or OpenCV's where that is not loaded."""
 
     def __post_init__(self) -> None:
         if self.threads < 0:

@@ -106,7 +106,7 @@ class NetworkContestant:
         *,
         threads: int | None = None,
     ) -> None:
-        self._network, self._device, self._threads = network, str(device), threads
+        self._network, self._device, self._threads = network, device, threads
         self._config = config
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
@@ -142,7 +142,7 @@ class AheadContestant:
     def __init__(
         self, network: Network, device: str, config: TrackerConfig, *, threads: int
     ) -> None:
-        self._network, self._device, self._threads = network, str(device), threads
+        self._network, self._device, self._threads = network, device, threads
         self._config = config
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:

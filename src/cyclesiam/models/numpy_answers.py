@@ -18,15 +18,16 @@ def also_numpy(method: Method) -> Method:
     """Let a network's method take NumPy's arrays, too: it then gives some, and no gradients.
 
     Args:
-        method: takes tensors, tuples of them and proposals; the last is a tensor.
+        method: takes tensors, tuples of them and proposals.
     """
 
     @wraps(method)
-    def answer(network: Any, *given: Any) -> Any:
-        if not isinstance(given[-1], np.ndarray):
-            return method(network, *given)
+    def answer(network: Any, *given: Any, **named: Any) -> Any:
+        if not any(isinstance(one, np.ndarray) for one in (*given, *named.values())):
+            return method(network, *given, **named)
+        tensors = {name: _exchange(one) for name, one in named.items()}
         with torch.inference_mode():
-            return _exchange(method(network, *(_exchange(one) for one in given)))
+            return _exchange(method(network, *map(_exchange, given), **tensors))
 
     return answer
 
