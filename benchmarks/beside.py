@@ -20,12 +20,12 @@ import cv2
 import numpy as np
 
 from cyclesiam.cli.options import load_network
-from cyclesiam.data.made_clip import make_clip
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
+from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.tracking.ahead import Ahead
+from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.tracking.pipelined import Ahead
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
 

@@ -26,18 +26,18 @@ import cv2
 import numpy as np
 import torch
 
+from cyclesiam.arrays import logit
 from cyclesiam.cli.options import load_network
-from cyclesiam.data.benchmark_readers import BOX_READERS
-from cyclesiam.data.examples import ExampleConfig, draw_examples
-from cyclesiam.data.hiding import HiddenClip, draw_hidden_clips
 from cyclesiam.data.scenes import find_scenes, hold_out
+from cyclesiam.datasets.registry import BOX_READERS
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.evaluation.metrics import overlap
-from cyclesiam.geometry.arrays import logit
+from cyclesiam.evaluation.metrics.boxes import overlap
 from cyclesiam.tracking.confidence import Standing
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import Network, Observation, TargetState
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.validation.examples import ExampleConfig, draw_examples
+from cyclesiam.validation.occlusions import HiddenClip, draw_hidden_clips
 from cyclesiam.video import read_image
 
 SUITE = {"otb": "otb", "uav123_10fps": "uav123", "vot2018": "vot2018", "davis2016": "davis2016"}

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 
 from cyclesiam.data.discovery import CAREFUL, PLAIN, discover
-from cyclesiam.data.segmentation_datasets import DAVIS2016
-from cyclesiam.data.segmentation_sequences import ObjectBoxes
-from cyclesiam.evaluation.metrics import overlap
+from cyclesiam.datasets.segmentation_datasets import DAVIS2016
+from cyclesiam.datasets.segmentation_sequences import ObjectBoxes
+from cyclesiam.evaluation.metrics.boxes import overlap
 from cyclesiam.geometry.crops import crop_to_image_matrix
 from cyclesiam.video import read_image
 

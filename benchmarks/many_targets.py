@@ -17,12 +17,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cyclesiam.abreast import allow_threads
 from cyclesiam.cli.options import load_network
-from cyclesiam.data.made_crowd import make_crowd
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.tracking.ahead import Ahead
+from cyclesiam.synthetic.made_crowd import make_crowd
+from cyclesiam.threads import allow_threads
+from cyclesiam.tracking.pipelined import Ahead
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import torch
 
-from cyclesiam.data.segmentation_datasets import DAVIS2016
-from cyclesiam.evaluation.davis import contour_accuracy, region_similarity
+from cyclesiam.datasets.segmentation_datasets import DAVIS2016
+from cyclesiam.evaluation.metrics.davis import contour_accuracy, region_similarity
 from cyclesiam.geometry.masks import fill_box, tell_apart
 from cyclesiam.geometry.regions import mask_extent
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.models.numpy_answers import also_numpy
+from cyclesiam.models.numpy_interface import also_numpy
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from cyclesiam.cli.options import load_network
-from cyclesiam.data.made_clip import MadeClip, make_clip
+from cyclesiam.synthetic.demo_clip import MadeClip, make_clip
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 

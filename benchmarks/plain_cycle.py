@@ -17,11 +17,11 @@ from cyclesiam.geometry.boxes import cxcywh_to_xyxy, encode_boxes, xyxy_to_cxcyw
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import ChoiceConfig
 from cyclesiam.models.correlation import cross_correlate_depthwise
-from cyclesiam.models.mask_pictures import picture_boxes
+from cyclesiam.models.mask_inputs import picture_boxes
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.siamese import Observation, look, settle, start
+from cyclesiam.training.anchor_labels import OBJECT, LabelConfig, label_anchors, sample_labels
 from cyclesiam.training.cycle import Walk, palindrome
-from cyclesiam.training.labels import OBJECT, LabelConfig, label_anchors, sample_labels
 from cyclesiam.training.losses import (
     Losses,
     WeightedSum,

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cyclesiam.data.examples import KINDS, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import find_scenes, hold_out
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.training.validation import LabelFreeScores, label_free_score
+from cyclesiam.validation.examples import KINDS, ExampleConfig, draw_examples
+from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
 
 def main() -> None:

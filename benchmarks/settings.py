@@ -13,11 +13,11 @@ from dataclasses import replace
 import cv2
 import torch
 
-from cyclesiam.data.examples import KINDS, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import find_scenes, hold_out
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.tracking.tracker import TrackerConfig
-from cyclesiam.training.validation import compare, label_free_score
+from cyclesiam.validation.examples import KINDS, ExampleConfig, draw_examples
+from cyclesiam.validation.score import compare, label_free_score
 
 CHANGES: dict[str, dict[str, tuple[float, ...]]] = {
     "choice": {

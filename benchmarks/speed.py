@@ -20,11 +20,11 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import cv2
 import torch
 
-from cyclesiam.data.made_clip import make_clip
-from cyclesiam.evaluation.opencv_trackers import OPENCV_TRACKERS
-from cyclesiam.evaluation.protocols import BoxTracker
-from cyclesiam.evaluation.siamese_tracker import SiameseTracker
+from cyclesiam.evaluation.protocols.one_pass import BoxTracker
+from cyclesiam.evaluation.trackers.cyclesiam import SiameseTracker
+from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.synthetic.demo_clip import make_clip
 from cyclesiam.tracking.tracker import Tracker
 
 

@@ -37,15 +37,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cyclesiam.data import scenes as scenes_module
 from cyclesiam.data.clips import OFF, ON, Batch, ClipDataset, Request
-from cyclesiam.data.made_clip import make_clip
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.synthetic.demo_clip import make_clip
 from cyclesiam.tracking import siamese
-from cyclesiam.training import lessons, views
-from cyclesiam.training.lessons import LessonConfig
-from cyclesiam.training.machine import choose_precision
-from cyclesiam.training.optimisation import OptimiserConfig, make_optimiser, running_average
+from cyclesiam.training import feature_reuse as views
+from cyclesiam.training import objective as lessons
+from cyclesiam.training.fabric import choose_precision
+from cyclesiam.training.objective import LessonConfig
+from cyclesiam.training.optimizer import OptimiserConfig, make_optimiser, running_average
 from cyclesiam.training.recipes import RECIPES
 from cyclesiam.training.trainer import TrainingConfig
 from cyclesiam.video import VideoWriter

@@ -7,12 +7,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # runs without an install
 
-from cyclesiam.evaluation import challenge_scores as challenge
-from cyclesiam.evaluation import davis as masks
-from cyclesiam.evaluation import got10k as pooled
-from cyclesiam.evaluation import otb, vot
-from cyclesiam.evaluation import region_overlap as regions
-from cyclesiam.evaluation import toolkit_scores as toolkit
+from cyclesiam.evaluation.metrics import davis as masks
+from cyclesiam.evaluation.metrics import got10k as pooled
+from cyclesiam.evaluation.metrics import otb, vot
+from cyclesiam.evaluation.metrics import region_overlap as regions
+from cyclesiam.evaluation.metrics import vot_challenge as challenge
+from cyclesiam.evaluation.metrics import vot_toolkit as toolkit
 
 TOOLS = {
     "region_overlap": ["pysot", "matlab_2019", "vot_toolkit"],

@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,11 @@ import torch
 from hypothesis import settings
 
 from cyclesiam.models.checkpoints import save_weights
-from cyclesiam.models.descriptions import TrainingRecord
-from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
+from support import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 
 # A busy machine is slow at random; and a test that fails must fail for everyone.
@@ -20,19 +21,24 @@ settings.register_profile("same everywhere", deadline=None, derandomize=True, ma
 settings.load_profile("same everywhere")
 
 
-def pytest_collection_modifyitems(items):
-    if SHARED.is_dir():
-        return
-    skip = pytest.mark.skip(reason=f"no real clips: {SHARED} is absent")
-    for item in items:
-        if "shared" in item.keywords:
-            item.add_marker(skip)
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder `shared` beside the repository; for tests marked `shared`."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real clips: {SHARED} is absent")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def suite() -> Path:
+    """The annotated development suite, one folder a benchmark; for tests marked `shared`."""
+    folder = Path(os.environ.get("CYCLESIAM_EVAL", Path.home() / ".cache/cyclesiam/eval"))
+    if not folder.is_dir():
+        pytest.skip(
+            f"no development suite: {folder} is absent; unpack it by `python "
+            "../shared/data/unpack_eval.py`, or name its folder in CYCLESIAM_EVAL"
+        )
+    return folder
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cyclesiam.geometry import arrays
+from cyclesiam import arrays
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.recovery import RecoveryConfig
+from cyclesiam.tracking.redetection import RecoveryConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
-from made_media import moving_square
-from tiny_network import TINY
+from support.media import moving_square
+from support.networks import TINY
 
 CHANCE = np.random.default_rng(0)
 VALUES = CHANCE.random((3, 40), np.float32)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from cyclesiam.cli.options import counted, load_network
 from cyclesiam.cli.validate import describe_examples, print_scores
-from cyclesiam.data.examples import Example, ExampleConfig, draw_examples
 from cyclesiam.data.scenes import Scene, hold_out
 from cyclesiam.errors import TrainingError
 from cyclesiam.models.averaging import mean_network
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.fusion import for_inference
-from cyclesiam.training.validation import LabelFreeScores, label_free_score
+from cyclesiam.validation.examples import Example, ExampleConfig, draw_examples
+from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
 Judge = Callable[[Path], None]
 
@@ -27,7 +27,7 @@ def prepare(scenes: list[Scene], start: str, seed: int, device: str) -> tuple[li
     Raises:
         TrainingError: there is one scene only, so nothing is left to judge by.
     """
-    from cyclesiam.training.adapting import HELD_OUT
+    from cyclesiam.training.adaptation import HELD_OUT
 
     learnt, held = hold_out(scenes, HELD_OUT)
     if not held:
@@ -57,7 +57,7 @@ def _judge(
     device: str,
 ) -> None:
     """Compare the weights in a folder with those at the start, and leave the better ones there."""
-    from cyclesiam.training.adapting import NOISE, Candidate, keep_the_best
+    from cyclesiam.training.adaptation import NOISE, Candidate, keep_the_best
 
     adapted, record = load_weights(output, trainable=True)
     begun, _ = load_weights(start, trainable=True)

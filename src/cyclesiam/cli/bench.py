@@ -23,13 +23,13 @@ from cyclesiam.cli.options import (
     load_settings,
     watch,
 )
-from cyclesiam.data.made_clip import make_clip
-from cyclesiam.data.made_crowd import make_crowd
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.protocols import XYWH
-from cyclesiam.evaluation.speed import (
+from cyclesiam.evaluation.protocols.one_pass import XYWH
+from cyclesiam.geometry.boxes import xyxy_to_xywh
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.profiling.speed import (
     CLASSICS,
     AheadContestant,
     Contestant,
@@ -44,9 +44,9 @@ from cyclesiam.evaluation.speed import (
     set_threads,
     summarise,
 )
-from cyclesiam.evaluation.stopwatch import STAGES
-from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.profiling.timer import STAGES
+from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.synthetic.made_crowd import make_crowd
 from cyclesiam.video import VideoWriter
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip

@@ -20,10 +20,10 @@ from cyclesiam.cli.options import (
     watch,
 )
 from cyclesiam.cli.track import follow
-from cyclesiam.data.made_clip import MadeClip, make_clip
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.metrics import frame_overlaps
+from cyclesiam.evaluation.metrics.boxes import frame_overlaps
+from cyclesiam.synthetic.demo_clip import MadeClip, make_clip
 from cyclesiam.tracking.drawing import contact_sheet, draw, outline
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.tracker import Tracker

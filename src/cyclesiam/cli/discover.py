@@ -12,8 +12,8 @@ from cyclesiam.cli.demo import write_picture
 from cyclesiam.cli.options import UsageError, counted, make_folder, watch
 from cyclesiam.cli.train import Recipe, check_extra, say_what_is_found
 from cyclesiam.data.clips import ClipDataset, Find
-from cyclesiam.data.policy import labels_allowed
 from cyclesiam.data.scenes import find_scenes
+from cyclesiam.datasets.label_policy import labels_allowed
 from cyclesiam.tracking.drawing import PALETTE, captioned, contact_sheet, outline
 
 if TYPE_CHECKING:

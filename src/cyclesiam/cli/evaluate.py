@@ -17,8 +17,8 @@ from cyclesiam.cli.trackers import OURS, find_trackers
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of
-from cyclesiam.evaluation.evaluating import Plan, evaluate
-from cyclesiam.evaluation.evaluations import (
+from cyclesiam.evaluation.jobs import ProtocolSettings, Ran
+from cyclesiam.evaluation.results.evaluation import (
     Evaluation,
     Failure,
     Flavour,
@@ -26,8 +26,8 @@ from cyclesiam.evaluation.evaluations import (
     Protocol,
     format_number,
 )
-from cyclesiam.evaluation.jobs import ProtocolSettings, Ran
-from cyclesiam.evaluation.tracker_sources import TrackerSource
+from cyclesiam.evaluation.run import Plan, evaluate
+from cyclesiam.evaluation.trackers.specs import TrackerSource
 
 BenchmarkName = Literal[
     "otb",

@@ -9,10 +9,8 @@ import tyro
 
 from cyclesiam.cli.options import UsageError, Weights, load_settings
 from cyclesiam.data.discovery import moving_regions
-from cyclesiam.data.examples import MOTION_GAP, Example, ExampleConfig, draw_examples
-from cyclesiam.data.made_clip import make_clip
-from cyclesiam.data.policy import labels_allowed
 from cyclesiam.data.scenes import Scene, find_scenes
+from cyclesiam.datasets.label_policy import labels_allowed
 from cyclesiam.deployment.bundles import ExportedNetwork, Manifest
 from cyclesiam.deployment.export import Batch, export, export_int8
 from cyclesiam.deployment.parity import View
@@ -20,10 +18,12 @@ from cyclesiam.deployment.runtimes import Format
 from cyclesiam.errors import SourceError, TargetError, WeightsError
 from cyclesiam.geometry.crops import boxes_to_crop, context_windows, cut
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.models.network_config import NetworkConfig
-from cyclesiam.tracking.settings import SETTINGS_FILE, settings_as_text
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.tracking.config import SETTINGS_FILE, settings_as_text
 from cyclesiam.tracking.tracker import Tracker
-from cyclesiam.training.validation import compare, label_free_score
+from cyclesiam.validation.examples import MOTION_GAP, Example, ExampleConfig, draw_examples
+from cyclesiam.validation.score import compare, label_free_score
 from cyclesiam.video import read_run
 
 CALIBRATED = 12  # scenes that are followed to calibrate

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import track
 from tyro.constructors import PrimitiveConstructorSpec
 
-from cyclesiam.abreast import allow_threads
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.models.descriptions import TrainingRecord, find_weights
-from cyclesiam.tracking.settings import TrackerConfig, read_settings
+from cyclesiam.models.metadata import TrainingRecord, find_weights
+from cyclesiam.threads import allow_threads
+from cyclesiam.tracking.config import TrackerConfig, read_settings
 
 if TYPE_CHECKING:
     from cyclesiam.models.siamrpn import SiamRPN

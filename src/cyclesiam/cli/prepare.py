@@ -8,9 +8,9 @@ import tyro
 from rich.console import Console
 
 from cyclesiam.cli.options import UsageError, counted, watch
-from cyclesiam.data.policy import labels_allowed
-from cyclesiam.data.preparing import ShardConfig, plan_shards, prepare
 from cyclesiam.data.scenes import find_scenes
+from cyclesiam.data.shard_writer import ShardConfig, plan_shards, prepare
+from cyclesiam.datasets.label_policy import labels_allowed
 
 SHOWN_PROBLEMS = 5
 

@@ -17,9 +17,9 @@ from cyclesiam.cli.evaluate import (
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
 from cyclesiam.evaluation.benchmarks import Benchmark, choose_names
-from cyclesiam.evaluation.evaluations import Evaluation, Flavour, Protocol
-from cyclesiam.evaluation.found_results import find_results, recorded_protocol
-from cyclesiam.evaluation.scoring import score_results
+from cyclesiam.evaluation.results.evaluation import Evaluation, Flavour, Protocol
+from cyclesiam.evaluation.results.find import find_results, recorded_protocol
+from cyclesiam.evaluation.score import score_results
 
 
 @dataclass(frozen=True, kw_only=True)

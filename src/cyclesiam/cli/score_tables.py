@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cyclesiam.cli.options import counted
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.evaluation.evaluations import (
+from cyclesiam.evaluation.results.evaluation import (
     METRICS,
     Evaluation,
     RunInfo,

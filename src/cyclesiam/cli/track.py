@@ -15,7 +15,6 @@ from urllib.parse import urlparse
 import numpy as np
 import tyro
 
-from cyclesiam.abreast import allowed_threads
 from cyclesiam.cli.options import (
     XYWH,
     Box,
@@ -30,9 +29,10 @@ from cyclesiam.cli.options import (
     watch,
 )
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.models.descriptions import find_weights, read_description
-from cyclesiam.tracking.ahead import Ahead
+from cyclesiam.models.metadata import find_weights, read_description
+from cyclesiam.threads import allowed_threads
 from cyclesiam.tracking.drawing import draw
+from cyclesiam.tracking.pipelined import Ahead
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import (

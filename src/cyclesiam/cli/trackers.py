@@ -9,10 +9,10 @@ from pathlib import Path
 from cyclesiam.cli.options import UsageError, find_device, load_network, load_settings
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.evaluation.opencv_trackers import OPENCV_NETWORKS, OPENCV_TRACKERS
-from cyclesiam.evaluation.siamese_tracker import Region, SiameseTracker
-from cyclesiam.evaluation.tracker_sources import TrackerSource, opencv_source, python_source
-from cyclesiam.models.descriptions import TrainingRecord
+from cyclesiam.evaluation.trackers.cyclesiam import Region, SiameseTracker
+from cyclesiam.evaluation.trackers.opencv import OPENCV_NETWORKS, OPENCV_TRACKERS
+from cyclesiam.evaluation.trackers.specs import TrackerSource, opencv_source, python_source
+from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
@@ -23,7 +23,8 @@ REGIONS: dict[str, Region] = {
     f"{OURS}-rotated": "rotated",
     f"{OURS}-mask": "mask",
 }
-DECIDING_PARTS = ("geometry", "models", "tracking", "deployment")  # code that answers depend on
+# Code that answers depend on.
+DECIDING_PARTS = ("arrays.py", "geometry", "models", "tracking", "deployment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,7 @@ def _digest_of_code() -> str:
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for part in DECIDING_PARTS:
-        for path in sorted((package / part).rglob("*.py")):
+        place = package / part
+        for path in [place] if place.suffix else sorted(place.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -19,8 +19,8 @@ from rich.table import Column
 
 from cyclesiam.cli.adapting import prepare
 from cyclesiam.cli.options import Device, UsageError, counted, find_device, make_folder
-from cyclesiam.data.policy import labels_allowed
 from cyclesiam.data.scenes import Scene, find_scenes
+from cyclesiam.datasets.label_policy import labels_allowed
 from cyclesiam.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
@@ -78,13 +78,13 @@ class Train:
         if not self.sources:
             raise UsageError("nothing to learn from: give videos, pictures or folders of them")
         check_extra()
-        from cyclesiam.training.machine import is_first_process
+        from cyclesiam.training.fabric import is_first_process
 
         with nullcontext() if is_first_process() else silence():
             self._carry_out()
 
     def _carry_out(self) -> None:
-        from cyclesiam.training.machine import is_first_process
+        from cyclesiam.training.fabric import is_first_process
         from cyclesiam.training.trainer import Trainer
 
         config, device = self._config(), find_device(self.device)
@@ -143,7 +143,7 @@ class Train:
 
     def _recipe(self) -> "TrainingConfig":
         """Give the recipe that is meant, with the policy of the weights to begin with."""
-        from cyclesiam.training.adapting import adapt
+        from cyclesiam.training.adaptation import adapt
         from cyclesiam.training.recipes import RECIPES
 
         if self.start is None:

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cyclesiam.cli.options import Device, UsageError, counted, find_device, load_network, watch
-from cyclesiam.data.examples import KINDS, Example, ExampleConfig, draw_examples
-from cyclesiam.data.policy import labels_allowed
 from cyclesiam.data.scenes import find_scenes
+from cyclesiam.datasets.label_policy import labels_allowed
 from cyclesiam.errors import SourceError
-from cyclesiam.training.validation import LabelFreeScores, label_free_score
+from cyclesiam.validation.examples import KINDS, Example, ExampleConfig, draw_examples
+from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
 
 @dataclass(frozen=True, kw_only=True)

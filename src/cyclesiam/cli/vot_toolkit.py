@@ -12,8 +12,8 @@ import tyro
 
 from cyclesiam.cli.options import Device, UsageError, Weights
 from cyclesiam.cli.trackers import OURS, REGIONS, find_trackers
-from cyclesiam.evaluation.trax import serve
-from cyclesiam.evaluation.vot_registry import register
+from cyclesiam.evaluation.vot_toolkit.registry import register
+from cyclesiam.evaluation.vot_toolkit.trax import serve
 from cyclesiam.video import read_image
 
 TrackerName = Annotated[str, tyro.conf.arg(metavar="TRACKER")]

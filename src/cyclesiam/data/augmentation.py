@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclesiam.data.chance import Chance, choose_rows, draw_pattern, draw_rows
+from cyclesiam.data.row_rng import Chance, choose_rows, draw_pattern, draw_rows
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cyclesiam.data.compositing import CompositingConfig, Sprite, composite
-from cyclesiam.data.cutouts import CutoutConfig, ObjectBank
 from cyclesiam.data.discovery import Discovery, DiscoveryConfig, discover, discover_target
-from cyclesiam.data.pans import draw_view, look, wander
 from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene
 from cyclesiam.errors import SourceError, TrainingError
 from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.synthetic.compositing import CompositingConfig, Sprite, composite
+from cyclesiam.synthetic.cutouts import CutoutConfig, ObjectBank
+from cyclesiam.synthetic.panning import draw_view, look, wander
 
 ON, OFF, UNKNOWN = 255, 0, 127  # pixels of a mask
 OBJECT_ATTEMPTS = 8  # stills in which objects are looked for, before a clip goes without

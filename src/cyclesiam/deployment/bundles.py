@@ -24,15 +24,15 @@ from cyclesiam.deployment.signatures import (
 )
 from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.models.descriptions import (
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.models.mask_windows import MaskContext, look_around
+from cyclesiam.models.metadata import (
     BUNDLE_FILE,
     TrainingRecord,
     find_weights,
     read_description,
     read_json,
 )
-from cyclesiam.models.mask_windows import MaskContext, look_around
-from cyclesiam.models.network_config import NetworkConfig
 
 SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
 VERSION = 2  # of what lies in a bundle

@@ -23,7 +23,7 @@ from cyclesiam.deployment.bundles import (
 )
 from cyclesiam.deployment.graphs import make_graphs
 from cyclesiam.deployment.parity import View, check_parity, measure_differences, random_view
-from cyclesiam.deployment.quantising import quantise_graphs, quiet, record_feeds
+from cyclesiam.deployment.quantization import quantise_graphs, quiet, record_feeds
 from cyclesiam.deployment.runtimes import (
     EXTRAS,
     READERS,
@@ -34,9 +34,9 @@ from cyclesiam.deployment.runtimes import (
 )
 from cyclesiam.deployment.signatures import GraphName, as_graph_has_it, flatten_windows, signatures
 from cyclesiam.errors import MissingExtraError, WeightsError
-from cyclesiam.models.descriptions import TrainingRecord, write_description
 from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.mask_windows import look_around
+from cyclesiam.models.metadata import TrainingRecord, write_description
 from cyclesiam.models.siamrpn import SiamRPN
 
 GRAPH_FILES = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}

@@ -7,7 +7,7 @@ import numpy as np
 
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.errors import WeightsError
-from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 
 # Greatest differences of a float32 bundle: boxes in crop pixels, all else from 0 to 1. Rounding

@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from cyclesiam.abreast import abreast, allowed_threads
 from cyclesiam.deployment.signal_stack import kept_signal_stack
 from cyclesiam.errors import MissingExtraError, WeightsError
+from cyclesiam.threads import abreast, allowed_threads
 
 RuntimeName = Literal["onnxruntime", "openvino"]
 Format = Literal["onnx", "openvino"]

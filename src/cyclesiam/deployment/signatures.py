@@ -11,9 +11,9 @@ Shapes: B targets.
 from dataclasses import dataclass
 from typing import Literal
 
-from cyclesiam.geometry.arrays import AnyArray, namespace
+from cyclesiam.arrays import AnyArray, namespace
+from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.mask_windows import MaskWindows
-from cyclesiam.models.network_config import NetworkConfig
 
 GraphName = Literal["embed", "search", "segment"]
 PICTURES = ("crops", "looks")  # channels-last

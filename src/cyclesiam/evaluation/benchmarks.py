@@ -4,13 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclesiam.data.benchmark_readers import BOX_READERS, SEGMENTATION_READERS
-from cyclesiam.data.segmentation_sequences import SegmentationReader
-from cyclesiam.data.sequences import SequenceReader
+from cyclesiam.datasets.registry import BOX_READERS, SEGMENTATION_READERS
+from cyclesiam.datasets.segmentation_sequences import SegmentationReader
+from cyclesiam.datasets.sequences import SequenceReader
 from cyclesiam.errors import CycleSiamError, DatasetError
-from cyclesiam.evaluation.evaluations import Flavour, Protocol
-from cyclesiam.evaluation.result_files import Layout, ResultFolder
-from cyclesiam.evaluation.vot import EAO_INTERVALS, Interval
+from cyclesiam.evaluation.metrics.vot import EAO_INTERVALS, Interval
+from cyclesiam.evaluation.results.evaluation import Flavour, Protocol
+from cyclesiam.evaluation.results.files import Layout, ResultFolder
 
 Reader = SequenceReader | SegmentationReader
 BENCHMARKS: tuple[str, ...] = tuple({**BOX_READERS, **SEGMENTATION_READERS})

@@ -11,20 +11,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cyclesiam.data.segmentation_sequences import SegmentationSequence
-from cyclesiam.data.sequences import Sequence
+from cyclesiam.datasets.segmentation_sequences import SegmentationSequence
+from cyclesiam.datasets.sequences import Sequence
 from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark, Reader
-from cyclesiam.evaluation.evaluations import InitialInput
-from cyclesiam.evaluation.label_files import write_labels
-from cyclesiam.evaluation.protocols import (
+from cyclesiam.evaluation.protocols.one_pass import (
     BoxTracker,
     MaskExtents,
     MaskTracker,
     one_pass,
     starting_frames,
 )
-from cyclesiam.evaluation.result_files import (
+from cyclesiam.evaluation.protocols.reset import run_supervised
+from cyclesiam.evaluation.protocols.segmentation import segment
+from cyclesiam.evaluation.results.evaluation import InitialInput
+from cyclesiam.evaluation.results.files import (
     read_boxes,
     read_times,
     read_trajectory,
@@ -33,8 +34,7 @@ from cyclesiam.evaluation.result_files import (
     write_regions,
     write_times,
 )
-from cyclesiam.evaluation.segmenting import segment
-from cyclesiam.evaluation.supervised import run_supervised
+from cyclesiam.evaluation.results.label_maps import write_labels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

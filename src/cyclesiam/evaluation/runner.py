@@ -13,8 +13,8 @@ import torch
 
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.benchmarks import Reader
-from cyclesiam.evaluation.evaluations import Failure
 from cyclesiam.evaluation.jobs import Job, Ran
+from cyclesiam.evaluation.results.evaluation import Failure
 
 Progress = Callable[[int, int, Ran | Failure], None]
 """Told after each sequence: how many are done, of how many, and what became of this one."""

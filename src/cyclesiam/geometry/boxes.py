@@ -7,7 +7,7 @@ continuous: the box (0, 0, W, H) covers a W x H image exactly.
 
 import math
 
-from cyclesiam.geometry.arrays import Array, like, namespace
+from cyclesiam.arrays import Array, like, namespace
 
 MAX_LOG_SCALE = math.log(1000 / 16)  # a 16 px anchor may grow to 1000 px; keeps exp() finite
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from cyclesiam.abreast import abreast
-from cyclesiam.geometry.arrays import AnyArray, Array, namespace, on_cpu, to_numpy
+from cyclesiam.arrays import AnyArray, Array, namespace, on_cpu, to_numpy
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from cyclesiam.threads import abreast
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from cyclesiam.geometry.arrays import Array, namespace, numbers_like
+from cyclesiam.arrays import Array, namespace, numbers_like
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
 

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from cyclesiam.errors import WeightsError
 from cyclesiam.models.backbones import ResNet50
-from cyclesiam.models.descriptions import (
+from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.metadata import (
     BUNDLE_FILE,
     TrainingRecord,
     find_weights,
     read_description,
     write_description,
 )
-from cyclesiam.models.fusion import for_inference
 from cyclesiam.models.siamrpn import SiamRPN
 
 FIRST_BLOCK = "layer1.0.conv1.weight"  # tells a ResNet, and what stands before its names

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cyclesiam.geometry.arrays import AnyArray, concat_some, like, namespace
+from cyclesiam.arrays import AnyArray, concat_some, like, namespace
 from cyclesiam.geometry.crops import take_window
 
 KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares

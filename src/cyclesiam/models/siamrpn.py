@@ -14,11 +14,11 @@ from cyclesiam.geometry.anchors import make_anchors
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import Backbone, ResNet50, SmallBackbone
+from cyclesiam.models.config import TEMPLATE_GRID, NetworkConfig
 from cyclesiam.models.heads import Branch, Modulation, PixelwiseBranch, ShapePrior
+from cyclesiam.models.mask_head import MaskBranch, MaskLogits
 from cyclesiam.models.mask_windows import MaskContext
-from cyclesiam.models.masks import MaskBranch, MaskLogits
-from cyclesiam.models.network_config import TEMPLATE_GRID, NetworkConfig
-from cyclesiam.models.numpy_answers import also_numpy
+from cyclesiam.models.numpy_interface import also_numpy
 
 
 class Seen(NamedTuple):

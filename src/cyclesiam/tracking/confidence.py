@@ -12,8 +12,8 @@ Shapes: B targets.
 
 from dataclasses import dataclass, replace
 
-from cyclesiam.geometry.arrays import AnyArray, like, logit, namespace, numbers_like, sigmoid
-from cyclesiam.tracking.colour_model import held_shares
+from cyclesiam.arrays import AnyArray, like, logit, namespace, numbers_like, sigmoid
+from cyclesiam.tracking.color_model import held_shares
 from cyclesiam.tracking.mask_boxes import MaskFit
 from cyclesiam.tracking.results import State
 from cyclesiam.tracking.siamese import Observation, TargetState

@@ -12,16 +12,16 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cyclesiam.geometry.arrays import AnyArray, namespace, tracking
+from cyclesiam.arrays import AnyArray, namespace, tracking
 from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.masks import Mask
-from cyclesiam.tracking.colour_model import ColourState
+from cyclesiam.tracking.color_model import ColourState
 from cyclesiam.tracking.confidence import Standing, believe_told, name_states
+from cyclesiam.tracking.config import TrackerConfig
 from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks, note_masks, say_boxes
 from cyclesiam.tracking.online_filter import FilterState
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.segmentation import Segmented, segment_targets
-from cyclesiam.tracking.settings import TrackerConfig
 from cyclesiam.tracking.siamese import (
     Network,
     Observation,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cyclesiam.geometry.arrays import AnyArray, lerp, namespace
+from cyclesiam.arrays import AnyArray, lerp, namespace
 from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.masks import Mask
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 
-from cyclesiam.geometry.arrays import (
+from cyclesiam.arrays import (
     AnyArray,
     concat_some,
     like,

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cyclesiam.abreast import abreast
-from cyclesiam.geometry.arrays import AnyArray, concat_some, like, namespace, to_numpy
+from cyclesiam.arrays import AnyArray, concat_some, like, namespace, to_numpy
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image, take_window
 from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place, tell_apart
-from cyclesiam.tracking.colour_model import STEP, log_odds, mask_beliefs
+from cyclesiam.threads import abreast
+from cyclesiam.tracking.color_model import STEP, log_odds, mask_beliefs
 from cyclesiam.tracking.mask_boxes import bulk_extents
 from cyclesiam.tracking.results import MaskSource
 from cyclesiam.tracking.siamese import Observation, SegmentingNetwork, TargetState

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from cyclesiam.geometry.arrays import AnyArray, like, namespace
+from cyclesiam.arrays import AnyArray, like, namespace
 from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut, frame_size
 from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
-from cyclesiam.tracking.colour_model import (
+from cyclesiam.tracking.color_model import (
     STEP,
     Belief,
     ColourConfig,

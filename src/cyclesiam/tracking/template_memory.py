@@ -9,7 +9,7 @@ Shapes: B targets.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cyclesiam.geometry.arrays import AnyArray, lerp, like, namespace
+from cyclesiam.arrays import AnyArray, lerp, like, namespace
 from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_targets
 
 

@@ -7,18 +7,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from cyclesiam.arrays import AnyArray, empty_on, like, tracking
 from cyclesiam.errors import TargetError
-from cyclesiam.geometry.arrays import AnyArray, empty_on, like, tracking
 from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.masks import Mask
+from cyclesiam.tracking.batching import join_rows, keep_rows
 from cyclesiam.tracking.confidence import (
     Standing,
     begin_standing,
     believe_boxes,
     judge,
 )
-from cyclesiam.tracking.exclusion import keep_apart
+from cyclesiam.tracking.config import TrackerConfig
+from cyclesiam.tracking.conflicts import keep_apart
 from cyclesiam.tracking.following import (
     Followed,
     Label,
@@ -30,13 +32,11 @@ from cyclesiam.tracking.following import (
     list_results,
     segment,
 )
-from cyclesiam.tracking.given import check_box, frame_of, frames_of
+from cyclesiam.tracking.inputs import check_box, frame_of, frames_of
 from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit, pull_sizes
-from cyclesiam.tracking.points import carry_boxes
-from cyclesiam.tracking.recovery import find_again, find_nearby
+from cyclesiam.tracking.median_flow import carry_boxes
+from cyclesiam.tracking.redetection import find_again, find_nearby
 from cyclesiam.tracking.results import MaskSource, TrackResult
-from cyclesiam.tracking.rows import join_rows, keep_rows
-from cyclesiam.tracking.settings import TrackerConfig
 from cyclesiam.tracking.siamese import (
     Network,
     Observation,

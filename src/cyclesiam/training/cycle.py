@@ -24,7 +24,7 @@ from cyclesiam.tracking.siamese import (
     start,
     unchanged,
 )
-from cyclesiam.training.views import ComparingNetwork, View, compare, view
+from cyclesiam.training.feature_reuse import ComparingNetwork, View, compare, view
 
 TemplateFrom = Literal["last", "turn"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from torch.utils.data import DataLoader, Dataset
 
 from cyclesiam.data.clips import Batch, ClipDataset, Request
-from cyclesiam.data.policy import LabelPolicy, labels_allowed
+from cyclesiam.datasets.label_policy import LabelPolicy, labels_allowed
 from cyclesiam.errors import CycleSiamError
 
 

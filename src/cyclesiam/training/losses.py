@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclesiam.training.labels import IGNORED, OBJECT
+from cyclesiam.training.anchor_labels import IGNORED, OBJECT
 
 BOX_WEIGHT = 1.0  # lambda 1 of equation 7
 LEAST_WEIGHT = 1e-6  # keeps the mean of nothing finite

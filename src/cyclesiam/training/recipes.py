@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from cyclesiam.data.augmentation import AugmentationConfig
 from cyclesiam.data.clips import ClipConfig
-from cyclesiam.data.compositing import CompositingConfig
 from cyclesiam.data.discovery import CAREFUL
-from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.synthetic.compositing import CompositingConfig
+from cyclesiam.training.anchor_labels import LabelConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
-from cyclesiam.training.labels import LabelConfig
-from cyclesiam.training.lessons import LessonConfig
-from cyclesiam.training.optimisation import OptimiserConfig
+from cyclesiam.training.objective import LessonConfig
+from cyclesiam.training.optimizer import OptimiserConfig
 from cyclesiam.training.trainer import TrainingConfig
 
 FAST = OptimiserConfig(

@@ -10,28 +10,28 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from cyclesiam.data.chance import RowChance
 from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
-from cyclesiam.data.policy import LabelPolicy
+from cyclesiam.data.row_rng import RowChance
 from cyclesiam.data.scenes import Scene
+from cyclesiam.datasets.label_policy import LabelPolicy
 from cyclesiam.errors import TrainingError
 from cyclesiam.models.checkpoints import load_backbone, load_whole, save_weights
-from cyclesiam.models.descriptions import TrainingRecord
-from cyclesiam.models.network_config import NetworkConfig
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.training.checkpoint import STATE_FILE, plain, read_state, write_state
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
-from cyclesiam.training.gradients import find_gradients
-from cyclesiam.training.lessons import Lesson, LessonConfig, learn_from
+from cyclesiam.training.fabric import Precision, make_fabric
 from cyclesiam.training.loading import load_batches
-from cyclesiam.training.machine import Precision, make_fabric
-from cyclesiam.training.optimisation import (
+from cyclesiam.training.microbatches import Part, add_over_ranks, share_norms, split_rows
+from cyclesiam.training.objective import Lesson, LessonConfig, learn_from
+from cyclesiam.training.optimizer import (
     OptimiserConfig,
     learning_rate,
     make_optimiser,
     running_average,
 )
-from cyclesiam.training.parts import Part, add_over_ranks, share_norms, split_rows
-from cyclesiam.training.state import STATE_FILE, plain, read_state, write_state
+from cyclesiam.training.train_step import find_gradients
 
 __all__ = ["STATE_FILE", "Report", "Trainer", "TrainingConfig"]
 

@@ -5,7 +5,9 @@ Grey and palette pictures become RGB, transparency is dropped, 16 bits are scale
 count from 0, and the first frame is at 0 seconds.
 """
 
-from cyclesiam.video.frames import (
+from cyclesiam.video.images import is_picture, read_image
+from cyclesiam.video.read_ahead import ReadAhead
+from cyclesiam.video.sources import (
     Frame,
     Frames,
     SourceInfo,
@@ -16,9 +18,7 @@ from cyclesiam.video.frames import (
     probe,
     read_run,
 )
-from cyclesiam.video.pictures import is_picture, read_image
-from cyclesiam.video.reading_ahead import ReadAhead
-from cyclesiam.video.writing import VideoWriter
+from cyclesiam.video.writer import VideoWriter
 
 __all__ = [
     "Frame",

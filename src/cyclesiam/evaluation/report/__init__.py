@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclesiam.data.segmentation_sequences import SegmentationReader
-from cyclesiam.data.sequences import SequenceReader
+from cyclesiam.datasets.segmentation_sequences import SegmentationReader
+from cyclesiam.datasets.sequences import SequenceReader
 from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.evaluations import Evaluation
 from cyclesiam.evaluation.report.page import render_page
 from cyclesiam.evaluation.report.plots import check_matplotlib
 from cyclesiam.evaluation.report.sequences import add_answers, sequences_section, worst_first
+from cyclesiam.evaluation.results.evaluation import Evaluation
 
 REPORT_FILE = "report.html"
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
-from cyclesiam.evaluation.evaluations import METRICS, Evaluation, RunInfo, Score, format_number
 from cyclesiam.evaluation.report.plots import (
     MARKERS,
     accuracy_and_reliability,
@@ -16,6 +15,13 @@ from cyclesiam.evaluation.report.plots import (
     series_class,
 )
 from cyclesiam.evaluation.report.published import WHOLE, Published, published
+from cyclesiam.evaluation.results.evaluation import (
+    METRICS,
+    Evaluation,
+    RunInfo,
+    Score,
+    format_number,
+)
 
 PROTOCOLS = {
     "ope": "one pass, started once from the truth",

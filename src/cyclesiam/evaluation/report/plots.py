@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclesiam.errors import MissingExtraError
-from cyclesiam.evaluation.evaluations import METRICS, Curve, Evaluation, Score
 from cyclesiam.evaluation.report.published import Published
+from cyclesiam.evaluation.results.evaluation import METRICS, Curve, Evaluation, Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

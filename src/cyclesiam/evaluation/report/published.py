@@ -7,7 +7,7 @@ and later label-free trackers. They are of whole benchmarks, and speeds are of o
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cyclesiam.evaluation.evaluations import InitialInput, Protocol
+from cyclesiam.evaluation.results.evaluation import InitialInput, Protocol
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,13 +11,13 @@ from html import escape
 
 import numpy as np
 
-from cyclesiam.data.segmentation_sequences import SegmentationReader
-from cyclesiam.data.sequences import SequenceReader
+from cyclesiam.datasets.segmentation_sequences import SegmentationReader
+from cyclesiam.datasets.sequences import SequenceReader
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.answers import Answers, read_answers
-from cyclesiam.evaluation.evaluations import METRICS, Evaluation, Score, format_number
-from cyclesiam.evaluation.report.moments import Moment, show_moments
+from cyclesiam.evaluation.report.key_frames import Moment, show_moments
 from cyclesiam.evaluation.report.plots import dashes, series_class
+from cyclesiam.evaluation.results.evaluation import METRICS, Evaluation, Score, format_number
+from cyclesiam.evaluation.scorers.per_frame import Answers, read_answers
 
 MOST_PICTURED = 40  # sequences with pictures; a picture takes about 10 kB in the page
 SPARK_WIDTH, SPARK_HEIGHT = 400, 34

@@ -1,0 +1,178 @@
+"""Annotations as text: boxes, flags and names in files, each mistake told with its line.
+
+T: frames of a sequence.
+"""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from cyclesiam.datasets.number_tables import read_lines, read_number_rows
+from cyclesiam.datasets.sequences import Pictures, Sequence, boxes_from_xywh, frame_number
+from cyclesiam.errors import DatasetError
+
+BOX = frozenset({4})
+FLAGS = frozenset({0.0, 1.0})
+
+
+def text_files(folder: Path, *patterns: str) -> list[Path]:
+    """List the files of a folder that match one of the patterns by name.
+
+    What begins with a dot is left out: a copy made on a Mac has "._NAME" beside each file.
+    """
+    matches = (path for pattern in patterns for path in folder.glob(pattern))
+    return sorted(path for path in matches if not path.name.startswith("."))
+
+
+def read_names(path: Path) -> tuple[str, ...]:
+    """Read a list of names, one a line.
+
+    Raises:
+        DatasetError: the file cannot be read, or names something twice.
+    """
+    names = [line.strip() for line in read_lines(path, labels=False)]
+    for number, name in enumerate(names, 1):
+        if name and name in names[: number - 1]:
+            raise DatasetError(f"{path}, line {number}: {name} is named twice. Remove this line.")
+    return tuple(name for name in names if name)
+
+
+def read_boxes(path: Path) -> np.ndarray:
+    """Read one `x,y,w,h` a line, separated by commas, semicolons, tabs or spaces.
+
+    Returns:
+        (T, 4) as they are in the file; NaN in rows that are NaN, where the target is absent.
+
+    Raises:
+        DatasetError: the file is missing or empty, or a line is not such a row.
+    """
+    return read_number_rows(path, BOX, nan="whole rows").table()
+
+
+def read_values(
+    path: Path, count: int, allowed: Collection[float] = FLAGS, *, short: bool = False
+) -> np.ndarray:
+    """Read one number for each frame (or attribute), one a line or all on one line.
+
+    Args:
+        path: the file.
+        count: how many there must be.
+        allowed: what each may be.
+        short: whether fewer will do; the others are 0.
+
+    Returns:
+        (count,) float.
+
+    Raises:
+        DatasetError: the file is missing, or does not hold `count` such numbers.
+    """
+    rows = read_number_rows(path, {1, count}, nan="anywhere")
+    numbers = []
+    for lines, values in rows.kinds.values():
+        strange = np.argwhere(~np.isin(values, list(allowed)))
+        if len(strange):
+            row, column = strange[0]
+            wanted = ", ".join(f"{value:g}" for value in sorted(allowed))
+            raise DatasetError(
+                f"{path}, line {lines[row] + 1}: expected one of {wanted}, got "
+                f"{values[row, column]:g}. Mend this line."
+            )
+        numbers.append(values.ravel())
+    found = np.concatenate(numbers)
+    if len(found) > count or (len(found) < count and not short):
+        raise DatasetError(
+            f"{path}: {len(found)} numbers where {count} are wanted. Unpack the sequence again."
+        )
+    return np.pad(found, (0, count - len(found)))
+
+
+def read_attributes(path: Path, names: tuple[str, ...], length: int) -> dict[str, np.ndarray]:
+    """Read which attributes a sequence has, as tags that hold in every frame or in none.
+
+    Args:
+        path: a 0 or 1 for each of the names; without this file there are no tags.
+        names: the attributes, in the order of the file.
+        length: T.
+
+    Raises:
+        DatasetError: the file does not hold one 0 or 1 for each name.
+    """
+    if not path.is_file():
+        return {}
+    flags = read_values(path, len(names))
+    return {name: np.full(length, flag == 1) for name, flag in zip(names, flags, strict=True)}
+
+
+def fit_frames(
+    name: str, frames: tuple[Path, ...], count: int, truth: Path, pictures: Pictures
+) -> tuple[Path, ...]:
+    """See that every annotated frame has its picture.
+
+    Args:
+        name: of the target.
+        frames: pictures that are there, at least one.
+        count: T, how many the truth has.
+        truth: its file, for messages.
+        pictures: as in `SequenceReader.read`; with `some`, those that are missing get names that
+            count on from the first that is there, which must have a number.
+
+    Returns:
+        T paths.
+
+    Raises:
+        DatasetError: there are more pictures, or fewer and all are wanted.
+    """
+    if pictures == "some" and len(frames) < count and frame_number(frames[0]) >= 0:
+        head, digits, tail = re.findall(r"(.*?)(\d+)(\D*)$", frames[0].stem)[0]
+        tail += frames[0].suffix
+        numbers = range(int(digits), int(digits) + count)
+        return tuple(frames[0].parent / f"{head}{n:0{len(digits)}}{tail}" for n in numbers)
+    if len(frames) != count:
+        raise DatasetError(
+            f"{name}: {len(frames)} frames, but {count} boxes in {truth}. "
+            f"Compare with {frames[0].parent}, and unpack the sequence again."
+        )
+    return frames
+
+
+def make_sequence(
+    name: str,
+    frames: tuple[Path, ...],
+    xywh: np.ndarray,
+    truth: Path,
+    *,
+    pictures: Pictures = "all",
+    origin: float = 0.0,
+    tags: dict[str, np.ndarray] | None = None,
+    cover: np.ndarray | None = None,
+) -> Sequence:
+    """Put frames and annotated boxes together.
+
+    Args:
+        name: of the target.
+        frames: its pictures.
+        xywh: (T, 4) as annotated.
+        truth: the file that they are from, for messages.
+        pictures: as in `SequenceReader.read`.
+        origin: coordinate of the first pixel's left and top edge.
+        tags: as in `Sequence`.
+        cover: as in `Sequence`.
+
+    Raises:
+        DatasetError: frames and boxes disagree, or the first frame has no box.
+    """
+    frames = fit_frames(name, frames, len(xywh), truth, pictures)
+    boxes = boxes_from_xywh(xywh, origin=origin)
+    if np.isnan(boxes[0]).any():
+        raise DatasetError(
+            f"{truth}, line 1: {name} has no box in its first frame, so nothing can be followed "
+            "from there. Unpack the sequence again."
+        )
+    return Sequence(name=name, frames=frames, boxes=boxes, tags=tags or {}, cover=cover)
+
+
+def pad_with_nan(xywh: np.ndarray, count: int) -> np.ndarray:
+    """Lengthen (1, 4), the only box that a benchmark gives away, to (count, 4) with NaN."""
+    return np.concatenate((xywh, np.full((count - 1, 4), np.nan))) if len(xywh) == 1 else xywh

@@ -1,0 +1,171 @@
+"""Reader of the object tracking benchmark OTB, with the peculiarities of its sequences."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cyclesiam.datasets.annotation_files import (
+    make_sequence,
+    read_attributes,
+    read_boxes,
+    text_files,
+)
+from cyclesiam.datasets.label_policy import check_allowed
+from cyclesiam.datasets.number_tables import read_lines
+from cyclesiam.datasets.sequences import (
+    Pictures,
+    Sequence,
+    SequenceReader,
+    frame_number,
+    picture_files,
+    subfolders,
+)
+from cyclesiam.errors import DatasetError
+
+OTB_RANGES = {
+    "BlurCar1": (247, 988),
+    "BlurCar3": (3, 359),
+    "BlurCar4": (18, 397),
+    "David": (300, 770),
+    "Diving": (1, 215),
+    "Football1": (1, 74),
+    "Freeman3": (1, 460),
+    "Freeman4": (1, 283),
+    "Tiger1": (6, 354),
+}
+"""First and last frame (from 1) of sequences that may have more pictures than annotated rows.
+Source: the benchmark's page, "Visual Tracker Benchmark", and its `configSeqs.m`."""
+
+OTB_OMITTED = {"Tiger1": 5}
+"""Frames at the beginning of a whole annotation that the benchmark's program leaves out, since the
+target is hidden there. Source: its folder `initOmit`; so do pysot and pytracking, but not got10k.
+"""
+
+OTB_ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
+"""In the order of the benchmark's `anno/att/NAME.txt`: illumination variation, out-of-plane
+rotation, scale variation, occlusion, deformation, motion blur, fast motion, in-plane rotation, out
+of view, background clutter, low resolution."""
+
+OTB_2013 = """
+Basketball Bolt Boy Car4 CarDark CarScale Coke Couple Crossing David David2 David3 Deer Dog1 Doll
+Dudek FaceOcc1 FaceOcc2 Fish FleetFace Football Football1 Freeman1 Freeman3 Freeman4 Girl Ironman
+Jogging Jumping Lemming Liquor Matrix Mhyang MotorRolling MountainBike Shaking Singer1 Singer2
+Skating1 Skiing Soccer Subway Suv Sylvester Tiger1 Tiger2 Trellis Walking Walking2 Woman
+""".split()
+OTB_50 = """
+Basketball Biker Bird1 BlurBody BlurCar2 BlurFace BlurOwl Bolt Box Car1 Car4 CarDark CarScale
+ClifBar Couple Crowds David Deer Diving DragonBaby Dudek Football Freeman4 Girl Human3 Human4
+Human6 Human9 Ironman Jump Jumping Liquor Matrix MotorRolling Panda RedTeam Shaking Singer2
+Skating1 Skating2 Skiing Soccer Surfer Sylvester Tiger2 Trellis Walking Walking2 Woman
+""".split()
+OTB_100 = [
+    *OTB_50,
+    *"""
+Bird2 BlurCar1 BlurCar3 BlurCar4 Board Bolt2 Boy Car2 Car24 Coke Coupon Crossing Dancer Dancer2
+David2 David3 Dog Dog1 Doll FaceOcc1 FaceOcc2 Fish FleetFace Football1 Freeman1 Freeman3 Girl2 Gym
+Human2 Human5 Human7 Human8 Jogging KiteSurf Lemming Man Mhyang MountainBike Rubik Singer1 Skater
+Skater2 Subway Suv Tiger1 Toy Trans Twinnings Vase
+""".split(),
+]
+OTBSubset = Literal["otb2013", "otb50", "otb100"]
+OTB_SUBSETS: Mapping[OTBSubset, Collection[str]] = {
+    "otb2013": OTB_2013,
+    "otb50": OTB_50,
+    "otb100": OTB_100,
+}
+"""Folders of each: 51, 50 and 100 targets, as Jogging and Skating2 have two."""
+
+SHOWN = 8  # names of a list of what is missing
+
+
+class OTB(SequenceReader):
+    """OTB-2013, OTB-50 and OTB-100 (Wu et al., TPAMI 2015), and any subset of them.
+
+    Layout: `root/NAME/img/0001.jpg` onwards and `root/NAME/groundtruth_rect.txt`, one `x,y,w,h` a
+    frame (commas, tabs or spaces). A video of several targets has `groundtruth_rect.1.txt`,
+    `groundtruth_rect.2.txt` ...: they are called `Jogging.1`, `Jogging.2`. One of Human4's two is
+    empty: the other is `Human4`. Attributes are tags, from `root/NAME/attrs.txt` (their names) or
+    `root/anno/att/NAME.txt` (`OTB_ATTRIBUTES`), where one is there.
+
+    Coordinates are MATLAB's, the first pixel is 1: one is subtracted from x and y. Where there are
+    more pictures than rows, the official first and last frame apply (`OTB_RANGES`); Tiger1 begins
+    at frame 6 (`OTB_OMITTED`).
+
+    Args:
+        root: folder that holds the sequences' folders.
+        subset: which sequences to read, all of which must be there; without it, every one that is.
+
+    Raises:
+        DatasetError: `root` holds no sequence, or lacks one of the subset.
+    """
+
+    def __init__(self, root: Path, subset: OTBSubset | None = None) -> None:
+        self._root = Path(root)
+        folders = subfolders(self._root, "OTB")
+        if subset:
+            folders = _chosen(folders, subset, self._root)
+        self._truth = {name: truth for folder in folders for name, truth in _targets(folder)}
+        self.names = tuple(self._truth)
+        if not self.names:
+            raise DatasetError(
+                f"OTB: no NAME/groundtruth_rect.txt in {root}. "
+                "`root` must be the folder that holds the sequences' folders."
+            )
+
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+        """Give the target called `name`, such as `Bolt` or `Jogging.2`."""
+        truth = self._truth[name]
+        video = truth.parent.name
+        xywh, frames = read_boxes(truth), picture_files(truth.parent / "img")
+        if video in OTB_RANGES:
+            first, last = OTB_RANGES[video]
+            if len(xywh) == last:
+                xywh = xywh[OTB_OMITTED.get(video, 0) :]
+            if len(frames) != len(xywh):
+                official = tuple(path for path in frames if first <= frame_number(path) <= last)
+                frames = official or frames
+        tags = self._tags(truth.parent, len(xywh))
+        return make_sequence(name, frames, xywh, truth, pictures=pictures, origin=1.0, tags=tags)
+
+    def _tags(self, folder: Path, length: int) -> dict[str, np.ndarray]:
+        named = folder / "attrs.txt"
+        if not named.is_file():
+            numbers = self._root / "anno" / "att" / f"{folder.name}.txt"
+            return read_attributes(numbers, OTB_ATTRIBUTES, length)
+        tags = {name: np.zeros(length, bool) for name in OTB_ATTRIBUTES}
+        for number, line in enumerate(read_lines(named), 1):
+            for word in line.replace(",", " ").split():
+                if word not in tags:
+                    raise DatasetError(
+                        f"{named}, line {number}: no attribute is called {word[:20]!r}; there are "
+                        f"{', '.join(OTB_ATTRIBUTES)}. Mend this line."
+                    )
+                tags[word] = np.ones(length, bool)
+        return tags
+
+
+def _chosen(folders: list[Path], subset: OTBSubset, root: Path) -> list[Path]:
+    there = {folder.name: folder for folder in folders}
+    wanted = sorted(OTB_SUBSETS[subset])
+    absent = [name for name in wanted if name not in there]
+    if absent:
+        some = ", ".join(absent[:SHOWN]) + (" ..." if len(absent) > SHOWN else "")
+        raise DatasetError(
+            f"{subset}: {root} lacks {len(absent)} of its {len(wanted)} folders: {some}. "
+            "Unpack them there, or read what there is as `otb`."
+        )
+    return [there[name] for name in wanted]
+
+
+def _targets(folder: Path) -> list[tuple[str, Path]]:
+    """Name and annotation of each target of a folder, unless an annotation beside it is empty."""
+    truths = text_files(folder, "groundtruth_rect*.txt")
+    for truth in truths:
+        check_allowed(truth, "boxes")
+    filled = [truth for truth in truths if truth.read_bytes().strip(b"\xef\xbb\xbf \t\r\n")]
+    truths = filled or truths
+    if len(truths) == 1:
+        return [(folder.name, truths[0])]
+    return [(folder.name + path.stem.removeprefix("groundtruth_rect"), path) for path in truths]

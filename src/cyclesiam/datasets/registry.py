@@ -1,0 +1,51 @@
+"""Every benchmark by its name: what `--root` is read with.
+
+`BOX_READERS` gives sequences with a box a frame, `SEGMENTATION_READERS` sequences with label maps.
+DAVIS is in both.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from cyclesiam.datasets.imagenet_vid import ImageNetVideo
+from cyclesiam.datasets.otb import OTB
+from cyclesiam.datasets.segmentation_datasets import DAVIS2016, DAVIS2017, YouTubeVOS
+from cyclesiam.datasets.segmentation_sequences import ObjectBoxes, SegmentationReader
+from cyclesiam.datasets.sequences import SequenceReader
+from cyclesiam.datasets.tracking_datasets import UAV123, GOT10k, LaSOT, TrackingNet
+from cyclesiam.datasets.vot import VOT
+
+
+def _davis2016_boxes(root: Path) -> SequenceReader:
+    return ObjectBoxes(DAVIS2016(root))
+
+
+def _davis2017_boxes(root: Path) -> SequenceReader:
+    return ObjectBoxes(DAVIS2017(root))
+
+
+BOX_READERS: dict[str, Callable[[Path], SequenceReader]] = {
+    "otb": OTB,
+    "otb2013": partial(OTB, subset="otb2013"),
+    "otb50": partial(OTB, subset="otb50"),
+    "otb100": partial(OTB, subset="otb100"),
+    "uav123": UAV123,
+    "uav123_10fps": partial(UAV123, version="UAV123_10fps"),
+    "lasot": LaSOT,
+    "got10k": GOT10k,
+    "trackingnet": TrackingNet,
+    "vot2016": VOT,
+    "vot2018": VOT,
+    "vid": ImageNetVideo,
+    "davis2016": _davis2016_boxes,
+    "davis2017": _davis2017_boxes,
+}
+"""Name to the reader of a benchmark's root folder, as boxes."""
+
+SEGMENTATION_READERS: dict[str, Callable[[Path], SegmentationReader]] = {
+    "davis2016": DAVIS2016,
+    "davis2017": DAVIS2017,
+    "youtubevos": YouTubeVOS,
+}
+"""Name to the reader of a benchmark's root folder, as label maps."""

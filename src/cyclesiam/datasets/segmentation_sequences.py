@@ -1,0 +1,160 @@
+"""Masks of objects in one video, as every segmentation reader of this package gives them.
+
+T: frames of a sequence. H, W: rows and columns. A label map has the number of an object in each of
+its pixels and 0 elsewhere.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cyclesiam.datasets.label_maps import VOID, read_label_map, read_mask
+from cyclesiam.datasets.label_policy import only_beginnings
+from cyclesiam.datasets.sequences import Pictures, Sequence, SequenceReader
+from cyclesiam.errors import DatasetError
+from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.video import read_image
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SegmentationSequence:
+    """Frames of a video and label maps of objects in it.
+
+    Args:
+        name: unique in its benchmark.
+        frames: T picture files, in order.
+        annotations: T files of label maps; None where a frame has none.
+        first_frames: number of an object to the frame that first shows it, which is where its
+            tracking starts; YouTube-VOS has objects that come later than the others.
+        one_object: whether every pixel that is not 0 belongs to object 1 (DAVIS-2016).
+
+    Raises:
+        DatasetError: no frames, not one annotation (or None) for each, no object, or an object
+            that begins in a frame without annotation.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    annotations: tuple[Path | None, ...]
+    first_frames: Mapping[int, int]
+    one_object: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.frames or len(self.annotations) != len(self.frames):
+            raise DatasetError(
+                f"{self.name}: {len(self.frames)} frames, but {len(self.annotations)} places for "
+                "annotations. Unpack the sequence again."
+            )
+        if not self.first_frames:
+            raise DatasetError(f"{self.name}: no object is annotated. Unpack the sequence again.")
+        for number, frame in self.first_frames.items():
+            if not 0 <= frame < len(self.frames) or self.annotations[frame] is None:
+                raise DatasetError(
+                    f"{self.name}: object {number} begins in frame {frame}, which has no "
+                    "annotation. Unpack the sequence again."
+                )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Numbers of the objects, in order."""
+        return tuple(sorted(self.first_frames))
+
+    def images(self) -> Iterator[np.ndarray]:
+        """Read the frames one by one, each (H, W, 3) uint8 RGB.
+
+        Raises:
+            SourceError: a frame cannot be read.
+        """
+        return map(read_image, self.frames)
+
+    def labels(self, frame: int) -> np.ndarray:
+        """Read the label map of a frame.
+
+        Returns:
+            (H, W) uint8: numbers of objects, 0 elsewhere. What is marked void (255) counts as
+            background, as in DAVIS's semi-supervised task; with `one_object` it is the object.
+
+        Raises:
+            ValueError: the frame has no annotation.
+            DatasetError: the file is no label map.
+            LabelPolicyError: it may not be read.
+        """
+        path = self.annotations[frame]
+        if path is None:
+            raise ValueError(f"{self.name}: frame {frame} has no annotation")
+        first = frame in self.first_frames.values()
+        if self.one_object:
+            return read_mask(path, first=first).astype(np.uint8)
+        labels = read_label_map(path, first=first)
+        return np.where(labels == VOID, np.uint8(0), labels)
+
+
+class SegmentationReader(ABC):
+    """A segmentation benchmark on disk: names of sequences, each read when it is asked for."""
+
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
+        """Give the sequence called `name`, one of `names`.
+
+        Args:
+            name: of the sequence.
+            pictures: which of its pictures must be there; `some` as in `SequenceReader.read`. All
+                masks must be there in any case.
+
+        Raises:
+            DatasetError: its frames or its annotation are missing, malformed or disagree.
+        """
+
+    def sequences(self) -> Iterator[SegmentationSequence]:
+        """Read every sequence, in the order of `names`."""
+        return map(self.read, self.names)
+
+
+class ObjectBoxes(SequenceReader):
+    """A segmentation benchmark as one of boxes: an object is a target, its mask's extent the box.
+
+    A target is called `NAME_3` after the number of its object, or `NAME` where the benchmark has
+    one object a sequence; its frames begin with the one that first shows it.
+
+    Args:
+        benchmark: of masks; each of its sequences is read once for the numbers of its objects.
+    """
+
+    def __init__(self, benchmark: SegmentationReader) -> None:
+        self._benchmark = benchmark
+        self._targets = {
+            target: (name, number)
+            for name in benchmark.names
+            for target, number in _targets(benchmark, name)
+        }
+        self.names = tuple(self._targets)
+
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+        """Give the target called `name`; this reads all masks of its sequence that it may read."""
+        video, number = self._targets[name]
+        sequence = self._benchmark.read(video, pictures=pictures)
+        first = sequence.first_frames[number]
+        boxes = np.full((len(sequence) - first, 4), np.nan)
+        for frame in range(first, first + 1 if only_beginnings() else len(sequence)):
+            if sequence.annotations[frame] is not None:
+                boxes[frame - first] = mask_extent(sequence.labels(frame) == number)
+        return Sequence(name=name, frames=sequence.frames[first:], boxes=boxes)
+
+
+def _targets(benchmark: SegmentationReader, name: str) -> list[tuple[str, int]]:
+    """Names and numbers of the objects of a sequence."""
+    try:
+        sequence = benchmark.read(name, pictures="some")
+    except DatasetError:
+        return [(name, 1)]  # loses no other sequence; reading this one tells what is wrong
+    if sequence.one_object:
+        return [(name, 1)]
+    return [(f"{name}_{number}", number) for number in sequence.objects]

@@ -1,0 +1,151 @@
+"""Reader of the VOT challenges' short-term sequences, as published and as the toolkit unpacks them.
+
+T: frames of a sequence.
+"""
+
+from pathlib import Path, PureWindowsPath
+
+import numpy as np
+
+from cyclesiam.datasets.annotation_files import (
+    fit_frames,
+    read_names,
+    read_values,
+    text_files,
+)
+from cyclesiam.datasets.number_tables import read_lines, read_number_rows
+from cyclesiam.datasets.sequences import (
+    Pictures,
+    Sequence,
+    SequenceReader,
+    boxes_from_xywh,
+    picture_files,
+    subfolders,
+)
+from cyclesiam.errors import DatasetError
+from cyclesiam.geometry.regions import polygon_extent
+
+REGIONS = frozenset({4, *range(6, 1000, 2)})  # a rectangle; a polygon of three corners or more
+
+
+class VOT(SequenceReader):
+    """VOT-2016, VOT-2018 (Kristan et al.) and other short-term years of the same layout.
+
+    Layout: `root/list.txt` names the sequences (without it, every folder with a truth is one);
+    `root/NAME/groundtruth.txt` has `x,y,w,h` or corners `x1,y1,x2,y2,...` a frame; the frames are
+    `root/NAME/color/00000001.jpg` onwards, or directly in `root/NAME`, or where the toolkit's file
+    `root/NAME/sequence` says (`channels.color`, `groundtruth`). The sequences may be in
+    `root/sequences`, as in a workspace of the toolkit. Each `root/NAME/TAG.tag` (or `.label`), a 0
+    or 1 a frame, is a tag; one that is too short has a 0 in the other frames, as in the toolkit.
+
+    Regions are given as they are in the file, and as boxes: the smallest upright box around a
+    polygon. Coordinates are taken as they are, as the VOT toolkits do. Masks, which later years
+    have, are refused.
+
+    Args:
+        root: folder that holds the sequences' folders.
+
+    Raises:
+        DatasetError: `root` holds no sequence.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = Path(root)
+        listings = [self._root / "list.txt"]
+        if (self._root / "sequences").is_dir():  # a workspace of the toolkit
+            self._root = self._root / "sequences"
+            listings.append(self._root / "list.txt")
+        if there := [listing for listing in listings if listing.is_file()]:
+            self.names = read_names(there[-1])
+        else:
+            folders = subfolders(self._root, "VOT")
+            self.names = tuple(f.name for f in folders if (f / "groundtruth.txt").is_file())
+        if not self.names:
+            raise DatasetError(
+                f"VOT: no list.txt and no NAME/groundtruth.txt in {root}. "
+                "`root` must be the folder that holds the sequences' folders."
+            )
+
+    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+        """Give the sequence called `name`."""
+        folder = self._root / name
+        properties = _properties(folder / "sequence")
+        truth = folder / properties.get("groundtruth", "groundtruth.txt")
+        boxes, regions = _read_regions(truth)
+        frames = picture_files(_frame_folder(folder, properties.get("channels.color")))
+        return Sequence(
+            name=name,
+            frames=fit_frames(name, frames, len(regions), truth, pictures),
+            boxes=boxes,
+            regions=regions,
+            tags=_read_tags(folder, len(regions)),
+        )
+
+
+def _properties(path: Path) -> dict[str, str]:
+    """Read the toolkit's lines `key=value`; none without the file."""
+    if not path.is_file():
+        return {}
+    pairs = {}
+    for number, line in enumerate(read_lines(path, labels=False), 1):
+        key, equals, value = line.partition("=")
+        if line.strip() and not line.startswith("#"):
+            if not equals:
+                raise DatasetError(
+                    f"{path}, line {number}: expected key=value, got {line[:60]!r}. Mend this line."
+                )
+            pairs[key.strip()] = value.strip()
+    return pairs
+
+
+def _frame_folder(folder: Path, channel: str | None) -> Path:
+    """Where the frames are: `channel` is a folder or a pattern such as `color/%08d.jpg`."""
+    if channel is None:
+        return folder / "color" if (folder / "color").is_dir() else folder
+    # a toolkit that ran on Windows writes color\\%08d.jpg
+    parts = PureWindowsPath(channel).parts
+    return folder.joinpath(*(part for part in parts if "%" not in part))
+
+
+def _read_regions(truth: Path) -> tuple[np.ndarray, tuple[tuple[float, ...], ...]]:
+    """Boxes (T, 4) xyxy around the regions, and the regions as they are in the file."""
+    try:
+        rows = read_number_rows(truth, REGIONS)
+    except DatasetError:
+        _refuse_masks(truth)
+        raise
+    boxes = np.empty((rows.length, 4))
+    regions: list[tuple[float, ...]] = [()] * rows.length
+    for size, (lines, values) in rows.kinds.items():
+        boxes[lines] = boxes_from_xywh(values) if size == 4 else _extents(values)
+        for line, region in zip(lines.tolist(), values.tolist(), strict=True):
+            regions[line] = tuple(region)
+    if np.isnan(boxes[0]).any():
+        raise DatasetError(
+            f"{truth}, line 1: the first region has no area, so nothing can be followed from "
+            "there. Unpack the sequence again."
+        )
+    return boxes, tuple(regions)
+
+
+def _refuse_masks(truth: Path) -> None:
+    for number, line in enumerate(read_lines(truth), 1):
+        if line.lstrip().startswith("m"):
+            raise DatasetError(
+                f"{truth}, line {number}: a mask; only rectangles and polygons are read. "
+                "Take the sequences of VOT-2019 or before."
+            )
+
+
+def _extents(polygons: np.ndarray) -> np.ndarray:
+    """Upright boxes (N, 4) xyxy around polygons (N, K); NaN around one without an area."""
+    extents = polygon_extent(polygons)
+    solid = np.all(extents[:, 2:] > extents[:, :2], axis=1)
+    return np.where(solid[:, None], extents, np.nan)
+
+
+def _read_tags(folder: Path, length: int) -> dict[str, np.ndarray]:
+    return {
+        path.stem: read_values(path, length, short=True) == 1
+        for path in text_files(folder, "*.tag", "*.label")
+    }

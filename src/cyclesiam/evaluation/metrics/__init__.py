@@ -1,0 +1,1 @@
+"""Numbers by the official rules of benchmarks; nothing of files or trackers."""

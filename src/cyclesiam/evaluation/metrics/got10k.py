@@ -1,0 +1,100 @@
+"""GOT-10k's average overlap (AO) and success rates (SR), as its toolkit computes them.
+
+T: frames. N: frames that count. Boxes are xywh in pixels.
+
+The frames of all sequences are pooled: a long sequence weighs more than a short one.
+
+Source: Huang et al., "GOT-10k", TPAMI 2019; got-10k/toolkit 0.1.3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cyclesiam.evaluation.metrics.boxes import overlap_xywh, success_curve
+
+THRESHOLDS = np.linspace(0, 1, 101)
+THRESHOLDS.setflags(write=False)
+GUARD = float(np.finfo(float).eps)  # of the union; two empty boxes have overlap 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OverlapScores:
+    """The numbers of GOT-10k over frames.
+
+    Args:
+        ao: mean overlap; NaN if one overlap is, or without frames.
+        curve: (101,) share of frames with an overlap above 0, 0.01 ... 1; NaN is not above.
+    """
+
+    ao: float
+    curve: np.ndarray
+
+    @property
+    def sr_50(self) -> float:
+        """Share of frames with an overlap above 0.5."""
+        return float(self.curve[50])
+
+    @property
+    def sr_75(self) -> float:
+        """Share of frames with an overlap above 0.75."""
+        return float(self.curve[75])
+
+
+def judged_overlaps(
+    runs: Sequence[np.ndarray],
+    truth: np.ndarray,
+    *,
+    cover: np.ndarray,
+    resolution: tuple[float, float],
+) -> np.ndarray:
+    """Give the overlaps of the frames of a sequence that count, one run after another.
+
+    Args:
+        runs: repetitions, each (T, 4) xywh.
+        truth: (T, 4) xywh.
+        cover: (T,) how much of the target is seen; a frame with 0 does not count, nor does the
+            first.
+        resolution: width and height of the image, which cuts all boxes.
+
+    Returns:
+        (N,) in 0..1; NaN where a box has a NaN.
+
+    Raises:
+        ValueError: no run, or not one box and one cover for each frame.
+    """
+    shapes = {np.shape(run) for run in runs}
+    if shapes != {truth.shape} or len(cover) != len(truth):
+        raise ValueError(
+            f"each run needs boxes {truth.shape} and the cover ({len(truth)},), "
+            f"got {sorted(shapes)} and ({len(cover)},)"
+        )
+    judged = np.flatnonzero(cover[1:] > 0) + 1
+    true_boxes = cut_by_image(truth[judged], resolution)
+    return np.concatenate(
+        [
+            overlap_xywh(cut_by_image(run[judged], resolution), true_boxes, guard=GUARD)
+            for run in runs
+        ]
+    )
+
+
+def cut_by_image(boxes: np.ndarray, resolution: tuple[float, float]) -> np.ndarray:
+    """Bring xywh boxes (..., 4) into the image, first the corner, then the size.
+
+    A box that begins left of the image is thus moved and keeps its width, as in the toolkit.
+
+    >>> cut_by_image(np.array([-5.0, 2.0, 10.0, 10.0]), (20, 8))
+    array([ 0.,  2., 10.,  6.])
+    """
+    corner = np.clip(boxes[..., :2], 0, resolution)
+    size = np.clip(boxes[..., 2:], 0, resolution - corner)
+    return np.concatenate((corner, size), axis=-1)
+
+
+def overlap_scores(overlaps: np.ndarray) -> OverlapScores:
+    """Score overlaps (N,), of one sequence or of all sequences one after another."""
+    if not len(overlaps):
+        return OverlapScores(ao=float("nan"), curve=np.full(len(THRESHOLDS), np.nan))
+    return OverlapScores(ao=float(overlaps.mean()), curve=success_curve(overlaps, THRESHOLDS))

@@ -1,0 +1,131 @@
+"""OTB's one-pass evaluation by the rules of two programs: curves of each sequence, and their mean.
+
+T: frames. Boxes are xywh in pixels.
+
+`pysot` gives what papers in its line report; `got10k` what the GOT-10k toolkit and the OTB toolbox
+give. They agree wherever every frame has a truth and the first result is the first truth.
+
+Source: Wu et al., "Object Tracking Benchmark", TPAMI 2015; STVIR/pysot; got-10k/toolkit 0.1.3.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from cyclesiam.evaluation.metrics.boxes import (
+    NORM_PRECISION_THRESHOLDS,
+    PRECISION_THRESHOLDS,
+    SUCCESS_THRESHOLDS,
+    centre_errors_xywh,
+    centres_of_pixels,
+    distances,
+    frame_overlaps_xywh,
+    norm_centre_errors_xywh,
+    overlap_xywh,
+    precision_curve,
+    success_curve,
+)
+
+GOT10K_SUCCESS_THRESHOLDS = np.linspace(0, 1, 21)  # last bits differ from numpy's arange
+GOT10K_SUCCESS_THRESHOLDS.setflags(write=False)
+GUARD = float(np.finfo(float).eps)  # of the union, in the GOT-10k toolkit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Curves:
+    """How a tracker did on a sequence, or on average over sequences.
+
+    Args:
+        success: (21,) share of frames with an overlap above 0, 0.05 ... 1.
+        precision: (51,) share of frames with a centre error of at most 0 ... 50 pixels.
+        norm_precision: (51,) the same for errors of 0 ... 0.5 target sizes; None where the program
+            has none.
+    """
+
+    success: np.ndarray
+    precision: np.ndarray
+    norm_precision: np.ndarray | None = None
+
+    @property
+    def success_auc(self) -> float:
+        """Area under the success curve, 0..1."""
+        return float(self.success.mean())
+
+    @property
+    def success_50(self) -> float:
+        """Share of frames with an overlap above 0.5."""
+        return float(self.success[10])
+
+    @property
+    def precision_20(self) -> float:
+        """Share of frames with a centre error of at most 20 pixels."""
+        return float(self.precision[20])
+
+    @property
+    def norm_precision_20(self) -> float | None:
+        """Share of frames with a centre error of at most 0.2 target sizes."""
+        return None if self.norm_precision is None else float(self.norm_precision[20])
+
+
+def pysot_curves(boxes: np.ndarray, truth: np.ndarray) -> Curves:
+    """Score one sequence as pysot does.
+
+    Args:
+        boxes: (T, 4) xywh results; NaN is a miss.
+        truth: (T, 4) xywh; NaN or without size where unknown: such a frame counts as a miss of
+            success and, as in pysot, as a hit of precision.
+
+    Raises:
+        ValueError: not one box for each frame.
+    """
+    _check(boxes, truth)
+    return Curves(
+        success=success_curve(frame_overlaps_xywh(boxes, truth), SUCCESS_THRESHOLDS),
+        precision=precision_curve(centre_errors_xywh(boxes, truth), PRECISION_THRESHOLDS),
+        norm_precision=precision_curve(
+            norm_centre_errors_xywh(boxes, truth), NORM_PRECISION_THRESHOLDS
+        ),
+    )
+
+
+def got10k_curves(boxes: np.ndarray, truth: np.ndarray) -> Curves:
+    """Score one sequence as the GOT-10k toolkit does.
+
+    Args:
+        boxes: (T, 4) xywh results; NaN is a miss. The first is replaced by the truth.
+        truth: (T, 4) xywh, scored as it is; NaN is a miss.
+
+    Raises:
+        ValueError: not one box for each frame.
+    """
+    _check(boxes, truth)
+    boxes = np.concatenate((truth[:1], boxes[1:]))
+    errors = distances(centres_of_pixels(boxes), centres_of_pixels(truth))
+    return Curves(
+        success=success_curve(overlap_xywh(boxes, truth, guard=GUARD), GOT10K_SUCCESS_THRESHOLDS),
+        precision=precision_curve(errors, PRECISION_THRESHOLDS),
+    )
+
+
+def mean_curves(curves: Collection[Curves]) -> Curves:
+    """Give the mean over sequences, each with the same weight whatever its length.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if not curves:
+        raise ValueError("there is no sequence to average over")
+    norm = [curve.norm_precision for curve in curves if curve.norm_precision is not None]
+    return Curves(
+        success=np.mean([curve.success for curve in curves], axis=0),
+        precision=np.mean([curve.precision for curve in curves], axis=0),
+        norm_precision=np.mean(norm, axis=0) if len(norm) == len(curves) else None,
+    )
+
+
+def _check(boxes: np.ndarray, truth: np.ndarray) -> None:
+    if boxes.shape != truth.shape or boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
+        raise ValueError(
+            f"results and truth must be (T, 4) boxes each, got {boxes.shape} and {truth.shape}"
+        )

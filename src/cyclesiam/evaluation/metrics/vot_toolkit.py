@@ -1,0 +1,136 @@
+"""Accuracy, reliability and EAO as vot-toolkit 0.9, today's Python program, gives them.
+
+T: frames of a sequence.
+
+Source: votchallenge/toolkit `vot/analysis`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cyclesiam.evaluation.metrics.regions import Region
+from cyclesiam.evaluation.metrics.vot import (
+    BURN_IN,
+    FAILED,
+    INITIALISED,
+    RELIABILITY_LENGTH,
+    Fragment,
+    Interval,
+    JudgedSequence,
+    SupervisedRuns,
+    check_any,
+    expected_overlap,
+    frames_with,
+    judged_frames,
+    mean_of,
+    mean_over_runs,
+    run_overlaps,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ToolkitScores:
+    """The numbers of vot-toolkit's report.
+
+    Args:
+        accuracy: mean over the sequences, weighted by length, 0..1.
+        accuracy_of: each sequence's, 0 if no frame counts.
+        failures_weighted: failures in a run, mean over the sequences weighted by length.
+        failures_of: each sequence's mean over its runs.
+        reliability: chance to survive `RELIABILITY_LENGTH` frames, exp(-30 failures / length).
+        reliability_of: the same for each sequence.
+        curve: expected overlap by length; index 0 is 0.
+    """
+
+    accuracy: float
+    accuracy_of: Mapping[str, float]
+    failures_weighted: float
+    failures_of: Mapping[str, float]
+    reliability: float
+    reliability_of: Mapping[str, float]
+    curve: np.ndarray
+
+    @property
+    def failures(self) -> float:
+        """Sum over the sequences of the failures in a run."""
+        return float(sum(self.failures_of.values()))
+
+    def eao(self, interval: Interval) -> float:
+        """Give the mean of the curve from index low to high, counted from 0; NaN if none."""
+        low, high = interval
+        return mean_of(self.curve[low : high + 1])
+
+
+def vot_toolkit(
+    sequences: Mapping[str, SupervisedRuns], *, burn_in: int = BURN_IN
+) -> ToolkitScores:
+    """Score a tracker as vot-toolkit does; the bounds are always the image.
+
+    Args:
+        sequences: each by its name; at least one.
+        burn_in: frames after an initialisation that accuracy ignores.
+
+    Raises:
+        ValueError: no sequences, or a region that is none.
+    """
+    return toolkit_scores({n: judge_toolkit(s, burn_in=burn_in) for n, s in sequences.items()})
+
+
+def judge_toolkit(sequence: SupervisedRuns, *, burn_in: int = BURN_IN) -> JudgedSequence:
+    """Judge one sequence for `toolkit_scores`."""
+    runs = toolkit_overlaps(sequence)
+    means, fragments = [], []
+    for overlaps, run in zip(runs, sequence.runs, strict=True):
+        judged = judged_frames(run, burn_in)
+        means.append(overlaps[judged].mean() if judged.any() else 0.0)
+        fragments.extend(_toolkit_fragments(overlaps, run))
+    return JudgedSequence(
+        overlaps=mean_over_runs(runs, sequence, burn_in),
+        failures=tuple(tuple(frames_with(run, FAILED)) for run in sequence.runs),
+        fragments=tuple(fragments),
+        accuracy=float(np.mean(means)),
+    )
+
+
+def toolkit_scores(sequences: Mapping[str, JudgedSequence]) -> ToolkitScores:
+    """Score a tracker by its sequences, each by its name; at least one.
+
+    Raises:
+        ValueError: no sequences.
+    """
+    check_any(sequences)
+    lengths = np.array([len(sequence) for sequence in sequences.values()])
+    accuracy_of = {name: s.accuracy for name, s in sequences.items()}
+    failures_of = {name: s.mean_failures for name, s in sequences.items()}
+    failures = float(np.average(list(failures_of.values()), weights=lengths))
+    fragments = [fragment for s in sequences.values() for fragment in s.fragments]
+    return ToolkitScores(
+        accuracy=float(np.average(list(accuracy_of.values()), weights=lengths)),
+        accuracy_of=accuracy_of,
+        failures_weighted=failures,
+        failures_of=failures_of,
+        reliability=_reliability(failures, float(lengths.mean())),
+        reliability_of={
+            name: _reliability(failures_of[name], len(s)) for name, s in sequences.items()
+        },
+        curve=expected_overlap(fragments, max(len(f.overlaps) for f in fragments)),
+    )
+
+
+def toolkit_overlaps(sequence: SupervisedRuns) -> list[np.ndarray]:
+    """Give each run's overlaps (T,) as vot-toolkit does; 0 where there is a code."""
+    return run_overlaps(sequence, (sequence.width, sequence.height), "vot_toolkit")
+
+
+def _toolkit_fragments(overlaps: np.ndarray, run: Sequence[Region]) -> Iterable[Fragment]:
+    """Cut a run from each initialisation to the frame before a failure, or to the run's end."""
+    failures = frames_with(run, FAILED)
+    for start in frames_with(run, INITIALISED):
+        end = next((frame for frame in failures if frame > start), None)
+        yield Fragment(overlaps[start:end], failed=end is not None)
+
+
+def _reliability(failures: float, length: float) -> float:
+    return float(np.exp(-RELIABILITY_LENGTH * failures / length))

@@ -1,0 +1,1 @@
+"""How a tracker is run on a sequence: one pass, with resets, with masks."""

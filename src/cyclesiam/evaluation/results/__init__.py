@@ -1,0 +1,1 @@
+"""Raw results and scores on disk."""

@@ -1,0 +1,234 @@
+"""Raw results on disk, in the formats of the benchmarks' own programs.
+
+T: frames of a sequence. Below `FOLDER`, one tracker's folder:
+
+| layout | results | seconds for each frame |
+|---|---|---|
+| `flat` (OTB, UAV123, LaSOT ...) | `NAME.txt`: x,y,w,h a frame | `times/NAME_time.txt` |
+| `nested` (GOT-10k) | `NAME/NAME_001.txt`, `_002` ...: x,y,w,h a frame | `NAME/NAME_time.txt` |
+| `vot` | `baseline/NAME/NAME_001.txt`: a code or a region a frame | `baseline/NAME/NAME_time.txt` |
+| `masks` (DAVIS) | `NAME/00000.png`: named as the frames | `times/NAME_time.txt` |
+
+Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 on. A time file has
+a column for each run. Every file appears whole or not at all: it is written beside its place first.
+"""
+
+import glob
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from cyclesiam.datasets.number_tables import read_number_rows
+from cyclesiam.errors import DatasetError, SourceError
+from cyclesiam.evaluation.metrics.regions import RegionTable
+from cyclesiam.evaluation.metrics.vot import FAILED, INITIALISED, SKIPPED
+
+Layout = Literal["flat", "nested", "vot", "masks"]
+BOX_NUMBERS = frozenset({4})
+REGION_NUMBERS = frozenset({1, 4, *range(6, 1000, 2)})
+MOST_RUNS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFolder:
+    """Where the raw results of one tracker on one benchmark are.
+
+    Args:
+        path: the folder.
+        layout: of the files in it.
+    """
+
+    path: Path
+    layout: Layout
+
+    def run_file(self, name: str, run: int = 0) -> Path:
+        """Give the file of a sequence's run, counted from 0; in `masks` the sequence's folder."""
+        match self.layout:
+            case "flat":
+                return self.path / f"{name}.txt"
+            case "masks":
+                return self.path / name
+            case "nested":
+                return self.path / name / f"{_last(name)}_{run + 1:03}.txt"
+            case "vot":
+                return self.path / "baseline" / name / f"{_last(name)}_{run + 1:03}.txt"
+
+    def holds_any(self, names: Iterable[str]) -> bool:
+        """Say whether there is a result of one of the sequences."""
+        return any(self._first_run(name).exists() for name in names)
+
+    def _first_run(self, name: str) -> Path:
+        """Give the file of a sequence's first run; other programs write Jogging-1 or Jogging_1."""
+        path = self.run_file(name)
+        if self.layout == "flat" and not path.exists():
+            others = (self.run_file(name.replace(".", mark)) for mark in "-_")
+            return next((other for other in others if other.exists()), path)
+        return path
+
+    def start_file(self, name: str, first: int) -> Path:
+        """Give the file of a run that began in a later frame."""
+        return self.path / "starts" / f"{name}_{first:06}.txt"
+
+    def time_file(self, name: str) -> Path:
+        """Give the file of a sequence's seconds."""
+        if self.layout in ("flat", "masks"):
+            return self.path / "times" / f"{name}_time.txt"
+        return self.run_file(name).parent / f"{_last(name)}_time.txt"
+
+    def runs(self, name: str) -> list[Path]:
+        """List the files of a sequence's repetitions, at least the first one's.
+
+        Raises:
+            DatasetError: there is none, or one is missing between others.
+        """
+        first = self._first_run(name)
+        if not first.exists():
+            raise DatasetError(
+                f"{first}: there is no result of the sequence {name}. Run the tracker on it, or "
+                "leave it out with --sequences."
+            )
+        if self.layout in ("flat", "masks"):
+            return [first]
+        files = [path for n in range(MOST_RUNS) if (path := self.run_file(name, n)).exists()]
+        if files[-1] != self.run_file(name, len(files) - 1):
+            raise DatasetError(
+                f"{self.run_file(name).parent}: the runs are not numbered 001 to "
+                f"{len(files):03}; give back the missing one."
+            )
+        return files
+
+    def starts(self, name: str) -> dict[int, Path]:
+        """Find the runs that began in later frames: frame to file."""
+        pattern = f"{_last(name)}_[0-9][0-9][0-9][0-9][0-9][0-9].txt"
+        files = sorted(self.start_file(name, 0).parent.glob(pattern))
+        return {int(path.stem[-6:]): path for path in files}
+
+
+def _last(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
+
+
+# Writing
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Give a place to write a file or folder to; it moves to `path` if nothing fails.
+
+    Raises:
+        SourceError: it cannot be written.
+    """
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part)
+        yield part
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(part, path)
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):  # by runs that died
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another --results"
+        ) from error
+
+
+def write_boxes(path: Path, xywh: np.ndarray) -> None:
+    """Write (T, 4) x, y, w, h, four decimals; a NaN row as zeros: a miss in every program."""
+    rows = np.where(np.isnan(xywh).any(axis=1, keepdims=True), 0.0, xywh)
+    with whole_file(path) as part:
+        np.savetxt(part, rows, fmt="%.4f", delimiter=",")
+
+
+def write_regions(path: Path, regions: Iterable[np.ndarray]) -> None:
+    """Write regions and codes as a VOT trajectory: codes whole, regions with four decimals."""
+    lines = (
+        f"{region[0]:.0f}" if len(region) == 1 else ",".join(f"{n:.4f}" for n in region)
+        for region in regions
+    )
+    with whole_file(path) as part:
+        part.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+
+
+def write_times(path: Path, seconds: np.ndarray) -> None:
+    """Write (T, runs) seconds, a row for each frame."""
+    with whole_file(path) as part:
+        np.savetxt(part, seconds, fmt="%.6f", delimiter=",")
+
+
+# Reading
+
+
+def read_boxes(path: Path, frames: int) -> np.ndarray:
+    """Read a result of boxes.
+
+    Args:
+        path: the file.
+        frames: T, how many rows there must be.
+
+    Returns:
+        (T, 4) xywh as in the file.
+
+    Raises:
+        DatasetError: file and line that are wrong.
+    """
+    rows = read_number_rows(path, BOX_NUMBERS)
+    _check_rows(path, rows.length, frames)
+    return rows.table()
+
+
+def read_trajectory(path: Path, frames: int) -> RegionTable:
+    """Read a VOT trajectory of T regions and codes.
+
+    Raises:
+        DatasetError: file and line that are wrong.
+    """
+    rows = read_number_rows(path, REGION_NUMBERS)
+    _check_rows(path, rows.length, frames)
+    if 1 in rows.kinds:
+        lines, codes = rows.kinds[1]
+        unknown = ~np.isin(codes[:, 0], (SKIPPED, INITIALISED, FAILED))
+        if unknown.any():
+            n = int(unknown.argmax())
+            raise DatasetError(
+                f"{path}, line {lines[n] + 1}: {codes[n, 0]:g} is no code; there are 0 (skipped), "
+                "1 (initialised) and 2 (failed). Mend this line."
+            )
+    table = RegionTable(rows.length, rows.kinds)
+    if 0 not in table.frames_with(INITIALISED):
+        raise DatasetError(
+            f"{path}, line 1: a run begins with the code 1 (initialised). Was it made by the "
+            "protocol `reset`?"
+        )
+    return table
+
+
+def read_times(path: Path, frames: int) -> np.ndarray | None:
+    """Read seconds (T, runs) for each frame, NaN where unknown; None where there is no such file.
+
+    Raises:
+        DatasetError: file and line that are wrong.
+    """
+    if not path.is_file():
+        return None
+    rows = read_number_rows(path, range(1, MOST_RUNS), nan="anywhere")
+    _check_rows(path, rows.length, frames)
+    if len(rows.kinds) > 1:
+        raise DatasetError(f"{path}: some lines have more numbers than others. Remove this file.")
+    return rows.table()
+
+
+def _check_rows(path: Path, rows: int, frames: int) -> None:
+    if rows != frames:
+        raise DatasetError(
+            f"{path}, line {min(rows, frames) + 1}: {rows} rows, but the sequence has {frames} "
+            "frames. Run the tracker on this sequence again."
+        )

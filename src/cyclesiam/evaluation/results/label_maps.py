@@ -1,0 +1,73 @@
+"""Label maps as result files: PNGs with the palette of DAVIS.
+
+H, W: rows and columns.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cyclesiam.datasets.label_maps import VOID, read_label_map, read_mask
+from cyclesiam.errors import DatasetError
+
+
+def davis_palette() -> bytes:
+    """Give 256 colours, red, green, blue each: those of DAVIS and of PASCAL VOC.
+
+    The bits of a label are dealt to the three colours, the highest bit of each first.
+
+    >>> list(davis_palette()[3:12])
+    [128, 0, 0, 0, 128, 0, 128, 128, 0]
+    """
+    colours = np.zeros((256, 3), int)
+    for label in range(256):
+        for bit in range(8):
+            colours[label, bit % 3] |= (label >> bit & 1) << (7 - bit // 3)
+    return colours.astype(np.uint8).tobytes()
+
+
+PALETTE = davis_palette()
+
+
+def write_labels(path: Path, labels: np.ndarray) -> None:
+    """Write a label map (H, W) uint8 as a PNG whose pixels are the labels."""
+    image = Image.fromarray(np.ascontiguousarray(labels))
+    image.putpalette(PALETTE)
+    image.save(path, format="PNG")
+
+
+def read_labels(
+    path: Path, size: tuple[int, int], *, objects: int, one_object: bool = False
+) -> np.ndarray:
+    """Read a label map that is a result.
+
+    Args:
+        path: a PNG with a palette, or grey with the labels as values.
+        size: H, W that it must have.
+        objects: the largest label that it may have.
+        one_object: whether all that is not 0 is the object 1.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        DatasetError: the file is missing, no such PNG, or of another size; or it has labels that
+            the annotation has not.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path}: this label map is missing. Write one for each frame.")
+    labels = read_mask(path).astype(np.uint8) if one_object else read_label_map(path)
+    if labels.shape != size:
+        raise DatasetError(
+            f"{path}: this label map has {labels.shape[1]} x {labels.shape[0]} pixels, the "
+            f"annotation {size[1]} x {size[0]}. Write it at the size of the frames."
+        )
+    largest = int(labels.max())
+    if largest > objects:
+        void = " (void, which only annotations have)" if largest == VOID else ""
+        raise DatasetError(
+            f"{path}: this label map has the label {largest}{void}, but there are {objects} "
+            "objects. Write the labels of the first annotation only."
+        )
+    return labels

@@ -1,0 +1,81 @@
+"""The file `run.json` beside raw results: how they were made, so that no others mix with them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from cyclesiam.errors import CycleSiamError, SourceError
+from cyclesiam.evaluation.jobs import ProtocolSettings
+from cyclesiam.evaluation.results.evaluation import RunInfo
+from cyclesiam.evaluation.results.files import whole_file
+
+FILE = "run.json"
+DECISIVE = "benchmark protocol initial_input starts repetitions identity version".split()
+"""What must be the same for results to belong together."""
+
+
+def begin_record(folder: Path, run: RunInfo, settings: ProtocolSettings, identity: str) -> RunInfo:
+    """Begin a folder of raw results, or see that it can be gone on with.
+
+    Args:
+        folder: one tracker's.
+        run: how its results are about to be made.
+        settings: of the protocol.
+        identity: of the tracker: its weights, settings, code.
+
+    Returns:
+        How the results in it are made: what is on record, where the folder was begun before.
+
+    Raises:
+        CycleSiamError: it holds results of other settings, or of unknown origin.
+        SourceError: it cannot be written.
+    """
+    wanted = {**asdict(run), **asdict(settings), "identity": identity}
+    there = _read(folder)
+    if there is None:
+        if folder.is_dir() and any(folder.iterdir()):
+            raise CycleSiamError(
+                f"{folder}: holds files, but no {FILE} that says where they are from. Choose "
+                "another --results, or score them with `cyclesiam score`."
+            )
+        with whole_file(folder / FILE) as part:
+            part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        return run
+    differing = [key for key in DECISIVE if there.get(key) != wanted[key]]
+    if differing:
+        what = "; ".join(f"{key} {there.get(key)} there, {wanted[key]} now" for key in differing)
+        raise CycleSiamError(
+            f"{folder}: holds results of other settings ({what}). Choose another --results, or "
+            "remove this folder."
+        )
+    return _to_info(there)
+
+
+def read_record(folder: Path) -> RunInfo | None:
+    """Give how a folder's results were made; None if that is not on record.
+
+    Raises:
+        SourceError: the record cannot be read.
+    """
+    there = _read(folder)
+    return None if there is None else _to_info(there)
+
+
+def _to_info(content: Mapping[str, Any]) -> RunInfo:
+    return RunInfo(**{f.name: content[f.name] for f in fields(RunInfo) if f.name in content})
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        _to_info(content)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise SourceError(
+            f"{path}: is no record of a run ({error}); remove the folder, or this file to score it"
+        ) from error
+    return content

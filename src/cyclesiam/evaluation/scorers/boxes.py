@@ -1,0 +1,179 @@
+"""Scores of one pass: success and precision, and the overlaps of GOT-10k.
+
+T: frames of a sequence.
+"""
+
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from cyclesiam.datasets.sequences import Sequence, SequenceReader
+from cyclesiam.errors import DatasetError
+from cyclesiam.evaluation.benchmarks import Benchmark, Reader
+from cyclesiam.evaluation.metrics.boxes import (
+    NORM_PRECISION_THRESHOLDS,
+    PRECISION_THRESHOLDS,
+    SUCCESS_THRESHOLDS,
+)
+from cyclesiam.evaluation.metrics.got10k import judged_overlaps, overlap_scores
+from cyclesiam.evaluation.metrics.otb import Curves, got10k_curves, mean_curves, pysot_curves
+from cyclesiam.evaluation.results.evaluation import Curve, Flavour, Score
+from cyclesiam.evaluation.results.files import ResultFolder, read_boxes, read_times
+from cyclesiam.evaluation.scorers.summary import Totals, frames_per_second, mean_known
+
+DECIMALS = 6  # more than annotations have: undoes the last bit of x + w - x
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BoxRun:
+    """One run: its boxes and the truth, (T, 4) xywh as files have them, from frame `first` on."""
+
+    first: int
+    boxes: np.ndarray
+    truth: np.ndarray
+
+
+def read_runs(benchmark: Benchmark, results: ResultFolder, sequence: Sequence) -> list[BoxRun]:
+    """Read a sequence's runs of one pass: repetitions, and those that began later.
+
+    Raises:
+        DatasetError: a result is missing or wrong.
+    """
+    truth = true_boxes(benchmark, sequence)
+    runs = [
+        BoxRun(0, read_boxes(path, len(sequence)), truth) for path in results.runs(sequence.name)
+    ]
+    for first, path in results.starts(sequence.name).items():
+        if first >= len(sequence):
+            raise DatasetError(
+                f"{path}: begins behind the end of the sequence, which has {len(sequence)} frames. "
+                "Remove this file."
+            )
+        runs.append(BoxRun(first, read_boxes(path, len(sequence) - first), truth[first:]))
+    return runs
+
+
+def true_boxes(benchmark: Benchmark, sequence: Sequence) -> np.ndarray:
+    """Give the truth (T, 4) xywh as the benchmark's files have it, NaN where unknown.
+
+    Raises:
+        DatasetError: only the first frame has a truth; the benchmark keeps the others to itself.
+    """
+    corner, far = sequence.boxes[:, :2], sequence.boxes[:, 2:]
+    truth = np.concatenate((corner + benchmark.origin, far - corner), axis=1)
+    if len(truth) > 1 and np.isnan(truth[1:]).any(axis=1).all():
+        raise DatasetError(
+            f"{sequence.name}: only the first frame has a truth, the benchmark keeps the others to "
+            "itself. Send the raw results to its server."
+        )
+    return np.round(truth, DECIMALS)
+
+
+@dataclass(slots=True)
+class _Attribute:
+    """Curves of the sequences that have an attribute, over the frames that have it."""
+
+    frames: int = 0
+    curves: list[Curves] = field(default_factory=list)
+
+
+class BoxScorer:
+    """Scores one pass; every sequence weighs the same, but AO and SR pool the frames.
+
+    Args:
+        benchmark: whose protocol is `ope`.
+        reader: of its boxes.
+        results: of one tracker.
+        flavour: `pysot` or `got10k`, the rules of success and precision.
+    """
+
+    def __init__(
+        self, benchmark: Benchmark, reader: Reader, results: ResultFolder, flavour: Flavour
+    ) -> None:
+        self._benchmark = benchmark
+        self._reader = cast(SequenceReader, reader)
+        self._results = results
+        self._judge = got10k_curves if flavour == "got10k" else pysot_curves
+        self._curves: list[Curves] = []
+        self._speeds: list[float] = []
+        self._pooled: list[np.ndarray] = []
+        self._attributes: dict[str, _Attribute] = {}
+
+    def add(self, name: str) -> Score:
+        """Score one sequence."""
+        sequence = self._reader.read(name, pictures="some")
+        runs = read_runs(self._benchmark, self._results, sequence)
+        times = read_times(self._results.time_file(name), len(sequence))
+        speed = frames_per_second(times, sum(len(run.boxes) for run in runs))
+        curves = mean_curves([self._judge(run.boxes, run.truth) for run in runs])
+        overlaps = self._got10k_overlaps(sequence, runs)
+        for tag, frames in sequence.tags.items():
+            self._add_attribute(tag, frames, runs)
+        self._curves.append(curves)
+        self._speeds.append(speed)
+        self._pooled.append(overlaps)
+        numbers = {**self._numbers(curves, overlaps), "fps": speed}
+        return Score(name=name, frames=len(sequence), numbers=numbers)
+
+    def totals(self) -> Totals:
+        """Score the benchmark."""
+        mean = mean_curves(self._curves)
+        numbers = self._numbers(mean, np.concatenate(self._pooled))
+        attributes = (
+            Score(name=tag, frames=a.frames, numbers=self._numbers(mean_curves(a.curves), None))
+            for tag, a in sorted(self._attributes.items())
+        )
+        return Totals(
+            mean={**numbers, "fps": mean_known(self._speeds)},
+            curves=tuple(_named_curves(mean)),
+            attributes=tuple(attributes),
+        )
+
+    def _numbers(self, curves: Curves, overlaps: np.ndarray | None) -> dict[str, float]:
+        numbers = {"auc": curves.success_auc, "precision_20": curves.precision_20}
+        if curves.norm_precision_20 is not None:
+            numbers["norm_precision_20"] = curves.norm_precision_20
+        if self._benchmark.name != "got10k" or overlaps is None:
+            return numbers
+        pooled = overlap_scores(overlaps)
+        return {"ao": pooled.ao, "sr_50": pooled.sr_50, "sr_75": pooled.sr_75, **numbers}
+
+    def _got10k_overlaps(self, sequence: Sequence, runs: list[BoxRun]) -> np.ndarray:
+        if self._benchmark.name != "got10k":
+            return np.empty(0)
+        height, width = next(sequence.images()).shape[:2]
+        cover = np.ones(len(sequence)) if sequence.cover is None else sequence.cover
+        return np.concatenate(
+            [
+                judged_overlaps(
+                    [run.boxes], run.truth, cover=cover[run.first :], resolution=(width, height)
+                )
+                for run in runs
+            ]
+        )
+
+    def _add_attribute(self, tag: str, frames: np.ndarray, runs: list[BoxRun]) -> None:
+        tagged = [run for run in runs if frames[run.first :].any()]
+        if not tagged:
+            return
+        attribute = self._attributes.setdefault(tag, _Attribute())
+        attribute.frames += int(frames.sum())
+        attribute.curves.append(
+            mean_curves(
+                [
+                    self._judge(run.boxes[frames[run.first :]], run.truth[frames[run.first :]])
+                    for run in tagged
+                ]
+            )
+        )
+
+
+def _named_curves(curves: Curves) -> list[Curve]:
+    named = [
+        ("success", SUCCESS_THRESHOLDS, curves.success),
+        ("precision", PRECISION_THRESHOLDS, curves.precision),
+    ]
+    if curves.norm_precision is not None:
+        named.append(("norm_precision", NORM_PRECISION_THRESHOLDS, curves.norm_precision))
+    return [Curve(name=name, x=tuple(x.tolist()), y=tuple(y.tolist())) for name, x, y in named]

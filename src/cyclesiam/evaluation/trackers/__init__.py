@@ -1,0 +1,1 @@
+"""Trackers that can be evaluated: ours, OpenCV's, anyone's."""

@@ -1,0 +1,117 @@
+"""OpenCV's trackers behind `BoxTracker`, to compare with: CSRT, KCF, MIL, and networks."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import cv2
+import numpy as np
+
+from cyclesiam.errors import MissingExtraError, TargetError
+from cyclesiam.evaluation.protocols.one_pass import XYWH
+
+
+class OpenCVTracker:
+    """One of OpenCV's trackers, with OpenCV's own settings.
+
+    When it reports the target as lost, its last box is repeated.
+
+    Args:
+        algorithm: OpenCV's name of it: CSRT, KCF, MIL ...
+        models: a parameter of the algorithm to the model file that it names, of a network.
+
+    Raises:
+        MissingExtraError: the OpenCV at hand was built without it.
+    """
+
+    def __init__(self, algorithm: str, models: Mapping[str, str] | None = None) -> None:
+        self.algorithm = algorithm
+        self._create = _find_factory(algorithm)
+        if models:
+            settings = getattr(cv2, f"Tracker{algorithm}_Params")()
+            for parameter, path in models.items():
+                setattr(settings, parameter, path)
+            self._create = partial(self._create, settings)
+        self._tracker: Any = None
+        self._box: XYWH = (np.nan, np.nan, np.nan, np.nan)
+
+    def init(self, image: np.ndarray, box_xywh: XYWH) -> None:
+        """Start on a box, rounded to pixels and cut at the image's border; any earlier run ends.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            box_xywh: the target.
+
+        Raises:
+            TargetError: no pixel of the box is in the image.
+        """
+        pixels = whole_pixels(box_xywh, image.shape[1], image.shape[0])
+        self._tracker = self._create()
+        self._tracker.init(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), pixels)
+        self._box = box_xywh
+
+    def update(self, image: np.ndarray) -> XYWH:
+        """Give the target's box in the next frame, (H, W, 3) uint8 RGB."""
+        if self._tracker is None:
+            raise ValueError("a tracker must be started with init(image, box) before update")
+        found, box = self._tracker.update(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        if found:
+            x, y, width, height = (float(side) for side in box)
+            self._box = (x, y, width, height)
+        return self._box
+
+
+OPENCV_TRACKERS = {
+    "csrt": partial(OpenCVTracker, "CSRT"),
+    "kcf": partial(OpenCVTracker, "KCF"),
+    "mil": partial(OpenCVTracker, "MIL"),
+}
+"""Name to a function that makes a new tracker."""
+
+OPENCV_NETWORKS = {"nano": ("Nano", ("backbone", "neckhead")), "vit": ("Vit", ("net",))}
+"""Name to OpenCV's name of it, and the parameters that are model files, which the user must have.
+OpenCV's model zoo has them: `object_tracking_nanotrack` has two, `object_tracking_vittrack` one."""
+
+
+def whole_pixels(box_xywh: XYWH, width: int, height: int) -> tuple[int, int, int, int]:
+    """Round a box to whole pixels, at least one by one, and cut it at the image's border.
+
+    Args:
+        box_xywh: continuous pixels.
+        width: of the image.
+        height: of the image.
+
+    Raises:
+        TargetError: nothing of it is in the image, or a number is not finite.
+
+    >>> whole_pixels((-3.2, 4.4, 10.0, 5.0), 100, 100)
+    (0, 4, 7, 5)
+    """
+    x, y, box_width, box_height = box_xywh
+    if not np.isfinite(box_xywh).all() or min(x + box_width, y + box_height) <= 0:
+        raise _outside(box_xywh, width, height)
+    left, top = max(round(x), 0), max(round(y), 0)
+    if left >= width or top >= height:
+        raise _outside(box_xywh, width, height)
+    right = min(max(round(x + box_width), left + 1), width)
+    bottom = min(max(round(y + box_height), top + 1), height)
+    return left, top, right - left, bottom - top
+
+
+def _outside(box_xywh: XYWH, width: int, height: int) -> TargetError:
+    return TargetError(
+        f"the box {tuple(map(float, box_xywh))} (x, y, w, h) is not in the {width} x {height} "
+        "image. Start on a box inside it."
+    )
+
+
+def _find_factory(algorithm: str) -> Any:
+    """Find the function that makes the tracker; older OpenCV keeps some in `cv2.legacy`."""
+    for module in (cv2, getattr(cv2, "legacy", None)):
+        factory = getattr(module, f"Tracker{algorithm}_create", None)
+        if factory is not None:
+            return factory
+    raise MissingExtraError(
+        f"OpenCV {cv2.__version__} has no {algorithm} tracker. Install the package "
+        "opencv-contrib-python-headless in place of opencv-python-headless."
+    )

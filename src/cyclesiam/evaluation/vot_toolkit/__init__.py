@@ -1,0 +1,1 @@
+"""Trackers inside of the official VOT toolkit."""

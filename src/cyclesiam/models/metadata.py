@@ -1,0 +1,96 @@
+"""What a folder of weights, or an exported bundle, says of itself: `config.json`, `record.json`.
+
+Reads and writes without PyTorch, which a bundle does not need.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cyclesiam.errors import WeightsError
+from cyclesiam.geometry.anchors import AnchorConfig
+from cyclesiam.models.config import NetworkConfig
+
+Policy = Literal["none", "first-box", "first-mask", "untrained"]
+BUNDLE_FILE = "bundle.json"  # marks a folder that `cyclesiam export` wrote
+SHIPPED = Path(__file__).parents[1] / "weights"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRecord:
+    """Where weights come from."""
+
+    policy: Policy = "untrained"
+    """Which labels were read: `none`, `first-box`, `first-mask`; `untrained` weights read none."""
+    recipe: str = ""
+    """The recipe that trained them."""
+    steps: int = 0
+    """Steps of training."""
+    samples: int = 0
+    """Clips seen."""
+    seed: int = 0
+    """Of all chance."""
+    initial_weights: str = "random"
+    """What the backbone began with."""
+
+
+def read_description(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
+    """Read what a folder of weights, or an exported bundle, says of its network.
+
+    Raises:
+        WeightsError: it says nothing, or speaks of another kind of network.
+    """
+    config = read_json(folder / "config.json")
+    record = read_json(folder / "record.json")
+    try:
+        anchors = AnchorConfig(**config.pop("anchors"))
+        return NetworkConfig(anchors=anchors, **config), TrainingRecord(**record)
+    except (TypeError, ValueError, KeyError) as error:
+        raise WeightsError(f"{folder} describes another kind of network: {error}") from error
+
+
+def write_description(folder: Path, config: NetworkConfig, record: TrainingRecord) -> None:
+    """Write what `read_description` reads."""
+    for name, content in (("config.json", config), ("record.json", record)):
+        _replace(folder / name, json.dumps(asdict(content), indent=2) + "\n")
+
+
+def find_weights(name: str | Path) -> Path:
+    """Give the folder of weights by its own name, or by that of shipped weights.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    if (folder := Path(name)).is_dir():
+        return folder
+    if (folder := SHIPPED / str(name)).is_dir():
+        return folder
+    shipped = sorted(path.name for path in SHIPPED.glob("*/")) if SHIPPED.is_dir() else []
+    raise WeightsError(
+        f"there are no weights {str(name)!r}: give a folder that `cyclesiam train` wrote, or one "
+        f"of the shipped weights: {', '.join(shipped) or 'none'}"
+    )
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a file with one JSON object.
+
+    Raises:
+        WeightsError: it is missing, or holds something else.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError(f"{file.parent} holds no weights: {file.name} is missing") from None
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"cannot read {file}: {error}") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{file} should hold one JSON object")
+    return content
+
+
+def _replace(file: Path, text: str) -> None:
+    unfinished = file.with_name(file.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(file)

@@ -1,0 +1,310 @@
+"""How long trackers take on this machine, measured in turn, and where our own spends it.
+
+Nothing is measured apart from tracking: a network in a `TimedNetwork` notes when a real step calls
+it, and what lies between its calls is named by what the tracker does there.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from cyclesiam.errors import SourceError
+from cyclesiam.evaluation.protocols.one_pass import XYWH, BoxTracker
+from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
+from cyclesiam.profiling.timer import STAGES, Stopwatch, TimedNetwork
+from cyclesiam.threads import allow_threads, allowed_threads
+from cyclesiam.tracking.drawing import draw
+from cyclesiam.tracking.following import at_once
+from cyclesiam.tracking.pipelined import Ahead
+from cyclesiam.tracking.siamese import Network
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.video import open_frames
+
+BUSY_WAIT = 0.1  # seconds: for so long at most OpenCV's idle threads burn time that is not ours
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pass:
+    """One tracker, once over the frames; milliseconds a frame.
+
+    Args:
+        stages: wall time of each of `STAGES`.
+        cpu: CPU time of all threads, decoding and the step; not `paste`.
+    """
+
+    stages: dict[str, float]
+    cpu: float
+
+    @property
+    def wall(self) -> float:
+        """Decoding and the step; not `paste`, which only those who want a video do."""
+        return sum(spent for stage, spent in self.stages.items() if stage != "paste")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workload:
+    """What is tracked.
+
+    Args:
+        source: a video file or picture folder.
+        boxes: targets in its first frame, xywh.
+        frames: how many are tracked after the first.
+
+    Raises:
+        SourceError: while tracking: the source has fewer.
+    """
+
+    source: Path
+    boxes: tuple[XYWH, ...]
+    frames: int
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or not self.boxes:
+            raise ValueError(f"there must be frames and boxes to track, got {self}")
+
+
+class Contestant(Protocol):
+    """Whatever can be timed over a workload."""
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        ...
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame, and end in no stage but those of the step."""
+        ...
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw what was found."""
+        ...
+
+
+class NetworkContestant:
+    """Our tracker over a network; all targets are one batch.
+
+    Args:
+        network: searches.
+        device: where it is.
+        config: of the tracker.
+        threads: that torch may use; None for as many as it does.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        device: str,
+        config: TrackerConfig,
+        *,
+        threads: int | None = None,
+    ) -> None:
+        self._network, self._device, self._threads = network, device, threads
+        self._config = config
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        if self._threads is not None:
+            allow_threads(self._threads)
+        if self._device.startswith("cuda"):
+            watch.finish = torch.cuda.synchronize
+        network = TimedNetwork(self._network, watch)
+        self._tracker = Tracker(network, self._config, device=self._device)
+        self._results = self._tracker.start(image, boxes)
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame."""
+        watch.enter("crop")
+        self._results = self._tracker.step(image)
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw boxes and masks."""
+        draw(image, self._results)
+
+
+class AheadContestant:
+    """Our tracker with a thread that learns and draws masks beside; only whole steps are timed.
+
+    Args:
+        network: searches.
+        device: where it is.
+        config: of the tracker.
+        threads: that torch may use, beside that one.
+    """
+
+    def __init__(
+        self, network: Network, device: str, config: TrackerConfig, *, threads: int
+    ) -> None:
+        self._network, self._device, self._threads = network, device, threads
+        self._config = config
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        allow_threads(self._threads)
+        tracker = Tracker(self._network, self._config, device=self._device)
+        self._results = tracker.start(image, boxes)
+        self._ahead, self._promise = Ahead(tracker), at_once(lambda: self._results)
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame, and take the results of the one before."""
+        watch.enter("step")
+        before, self._promise = self._promise, self._ahead.step(image)
+        self._results = before.result()
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw nothing: no masks are there yet that belong to this frame."""
+
+
+class OpenCVContestant:
+    """One of OpenCV's trackers, once for each target.
+
+    Args:
+        make: makes one.
+    """
+
+    def __init__(self, make: Callable[[], BoxTracker]) -> None:
+        self._make = make
+
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+        """Begin anew in the first frame."""
+        self._trackers = [self._make() for _ in boxes]
+        for tracker, box in zip(self._trackers, boxes, strict=True):
+            tracker.init(image, box)
+
+    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+        """Follow into the next frame."""
+        watch.enter("step")
+        for tracker in self._trackers:
+            tracker.update(image)
+
+    def paste(self, image: np.ndarray) -> None:
+        """Draw nothing: of these trackers only the step counts."""
+
+
+CLASSICS = {name: OpenCVContestant(OPENCV_TRACKERS[name]) for name in ("csrt", "kcf")}
+"""OpenCV's trackers to compare with, by name."""
+
+
+def run_once(contestant: Contestant, workload: Workload) -> Pass:
+    """Time a contestant over all frames; starting is not counted."""
+    watch, cpu = Stopwatch(), 0.0
+    with open_frames(workload.source) as frames:
+        contestant.start(next(frames).image, workload.boxes, watch)
+        watch.enter(None)
+        watch.spent = dict.fromkeys(STAGES, 0.0)
+        for number in range(workload.frames):
+            cpu_before = time.process_time()
+            watch.enter("decode")
+            frame = next(frames, None)
+            if frame is None:
+                raise SourceError(
+                    f"{workload.source}: has only {number + 1} frames; ask for at most "
+                    f"{number} after the first"
+                )
+            contestant.step(frame.image, watch)
+            watch.enter(None)
+            cpu += time.process_time() - cpu_before
+            watch.enter("paste")
+            contestant.paste(frame.image)
+            watch.enter(None)
+    stages = {stage: spent / workload.frames for stage, spent in watch.spent.items()}
+    return Pass(stages=stages, cpu=1000 * cpu / workload.frames)
+
+
+def run_rounds(
+    contestants: dict[str, Contestant], workload: Workload, rounds: int
+) -> Iterable[dict[str, Pass]]:
+    """Time all contestants in turn, again and again; each round has one pass of each.
+
+    Before the first, a few frames warm everything up.
+    """
+    if rounds < 1:
+        raise ValueError(f"there must be a round or more, got {rounds}")
+    few = Workload(source=workload.source, boxes=workload.boxes, frames=min(3, workload.frames))
+    for contestant in contestants.values():
+        run_once(contestant, few)
+    for _ in range(rounds):
+        passes = {}
+        for name, contestant in contestants.items():
+            time.sleep(BUSY_WAIT)
+            passes[name] = run_once(contestant, workload)
+        yield passes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """A contestant over all rounds; milliseconds a frame.
+
+    Args:
+        stages: median of each of `STAGES`.
+        wall: median of decoding and the step together.
+        least: the quickest round.
+        most: the slowest.
+        cpu: median of the CPU time.
+    """
+
+    stages: dict[str, float]
+    wall: float
+    least: float
+    most: float
+    cpu: float
+
+    @property
+    def fps(self) -> float:
+        """Frames per second: decoded and tracked, one after the other."""
+        return 1000 / self.wall
+
+
+def summarise(passes: Sequence[Pass]) -> Timing:
+    """Give medians and range of one contestant's passes."""
+    walls = [one.wall for one in passes]
+    return Timing(
+        stages={stage: statistics.median(p.stages[stage] for p in passes) for stage in STAGES},
+        wall=statistics.median(walls),
+        least=min(walls),
+        most=max(walls),
+        cpu=statistics.median(one.cpu for one in passes),
+    )
+
+
+def first_that_holds(timings: dict[str, Timing], fps: float) -> str | None:
+    """Name the first, in the order given, that takes no longer than 1 / fps; None of none."""
+    return next((name for name, timing in timings.items() if timing.fps >= fps), None)
+
+
+def more_boxes(boxes: Sequence[XYWH], count: int) -> tuple[XYWH, ...]:
+    """Give `count` boxes: those given, then the same moved right by a tenth of their width each.
+
+    >>> more_boxes([(10.0, 20.0, 30.0, 40.0)], 3)
+    ((10.0, 20.0, 30.0, 40.0), (13.0, 20.0, 30.0, 40.0), (16.0, 20.0, 30.0, 40.0))
+    """
+
+    def moved(number: int) -> XYWH:
+        x, y, w, h = boxes[number % len(boxes)]
+        return x + w * (number // len(boxes)) / 10, y, w, h
+
+    return tuple(moved(number) for number in range(count))
+
+
+def processor() -> str:
+    """Name the machine's processor and how many of its cores this process may use."""
+    model = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        names = (line for line in listing.read_text().splitlines() if "model name" in line)
+        model = next((line.split(":", 1)[1].strip() for line in islice(names, 1)), model)
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def set_threads(count: int | None) -> int:
+    """Let torch and OpenCV use so many threads each, or what they use anyway; give how many."""
+    if count is not None:
+        allow_threads(count)
+    return allowed_threads()

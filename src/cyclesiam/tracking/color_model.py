@@ -1,0 +1,315 @@
+"""The colours of a target and of what is around it, learnt while it is followed.
+
+Templates and filters know where things lie, and lose a target that bends. Histograms do not care:
+which colours are the target's and which its surroundings' says of every pixel how likely it is the
+target's, and so of every box how well it holds the target, and nothing else. Where both have the
+same colours, the model knows that it has nothing to say.
+
+Shapes: B targets, S pixels on a side of a crop, n = ceil(S / STEP) on a side of its bins, K bins,
+N proposals.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from cyclesiam.arrays import (
+    AnyArray,
+    count,
+    gather,
+    lerp,
+    like,
+    namespace,
+    numbers_like,
+    zeros,
+)
+from cyclesiam.geometry.boxes import box_area
+
+STEP = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
+LEVELS = 16  # of each of red, green, blue
+NEIGHBOURS = (0.2, 0.6, 0.2)  # a colour counts for the next level, too: light changes
+FLOOR = 1e-4  # share of pixels that a colour is taken to have at least
+LEAST_CONTRAST = 0.05  # keeps a division finite where target and surroundings look alike
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ColourConfig:
+    """How colours are learnt, and how much they say.
+
+    Source: Staple (Bertinetto et al., CVPR 2016), section 3.3, for histograms that vote beside a
+    correlation; DAT (Possegger et al., CVPR 2015) for object against surroundings.
+    """
+
+    share: float = 0.6
+    """By how much a proposal that holds none of the target's colours is believed less, 0..1, where
+    colours tell the target; 0 for no vote."""
+    contrast: float = 0.2
+    """Difference of belief inside and outside the first box at which the vote has its full share;
+    below, it has less."""
+    core: float = 0.8
+    """Side of the middle part of a box that is taken for the target, over the box's."""
+    margin: float = 1.1
+    """Side of the box beyond which all is surroundings, over the target's."""
+    reach: float = 1.5
+    """Side of the box that ends what lies nearby, over the target's: masks are told from that."""
+    floor: float = FLOOR
+    """Share of pixels that every colour is taken to have at least."""
+    rate: float = 0.05
+    """Weight of a new frame's histograms."""
+    least_score: float = 0.3
+    """A target whose score is lower teaches nothing."""
+
+    def __post_init__(self) -> None:
+        for name in ("share", "rate", "least_score"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if not 0 < self.core <= self.margin < self.reach or self.floor <= 0 or self.contrast <= 0:
+            raise ValueError(
+                f"0 < core <= margin < reach, floor > 0, contrast > 0 must hold; got {self}"
+            )
+
+
+class Belief(NamedTuple):
+    """How likely each pixel of search crops is the target's.
+
+    Args:
+        pixels: (B, n, n) in 0..1.
+        sums: (B, (n + 1) ** 2) of all pixels above and to the left of each corner.
+    """
+
+    pixels: AnyArray
+    sums: AnyArray
+
+
+@dataclass(frozen=True, slots=True)
+class ColourState:
+    """The colours of B targets.
+
+    Args:
+        inside: (B, K) share of the target's pixels in each bin.
+        outside: (B, K) share of its surroundings' pixels.
+        nearby: (B, K) share of the pixels close around the target.
+        held: (B,) mean belief inside the first box.
+        leaked: (B,) mean belief outside it.
+        config: how they learn and vote.
+    """
+
+    inside: AnyArray
+    outside: AnyArray
+    nearby: AnyArray
+    held: AnyArray
+    leaked: AnyArray
+    config: ColourConfig
+
+
+def bin_colours(crops: AnyArray) -> AnyArray:
+    """Give the (B, n, n) bins, 0..K - 1, of (B, 3, S, S) crops in 0..255."""
+    xp = namespace(crops)
+    levels = xp.asarray(crops[..., ::STEP, ::STEP] * (LEVELS / 256), dtype=xp.int64)
+    return (levels[:, 0] * LEVELS + levels[:, 1]) * LEVELS + levels[:, 2]
+
+
+def learn_colours(
+    bins: AnyArray,
+    boxes: AnyArray,
+    config: ColourConfig,
+    masks: AnyArray | None = None,
+) -> ColourState:
+    """Learn the colours of targets in the frame of their first box.
+
+    Args:
+        bins: (B, n, n) as `bin_colours` gives them.
+        boxes: (B, 4) xyxy in crop pixels.
+        config: how.
+        masks: (B, n, n) bool, the targets' own pixels; else the middle of their boxes counts.
+    """
+    places = _divide(bins, boxes, config)
+    if masks is not None:
+        within = places.close | places.core | masks
+        places = _Places(masks, ~masks, within & ~masks)
+    nothing = zeros(boxes, (len(boxes),))
+    state = ColourState(*_count(bins, places), nothing, nothing, config)
+    belief = believe(state, bins)
+    total, cells = belief.pixels.sum(axis=(1, 2)), bins.shape[1] * bins.shape[2]
+    held, area = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
+    leaked = (total - held) / (cells - area).clip(min=1)
+    return replace(state, held=held / area, leaked=leaked)
+
+
+def believe(state: ColourState, bins: AnyArray) -> Belief:
+    """Say how likely each pixel of (B, n, n) bins is the target's, and not its surroundings'."""
+    pixels = _share(state.inside, state.outside, bins, state.config.floor)
+    B, n, _ = pixels.shape
+    sums = zeros(pixels, (B, n + 1, n + 1))
+    sums[:, 1:, 1:] = pixels.cumsum(1).cumsum(2)
+    return Belief(pixels, sums.reshape(B, -1))
+
+
+def _share(ours: AnyArray, others: AnyArray, bins: AnyArray, floor: float) -> AnyArray:
+    """Give the share that (B, K) ours have of ours and others, at (B, n, n) bins."""
+    odds = (ours + floor) / (ours + others + 2 * floor)
+    return gather(odds, bins.reshape(len(bins), -1)).reshape(bins.shape)
+
+
+def mask_beliefs(state: ColourState, bins: AnyArray, belief: Belief) -> AnyArray:
+    """Say of pixels how likely they are the target's, for masks.
+
+    Args:
+        state: the colours.
+        bins: (B, n, n) of the search crops.
+        belief: as `believe` gives it of them.
+
+    Returns:
+        (B, 2, n, n): the belief against all surroundings, as the first box had it, inside as 1 and
+        outside as 0; and the belief against what is close around the target, 0..1.
+    """
+    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)[:, None, None]
+    relative = (belief.pixels - state.leaked[:, None, None]) / contrast
+    close = _share(state.inside, state.nearby, bins, state.config.floor)
+    return namespace(close).stack((relative.clip(-0.5, 1.5), close), axis=1)
+
+
+def colour_votes(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArray:
+    """Say how well boxes hold what has the target's colours, and nothing else.
+
+    Args:
+        state: the colours.
+        belief: of the search crops, as `believe` gives it.
+        boxes: (B, N, 4) xyxy in crop pixels.
+
+    Returns:
+        (B, N) overlap of each box with the coloured pixels, as a share of the best, 0..1. The
+        belief of a pixel counts as the first box had it: inside as 1, outside as 0.
+    """
+    leaked = state.leaked[:, None]
+    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)[:, None]
+    sums, areas = _box_sums(belief.sums, boxes)
+    xp, full = namespace(boxes), box_area(boxes) / STEP**2
+    shared = xp.minimum(((sums - leaked * areas) / contrast).clip(min=0), full)
+    everything = (belief.pixels - leaked[..., None]).sum(axis=(1, 2))[:, None] / contrast
+    overlap = shared / (full + (everything.clip(min=0) - shared).clip(min=0)).clip(min=1)
+    return overlap / xp.amax(overlap, axis=1)[:, None].clip(min=1e-3)
+
+
+def held_shares(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArray:
+    """Say how much of a box has the target's colours.
+
+    Args:
+        state: the colours.
+        belief: of the search crops, as `believe` gives it.
+        boxes: (B, 4) xyxy in crop pixels.
+
+    Returns:
+        (B,) mean belief inside: 1 as inside the first box, 0 as outside it; -0.5 to 1.5.
+    """
+    sums, areas = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
+    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)
+    return ((sums / areas - state.leaked) / contrast).clip(-0.5, 1.5)
+
+
+def vote_shares(state: ColourState) -> AnyArray:
+    """Give the (B,) share of each target's vote: less where colours hardly tell it."""
+    contrast = (state.held - state.leaked).clip(min=0)
+    return state.config.share * (contrast / state.config.contrast).clip(max=1)
+
+
+def refresh_colours(
+    state: ColourState, bins: AnyArray, boxes: AnyArray, sure: AnyArray
+) -> ColourState:
+    """Learn from a frame, (B, n, n) bins and (B, 4) xyxy boxes, the targets that are (B,) sure."""
+    rate = (state.config.rate * like(boxes, sure))[:, None]
+    inside, outside, nearby = _count(bins, _divide(bins, boxes, state.config))
+    return replace(
+        state,
+        inside=lerp(state.inside, inside, rate),
+        outside=lerp(state.outside, outside, rate),
+        nearby=lerp(state.nearby, nearby, rate),
+    )
+
+
+class _Places(NamedTuple):
+    """(B, n, n) bool: the middle of boxes, all beyond them, and what is close around them."""
+
+    core: AnyArray
+    beyond: AnyArray
+    close: AnyArray
+
+
+def _divide(bins: AnyArray, boxes: AnyArray, config: ColourConfig) -> _Places:
+    middles = (numbers_like(boxes, bins.shape[-1]) + 0.5) * STEP
+    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    away = abs(middles - centre[..., None])  # (B, 2, n)
+
+    def within(scale: float) -> AnyArray:
+        near = away < scale * half[..., None]
+        return near[:, 1, :, None] & near[:, 0, None, :]
+
+    beyond = ~within(config.margin)
+    return _Places(within(config.core), beyond, beyond & within(config.reach))
+
+
+def log_odds(bins: AnyArray, ours: AnyArray, others: AnyArray) -> AnyArray:
+    """Say how much more colours belong to some pixels than to others.
+
+    Args:
+        bins: (B, n, n) as `bin_colours` gives them.
+        ours: (B, n, n) weights of the ones.
+        others: (B, n, n) weights of the others.
+
+    Returns:
+        (B, n, n) logarithms of how often a pixel's colour is among the ones, over the others.
+    """
+    xp, index = namespace(ours), bins.reshape(len(bins), -1)
+    both = (weights.reshape(index.shape) for weights in (ours, others))
+    counts = xp.stack([count(index, LEVELS**3, weights) for weights in both], axis=1)
+    shares = _smooth(counts / counts.sum(axis=-1)[..., None].clip(min=1)) + FLOOR
+    odds = xp.log(shares[:, 0] / shares[:, 1])
+    return gather(odds, index).reshape(bins.shape)
+
+
+def _count(bins: AnyArray, places: _Places) -> tuple[AnyArray, AnyArray, AnyArray]:
+    """Give the smoothed histograms of the places, each (B, K) shares of its pixels."""
+    xp, B, K = namespace(bins), len(bins), LEVELS**3
+    # The close are among those beyond: each pixel is counted once, and these are added up after.
+    place = xp.where(places.core, 0, xp.where(places.close, 1, xp.where(places.beyond, 2, 3)))
+    counts = count((place * K + bins).reshape(B, -1), 4 * K).reshape(B, 4, K)
+    core, close, farther = counts[:, 0], counts[:, 1], counts[:, 2]
+    whole = xp.stack((core, close + farther, close), axis=1)
+    shares = _smooth(whole / whole.sum(axis=-1)[..., None].clip(min=1))
+    return shares[:, 0], shares[:, 1], shares[:, 2]
+
+
+def _smooth(shares: AnyArray) -> AnyArray:
+    """Let each colour of (B, P, K) histograms count for its neighbours, too."""
+    spread = like(shares, SPREAD)
+    cube, xp = shares.reshape(-1, LEVELS, LEVELS, LEVELS), namespace(shares)
+    for _ in range(3):  # along blue, green, then red
+        mixed = cube.reshape(-1, LEVELS) @ spread
+        cube = xp.moveaxis(mixed.reshape(cube.shape), -1, 1)
+    return cube.reshape(shares.shape)
+
+
+def _spread() -> np.ndarray:
+    """Give the (LEVELS, LEVELS) matrix that lets each level count for its neighbours."""
+    matrix = np.zeros((LEVELS, LEVELS), np.float32)
+    for level in range(LEVELS):
+        for step, share in zip((-1, 0, 1), NEIGHBOURS, strict=True):
+            matrix[level, min(max(level + step, 0), LEVELS - 1)] += share
+    return matrix
+
+
+SPREAD = _spread()
+
+
+def _box_sums(sums: AnyArray, boxes: AnyArray) -> tuple[AnyArray, AnyArray]:
+    """Sum a belief over (B, N, 4) boxes in crop pixels; also the (B, N) areas in cells."""
+    xp, n = namespace(sums), math.isqrt(sums.shape[1]) - 1
+    edges = xp.asarray(xp.round(boxes / STEP).clip(0, n), dtype=xp.int64)
+    x0, y0, x1, y1 = xp.moveaxis(edges, -1, 0)
+    x0, y0 = x0.clip(max=n - 1), y0.clip(max=n - 1)
+    x1, y1 = xp.maximum(x1, x0 + 1), xp.maximum(y1, y0 + 1)  # a box has a cell at least
+    corners = ((y1, x1, 1), (y0, x1, -1), (y1, x0, -1), (y0, x0, 1))
+    total = sum(sign * gather(sums, y * (n + 1) + x) for y, x, sign in corners)
+    return total, xp.asarray((x1 - x0) * (y1 - y0), dtype=xp.float32)

@@ -1,0 +1,63 @@
+"""What people give a tracker: what is wrong with it is said before anything is followed.
+
+Shapes: B targets, (H, W) the frame.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cyclesiam.arrays import AnyArray, namespace, sent_to
+from cyclesiam.errors import TargetError
+
+
+def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
+    """Give a box as four floats, if it can be a target.
+
+    Args:
+        box_xywh: left, top, width, height in pixels.
+        frame_size: height and width of the frame.
+
+    Raises:
+        TargetError: what is wrong with it.
+    """
+    height, width = frame_size
+    try:
+        box = [float(number) for number in box_xywh]
+    except (TypeError, ValueError):
+        raise TargetError(f"a box is four numbers x, y, w, h; got {box_xywh!r}") from None
+    shown = ", ".join(f"{number:g}" for number in box)
+    if len(box) != 4:
+        raise TargetError(f"a box is four numbers x, y, w, h; got {len(box)}: {shown}")
+    if not np.isfinite(box).all():
+        raise TargetError(f"a box must be finite numbers x, y, w, h; got {shown}")
+    x, y, w, h = box
+    if w <= 0 or h <= 0:
+        raise TargetError(f"a box must have a width and height above zero; got {shown}")
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise TargetError(f"the box {shown} (x, y, w, h) lies outside the {width}x{height} frame")
+    return box
+
+
+def frame_of(image: np.ndarray, kind: AnyArray) -> AnyArray:
+    """Give an image as (1, 3, H, W), without a copy on a CPU.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        kind: of the kind, and on the device, that is computed with.
+
+    Raises:
+        ValueError: the image is something else.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            f"an image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
+        )
+    pixels = sent_to(kind, np.require(image, requirements=["C", "W"]))
+    return namespace(kind).moveaxis(pixels, -1, 0)[None]
+
+
+def frames_of(masks: Sequence[np.ndarray], kind: AnyArray) -> AnyArray:
+    """Give (H, W) masks as (B, 1, H, W) uint8, 255 where they are not zero; else as `frame_of`."""
+    stacked = np.stack([np.where(mask, 255, 0) for mask in masks]).astype(np.uint8)
+    return sent_to(kind, stacked)[:, None]

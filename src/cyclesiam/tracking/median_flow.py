@@ -1,0 +1,118 @@
+"""Where a box's content went from one frame to the next, by points followed forward and back.
+
+The shortest cycle there is: a point that does not come back to where it began is not believed. It
+knows no target, only what lay in a box a frame ago, and so it drifts; but it needs no look that is
+known, and carries a box over frames in which nothing else is believed: while a target turns,
+opens, or is blurred.
+
+Source: median flow (Kalal et al., ICPR 2010).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cyclesiam.arrays import AnyArray, copy_of, like, share_memory, to_numpy
+from cyclesiam.geometry.boxes import keep_in_frame
+from cyclesiam.geometry.crops import frame_size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PointsConfig:
+    """How points carry the boxes of doubted targets."""
+
+    grid: int = 5
+    """Points on a side of a grid in the box; 0 for none: boxes then go where they are expected."""
+    inner: float = 0.8
+    """Share of the box's sides that the grid covers."""
+    window: int = 31
+    """Side in pixels of what is compared around a point."""
+    levels: int = 3
+    """Times that pictures are halved for far moves."""
+    most_error: float = 1.0
+    """Pixels by which a point that is believed may miss its beginning."""
+    least_share: float = 0.3
+    """Share of the points that must be believed; else the box is not carried."""
+
+    def __post_init__(self) -> None:
+        if min(self.grid, self.levels) < 0 or self.window < 3:
+            raise ValueError(f"grid, levels >= 0 and window >= 3 must hold, got {self}")
+        if not 0 <= self.least_share <= 1 or self.most_error <= 0 or self.inner <= 0:
+            raise ValueError(
+                f"0 <= least_share <= 1, most_error > 0, inner > 0 must hold, got {self}"
+            )
+
+
+def carry_boxes(
+    boxes: AnyArray,
+    last: AnyArray,
+    doubted: AnyArray,
+    before: AnyArray,
+    now: AnyArray,
+    config: PointsConfig,
+) -> AnyArray:
+    """Let doubted boxes be where the points in their last ones went, if these are believed.
+
+    Args:
+        boxes: (B, 4) xyxy in image pixels, in this frame.
+        last: (B, 4) in the frame before.
+        doubted: (B,) bool.
+        before: (1, 3, H, W) uint8, the frame before.
+        now: this frame.
+        config: how; without a grid nothing is carried.
+    """
+    rows = np.flatnonzero(to_numpy(doubted)).tolist()
+    # A picture that was written over, or is of another size, is no frame before.
+    comparable = before.shape == now.shape and not share_memory(before, now)
+    if not rows or not config.grid or not comparable:
+        return boxes
+    carried = copy_of(boxes)
+    for row in rows:
+        move = follow_points(before, now, last[row].tolist(), config)
+        if move is not None:
+            moved = last[row] + like(last, [*move, *move])
+            carried[row] = keep_in_frame(moved, frame_size(now))
+    return carried
+
+
+def follow_points(
+    before: AnyArray, now: AnyArray, box: Sequence[float], config: PointsConfig
+) -> np.ndarray | None:
+    """Say how far what lay in a box has moved.
+
+    Args:
+        before: (1, 3, H, W) uint8, the frame that the box is of.
+        now: the next, of the same size.
+        box: xyxy in image pixels.
+        config: how.
+
+    Returns:
+        (2,) pixels to the right and down, the median of the points that are believed; None where
+        these are too few.
+    """
+    x0, y0, x1, y1 = box
+    reach = max(x1 - x0, y1 - y0) + config.window
+    left, top = max(int(x0 - reach), 0), max(int(y0 - reach), 0)
+    right, bottom = int(x1 + reach) + 1, int(y1 + reach) + 1
+    first, second = (_grey(frame[0, :, top:bottom, left:right]) for frame in (before, now))
+    centre = np.array([(x0 + x1) / 2 - left, (y0 + y1) / 2 - top])
+    half = config.inner * np.array([x1 - x0, y1 - y0]) / 2
+    steps = np.linspace(-1, 1, config.grid) if config.grid > 1 else np.zeros(1)
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
+    points = (centre + half * grid).astype(np.float32)
+    how = {"winSize": (config.window, config.window), "maxLevel": config.levels}
+    there, found, _ = cv2.calcOpticalFlowPyrLK(first, second, points, None, **how)  # pyright: ignore
+    back, returned, _ = cv2.calcOpticalFlowPyrLK(second, first, there, None, **how)  # pyright: ignore
+    misses = np.linalg.norm((back - points)[:, 0], axis=1)
+    believed = (found & returned)[:, 0].astype(bool) & (misses < config.most_error)
+    if not believed.any() or believed.mean() < config.least_share:
+        return None
+    return np.median((there - points)[believed, 0], axis=0)
+
+
+def _grey(part: AnyArray) -> np.ndarray:
+    """Give (3, h, w) uint8 of a frame as (h, w) grey."""
+    image = np.ascontiguousarray(to_numpy(part).transpose(1, 2, 0))
+    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

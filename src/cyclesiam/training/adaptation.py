@@ -1,0 +1,95 @@
+"""Adapting: trained weights learn on from somebody's own footage, and are kept if they gain."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from cyclesiam.models.checkpoints import load_weights, save_weights
+from cyclesiam.models.metadata import Policy, TrainingRecord
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.training.curriculum import CurriculumConfig, Stage
+from cyclesiam.training.recipes import FAST, small
+from cyclesiam.training.trainer import TrainingConfig
+from cyclesiam.validation.score import LabelFreeScores, compare
+
+HELD_OUT = 0.2  # share of videos, and of pictures, that only judge
+NOISE = 2.0  # standard errors that a gain must exceed: examples of one scene are not independent
+LABELLED: tuple[Policy, ...] = ("untrained", "none", "first-box", "first-mask")  # ever more
+
+
+def adapt(start: str | Path) -> TrainingConfig:
+    """Give the recipe that goes on from weights, of the same network, as `small` learns.
+
+    The rate is a tenth of that of random weights: little footage shall not undo much training.
+    The stages follow at once, as the network can follow already; reviews practise all of them.
+
+    Raises:
+        WeightsError: there are no such weights.
+    """
+    network, record = load_weights(start, trainable=True)
+    plain = small()
+    return replace(
+        plain,
+        recipe="adapt",
+        steps=300,
+        policy=max(plain.policy, record.policy, key=LABELLED.index),
+        save_every=100,
+        averaging=0.98,
+        network=network.config,
+        # One's own videos have no cut-outs of objects to teach masks by: these stay as they are.
+        lesson=replace(plain.lesson, mask_weight=0.0),
+        curriculum=CurriculumConfig(
+            stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12)),
+            patience=1,
+            longest=1,
+            review=0.5,
+        ),
+        optimiser=replace(FAST, first_rate=2e-5, rate=2e-4, last_rate=1e-5),
+    )
+
+
+class Candidate(NamedTuple):
+    """Weights that might be kept.
+
+    Args:
+        network: trainable.
+        record: where its weights come from.
+        scores: on scenes held out.
+    """
+
+    network: SiamRPN
+    record: TrainingRecord
+    scores: LabelFreeScores
+
+
+class Verdict(NamedTuple):
+    """Whether the best candidate is kept: the `rise` of its score, and its standard `error`."""
+
+    best: str
+    rise: float
+    error: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether the score rose by more than noise."""
+        return self.rise > NOISE * self.error
+
+
+def keep_the_best(
+    output: str | Path, start: str | Path, before: LabelFreeScores, candidates: dict[str, Candidate]
+) -> Verdict:
+    """Write the best candidate into a folder if it gained, else the weights at the start.
+
+    Args:
+        output: folder to write to.
+        start: name or folder of the weights that all began with.
+        before: scores of `start`.
+        candidates: by name, with scores on the same examples.
+    """
+    best = max(candidates, key=lambda name: candidates[name].scores.total)
+    network, record, scores = candidates[best]
+    verdict = Verdict(best, *compare(before, scores))
+    if not verdict.kept:
+        network, record = load_weights(start, trainable=True)
+    save_weights(output, network, record)
+    return verdict

@@ -1,0 +1,94 @@
+"""Labels of anchors: which should say object, which background, and which stay silent.
+
+Shapes: B targets, N anchors.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cyclesiam.data.row_rng import Chance, draw_rows
+from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy
+
+OBJECT, BACKGROUND, IGNORED = 1, 0, -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelConfig:
+    """Which anchors teach.
+
+    Source: thresholds from CycleSiam (Yuan et al., IROS 2020), section IV.B; numbers from the
+    published SiamMask configurations.
+    """
+
+    object_above: float = 0.6
+    """Overlap with the target above which an anchor is the object."""
+    background_below: float = 0.3
+    """Overlap below which it is background; between the two it stays silent."""
+    nearest_share: float = 1.0
+    """An anchor is the object, too, if it overlaps by more than this share of what the best anchor
+    does: a target much larger or smaller than all anchors is to teach as well. 1 for the paper."""
+    objects: int = 16
+    """Most object anchors of an image that teach."""
+    backgrounds: int = 48
+    """Background anchors of an image that teach."""
+    hard_share: float = 0.0
+    """Share of the background anchors that are those most mistaken for the object."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.background_below <= self.object_above <= 1:
+            raise ValueError(f"0 <= background_below <= object_above <= 1 must hold, got {self}")
+        if not 0 < self.nearest_share <= 1:
+            raise ValueError(f"nearest_share must lie in 0..1, got {self.nearest_share}")
+        if self.objects < 1 or self.backgrounds < 1 or not 0 <= self.hard_share <= 1:
+            raise ValueError(f"there must be object and background anchors, got {self}")
+
+
+def label_anchors(anchors: Tensor, targets: Tensor, config: LabelConfig) -> Tensor:
+    """Label anchors by their overlap with the target.
+
+    Args:
+        anchors: (N, 4) cxcywh in crop pixels.
+        targets: (B, 4) xyxy in crop pixels.
+        config: thresholds.
+
+    Returns:
+        (B, N) int64 of `OBJECT`, `BACKGROUND` and `IGNORED`.
+    """
+    iou = box_iou(cxcywh_to_xyxy(anchors), targets[:, None])
+    labels = torch.full(iou.shape, IGNORED, device=iou.device)
+    labels[iou < config.background_below] = BACKGROUND
+    best = iou.amax(dim=1, keepdim=True)
+    labels[iou > (config.nearest_share * best).clamp(max=config.object_above)] = OBJECT
+    return labels
+
+
+def sample_labels(
+    labels: Tensor, object_scores: Tensor, config: LabelConfig, generator: Chance
+) -> Tensor:
+    """Silence all but a few anchors of each image.
+
+    Args:
+        labels: (B, N) as `label_anchors` gives them.
+        object_scores: (B, N) what the network believes, for the hard share.
+        config: how many of each kind.
+        generator: source of chance, on the labels' device.
+
+    Returns:
+        (B, N) int64 with at most `objects` and `backgrounds` labels in a row.
+    """
+    chance = draw_rows(generator, *labels.shape)
+    kept = torch.full_like(labels, IGNORED)
+    hard = round(config.backgrounds * config.hard_share)
+    for label, count, rank in (
+        (OBJECT, config.objects, chance),
+        (BACKGROUND, config.backgrounds - hard, chance),
+        (BACKGROUND, hard, object_scores.detach()),
+    ):
+        if count:
+            rank = rank.masked_fill(labels != label, -1.0)
+            best, index = rank.topk(min(count, labels.shape[1]), dim=1)
+            found = torch.where(best >= 0, label, kept.gather(1, index))
+            kept.scatter_(1, index, found)
+    return kept

@@ -1,0 +1,1 @@
+"""Scores of trackers on footage without labels."""

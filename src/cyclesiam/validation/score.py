@@ -1,0 +1,130 @@
+"""Validation without labels: how well a network follows what held-out scenes show.
+
+The score of an example is a mean overlap, 0..1; see `data.examples` for what is made. A cycle tells
+less than a made example does: who never moves comes home for sure. So a cycle counts the agreement
+of the way out with the way home in every frame, times the share of frames in which the box still
+meets something that moves.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cyclesiam.errors import TargetError
+from cyclesiam.geometry.boxes import box_iou
+from cyclesiam.tracking.segmentation import MaskConfig
+from cyclesiam.tracking.siamese import Network
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.validation.examples import KINDS, Example, Kind
+
+MEETS = 0.2  # overlap with a moving region that tells a box on it from one left behind
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFreeScores:
+    """What a network reaches on examples.
+
+    Args:
+        kinds: the kind of each example.
+        overlaps: the score of each example, 0..1.
+    """
+
+    kinds: tuple[Kind, ...]
+    overlaps: tuple[float, ...]
+
+    @property
+    def by_kind(self) -> dict[Kind, float]:
+        """The mean of each kind that there is."""
+        return {kind: float(values.mean()) for kind, values in _split(self).items()}
+
+    @property
+    def total(self) -> float:
+        """The mean of the kinds, each counted alike: none is known to predict better."""
+        return float(np.mean(list(self.by_kind.values())))
+
+
+def label_free_score(
+    network: Network,
+    examples: Sequence[Example],
+    config: TrackerConfig | None = None,
+    *,
+    device: torch.device | str = "cpu",
+) -> LabelFreeScores:
+    """Track through every example.
+
+    Args:
+        network: made for tracking, with its parameters on `device`.
+        examples: from scenes that the network did not learn from.
+        config: how the tracker reads the network.
+        device: where to compute.
+    """
+    config = config or TrackerConfig(mask=MaskConfig(wanted=False))  # the network's own boxes
+    tracker = Tracker(network, config, device=device)
+    overlaps = tuple(_score(tracker, example) for example in examples)
+    return LabelFreeScores(tuple(example.kind for example in examples), overlaps)
+
+
+def compare(before: LabelFreeScores, after: LabelFreeScores) -> tuple[float, float]:
+    """Compare the totals of two networks on the same examples.
+
+    Returns:
+        By how much `after` is higher, and the standard error of that difference, from the paired
+        differences within each kind; infinite where a kind has one example only.
+    """
+    if before.kinds != after.kinds:
+        raise ValueError("scores of different examples cannot be compared")
+    pairs = np.subtract(after.overlaps, before.overlaps)
+    parts = _split(LabelFreeScores(after.kinds, tuple(pairs))).values()
+    rise = float(np.mean([part.mean() for part in parts]))
+    if any(len(part) < 2 for part in parts):
+        return rise, float("inf")
+    variances = [part.var(ddof=1) / len(part) for part in parts]
+    return rise, float(np.sqrt(sum(variances)) / len(variances))
+
+
+def _split(scores: LabelFreeScores) -> dict[Kind, np.ndarray]:
+    kinds, values = np.array(scores.kinds), np.array(scores.overlaps)
+    return {kind: values[kinds == kind] for kind in KINDS if kind in scores.kinds}
+
+
+def _score(tracker: Tracker, example: Example) -> float:
+    try:
+        return (
+            _score_cycle(tracker, example)
+            if example.kind == "cycles"
+            else _score_made(tracker, example)
+        )
+    except TargetError:  # a target too small or outside: the same for every network
+        return 0.0
+
+
+def _score_made(tracker: Tracker, example: Example) -> float:
+    """Give the mean overlap past frame 0, where the truth is known."""
+    found = _follow(tracker, example.frames, example.boxes[0])
+    return float(np.nanmean(_overlap(found[1:], example.boxes[1:])))
+
+
+def _score_cycle(tracker: Tracker, example: Example) -> float:
+    """Give the agreement of the ways out and home, less where the box left what moves."""
+    turn = len(example.frames) - 1
+    found = _follow(tracker, example.frames + example.frames[-2::-1], example.boxes[0])
+    out, home = found[:turn], found[:turn:-1]  # both of frames 0 ... turn - 1
+    agreement = float(_overlap(out, home).mean())
+    meets = [
+        _overlap(np.broadcast_to(found[mark], regions.shape), regions).max() > MEETS
+        for mark, regions in example.moving.items()
+    ]
+    return agreement * float(np.mean(meets)) if meets else agreement
+
+
+def _follow(tracker: Tracker, frames: list[np.ndarray], box: np.ndarray) -> np.ndarray:
+    """Track from a box, xyxy; give the (T, 4) boxes, the first as given."""
+    left, top, right, bottom = box.tolist()
+    tracker.init(frames[0], (left, top, right - left, bottom - top))
+    return np.array([box, *(tracker.update(frame).box for frame in frames[1:])])
+
+
+def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return box_iou(torch.from_numpy(boxes.copy()), torch.from_numpy(others.copy())).numpy()

@@ -1,0 +1,244 @@
+import builtins
+import io
+import os
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cyclesiam.data import clips, scenes
+from cyclesiam.data.clips import ClipConfig, ClipDataset, Request
+from cyclesiam.data.scenes import Scene, find_scenes
+from cyclesiam.errors import TrainingError
+from cyclesiam.geometry.boxes import xyxy_to_cxcywh
+from cyclesiam.geometry.crops import cut_by_warp
+from cyclesiam.synthetic.compositing import CompositingConfig
+from cyclesiam.synthetic.panning import wander
+from support.media import (
+    moving_square,
+    textured,
+    write_frames,
+    write_picture,
+    write_stills,
+    write_video,
+)
+
+SMALL = ClipConfig(height=64, width=80, batch_size=3, reads=2)
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory):
+    """A video, a folder of frames, and two stills; annotations and other things among them."""
+    root = tmp_path_factory.mktemp("media")
+    write_video(root / "videos" / "street.mp4", moving_square(20))
+    write_frames(root / "frames" / "walk", moving_square(14, seed=5))
+    write_stills(root / "stills", 2)
+    (root / "frames" / "walk" / "groundtruth.txt").write_text("1,2,3,4\n")
+    (root / "stills" / "labels.json").write_text("{}")
+    write_frames(root / "Annotations" / "walk", moving_square(14, seed=6))
+    return root
+
+
+# --- what is drawn
+
+
+def dataset(media, **changes):
+    found, _ = find_scenes([media])
+    return ClipDataset(found, SMALL, **{"seed": 0, **changes})
+
+
+@pytest.mark.parametrize("turn", [0, 1, 3])
+def test_a_batch_is_what_it_says(media, turn):
+    batch = dataset(media)[Request(5, turn, 4)]
+    assert batch.request == (5, turn, 4)
+    assert batch.frames.shape == (3, turn + 1, 3, 64, 80)
+    assert batch.frames.dtype == torch.uint8
+    assert batch.frames.permute(0, 1, 3, 4, 2).is_contiguous()  # as OpenCV wants each
+    assert batch.boxes.shape == (3, turn + 1, 4)
+    assert batch.boxes.dtype == torch.float32
+    assert (batch.boxes[:, 0, :2] >= 0).all()
+    assert (batch.boxes[:, 0, 2:] <= torch.tensor([80.0, 64.0])).all()
+    assert len(batch.names) == 3
+    assert batch.problems == ()
+
+
+def same(one, other):
+    boxes = one.boxes.nan_to_num(-1), other.boxes.nan_to_num(-1)
+    return torch.equal(one.frames, other.frames) and torch.equal(*boxes)
+
+
+def test_a_batch_depends_on_seed_and_request_alone(media):
+    one, other = dataset(media), dataset(media)
+    other[Request(3, 0, 0)]
+    other[Request(8, 2, 2)]
+    wanted = Request(4, 1, 3)
+    assert same(one[wanted], other[wanted])
+    assert not same(one[wanted], one[Request(5, 1, 3)])
+    assert not same(one[wanted], dataset(media, seed=1)[wanted])
+
+
+def test_a_chunk_serves_several_batches(media, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        scenes, "read_chunk", lambda path, first: read.append(path) or moving_square(3)
+    )
+    data = dataset(media)
+    monkeypatch.setattr(data._chunks, "capacity", 0)  # keeps only the latest
+    drawn = [data._draw_scene(np.random.default_rng((0, 1, 0, n // 2))) for n in range(8)]
+    assert drawn[::2] == drawn[1::2]
+
+
+def test_frames_of_a_walk_lie_at_most_a_gap_apart_and_in_one_view():
+    # Frame t is grey of level 3 t, so that a frame says which it is.
+    images = [np.full((64, 80, 3), 3 * t, np.uint8) for t in range(40)]
+    steps = set()
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        walk = clips._walk(images, Request(0, 2, 5), (64, 80), random)
+        frames, ahead = walk.frames, walk.later
+        levels = np.array([int(frame[32, 40, 0]) // 3 for frame in frames])
+        assert len(set(np.diff(levels))) == 1
+        steps.add(int(levels[1] - levels[0]))
+        assert abs(int(ahead[32, 40, 0]) // 3 - levels[0]) == 3
+    assert steps == {-5, -4, -3, -2, -1, 1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_short_video_gives_what_it_has(count):
+    images = moving_square(count)
+    frames = clips._walk(images, Request(0, 4, 20), (64, 80), np.random.default_rng(0)).frames
+    assert len(frames) == 5
+
+
+def test_a_still_drifts_and_zooms():
+    image = textured(0)
+    frames = wander(image, 4, (64, 80), np.random.default_rng(0)).frames
+    changes = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)]
+    assert len(frames) == 4
+    assert min(changes) > 0.5
+    assert max(changes) < 40
+
+
+def test_boxes_are_known_where_clips_are_made(media):
+    data = dataset(media)
+    plain = CompositingConfig(share=0)
+    only_videos = ClipDataset(data.videos, replace(SMALL, compositing=plain), 0)
+    boxes = only_videos[Request(0, 2, 3)].boxes
+    assert boxes[:, 0].isfinite().all()
+    assert boxes[:, 1:].isnan().all()
+    only_stills = ClipDataset(data.stills, replace(SMALL, compositing=plain), 0)
+    assert only_stills[Request(0, 2, 3)].boxes.isfinite().all()
+    composed = ClipDataset(data.videos, replace(SMALL, compositing=CompositingConfig(share=1)), 0)
+    assert composed[Request(0, 1, 3)].boxes[:, 0].isfinite().all()
+
+
+@pytest.mark.parametrize("seed", range(6))  # mirrored and not
+def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(media, seed):
+    data = dataset(media)
+    smooth = cv2.GaussianBlur(textured(0, 200, 240), (0, 0), 4)
+    frames, boxes, *_ = data._wander(smooth, Request(0, 2, 8), np.random.default_rng(seed))
+    pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+    where = xyxy_to_cxcywh(torch.from_numpy(boxes).float())
+    seen = [cut_by_warp(pictures[t : t + 1], where[t : t + 1], 24) for t in range(3)]
+    inside = slice(6, 18)  # the picture's border may show in the rest
+    for later in seen[1:]:
+        difference = (later - seen[0])[..., inside, inside].abs().mean()
+        assert difference < 0.3 * (seen[0] - seen[0].mean()).abs().mean()
+
+
+def test_stills_have_their_share(media):
+    data = dataset(media)
+    draws = [data._draw_scene(np.random.default_rng(n)).frames for n in range(400)]
+    assert 0.2 < draws.count(1) / 400 < 0.4
+    only_stills = ClipDataset(data.stills, SMALL, 0)
+    assert only_stills._draw_scene(np.random.default_rng(0)).frames == 1
+    only_videos = ClipDataset(data.videos, SMALL, 0)
+    assert only_videos._draw_scene(np.random.default_rng(0)).frames > 1
+
+
+@pytest.mark.parametrize(("power", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 0.9)])
+def test_long_videos_have_the_share_that_is_asked_for(power, share):
+    videos = [Scene(Path("long.mp4"), 90), Scene(Path("short.mp4"), 10)]
+    drawn = ClipDataset(videos, replace(SMALL, length_power=power), 0).video_chances
+    np.testing.assert_allclose(drawn, [share, 1 - share])
+
+
+def test_annotations_are_never_opened(media, monkeypatch):
+    """Watch every way in which Python opens a file while scenes are found and clips are drawn."""
+    opened = []
+
+    def watch(module, name):
+        real = getattr(module, name)
+
+        def wrapper(file, *args, **kwargs):
+            opened.append(str(file))
+            return real(file, *args, **kwargs)
+
+        monkeypatch.setattr(module, name, wrapper)
+
+    watch(builtins, "open")
+    watch(io, "open")
+    watch(os, "open")
+    watch(scenes, "read_image")
+    watch(scenes, "read_run")
+    watch(scenes, "probe")
+    data = dataset(media)
+    for number in range(8):
+        data[Request(number, 1, 3)]
+    ours = [Path(file) for file in opened if str(media) in file]
+    assert len(ours) > 5
+    kinds = {path.suffix for path in ours}
+    assert kinds <= {"", ".png", ".mp4"}
+    assert not [path for path in ours if "Annotations" in path.parts or path.suffix == ".txt"]
+
+
+# --- what breaks on the way
+
+
+def test_a_scene_that_breaks_is_told_and_another_stands_in(media):
+    found, _ = find_scenes([media])
+    gone = Scene(media / "videos" / "gone.mp4", 500)
+    data = ClipDataset([*found, gone], SMALL, 0)
+    batches = [data[Request(number, 1, 3)] for number in range(12)]
+    told = {problem for batch in batches for problem in batch.problems}
+    assert told
+    assert all("gone.mp4" in problem for problem in told)
+    assert "gone.mp4" not in {name for batch in batches for name in batch.names}
+
+
+def test_a_still_that_breaks_is_told(media, tmp_path):
+    broken = tmp_path / "broken.png"
+    whole = write_picture(broken, textured(9)).read_bytes()
+    broken.write_bytes(whole[:60])
+    found, problems = find_scenes([media / "stills", broken])
+    assert problems == []  # its header is whole
+    data = ClipDataset(found, SMALL, 0)
+    told = {problem for n in range(12) for problem in data[Request(n, 0, 0)].problems}
+    assert len(told) == 1
+    assert "broken.png" in told.pop()
+
+
+def test_where_nothing_can_be_read_the_last_problem_is_told(tmp_path):
+    data = ClipDataset([Scene(tmp_path / "gone.mp4", 100)], SMALL, 0)
+    with pytest.raises(TrainingError, match=r"nothing can be read any more.*gone\.mp4") as caught:
+        data[Request(0, 0, 0)]
+    assert "\n" not in str(caught.value)
+
+
+def test_no_more_than_half_of_the_memory_is_kept(monkeypatch):
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
+    monkeypatch.setattr(clips.os, "sysconf", sizes.get)
+    assert clips.affordable(10**6) == 10**6
+    assert clips.affordable(10**9) == 4096 * 500
+
+
+def test_impossible_clips_are_refused():
+    for wrong in ({"height": 32}, {"batch_size": 0}, {"reads": 0}):
+        with pytest.raises(ValueError, match="canvas of 64"):
+            ClipConfig(**wrong)
+    with pytest.raises(ValueError, match="length_power"):
+        ClipConfig(length_power=-1)

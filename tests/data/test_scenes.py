@@ -1,0 +1,189 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cyclesiam.data import scenes
+from cyclesiam.data.scenes import ChunkCache, Scene, find_scenes, hold_out
+from cyclesiam.errors import SourceError, TrainingError
+from support.media import (
+    moving_square,
+    textured,
+    write_frames,
+    write_picture,
+    write_stills,
+    write_video,
+)
+
+
+@pytest.fixture(scope="module")
+def media(tmp_path_factory):
+    """A video, a folder of frames, and two stills; annotations and other things among them."""
+    root = tmp_path_factory.mktemp("media")
+    write_video(root / "videos" / "street.mp4", moving_square(20))
+    write_frames(root / "frames" / "walk", moving_square(14, seed=5))
+    write_stills(root / "stills", 2)
+    (root / "frames" / "walk" / "groundtruth.txt").write_text("1,2,3,4\n")
+    (root / "stills" / "labels.json").write_text("{}")
+    write_frames(root / "Annotations" / "walk", moving_square(14, seed=6))
+    return root
+
+
+def names(found):
+    return [(scene.path.name, scene.frames) for scene in found]
+
+
+# --- what is found
+
+
+def test_videos_frame_folders_and_stills_are_found(media):
+    found, problems = find_scenes([media])
+    assert names(found) == [
+        ("walk", 14),
+        ("still-a.png", 1),
+        ("still-b.png", 1),
+        ("street.mp4", 20),
+    ]
+    assert problems == [
+        f"{media / folder}: left out, its name says annotations"
+        for folder in ("Annotations", "Annotations/walk")
+    ]
+
+
+def test_a_single_file_or_frame_folder_is_a_source(media):
+    sources = [media / "videos" / "street.mp4", str(media / "frames" / "walk")]
+    found, problems = find_scenes([*sources, media / "stills" / "still-a.png"])
+    assert names(found) == [("street.mp4", 20), ("walk", 14), ("still-a.png", 1)]
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    "name", ["annotations", "Masks", "labels_train", "GT", "ground-truth", "SegmentationClass"]
+)
+def test_folders_named_like_annotations_are_left_out(tmp_path, name):
+    write_stills(tmp_path / "images", 1)
+    write_stills(tmp_path / name.replace("-", "_") / "deeper", 1)
+    found, problems = find_scenes([tmp_path])
+    assert len(found) == 1
+    assert len(problems) == 2
+
+
+def test_a_folder_that_is_named_itself_is_taken_at_its_word(tmp_path):
+    found, _ = find_scenes([write_stills(tmp_path / "masks", 2)])
+    assert len(found) == 2
+
+
+def test_a_broken_video_is_told_and_left_out(tmp_path, media):
+    (tmp_path / "broken.mp4").write_bytes((media / "videos" / "street.mp4").read_bytes()[:900])
+    write_stills(tmp_path, 1)
+    found, problems = find_scenes([tmp_path])
+    assert names(found) == [("still-a.png", 1)]
+    assert len(problems) == 1
+    assert "broken.mp4" in problems[0]
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    write_frames(tmp_path, moving_square(12))
+    (tmp_path / "._00001.png").write_bytes(b"of another system")
+    found, problems = find_scenes([tmp_path])
+    assert names(found) == [(tmp_path.name, 12)]
+    assert problems == []
+
+
+def test_nothing_to_learn_from(tmp_path, media):
+    with pytest.raises(TrainingError, match=r"there is nothing to learn from at .*nosuch"):
+        find_scenes([media, tmp_path / "nosuch"])
+    with pytest.raises(TrainingError, match="found no readable video or picture in"):
+        find_scenes([tmp_path])
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(TrainingError, match=r"the first of 1 problems: .*broken\.mp4"):
+        find_scenes([tmp_path])
+
+
+def touch_pictures(folder, stems):
+    paths = [folder / f"{stem}.png" for stem in stems]
+    for path in paths:
+        path.write_bytes(b"")
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("stems", "are_frames"),
+    [
+        ([f"{n:05}" for n in range(12)], True),
+        ([f"frame_{n}" for n in range(12)], True),
+        ([f"img{n:04}" for n in range(1, 24, 2)], True),
+        ([f"{n:05}" for n in range(11)], False),  # too few
+        ([f"{10 * n:05}" for n in range(12)], False),  # great gaps
+        ([f"cat-{n}" for n in range(12)], False),  # a name of their own
+        ([*[f"{n:05}" for n in range(12)], "cover"], False),
+    ],
+)
+def test_frames_are_told_from_stills_by_their_names(tmp_path, stems, are_frames):
+    assert scenes._are_frames(touch_pictures(tmp_path, stems)) == are_frames
+
+
+def test_numbered_photographs_of_several_sizes_are_stills(tmp_path):
+    sizes = [(64, 80), (80, 64)] * 6
+    for number, size in enumerate(sizes):
+        write_picture(tmp_path / f"{number:06}.png", textured(number, *size))
+    found, _ = find_scenes([tmp_path])
+    assert [scene.frames for scene in found] == [1] * 12
+
+
+# --- what is kept
+
+
+def test_a_broken_chunk_is_tried_once(tmp_path, monkeypatch):
+    tries = []
+
+    def decode(path, first):
+        tries.append(first)
+        raise SourceError("broken")
+
+    monkeypatch.setattr(scenes, "read_chunk", decode)
+    cache = ChunkCache(100)
+    for _ in range(3):
+        with pytest.raises(SourceError, match="broken"):
+            cache.read(tmp_path, 2)
+    assert tries == [128]
+
+
+def test_frames_of_several_sizes_in_one_chunk_are_a_problem(tmp_path):
+    write_frames(tmp_path, [textured(0), textured(1, 64, 64)])
+    with pytest.raises(SourceError, match="has frames of several sizes"):
+        ChunkCache(10**6).read(tmp_path, 0)
+    with pytest.raises(SourceError, match="holds no frame 64"):
+        ChunkCache(10**6).read(tmp_path, 1)
+
+
+def test_the_cache_forgets_the_longest_unused(monkeypatch):
+    read = []
+    chunk = [np.zeros((10, 10, 3), np.uint8)]  # 300 bytes
+    monkeypatch.setattr(scenes, "read_chunk", lambda path, first: read.append(path.name) or chunk)
+    cache = ChunkCache(700)
+    for name in "a b a c b a".split():
+        cache.read(Path(name), 0)
+    # a, b fit; a is used again, so c drives out b; b drives out a
+    assert read == ["a", "b", "c", "b", "a"]
+    assert cache.size == 600
+
+
+def test_what_is_held_out_depends_on_names_alone():
+    videos = [Scene(Path(f"{number}.mp4"), 40) for number in range(20)]
+    stills = [Scene(Path(f"{number}.png"), 1) for number in range(30)]
+    kept, held = hold_out([*videos, *stills], 0.1)
+    assert [sum(scene.frames > 1 for scene in part) for part in (kept, held)] == [18, 2]
+    assert [sum(scene.frames == 1 for scene in part) for part in (kept, held)] == [27, 3]
+    assert [scene for scene in [*videos, *stills] if scene in kept] == kept
+    assert not set(kept) & set(held)
+    elsewhere = [Scene(Path("other") / scene.path, scene.frames) for scene in reversed(videos)]
+    again = hold_out(elsewhere, 0.1)[1]
+    assert {scene.path.name for scene in again} == {s.path.name for s in held if s.frames > 1}
+
+
+@pytest.mark.parametrize(("share", "held"), [(0, 0), (0.01, 1), (0.5, 2), (1, 2)])
+def test_something_is_left_to_learn_from(share, held):
+    videos = [Scene(Path(f"{number}.mp4"), 40) for number in range(3)]
+    assert [len(part) for part in hold_out(videos, share)] == [3 - held, held]
+    assert hold_out(videos[:1], 1) == (videos[:1], [])

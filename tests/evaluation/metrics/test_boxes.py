@@ -1,0 +1,127 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cyclesiam.datasets.sequences import boxes_from_xywh
+from cyclesiam.evaluation.metrics.boxes import (
+    SUCCESS_THRESHOLDS,
+    centre_errors,
+    frame_overlaps,
+    overlap,
+    precision_at,
+    success_auc,
+    success_curve,
+)
+
+NAN = float("nan")
+BOX = np.array([10.0, 20.0, 30.0, 40.0])
+corner = st.floats(-50, 50)
+side = st.floats(0.01, 100)
+xyxy = st.tuples(corner, corner, side, side).map(
+    lambda b: np.array([b[0], b[1], b[0] + b[2], b[1] + b[3]])
+)
+
+
+@pytest.mark.parametrize(
+    ("box", "iou"),
+    [
+        ([10, 20, 30, 40], 1.0),
+        ([20, 20, 40, 40], 1 / 3),  # half of each is shared
+        ([10, 20, 20, 30], 0.25),  # a quarter inside
+        ([30, 20, 50, 40], 0.0),  # touches
+        ([50, 60, 70, 80], 0.0),  # apart on both axes: two negative sides are no area
+        ([10, 20, 10, 40], 0.0),  # empty
+        ([NAN] * 4, NAN),
+    ],
+)
+def test_overlap_known(box, iou):
+    np.testing.assert_allclose(overlap(np.array(box, dtype=float), BOX), iou)
+
+
+def test_overlap_of_two_empty_boxes_is_undefined():
+    assert np.isnan(overlap(np.zeros(4), np.zeros(4)))
+
+
+@given(xyxy, xyxy, st.floats(0.1, 10), st.floats(-100, 100))
+def test_overlap_is_symmetric_and_ignores_scale_and_place(a, b, scale, shift):
+    iou = overlap(a, b)
+    assert 0 <= iou <= 1
+    assert overlap(b, a) == pytest.approx(iou, abs=1e-9)
+    assert overlap(a * scale + shift, b * scale + shift) == pytest.approx(iou, abs=1e-6)
+
+
+def test_overlap_broadcasts():
+    boxes = np.stack([BOX, BOX + 10, BOX + 100])
+    table = overlap(boxes[:, None], boxes[None])
+    assert table.shape == (3, 3)
+    np.testing.assert_allclose(table, table.T)
+    np.testing.assert_allclose(np.diag(table), 1)
+
+
+def test_success_counts_strictly_above():
+    ious = np.array([1.0, 0.5, 0.0, NAN, -1.0])
+    np.testing.assert_allclose(success_curve(ious, np.array([0.0, 0.5, 1.0])), [0.4, 0.2, 0])
+
+
+def test_success_auc_of_a_perfect_tracker_misses_one_threshold():
+    assert len(SUCCESS_THRESHOLDS) == 21
+    assert success_auc(np.ones(7)) == pytest.approx(20 / 21)
+
+
+def test_precision_counts_exactly_twenty_pixels():
+    truth = np.tile(BOX, (3, 1))
+    moves = np.array([[0, 0, 0, 0], [12, 16, 12, 16], [12, 16.1, 12, 16.1]])
+    errors = centre_errors(truth + moves, truth)
+    np.testing.assert_allclose(errors[:2], [0, 20])
+    assert precision_at(errors) == pytest.approx(2 / 3)
+
+
+def test_frames_without_truth_miss_success_and_pass_precision():
+    truth = np.array([BOX, [NAN] * 4])
+    boxes = np.array([BOX, BOX])
+    np.testing.assert_array_equal(frame_overlaps(boxes, truth), [1, -1])
+    np.testing.assert_array_equal(centre_errors(boxes, truth), [0, -1])
+
+
+def test_nan_results_miss_both():
+    truth, boxes = np.array([BOX, BOX]), np.array([BOX, [NAN] * 4])
+    assert success_auc(frame_overlaps(boxes, truth)) == pytest.approx(10 / 21)
+    assert precision_at(centre_errors(boxes, truth)) == 0.5
+
+
+def to_xyxy(rows):
+    xywh = np.array(rows, dtype=float)
+    return np.concatenate((xywh[:, :2], xywh[:, :2] + xywh[:, 2:]), axis=1)
+
+
+@pytest.mark.shared
+def test_pysot_gives_the_same_numbers(shared):
+    """Synthetic results that the program pysot itself has scored."""
+    cases = json.loads((shared / "conformance/dev/otb_ope.json").read_text())["cases"]
+    compared = 0
+    for case in (case for case in cases if "pysot" in case["expected"]):
+        expected = case["expected"]["pysot"]
+        ious, errors = zip(
+            *(
+                (frame_overlaps(boxes, truth), centre_errors(boxes, truth))
+                for s in case["sequences"]
+                for boxes, truth in [(to_xyxy(s["result"]), to_xyxy(s["groundtruth"]))]
+            ),
+            strict=True,
+        )
+        curve = np.mean([success_curve(i) for i in ious], axis=0)
+        np.testing.assert_allclose(curve, expected["success_curve"], atol=1e-9)
+        assert np.mean([success_auc(i) for i in ious]) == pytest.approx(expected["success_auc"])
+        precision = [np.mean([precision_at(e, t) for e in errors]) for t in range(51)]
+        np.testing.assert_allclose(precision, expected["precision_curve"], atol=1e-9)
+        compared += 1
+    assert compared >= 10
+
+
+def test_zero_sized_truth_is_unknown_to_readers_and_metrics_alike():
+    truth = np.array([[5.0, 5, 0, 0]])
+    boxes = np.array([BOX])
+    assert frame_overlaps(boxes, to_xyxy(truth)) == frame_overlaps(boxes, boxes_from_xywh(truth))

@@ -1,0 +1,101 @@
+import pickle
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from cyclesiam.errors import CycleSiamError
+from cyclesiam.evaluation.trackers import specs as tracker_sources
+from cyclesiam.evaluation.trackers.opencv import OPENCV_NETWORKS
+from cyclesiam.evaluation.trackers.specs import opencv_source, python_source
+
+IMAGE = np.zeros((20, 20, 3), np.uint8)
+
+
+@pytest.fixture
+def in_folder(tmp_path, monkeypatch):
+    """Write a module into the folder that the process is called from."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def write(name, code):
+        sys.modules.pop(name, None)
+        (tmp_path / f"{name}.py").write_text(code)
+
+    yield write
+    sys.modules.pop("my_tracker", None)
+
+
+def test_the_example_of_the_documentation_runs(in_folder):
+    example = re.search(r"# my_tracker\.py\n((?:    .*\n|\n)+)", tracker_sources.__doc__)
+    in_folder("my_tracker", re.sub("^    ", "", example[1], flags=re.MULTILINE))
+    source = python_source("my_tracker:StandStill")
+    assert (source.name, source.weights, source.policy) == ("StandStill", None, None)
+    tracker = pickle.loads(pickle.dumps(source.make))()
+    tracker.init(IMAGE, (1, 2, 3, 4))
+    assert tracker.update(IMAGE) == (1, 2, 3, 4)
+
+
+def test_a_tracker_can_be_named_otherwise(in_folder):
+    assert python_source("mine=support.trackers:Still").name == "mine"
+
+
+def test_the_identity_follows_the_code(in_folder):
+    code = "class T:\n    def init(self, i, b): ...\n    def update(self, i): ...\n"
+    in_folder("my_tracker", code)
+    before = python_source("my_tracker:T").identity
+    assert python_source("my_tracker:T").identity == before
+    in_folder("my_tracker", code + "\n# other\n")
+    assert python_source("my_tracker:T").identity != before
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("nobody_has_this:T", "nobody_has_this:T cannot be imported"),
+        ("support.trackers:Nobody", "the module support.trackers has no Nobody"),
+        ("made trackers:T", "there is no tracker 'made trackers:T'"),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_named(in_folder, text, complaint):
+    with pytest.raises(CycleSiamError, match=complaint):
+        python_source(text)
+
+
+def test_a_tracker_that_lacks_a_verb_is_named():
+    source = python_source("support.trackers:Lame")
+    with pytest.raises(CycleSiamError, match="makes a Lame without update"):
+        source.make()
+
+
+def test_opencvs_classic_trackers_need_no_files():
+    source = opencv_source("kcf")
+    assert (source.name, source.policy, source.weights) == ("kcf", "none", None)
+    assert hasattr(pickle.loads(pickle.dumps(source.make))(), "update")
+
+
+@pytest.mark.parametrize("name", OPENCV_NETWORKS)
+def test_opencvs_networks_need_their_files(tmp_path, name):
+    with pytest.raises(CycleSiamError, match=f"the tracker {name} needs . --model-files"):
+        opencv_source(name)
+    files = [tmp_path / parameter for parameter in OPENCV_NETWORKS[name][1]]
+    with pytest.raises(CycleSiamError, match=f"{files[0]}: this model file of {name} is missing"):
+        opencv_source(name, files)
+
+
+@pytest.mark.parametrize("name", OPENCV_NETWORKS)
+def test_the_files_reach_opencv(tmp_path, monkeypatch, name):
+    algorithm, parameters = OPENCV_NETWORKS[name]
+    files = []
+    for parameter in parameters:
+        files.append(tmp_path / f"{parameter}.onnx")
+        files[-1].write_text(parameter)
+    source = opencv_source(name, files)
+    assert source.weights == ", ".join(path.name for path in files)
+    seen = []
+    create = f"cyclesiam.evaluation.trackers.opencv.cv2.Tracker{algorithm}_create"
+    monkeypatch.setattr(create, lambda settings: seen.append(settings))
+    with pytest.raises(AttributeError):  # the made-up network is nothing to start
+        source.make().init(IMAGE, (1, 2, 3, 4))
+    assert [getattr(seen[0], parameter) for parameter in parameters] == list(map(str, files))

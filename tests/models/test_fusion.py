@@ -1,0 +1,57 @@
+import pytest
+import torch
+
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.metadata import TrainingRecord
+from cyclesiam.models.siamrpn import SiamRPN
+
+CONFIGS = {
+    "small": NetworkConfig(),
+    "resnet50": NetworkConfig(backbone="resnet50", hidden_channels=8, wide_shortcuts=True),
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def network(request):
+    """Give a network whose norms have seen some data, so that folding them changes weights."""
+    torch.manual_seed(0)
+    network = SiamRPN(CONFIGS[request.param])
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.5, 0.5)
+            module.running_var.uniform_(0.5, 2)
+    return network.eval()
+
+
+@torch.no_grad()
+def answer(network):
+    template = network.embed(torch.full((1, 3, 127, 127), 99.0), torch.tensor([[30.0, 40, 90, 95]]))
+    crops = 255 * torch.rand(1, 3, 255, 255, generator=torch.Generator().manual_seed(1))
+    return network.search(template, crops)
+
+
+def test_a_fused_network_answers_alike(network):
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    plain, fused = answer(network), answer(for_inference(network))
+    torch.testing.assert_close(fused.boxes, plain.boxes, rtol=1e-3, atol=1e-2)
+    torch.testing.assert_close(fused.scores, plain.scores, rtol=1e-3, atol=1e-4)
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_no_norm_remains_after_a_convolution(network):
+    fused = for_inference(network)
+    norms = [n for n, m in fused.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert norms == ["score.normalise"]  # it stands behind a correlation
+
+
+def test_fusing_twice_is_fusing_once(network):
+    fused = for_inference(network)
+    assert for_inference(fused) is fused
+
+
+def test_a_fused_network_is_not_saved(tmp_path):
+    with pytest.raises(ValueError, match="load it as trainable"):
+        save_weights(tmp_path, for_inference(SiamRPN()), TrainingRecord())
+    assert not list(tmp_path.iterdir())

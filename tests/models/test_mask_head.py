@@ -1,0 +1,198 @@
+"""The mask branch: windows, resolutions, and that one position is as good as all."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.mask_head import double
+from cyclesiam.models.mask_inputs import picture_boxes
+from cyclesiam.models.mask_windows import take_windows
+from cyclesiam.models.siamrpn import SiamRPN
+from support.networks import TINY
+
+CONFIGS = {
+    "tiny": dataclasses.replace(TINY, masks=True, mask_channels=8),
+    "small": NetworkConfig(masks=True),
+    "paper": NetworkConfig(
+        backbone="resnet50",
+        hidden_channels=8,
+        mask_channels=8,
+        box_head="depthwise",
+        shape_prior=False,
+        adapter_kernel=3,
+        masks=True,
+    ),
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def network(request):
+    """Give a network whose norms have seen some data."""
+    torch.manual_seed(0)
+    network = SiamRPN(CONFIGS[request.param])
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    return network.eval()
+
+
+def look(network, B=2):
+    generator = torch.Generator().manual_seed(0)
+    templates = 255 * torch.rand(B, 3, *(network.template_size,) * 2, generator=generator)
+    crops = 255 * torch.rand(B, 3, *(network.search_size,) * 2, generator=generator)
+    boxes = torch.tensor([[20.0, 20, 50, 59]]).repeat(B, 1)
+    n = (network.search_size + 1) // 2
+    return (
+        network.search(network.embed(templates, boxes), crops),
+        torch.rand(B, 2, n, n, generator=generator),
+    )
+
+
+@torch.inference_mode()
+def test_a_mask_has_the_templates_size_and_lies_around_its_position(network):
+    proposals, beliefs = look(network)
+    chosen = torch.tensor([0, network.grid**2 // 2])  # the first position, and the middle one
+    masks = network.segment(proposals, chosen, beliefs)
+    assert masks.shape == (2, network.template_size, network.template_size)
+    assert 0 < masks.min() < masks.max() < 1
+    windows = network.mask_windows(chosen)
+    centres = network.anchors[chosen, :2]  # anchors lie in the middle of their positions
+    torch.testing.assert_close(windows[:, :2], centres)
+    assert (windows[:, 2:] == network.template_size).all()
+
+
+@torch.inference_mode()
+def test_one_position_is_computed_as_all_of_them_are(network):
+    """Also at the border, where a mask's window reaches beyond the crop."""
+    proposals, beliefs = look(network, 1)
+    last = network.grid**2 - 1
+    chosen = torch.tensor([0, network.grid - 1, last // 2, last])
+    rows = torch.zeros(4, dtype=torch.long)
+    boxes = proposals.boxes[0, chosen]
+    together = network.draw_masks(proposals.response, beliefs, rows, chosen, boxes)
+    for n in range(4):
+        alone = network.draw_masks(
+            proposals.response, beliefs, rows[:1], chosen[n : n + 1], boxes[n : n + 1]
+        )
+        torch.testing.assert_close(alone.sharp[0], together.sharp[n], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(alone.coarse[0], together.coarse[n], rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_the_response_at_a_position_is_the_whole_correlations(network):
+    """By the slow definition: adapt the whole map, correlate everywhere, look at the position."""
+    from cyclesiam.models.correlation import cross_correlate_depthwise
+
+    proposals, _ = look(network)
+    context, mask = proposals.response.masks, network.mask
+    padding = (mask.padding,) * 4
+    adapted = mask.adapt_search(torch.nn.functional.pad(context.features, padding))
+    whole = mask.normalise(cross_correlate_depthwise(adapted, context.kernel))
+    places = torch.tensor([[0, 0], [network.grid - 1, 1]])  # column, row
+    side = 7 + 2 * mask.padding
+    near = take_windows(context.features, torch.tensor([0, 1]), places, side, mask.padding)
+    found = mask.respond(context.kernel, near)
+    for n, (x, y) in enumerate(places.tolist()):
+        torch.testing.assert_close(found[n, :, 0, 0], whole[n, :, y, x], rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_a_fused_network_draws_the_same_masks(network):
+    proposals, beliefs = look(network)
+    fused_proposals, _ = look(for_inference(network))
+    chosen = torch.tensor([3, 40])
+    plain = network.segment(proposals, chosen, beliefs)
+    fused = for_inference(network).segment(fused_proposals, chosen, beliefs)
+    torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-3)
+
+
+def test_only_what_was_searched_can_be_segmented(network):
+    proposals, beliefs = look(network, 1)
+    features_only = network.compare(network.embed(*template(network)), proposals.features)
+    with pytest.raises(ValueError, match="no masks"):
+        network.segment(features_only, torch.tensor([0]), beliefs)
+    boxes_only = SiamRPN(dataclasses.replace(network.config, masks=False))
+    assert not boxes_only.has_masks
+
+
+def template(network):
+    return torch.rand(1, 3, *(network.template_size,) * 2), torch.tensor([[20.0, 20, 50, 59]])
+
+
+def test_both_parts_can_be_exported(network):
+    """Each alone, as a graph of its own; what is windowed before stays outside."""
+    vector = torch.rand(1, network.config.mask_channels, 1, 1)
+    cells = (network.template_size - 7) // 8
+    own = network.mask.refine.own.in_channels
+    stages = {
+        stride: torch.rand(1, channels, *((cells + 1) * (8 // stride) - 1,) * 2)
+        for stride, channels in network.backbone.stage_channels.items()
+    }
+    pixels = torch.rand(1, 6, *(network.template_size,) * 2)
+    with torch.no_grad():
+        reduced = network.mask.refine.reduce(torch.rand(1, own, cells, cells), stages)
+    given = vector, reduced, pixels
+    for module, inputs in ((network.mask.coarse, (vector,)), (network.mask.refine, given)):
+        exported = torch.export.export(module, inputs).module()
+        torch.testing.assert_close(exported(*inputs), module(*inputs))
+
+
+def test_reduced_maps_give_the_same_masks(network):
+    """Also where windows reach beyond the crop: there is nothing, not what a bias makes of it."""
+    proposals, beliefs = look(network, 2)
+    response = proposals.response
+    context = response.masks
+    maps = network.mask.reduce(context)
+    reduced = response._replace(masks=context._replace(stages=maps, extent=None, reduced=True))
+    rows, chosen = torch.tensor([0, 1]), torch.tensor([0, network.grid**2 - 1])
+    boxes = proposals.boxes[rows, chosen]
+    masks = [
+        network.draw_masks(given, beliefs, rows, chosen, boxes).sharp
+        for given in (response, reduced)
+    ]
+    torch.testing.assert_close(*masks)
+
+
+def test_gradients_reach_every_parameter_of_the_branch():
+    torch.manual_seed(0)
+    network = SiamRPN(CONFIGS["tiny"])
+    proposals, beliefs = look(network)
+    rows = chosen = torch.tensor([0, 1])
+    logits = network.draw_masks(
+        proposals.response, beliefs, rows, chosen, proposals.boxes[rows, chosen]
+    )
+    (logits.sharp.square().sum() + logits.coarse.square().sum()).backward()
+    for name, parameter in network.mask.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_windows_are_taken_with_zeros_beyond_the_border():
+    maps = torch.arange(32.0).reshape(2, 1, 4, 4)
+    rows, first = torch.tensor([0, 1]), torch.tensor([[0, 1], [4, 2]])  # column, row; margin 2
+    taken = take_windows(maps, rows, first, 3, 2)
+    wanted = [[[0, 0, 0], [0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]]
+    wanted[0] = [[0, 0, 0], [0, 0, 0], [0, 0, 4]]  # rows -1, 0, 1 of columns -2, -1, 0
+    wanted[0][1][2], wanted[1] = 0, [[18, 19, 0], [22, 23, 0], [26, 27, 0]]
+    torch.testing.assert_close(taken[:, 0], torch.tensor(wanted, dtype=torch.float))
+    alone = take_windows(maps[1:], torch.tensor([0]), first[1:], 3, 2)
+    torch.testing.assert_close(alone, taken[1:])
+
+
+def test_doubling_keeps_straight_lines_straight():
+    line = torch.arange(5.0).repeat(5, 1)[None, None]
+    doubled = double(line)
+    assert doubled.shape[-2:] == (11, 11)
+    torch.testing.assert_close(doubled[0, 0, 5, 1:-1], torch.arange(9) / 2)
+
+
+def test_a_box_is_pictured_where_it_is():
+    drawn = picture_boxes(torch.tensor([[10.0, 20, 50, 40]]), 63)[0]
+    assert drawn[30, 30] == 1
+    assert drawn[30, 58] == -1
+    assert drawn[19, 30] < 0 < drawn[20, 30]
+    assert drawn[30, 9] < 0 < drawn[30, 10]

@@ -1,0 +1,79 @@
+"""Benchmarks of a few small pictures, made on the spot in the layout of each."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from cyclesiam.evaluation.results.label_maps import write_labels
+
+HEIGHT, WIDTH = 40, 120
+
+
+def write_rows(path: Path, rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(",".join(f"{n:g}" for n in row) + "\n" for row in rows))
+
+
+def write_pictures(folder: Path, count: int, *, first: int = 1, digits: int = 8, value=0) -> None:
+    """Write grey pictures of 120 x 40; `value` is their brightness, or one for each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = np.broadcast_to(value, count)
+    for number, brightness in enumerate(values, start=first):
+        image = np.full((HEIGHT, WIDTH, 3), brightness, np.uint8)
+        cv2.imwrite(str(folder / f"{number:0{digits}}.jpg"), image)
+
+
+def make_otb(root: Path, sequences: dict[str, list], *, value=0) -> Path:
+    """OTB: name to rows x, y, w, h that count from 1."""
+    for name, rows in sequences.items():
+        write_rows(root / name / "groundtruth_rect.txt", rows)
+        write_pictures(root / name / "img", len(rows), digits=4, value=value)
+    return root
+
+
+def make_vot(root: Path, sequences: dict[str, list], *, tags=()) -> Path:
+    """VOT: name to regions; tags of the form (name, tag, flags)."""
+    for name, rows in sequences.items():
+        write_rows(root / name / "groundtruth.txt", rows)
+        write_pictures(root / name / "color", len(rows))
+    for name, tag, flags in tags:
+        write_rows(root / name / f"{tag}.tag", [[flag] for flag in flags])
+    return root
+
+
+def make_got10k(root: Path, sequences: dict[str, list], cover: list[int]) -> Path:
+    """GOT-10k's validation set: name to rows x, y, w, h; the same cover for all."""
+    for name, rows in sequences.items():
+        write_rows(root / "val" / name / "groundtruth.txt", rows)
+        write_rows(root / "val" / name / "cover.label", [[level] for level in cover])
+        write_pictures(root / "val" / name, len(rows))
+    (root / "val" / "list.txt").write_text("\n".join(sequences) + "\n")
+    return root
+
+
+def make_davis(root: Path, sequences: dict[str, list[np.ndarray]], year: int = 2017) -> Path:
+    """DAVIS: name to label maps (40, 120)."""
+    for name, maps in sequences.items():
+        write_pictures(root / "JPEGImages" / "480p" / name, len(maps), first=0, digits=5)
+        folder = root / "Annotations" / "480p" / name
+        folder.mkdir(parents=True)
+        for number, labels in enumerate(maps):
+            write_labels(folder / f"{number:05}.png", labels)
+    listing = root / "ImageSets" / str(year) / "val.txt"
+    listing.parent.mkdir(parents=True)
+    listing.write_text("\n".join(sequences) + "\n")
+    return root
+
+
+def labels(*boxes) -> np.ndarray:
+    """A label map with box number 1, 2 ... given as left, top, right, bottom."""
+    made = np.zeros((HEIGHT, WIDTH), np.uint8)
+    for number, (left, top, right, bottom) in enumerate(boxes, start=1):
+        made[top:bottom, left:right] = number
+    return made
+
+
+def save_grey(path: Path, labels: np.ndarray) -> None:
+    Image.fromarray(labels).save(path)

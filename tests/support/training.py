@@ -1,0 +1,95 @@
+"""Runs of seconds, and what a cycle is tried on."""
+
+import copy
+from dataclasses import replace
+
+import torch
+
+from cyclesiam.data.augmentation import AugmentationConfig
+from cyclesiam.data.clips import ClipConfig
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.synthetic.compositing import CompositingConfig
+from cyclesiam.training.anchor_labels import LabelConfig
+from cyclesiam.training.curriculum import CurriculumConfig, Stage
+from cyclesiam.training.objective import LessonConfig
+from cyclesiam.training.optimizer import OptimiserConfig
+from cyclesiam.training.recipes import FAST, smoke
+from cyclesiam.training.trainer import TrainingConfig
+from support.networks import TINY
+
+CONFIG = TrainingConfig(
+    recipe="tiny",
+    steps=4,
+    seed=1,
+    lesson=LessonConfig(trust=0.0),
+    averaging=0.5,
+    precision="32-true",
+    workers=0,
+    log_every=1,
+    save_every=100,
+    network=TINY,
+    clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=0.34)),
+    curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=2, longest=2),
+    optimiser=FAST,
+)
+
+# The second stage begins after step 3, when the loader has asked for steps 3 and 4 already.
+KILLED = TrainingConfig(
+    recipe="smoke",
+    steps=8,
+    seed=1,
+    averaging=0.5,
+    precision="32-true",
+    workers=1,
+    log_every=1,
+    save_every=3,
+    network=TINY,
+    clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=0.34)),
+    curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=3, longest=3, review=0),
+    lesson=LessonConfig(trust=0.0),
+    optimiser=FAST,
+)
+
+# With all that makes a row depend on others: borrowed templates and pixels, a share of blurred
+# crops, hard backgrounds.
+PARTED = replace(
+    KILLED,
+    steps=2,  # in the third, rounding makes another background anchor the hardest
+    workers=0,
+    clips=replace(KILLED.clips, batch_size=5, compositing=CompositingConfig(share=0.5)),
+    lesson=LessonConfig(
+        trust=0.0,
+        negatives=0.5,
+        labels=LabelConfig(hard_share=0.5),
+        augmentation=AugmentationConfig(blur=0.4, noise=8.0, occlusion=0.6),
+    ),
+    optimiser=OptimiserConfig(),  # AdamW makes whole steps of the rounding of gradients near zero
+)
+
+
+def tiny():
+    """The recipe `smoke`, smaller still."""
+    clips = ClipConfig(batch_size=2, height=64, width=64)
+    return replace(smoke(), clips=clips, network=NetworkConfig(hidden_channels=8), log_every=1)
+
+
+def make_networks(config=TINY):
+    """Give a network that learns and one that walks, whose norms have seen some data."""
+    torch.manual_seed(0)
+    network = SiamRPN(config)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.uniform_(-0.1, 0.1)
+            module.running_var.uniform_(0.5, 2)
+    return network.train(), copy.deepcopy(network).eval()
+
+
+def make_clips(turn, B=3):
+    """Blurred noise that drifts by 5 px a frame, and the boxes of frame 0."""
+    noise = torch.rand(B, 3, 120, 160 + 5 * turn, generator=torch.Generator().manual_seed(1))
+    noise = 3 * torch.nn.functional.avg_pool2d(noise, 7, 1, 3) - 1
+    frames = [noise[..., 5 * t : 5 * t + 160] for t in range(turn + 1)]
+    boxes = torch.full((B, turn + 1, 4), torch.nan)
+    boxes[:, 0] = torch.tensor([50.0, 40, 90, 80])
+    return (255 * torch.stack(frames, dim=1).clamp(0, 1)).byte(), boxes

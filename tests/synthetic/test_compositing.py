@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.synthetic.compositing import (
+    FILLED,
+    CompositingConfig,
+    Pose,
+    Sprite,
+    composite,
+    cut_sprite,
+    draw_shape,
+    paste,
+)
+from support.media import textured
+
+ALONE = CompositingConfig(companions=0, bend=0, light=0)
+
+
+def grey_frames(count=3, height=120, width=160):
+    return [np.full((height, width, 3), 90, np.uint8) for _ in range(count)]
+
+
+def donors():
+    return [np.full((80, 100, 3), 250, np.uint8), textured(3, 90, 90)]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_box_is_the_extent_of_what_was_pasted(seed):
+    frames, boxes, _ = composite(grey_frames(), donors(), np.random.default_rng(seed), ALONE)
+    for frame, box in zip(frames, boxes, strict=True):
+        np.testing.assert_allclose(mask_extent(frame[..., 0] > 170), box, atol=1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_companions_never_change_the_box(seed):
+    """The target keeps its whole extent, whatever passes before it."""
+    busy = CompositingConfig(companions=6, bend=0, light=0)
+    frames, boxes, _ = composite(grey_frames(1), donors(), np.random.default_rng(seed), busy)
+    assert np.isfinite(boxes).all()
+    assert frames[0].shape == (120, 160, 3)
+
+
+def test_frames_and_donors_stay_as_they_are():
+    frames, pictures = grey_frames(), donors()
+    before = [frame.copy() for frame in [*frames, *pictures]]
+    shown, *_ = composite(frames, pictures, np.random.default_rng(0), CompositingConfig())
+    for old, now in zip(before, [*frames, *pictures], strict=True):
+        np.testing.assert_array_equal(old, now)
+    assert any((new != old).any() for new, old in zip(shown, frames, strict=True))
+
+
+def test_a_target_moves_and_grows_as_configured():
+    still = CompositingConfig(companions=0, bend=0, light=0, shift=0, scale=0, rotation=0)
+    _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), still)
+    np.testing.assert_array_equal(boxes, np.tile(boxes[0], (4, 1)))
+    _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), ALONE)
+    assert (np.abs(np.diff(boxes, axis=0)).max(axis=1) > 0.5).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("side", [24, 61, 128])
+def test_a_shape_spans_its_share_of_the_sprite(seed, side):
+    alpha = draw_shape(side, np.random.default_rng(seed))
+    assert alpha.shape == (side, side)
+    assert alpha.min() >= 0
+    assert alpha.max() <= 1
+    x0, y0, x1, y1 = mask_extent(alpha > 0.25) / side
+    assert (x1 - x0, y1 - y0) == pytest.approx((FILLED, FILLED), abs=3 / side)
+
+
+def test_a_pose_places_a_sprite():
+    sprite = Sprite(np.full((32, 32, 3), 200, np.uint8), np.ones((32, 32), np.float32))
+    frame = np.zeros((60, 80, 3), np.uint8)
+    box = paste(frame, sprite, Pose(np.array([40.0, 30.0]), np.array([20.0, 10.0]), 0.0))
+    np.testing.assert_allclose(box, [30, 25, 50, 35])
+    assert (frame[26:34, 31:49] == 200).all()
+    turned = np.zeros((60, 80, 3), np.uint8)
+    box = paste(turned, sprite, Pose(np.array([40.0, 30.0]), np.array([20.0, 10.0]), np.pi / 2))
+    np.testing.assert_allclose(box, [35, 20, 45, 40], atol=1)
+
+
+def test_a_sprite_that_left_the_frame_has_no_box():
+    sprite = Sprite(np.full((32, 32, 3), 200, np.uint8), np.ones((32, 32), np.float32))
+    frame = np.zeros((60, 80, 3), np.uint8)
+    assert np.isnan(
+        paste(frame, sprite, Pose(np.array([200.0, 30.0]), np.full(2, 20.0), 0.0))
+    ).all()
+    assert not frame.any()
+
+
+def test_a_donor_may_be_tiny():
+    assert cut_sprite(textured(0, 9, 12), 40, np.random.default_rng(0)).pixels.shape == (40, 40, 3)
+
+
+def test_the_same_chance_gives_the_same_clip():
+    one, other = (
+        composite(grey_frames(), donors(), np.random.default_rng(4), CompositingConfig())
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"share": 1.5}, {"smallest": 0.0}, {"smallest": 0.5, "largest": 0.4}]
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="must"):
+        CompositingConfig(**wrong)

@@ -1,0 +1,170 @@
+"""The order of the parts: who may import whom. Its twin for readers is docs/architecture.md."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+
+PACKAGE = "cyclesiam"
+MOST_LINES = 400
+DRAWERS = {"utils", "helpers", "common", "misc", "base", "core"}  # names that say nothing
+
+OPEN = ["errors", "threads", "arrays"]  # to all; the last uses threads
+FLOORS = [
+    ["geometry", "video"],
+    ["models", "datasets", "synthetic", "tracking"],
+    ["data", "deployment"],
+    ["evaluation", "validation"],
+    ["training", "profiling"],
+    ["cli"],
+]
+PARTS = [part for floor in FLOORS for part in floor]
+
+# What each part may import, beside itself and those open to all.
+IMPORTS = {
+    "errors": set(),
+    "threads": set(),
+    "arrays": set(),
+    "geometry": set(),
+    "video": set(),
+    "models": {"geometry"},
+    "tracking": {"geometry"},
+    "synthetic": {"geometry"},
+    "datasets": {"geometry", "video"},
+    "data": {"datasets", "synthetic", "geometry", "video"},
+    "deployment": {"models", "geometry"},
+    "validation": {"data", "synthetic", "tracking", "geometry", "video"},
+    "evaluation": {"datasets", "tracking", "geometry", "video"},
+    "training": {"models", "data", "datasets", "synthetic", "tracking", "validation", "geometry"},
+    "profiling": {"evaluation", "tracking", "geometry", "video"},
+    "cli": set(PARTS) - {"cli"},
+    "__init__": set(PARTS) - {"cli"},  # names that Python users meet first
+    "__main__": {"cli"},
+}
+
+
+def imported_modules(source: str, module: str, is_package: bool) -> Iterator[str]:
+    """Name in full every module (or name within one) that a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = module.split(".")[: None if is_package else -1]
+                above = above[: len(above) - node.level + 1]
+                base = ".".join([*above, *([node.module] if node.module else [])])
+            # of the package itself the names are parts; of a part, the part is enough
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def part_of(module: str) -> str:
+    """Name the part that a module of the package belongs to."""
+    steps = module.split(".")[1:]
+    return steps[0] if steps else "__init__"
+
+
+def complaints(src: Path) -> list[str]:
+    """Check every module below src/cyclesiam; one line for each offence."""
+    found = []
+    for path in sorted((src / PACKAGE).rglob("*.py")):
+        steps = [*path.relative_to(src).with_suffix("").parts]
+        is_package = steps[-1] == "__init__"
+        module = ".".join(steps[:-1] if is_package else steps)
+        place, part = path.relative_to(src), part_of(module)
+        source = path.read_text(encoding="utf-8")
+        if drawer := DRAWERS & set(steps):
+            found.append(f"{place}: `{drawer.pop()}` says nothing; name what it holds")
+        if (lines := len(source.splitlines())) > MOST_LINES:
+            found.append(f"{place}: {lines} lines; cut it by concept, at most {MOST_LINES}")
+        if part not in IMPORTS:
+            found.append(f"{place}: the part `{part}` is not in the table of the architecture")
+            continue
+        for name in imported_modules(source, module, is_package):
+            if name.split(".")[0] != PACKAGE:
+                continue
+            other = part_of(name) if part_of(name) in IMPORTS else "__init__"
+            is_version = name == f"{PACKAGE}.__version__"
+            if not is_version and other not in IMPORTS[part] | {part} | {*OPEN}:
+                found.append(f"{place}: {part} may not import {name}")
+    return found
+
+
+def test_every_part_imports_only_what_the_table_allows():
+    assert complaints(ROOT / "src") == []
+
+
+def test_imports_point_down():
+    floor_of = {part: height for height, floor in enumerate(FLOORS) for part in floor}
+    for part, others in IMPORTS.items():
+        for other in others if part in floor_of else ():
+            assert floor_of[other] < floor_of[part], f"{part} imports {other}"
+
+
+@pytest.mark.parametrize(
+    ("place", "source", "complaint"),
+    [
+        ("geometry/boxes.py", "from cyclesiam.models.heads import Head", "may not import"),
+        ("geometry/boxes.py", "import cyclesiam.tracking.tracker as t", "may not import"),
+        ("geometry/boxes.py", "from ..models import heads", "may not import"),
+        ("geometry/__init__.py", "from ..models import heads", "may not import"),
+        ("geometry/boxes.py", "from .. import video", "may not import"),
+        ("geometry/boxes.py", "from cyclesiam import cli", "may not import"),
+        ("geometry/boxes.py", "from cyclesiam import Tracker", "may not import"),
+        ("geometry/boxes.py", "def f():\n    from cyclesiam import cli", "may not import"),
+        ("models/heads.py", "from cyclesiam.tracking import tracker", "may not import"),
+        ("__init__.py", "from cyclesiam.cli import main", "may not import"),
+        ("models/utils.py", "", "says nothing"),
+        ("helpers/boxes.py", "", "says nothing"),
+        ("models/heads.py", "\n" * 401, "401 lines"),
+        ("magic/boxes.py", "", "not in the table"),
+    ],
+)
+def test_an_offence_is_found(tmp_path, place, source, complaint):
+    path = tmp_path / PACKAGE / place
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert complaint in " ".join(complaints(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("place", "source"),
+    [
+        ("geometry/boxes.py", "import torch\nfrom cyclesiam.errors import TargetError"),
+        ("geometry/boxes.py", "from . import anchors\nfrom .crops import cut"),
+        ("geometry/__init__.py", "from .crops import cut\nfrom ..errors import TargetError"),
+        ("models/heads.py", "from cyclesiam.geometry.boxes import decode_boxes"),
+        ("models/heads.py", "from cyclesiam import errors, geometry\n" + "\n" * 399),
+        ("cli.py", "from cyclesiam import training, video, __version__"),
+        ("__main__.py", "from cyclesiam.cli import run"),
+    ],
+)
+def test_what_is_allowed_passes(tmp_path, place, source):
+    path = tmp_path / PACKAGE / place
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert complaints(tmp_path) == []
+
+
+def test_the_readers_table_is_this_one():
+    table = {}
+    for line in (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if len(cells) == 3 and cells[0] in PARTS:
+            table[cells[0]] = cells[1]
+    everything = set(PARTS) - {"cli"}
+    expected = {part: "all" if IMPORTS[part] == everything else IMPORTS[part] for part in IMPORTS}
+    read = {
+        part: "all" if text == "all" else set(text.replace("-", "").replace(",", " ").split())
+        for part, text in table.items()
+    }
+    assert read == {part: expected[part] for part in PARTS if part not in OPEN}
+
+
+def test_the_readers_picture_shows_these_floors():
+    picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("```")[1]
+    floors = [line.split()[2:] for line in picture.splitlines() if line.startswith("floor")]
+    assert floors == FLOORS[::-1]

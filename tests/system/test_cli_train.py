@@ -1,0 +1,212 @@
+"""The command `train`, on a recipe of seconds; once in a process of its own, for a true Ctrl-C."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from cyclesiam.cli import main
+from cyclesiam.cli.train import check_extra
+from cyclesiam.errors import MissingExtraError
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.models.config import NetworkConfig
+from cyclesiam.training.recipes import RECIPES
+from support import ROOT
+from support.training import tiny
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SRC = ROOT / "src"
+
+
+@pytest.fixture(autouse=True)
+def tiny_smoke(monkeypatch):
+    monkeypatch.setitem(RECIPES, "smoke", tiny)
+
+
+@pytest.fixture
+def stills(tmp_path) -> Path:
+    folder = tmp_path / "stills"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name in "ab":
+        coarse = random.integers(0, 256, (12, 16, 3), np.uint8)
+        picture = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{name}.png"), picture)
+    return folder
+
+
+def command(stills: Path, *more: str) -> list[str]:
+    output = str(stills.parent / "run")
+    return ["train", str(stills), "--recipe", "smoke", "--output", output, "--device=cpu", *more]
+
+
+def fails(capsys, *arguments: str, status: int = 1) -> str:
+    """Run a command that must fail in one line; give that line."""
+    assert main(arguments) == status
+    said = capsys.readouterr().err
+    assert said.startswith("cyclesiam train: ")
+    assert said.count("\n") == 1
+    return said
+
+
+def test_masks_go_on_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, stills):
+    tiny_masks = replace(
+        tiny(),
+        recipe="masks",
+        learns="masks",
+        network=NetworkConfig(hidden_channels=8, masks=True),
+    )
+    monkeypatch.setitem(RECIPES, "masks", lambda: tiny_masks)
+    assert main(command(stills, "--steps", "1")) == 0
+    capsys.readouterr()
+    start, output = tmp_path / "run", tmp_path / "masks"
+    arguments = ["train", str(stills), "--recipe", "masks", "--device=cpu", "--steps", "2"]
+    assert main([*arguments, "--from", str(start), "--output", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert "kept" not in said.lower()  # no verdict: boxes are as they were
+    before, _ = load_weights(start, trainable=True)
+    after, record = load_weights(output, trainable=True)
+    assert (record.recipe, record.policy, record.initial_weights) == ("masks", "none", "run")
+    assert after.has_masks
+    for name, value in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], value), name
+
+
+@pytest.mark.parametrize("recipe", ["adapt", "objects", "masks"])
+def test_recipes_that_go_on_need_weights(capsys, stills, recipe):
+    arguments = command(stills)
+    arguments[arguments.index("smoke")] = recipe
+    assert f"the recipe {recipe} goes on from other weights" in fails(capsys, *arguments, status=2)
+
+
+def test_train_and_resume(capsys, tmp_path, stills):
+    (stills / "bad.mp4").write_text("no video")
+    assert main(command(stills, "--steps", "3")) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "Learning from 0 videos and 2 pictures; 1 file cannot be read.\n  " in said.out
+    assert re.search(r"step 3 of 3: turn 0 gap 0  loss \d\.\d+  matching \d+%", said.out)
+    assert "cyclesiam demo --weights" in said.out
+    _, record = load_weights(tmp_path / "run")
+    assert (record.recipe, record.steps, record.policy) == ("smoke", 3, "none")
+
+    assert "--resume" in fails(capsys, *command(stills, "--steps", "3"))  # nothing is overwritten
+    assert main(command(stills, "--steps", "3", "--resume")) == 0
+    assert "complete: 3 steps" in capsys.readouterr().out
+    assert "another recipe or settings" in fails(capsys, *command(stills, "--resume"))
+    (tmp_path / "run" / "training.ckpt").write_bytes(b"garbage")
+    assert "cannot resume" in fails(capsys, *command(stills, "--steps", "3", "--resume"))
+    (tmp_path / "run" / "training.ckpt").unlink()
+    assert "no run to resume" in fails(capsys, *command(stills, "--resume"))
+    assert "holds weights" in fails(capsys, *command(stills))
+
+
+@pytest.mark.parametrize(
+    ("place", "times", "done"), [("step", 1, 2), ("step", 3, 1), ("report", 1, 1), ("start", 1, 0)]
+)
+def test_an_interrupt_leaves_a_checkpoint(
+    capsys, monkeypatch, tmp_path, stills, place, times, done
+):
+    from cyclesiam.cli import train
+    from cyclesiam.training.trainer import Trainer
+
+    learn, describe = Trainer._learn, train.describe
+
+    def interrupt():
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+
+    def interrupted_learn(trainer, batch):
+        if trainer.step == 1:
+            interrupt()
+        return learn(trainer, batch)
+
+    def interrupted_describe(report):
+        interrupt()
+        return describe(report)
+
+    with monkeypatch.context() as patch:
+        if place == "step":
+            patch.setattr(Trainer, "_learn", interrupted_learn)
+        elif place == "report":
+            patch.setattr(train, "describe", interrupted_describe)
+        else:
+            patch.setattr(train, "show", lambda *run: interrupt())
+        assert main(command(stills, "--steps", "3")) == 130
+    said = capsys.readouterr().err
+    assert f"interrupted; step {done} of 3 is saved; go on with: cyclesiam train" in said
+    assert load_weights(tmp_path / "run")[1].steps == done
+    again = said.split("cyclesiam train ")[1].split()
+    assert main(["train", *again]) == 0
+    assert load_weights(tmp_path / "run")[1].steps == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+RUN_FOR_LONG = """
+import sys
+from dataclasses import replace
+sys.path.insert(0, {tests!r})
+from cyclesiam.cli import run
+from cyclesiam.training.recipes import RECIPES
+from support.training import tiny
+RECIPES["smoke"] = lambda: replace(tiny(), workers=1)
+run()
+"""
+
+
+def test_ctrl_c(tmp_path, stills):
+    program = RUN_FOR_LONG.format(tests=str(ROOT / "tests"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *command(stills, "--steps", "100000")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"},
+        start_new_session=True,  # a terminal's Ctrl-C goes to the loaders, too
+        text=True,
+    )
+    assert process.stdout is not None
+    while not (line := process.stdout.readline()).startswith("step 2 "):
+        assert line or process.poll() is None
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    steps = int(re.search(r"interrupted; step (\d+) of 100000 is saved; go on", said)[1])
+    assert load_weights(tmp_path / "run")[1].steps == steps >= 2
+
+
+def test_sources_that_are_none(capsys, tmp_path, stills):
+    options = ("--output", str(tmp_path / "run"), "--recipe", "smoke")
+    (tmp_path / "empty").mkdir()
+    assert "no readable video" in fails(capsys, "train", str(tmp_path / "empty"), *options)
+    assert "no such file" in fails(capsys, "train", str(tmp_path / "none"), *options)
+    assert "nothing to learn from" in fails(capsys, "train", *options, status=2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_that_make_no_sense(capsys, tmp_path, stills):
+    assert "steps" in fails(capsys, *command(stills, "--steps", "0"), status=2)
+    assert "--seed" in fails(capsys, *command(stills, "--seed", "-1"), status=2)
+    assert "no device" in fails(capsys, *command(stills, "--device", "tpu"), status=2)
+    backbone = fails(capsys, *command(stills, "--backbone", str(tmp_path / "none.pt")))
+    assert "resnet50" in backbone
+    shutil.rmtree(tmp_path / "run")
+    (tmp_path / "run").write_text("a file")
+    assert "cannot be made" in fails(capsys, *command(stills))
+
+
+def test_without_the_extra(capsys, monkeypatch, stills):
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    assert 'pip install "cyclesiam[train]"' in fails(capsys, *command(stills))
+    with pytest.raises(MissingExtraError, match="lightning"):
+        check_extra()

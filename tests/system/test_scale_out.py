@@ -1,0 +1,200 @@
+"""Runs that are killed, shared by two processes, or learnt in parts: each equals the plain run."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from cyclesiam.data.scenes import find_scenes
+from cyclesiam.errors import TrainingError
+from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.training import trainer as trainer_module
+from cyclesiam.training.microbatches import SharedBatchNorm2d, share_norms, split_rows
+from cyclesiam.training.trainer import Trainer
+from support import ROOT
+from support.media import write_stills
+from support.training import KILLED, PARTED
+
+TESTS = ROOT / "tests"
+
+DRIVER = """
+import sys
+sys.path[:0] = [{src!r}, {tests!r}]
+import torch
+torch.set_num_threads({threads})
+from cyclesiam.cli import run
+from cyclesiam.training.recipes import RECIPES
+from support import training
+RECIPES["smoke"] = lambda: training.{config}
+{before}
+if __name__ == "__main__":
+    run()
+"""
+
+# The process and its loaders, before it can do anything about it.
+KILLED_AT_STEP_5 = """
+import os, signal
+from cyclesiam.training.trainer import Trainer
+learn = Trainer._learn
+def die(trainer, batch):
+    if trainer.step == 5:
+        os.killpg(0, signal.SIGKILL)
+    return learn(trainer, batch)
+Trainer._learn = die
+"""
+
+
+@pytest.fixture(scope="module")
+def stills(tmp_path_factory):
+    return write_stills(tmp_path_factory.mktemp("stills"), 3)
+
+
+def start(folder, config, *arguments, before=""):
+    """Start `cyclesiam train --recipe smoke` with another config in its place."""
+    driver = folder / "driver.py"
+    driver.write_text(
+        DRIVER.format(
+            src=str(ROOT / "src"),
+            tests=str(TESTS),
+            threads=torch.get_num_threads(),
+            config=config,
+            before=before,
+        )
+    )
+    return subprocess.Popen(
+        [sys.executable, str(driver), "train", *map(str, arguments), "--device", "cpu"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+        start_new_session=True,
+        text=True,
+    )
+
+
+def make_trainer(config, stills, output, **options):
+    return Trainer(config, find_scenes([stills])[0], output, device="cpu", **options)
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, stills):
+    whole = [report.loss for report in make_trainer(KILLED, stills, tmp_path / "whole").run()]
+    arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "killed")
+    process = start(tmp_path, "KILLED", *arguments, before=KILLED_AT_STEP_5)
+    _, problems = process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL, problems
+    resumed = make_trainer(KILLED, stills, tmp_path / "killed", resume=True)
+    assert resumed.step == 3
+    assert [report.loss for report in resumed.run()] == whole[3:]
+
+
+def test_a_run_killed_between_its_state_and_its_weights_mends_them(tmp_path, stills, monkeypatch):
+    config = replace(KILLED, workers=0, steps=2, save_every=1)
+    run = make_trainer(config, stills, tmp_path)
+
+    def die(*arguments):
+        raise SystemExit
+
+    run.save()
+    run.step = 1
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer_module, "save_weights", die)
+        with pytest.raises(SystemExit):
+            run.save()
+    assert load_weights(tmp_path)[1].steps == 0
+    make_trainer(config, stills, tmp_path, resume=True)
+    assert load_weights(tmp_path)[1].steps == 1
+
+
+def test_what_changes_nothing_that_is_learnt_may_change_on_the_way(tmp_path, stills):
+    make_trainer(PARTED, stills, tmp_path).save()
+    other = replace(PARTED, save_every=7, log_every=2)
+    assert make_trainer(other, stills, tmp_path, resume=True).step == 0
+    with pytest.raises(TrainingError, match="another recipe or settings"):
+        make_trainer(replace(PARTED, accumulate=2), stills, tmp_path, resume=True)
+
+
+def assert_alike(first, second):
+    for name, value in first.state_dict().items():
+        torch.testing.assert_close(value, second.state_dict()[name], rtol=1e-4, atol=1e-5)
+
+
+def test_two_processes_learn_what_one_does(tmp_path, stills):
+    alone = make_trainer(PARTED, stills, tmp_path / "alone")
+    losses = [report.loss for report in alone.run()]
+    arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "shared")
+    process = start(tmp_path, "PARTED", *arguments, "--devices", 2)
+    said, problems = process.communicate(timeout=300)
+    assert process.returncode == 0, problems
+    shown = [float(loss) for loss in re.findall(r"^step .* loss (\d+\.\d+)", said, re.MULTILINE)]
+    assert shown == pytest.approx(losses, abs=2e-3)
+    assert said.count("Learning from") == 1  # only the first process speaks
+    assert_alike(load_weights(tmp_path / "shared", trainable=True)[0], alone.guide.module)
+
+
+@pytest.mark.parametrize("parts", [2, 5])
+def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, stills, parts):
+    runs = [
+        make_trainer(replace(PARTED, accumulate=count), stills, tmp_path / str(count))
+        for count in (1, parts)
+    ]
+    gradients = []
+    for run in runs:
+        run.network.eval()  # norms as they are: a part has other statistics than the whole
+        next(run.run())
+        gradients.append({name: p.grad for name, p in run.network.named_parameters()})
+    largest = max(gradient.abs().max() for gradient in gradients[0].values())
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(
+            gradient, gradients[1][name], rtol=1e-3, atol=1e-5 * largest.item(), msg=name
+        )
+    assert largest > 0
+
+
+def test_a_run_in_parts_resumes_as_if_nothing_had_happened(tmp_path, stills):
+    config = replace(PARTED, accumulate=2)
+    losses = [report.loss for report in make_trainer(config, stills, tmp_path / "whole").run()]
+    run = make_trainer(config, stills, tmp_path / "broken").run()
+    assert next(run).loss == losses[0]
+    run.close()
+    resumed = make_trainer(config, stills, tmp_path / "broken", resume=True)
+    assert [report.loss for report in resumed.run()] == losses[1:]
+
+
+@pytest.mark.parametrize(("total", "parts"), [(5, 2), (7, 3), (4, 4), (6, 1)])
+def test_every_row_is_counted_once(total, parts):
+    shares = split_rows(total, parts)
+    counted = [row for part in shares for row in part.rows[part.guests :]]
+    assert counted == [*range(total)]
+    for part in shares:
+        before = [(row - 1) % total for row in part.rows[1:]]
+        assert list(part.rows[:-1]) == before
+
+
+def test_more_parts_than_clips(tmp_path, stills):
+    with pytest.raises(ValueError, match="batch of 2 clips cannot be split into 3 parts"):
+        split_rows(2, 3)
+    with pytest.raises(ValueError, match=r"accumulate must lie in 1\.\.5"):
+        replace(PARTED, accumulate=6)
+
+
+def test_a_shared_norm_is_a_norm_that_leaves_guests_out():
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.BatchNorm2d(4)).train()
+    shared = nn.Sequential(nn.BatchNorm2d(4)).train()
+    share_norms(shared, guests=1)
+    assert isinstance(shared[0], SharedBatchNorm2d)
+    values = torch.randn(5, 4, 6, 6) * 3 + 1
+    inputs = [values[1:].clone().requires_grad_(), values.clone().requires_grad_()]
+    outputs = [plain(inputs[0]), shared(inputs[1])[1:]]
+    torch.testing.assert_close(outputs[1], outputs[0])
+    weights = torch.randn(outputs[0].shape)
+    for output in outputs:
+        (output * weights).sum().backward()
+    torch.testing.assert_close(inputs[1].grad[1:], inputs[0].grad, rtol=1e-4, atol=1e-5)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(shared.state_dict()[name], value)

@@ -1,0 +1,100 @@
+"""Boxes of doubted targets go where the points in them went."""
+
+import numpy as np
+import pytest
+import torch
+
+from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.tracking.median_flow import PointsConfig, carry_boxes, follow_points
+from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.redetection import RecoveryConfig
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from support.networks import BlobNetwork
+
+BOX = [60.0, 50, 100, 80]
+PATCH = np.random.default_rng(3).integers(0, 180, (10, 12, 3)).repeat(5, 0).repeat(5, 1)
+
+
+def picture(left, top):
+    """Rough ground, and on it a patch of 60 by 50."""
+    image = np.random.default_rng(7).integers(80, 100, (160, 200, 3))
+    image[top : top + 50, left : left + 60] = PATCH
+    return image.astype(np.uint8)
+
+
+def frame(*place):
+    return torch.from_numpy(picture(*place)).permute(2, 0, 1)[None]
+
+
+@pytest.mark.parametrize("move", [(3, -2), (-14, 9), (0, 0)])
+def test_points_say_how_far_it_went(move):
+    x, y = move
+    found = follow_points(frame(50, 40), frame(50 + x, 40 + y), BOX, PointsConfig())
+    assert found == pytest.approx(move, abs=0.1)
+
+
+def test_points_that_do_not_come_back_are_not_believed():
+    noise = torch.from_numpy(np.random.default_rng(5).integers(0, 255, (1, 3, 160, 200), np.uint8))
+    assert follow_points(frame(50, 40), noise, BOX, PointsConfig()) is None
+
+
+def test_a_box_at_the_border_is_followed():
+    found = follow_points(frame(0, 0), frame(2, 4), [-20.0, -10, 40, 30], PointsConfig())
+    assert found == pytest.approx((2, 4), abs=0.2)
+
+
+def carry(before, now, **config):
+    settled = torch.tensor([BOX, BOX]) + 20
+    doubted = torch.tensor([True, False])
+    last = torch.tensor([BOX, BOX])
+    return carry_boxes(settled, last, doubted, before, now, PointsConfig(**config)), settled
+
+
+def test_only_doubted_boxes_are_carried():
+    carried, settled = carry(frame(50, 40), frame(53, 44))
+    torch.testing.assert_close(
+        carried[0], torch.tensor(BOX) + torch.tensor([3.0, 4, 3, 4]), atol=0.1, rtol=0
+    )
+    assert torch.equal(carried[1], settled[1])
+
+
+def test_without_a_frame_before_nothing_is_carried():
+    now = frame(53, 44)
+    for before, config in (
+        (now, {}),  # written over
+        (frame(50, 40)[..., :150], {}),
+        (frame(50, 40), {"grid": 0}),
+    ):
+        carried, settled = carry(before, now, **config)
+        assert torch.equal(carried, settled)
+
+
+class Blind(BlobNetwork):
+    """Sees something in the first frame, and nothing after it."""
+
+    def search(self, template, crops):
+        proposals = super().search(template, crops)
+        return Proposals(proposals.boxes, 0 * proposals.scores)
+
+
+@pytest.mark.parametrize(("grid", "follows"), [(5, True), (0, False)])
+def test_a_tracker_that_believes_nothing_else_goes_with_the_points(grid, follows):
+    config = TrackerConfig(
+        online=FilterConfig(share=0),
+        recovery=RecoveryConfig(places=0),
+        points=PointsConfig(grid=grid),
+    )
+    tracker = Tracker(Blind(), config)
+    tracker.init(picture(50, 40), (50, 40, 60, 50))
+    for step in range(1, 9):
+        result = tracker.update(picture(50 + 4 * step, 40 + 2 * step))
+    assert result.state == "lost"
+    assert (result.box == pytest.approx((82, 56, 142, 106), abs=1)) == follows
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"grid": -1}, {"window": 2}, {"least_share": 1.2}, {"most_error": 0}, {"inner": 0}]
+)
+def test_settings_that_cannot_be(wrong):
+    with pytest.raises(ValueError, match="must hold"):
+        PointsConfig(**wrong)

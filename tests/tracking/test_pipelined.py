@@ -1,0 +1,155 @@
+"""What a second thread does beside comes out as if it were done in turn."""
+
+import dataclasses
+import math
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from cyclesiam.cli.track import Track, follow
+from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.errors import SourceError, TargetError
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.metadata import TrainingRecord
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking import following
+from cyclesiam.tracking.config import TrackerConfig
+from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.pipelined import Ahead
+from cyclesiam.tracking.template_memory import MemoryConfig
+from cyclesiam.tracking.tracker import Tracker
+from cyclesiam.video import Frame
+from support.media import moving_square
+from support.networks import TINY
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+FRAMES = moving_square(20)
+BOXES = [(10.0, 30.0, 24.0, 24.0), (60.0, 40.0, 30.0, 20.0)]
+EAGER = TrackerConfig(
+    online=FilterConfig(least_score=0.0, every=2), memory=MemoryConfig(least_score=0.0, every=2)
+)
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["boxes", "masks"])
+def network(request):
+    torch.manual_seed(0)
+    return SiamRPN(dataclasses.replace(TINY, masks=request.param, mask_channels=8)).eval()
+
+
+def started(network, config=EAGER):
+    tracker = Tracker(network, config)
+    tracker.start(FRAMES[0], BOXES)
+    return tracker
+
+
+def assert_same(one, other):
+    for given, wanted in zip(one, other, strict=True):
+        assert (given.id, given.name, given.box) == (wanted.id, wanted.name, wanted.box)
+        assert (given.score, given.state) == (wanted.score, wanted.state)
+        assert given.mask_source == wanted.mask_source
+        if wanted.mask is not None:
+            np.testing.assert_array_equal(given.mask.to_array(), wanted.mask.to_array())
+
+
+@pytest.mark.parametrize("config", [EAGER, TrackerConfig()], ids=["learning", "mostly lost"])
+def test_results_are_those_of_one_step_after_another(network, config):
+    one, other = started(network, config), started(network, config)
+    with Ahead(one) as ahead:
+        followed = list(ahead.follow(FRAMES[1:]))
+    wanted = [other.step(frame) for frame in FRAMES[1:]]
+    assert len(followed) == len(wanted)
+    for given, expected in zip(followed, wanted, strict=True):
+        assert_same(given, expected)
+    assert_same(one.step(FRAMES[1]), other.step(FRAMES[1]))  # and what was learnt is there
+
+
+def test_targets_change_on_the_way(network):
+    one, other = started(network), started(network)
+    with Ahead(one) as ahead:
+        for number, frame in enumerate(FRAMES[1:12]):
+            given, expected = ahead.step(frame), other.step(frame)
+            for tracker in (one, other):
+                if number == 2:
+                    tracker.add((80.0, 10.0, 20.0, 40.0), name="late")
+                if number == 4:
+                    tracker.correct(2, (30.0, 30.0, 24.0, 24.0))
+                if number == 6:
+                    tracker.remove(3)
+                if number == 8:
+                    tracker.remove(1)
+                    tracker.remove(2)
+            assert_same(given.result(), expected)
+    assert given.result() == ()
+
+
+def test_what_was_found_before_an_error_comes_before_it(network):
+    def broken():
+        yield from FRAMES[1:4]
+        raise SourceError("the camera fell")
+
+    followed = []
+    with Ahead(started(network)) as ahead, pytest.raises(SourceError, match="fell"):
+        followed.extend(ahead.follow(broken()))
+    assert len(followed) == 3
+
+
+def test_who_stops_early_leaves_a_tracker_that_goes_on(network):
+    one, other = started(network), started(network)
+    with Ahead(one) as ahead:
+        assert len(list(islice(ahead.follow(FRAMES[1:]), 3))) == 3  # so the fourth was searched
+    for frame in FRAMES[1:5]:
+        other.step(frame)
+    assert_same(one.step(FRAMES[5]), other.step(FRAMES[5]))
+
+
+def test_an_error_beside_is_not_lost(network, monkeypatch):
+    tracker = started(network)
+    monkeypatch.setattr(following, "tell", lambda *given: 1 / 0)
+    with Ahead(tracker) as ahead, pytest.raises(ZeroDivisionError):
+        list(ahead.follow(FRAMES[1:]))
+
+
+def test_the_command_line_pairs_frames_with_their_results(network):
+    frames = [Frame(index, index / 10, image) for index, image in enumerate(FRAMES)]
+    one, other = (
+        list(follow(Tracker(network, EAGER), iter(frames), BOXES, beside=beside))
+        for beside in (True, False)
+    )
+    for (frame, given), (also, wanted) in zip(one, other, strict=True):
+        assert frame is also
+        assert_same(given, wanted)
+
+
+def test_there_must_be_targets(network):
+    with Ahead(Tracker(network)) as ahead, pytest.raises(TargetError, match="must be set"):
+        list(ahead.follow(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("source", "latency", "beside"),
+    [
+        ("street.mp4", None, True),
+        ("street.mp4", 200.0, False),
+        ("rtsp://10.0.0.5/door", None, False),
+        ("rtsp://10.0.0.5/door", math.inf, True),
+        ("5", None, False),
+    ],
+)
+def test_what_is_to_be_answered_at_once_has_no_thread_beside(source, latency, beside):
+    two, one = (RuntimeConfig(threads=threads) for threads in (2, 1))
+    command = Track(source=source, box=(BOXES[0],) * 2, latency=latency, running=two)
+    assert command._with_a_thread_beside is beside
+    assert not dataclasses.replace(command, running=one)._with_a_thread_beside
+    assert not dataclasses.replace(command, masks=False)._with_a_thread_beside
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_weights_without_masks_have_no_thread_beside(tmp_path, masks):
+    network = SiamRPN(dataclasses.replace(TINY, masks=masks))
+    save_weights(tmp_path, network, TrainingRecord(policy="none"))
+    running, weights = RuntimeConfig(threads=2), str(tmp_path)
+    command = Track(source="a.mp4", box=(BOXES[0],), weights=weights, running=running)
+    assert command._with_a_thread_beside is masks

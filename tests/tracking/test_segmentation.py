@@ -1,0 +1,253 @@
+"""Masks of the tracker: seen, told apart, doubted, written, drawn."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from cyclesiam.geometry.masks import Mask, fill_box
+from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.models.numpy_interface import also_numpy
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.confidence import ConfidenceConfig
+from cyclesiam.tracking.drawing import colour_of, draw
+from cyclesiam.tracking.results import FrameResult, TrackResult
+from cyclesiam.tracking.segmentation import (
+    NOWHERE,
+    MaskConfig,
+    draw_to_edges,
+    judge_masks,
+    weigh_colours,
+)
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from support.media import moving_square, textured
+from support.networks import TINY
+
+SIZE = 90, 120
+BOX = (30.0, 20.0, 60.0, 50.0)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return SiamRPN(dataclasses.replace(TINY, masks=True, mask_channels=8)).eval()
+
+
+class Knowing:
+    """A network that knows: its mask is what colours say, where its box is."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def __getattr__(self, name):
+        return getattr(self.network, name)
+
+    @also_numpy
+    def segment(self, proposals, chosen, beliefs):
+        windows = self.network.mask_windows(chosen)
+        size = self.network.template_size
+        found = []
+        for row, (cx, cy, w, _) in enumerate(windows.tolist()):
+            x0, y0 = round((cx - w / 2) / 2), round((cy - w / 2) / 2)
+            padded = torch.nn.functional.pad(beliefs[row, 0], (size,) * 4)
+            half = (size + 1) // 2
+            part = padded[y0 + size : y0 + size + half, x0 + size : x0 + size + half]
+            found.append(
+                torch.nn.functional.interpolate(
+                    part[None, None], size=(size, size), align_corners=True, mode="bilinear"
+                )[0, 0]
+            )
+        return torch.stack(found).clamp(0, 1)
+
+    def mask_windows(self, chosen):
+        return self.network.mask_windows(chosen)
+
+
+def red_on_green(left, width=30, height=20):
+    image = np.full((90, 120, 3), (30, 180, 30), np.uint8)
+    image[30 : 30 + height, left : left + width] = (220, 30, 30)
+    return image
+
+
+def test_a_mask_lies_over_its_target(network):
+    tracker = Tracker(Knowing(network))
+    results = [tracker.start(red_on_green(40), [(40, 30, 30, 20)])[0]]
+    results += [tracker.update(red_on_green(40 + step)) for step in (2, 4)]
+    for left, result in zip((40, 42, 44), results, strict=True):
+        red = red_on_green(left)[..., 0] > 100
+        found = result.mask.to_array()
+        assert result.mask_source == "network"
+        assert (found & red).sum() / (found | red).sum() > 0.75
+        corners = np.reshape(result.rotated_box, (4, 2))
+        assert corners.min(axis=0) == pytest.approx([left, 30], abs=3)
+        assert corners.max(axis=0) == pytest.approx([left + 30, 50], abs=3)
+
+
+def sides(result):
+    left, top, right, bottom = result.box
+    return right - left, bottom - top
+
+
+def sides_of_one_that_grows(network, **settings):
+    """Follow a target of 30 x 20 that is 45 x 30 from the second frame on; give all sides."""
+    config = TrackerConfig(
+        mask=MaskConfig(least_inside=0, **settings),
+        confidence=ConfidenceConfig(sure_from=0, lost_below=0),
+        choice=ChoiceConfig(size_smoothing=0),  # the network knows no sizes
+    )
+    tracker = Tracker(Knowing(network), config)
+    results = [tracker.start(red_on_green(40), [(40, 30, 30, 20)])[0]]
+    results += [tracker.update(red_on_green(40, 45, 30)) for _ in range(12)]
+    return [sides(result) for result in results]
+
+
+def test_a_told_box_has_the_extent_of_its_mask(network):
+    told = sides_of_one_that_grows(network, box_share=1, size_pull=0)
+    assert told[0] == pytest.approx((30, 20))
+    assert told[1] == pytest.approx((45, 30), abs=3)
+
+
+def test_the_followed_size_is_pulled_after_masks_that_say_another_for_long(network):
+    alone = sides_of_one_that_grows(network, box_share=0, size_pull=0)
+    pulled = sides_of_one_that_grows(network, box_share=0, size_pull=0.5, size_rate=1)
+    assert pulled[0] == alone[0]
+    assert pulled[1] == alone[1]  # masks count from the frame after
+    assert alone[-1] == pytest.approx((30, 20))
+    assert pulled[-1] == pytest.approx((45 / 1.25, 30 / 1.25), abs=2)
+
+
+def test_masks_without_a_say_leave_boxes_alone(network):
+    frames = moving_square(3)
+    plain = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=False)))
+    masked = Tracker(network, TrackerConfig(mask=MaskConfig(box_share=0, size_pull=0)))
+    assert (plain.gives_masks, masked.gives_masks) == (False, True)
+    for tracker in (plain, masked):
+        tracker.init(frames[0], (10, 30, 24, 24))
+    for frame in frames[1:]:
+        without, with_mask = plain.update(frame), masked.update(frame)
+        assert without.box == with_mask.box
+        assert without.mask is None
+        assert with_mask.mask is not None
+
+
+def test_colours_decide_where_the_network_does_not():
+    """Left red, right green; the network is sure of two corners, and else undecided."""
+    masks = torch.full((1, 7, 7), 0.5)
+    masks[0, :3, :3], masks[0, 4:, 4:] = 0.95, 0.05
+    bins = torch.tensor([3, 3, 90, 90]).expand(1, 4, 4)
+    found = weigh_colours(masks, bins, 1.0)
+    assert (found[0, :, 0] > 0.7).all()
+    assert (found[0, :, 6] < 0.3).all()
+    torch.testing.assert_close(weigh_colours(masks, bins, 0.0), masks)
+    nowhere = torch.full((1, 4, 4), NOWHERE)  # beyond the crop, colours are unknown
+    torch.testing.assert_close(weigh_colours(masks, nowhere, 1.0), masks)
+
+
+@pytest.mark.parametrize("left", [20.0, -8.0])  # the window within the crop, and beyond it
+def test_a_border_is_drawn_to_the_edge_that_is_seen(left):
+    """The colours change at column 45 of the crop; the mask, blurred, three columns before."""
+    crops = torch.full((1, 3, 100, 100), 40.0)
+    crops[..., 45:] = 200
+    columns = torch.arange(63) + left
+    masks = ((columns - 42) / 6 + 0.5).clamp(0, 1).expand(1, 63, 63).contiguous()
+    windows = torch.tensor([[left, 15.0, left + 63, 78]])
+    drawn = draw_to_edges(masks, crops, windows, MaskConfig())
+    edge = int(45 - left)
+    assert (masks[0, 30, edge - 2 : edge] > 0.5).all()
+    assert (drawn[0, 30, edge - 2 : edge] < 0.5).all()
+    assert (drawn[0, 30, edge : edge + 5] > 0.5).all()
+
+
+def test_targets_share_no_pixel(network):
+    tracker = Tracker(network, TrackerConfig(mask=MaskConfig(threshold=0.3, least_share=0)))
+    tracker.start(textured(0), [(10, 30, 24, 24), (20, 30, 24, 24), (60, 40, 30, 30)])
+    for seed in (0, 1):
+        masks = [r.mask.to_array() for r in tracker.step(textured(seed)) if r.mask_source != "box"]
+        assert np.sum(masks, axis=0).max(initial=0) <= 1
+
+
+@pytest.mark.parametrize(
+    ("mask", "source"),
+    [
+        (fill_box((32, 22, 58, 48), SIZE), "network"),
+        (fill_box((30, 20, 33, 23), SIZE), "box"),  # next to nothing
+        (fill_box((0, 0, 120, 90), SIZE), "box"),  # all over
+        (fill_box((55, 20, 85, 50), SIZE), "box"),  # elsewhere
+        (Mask.from_array(np.zeros(SIZE)), "box"),
+    ],
+)
+def test_a_mask_that_has_nothing_to_do_with_its_box_is_replaced_by_it(mask, source):
+    ((judged, told),) = judge_masks([mask], [BOX], MaskConfig())
+    assert told == source
+    wanted = mask if source == "network" else fill_box(BOX, SIZE)
+    np.testing.assert_array_equal(judged.to_array(), wanted.to_array())
+
+
+def test_a_line_tells_the_mask_and_gives_it_back():
+    mask = fill_box(BOX, SIZE)
+    target = TrackResult(
+        id=1,
+        box=BOX,
+        score=0.5,
+        state="tracking",
+        mask=mask,
+        mask_source="box",
+        rotated_box=mask.rotated_box(),
+    )
+    line = FrameResult(frame=3, time=0.1, targets=(target,)).to_json()
+    assert '"mask": {"size": [90, 120], "counts": "' in line
+    assert '"mask_source": "box", "rotated_box": [' in line
+    read = FrameResult.from_json(line).targets[0]
+    np.testing.assert_array_equal(read.mask.to_array(), mask.to_array())
+    assert (read.mask_source, read.rotated_box) == ("box", target.rotated_box)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"counts": "', '"count": "', "run lengths"),
+        ('"mask_source": "box"', '"mask_source": "hope"', "mask_source"),
+        ('"rotated_box": [', '"rotated_box": [1, ', "rotated_box"),
+    ],
+)
+def test_a_damaged_mask_is_told(old, new, message):
+    mask = fill_box(BOX, SIZE)
+    target = TrackResult(
+        id=1, box=BOX, score=0.5, state="tracking", mask=mask, mask_source="box",
+        rotated_box=mask.rotated_box(),
+    )  # fmt: skip
+    line = FrameResult(frame=3, time=0.1, targets=(target,)).to_json()
+    assert old in line
+    with pytest.raises(ValueError, match=message):
+        FrameResult.from_json(line.replace(old, new))
+
+
+def test_a_mask_is_drawn_as_a_tint_with_an_outline():
+    image = np.full((90, 120, 3), 100, np.uint8)
+    mask = fill_box((40, 30, 50, 40), SIZE)
+    target = TrackResult(
+        id=1, box=BOX, score=0.5, state="tracking", mask=mask, mask_source="network"
+    )
+    drawn = draw(image, [target])
+    assert tuple(drawn[30, 45]) == colour_of(1)  # the outline
+    tint = (0.6 * 100 + 0.4 * np.array(colour_of(1))).round()
+    np.testing.assert_array_equal(drawn[35, 45], tint)
+    assert (drawn[45, 45] == 100).all()  # in the box, not in the mask
+    from_box = draw(image, [dataclasses.replace(target, mask_source="box")])
+    assert (from_box[35, 45] == 100).all()  # what is only the box is not shown as more
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 1.0},
+        {"least_inside": 1.1},
+        {"size_slack": 0.9},
+        {"size_pull": 1.1},
+        {"least_share": 3, "most_share": 2},
+    ],
+)
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="must"):
+        MaskConfig(**wrong)

@@ -1,0 +1,81 @@
+"""What is searched for: the first look, and how a target looks now."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.siamese import embed_targets, start
+from cyclesiam.tracking.template_memory import MemoryConfig, begin_memory, keep_looks
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from support.media import moving_square, textured
+from support.networks import TINY
+
+BOXES = torch.tensor([[10.0, 30, 34, 54], [60, 30, 90, 60]])
+CONFIG = MemoryConfig(share=0.25, rate=0.5, least_score=0.4)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return SiamRPN(TINY).eval()
+
+
+def frame(seed):
+    return torch.from_numpy(textured(seed)).permute(2, 0, 1)[None]
+
+
+@torch.inference_mode()
+def test_the_mean_of_both_looks_by_hand(network):
+    state = start(network, frame(0), BOXES)
+    memory = begin_memory(state)
+    state = dataclasses.replace(state, scores=torch.tensor([0.9, 0.1]))
+    kept, memory = keep_looks(network, state, memory, frame(1), CONFIG)
+    now = embed_targets(network, frame(1), BOXES)
+    for first, seen, present, template in zip(
+        state.template, now, memory.present, kept.template, strict=True
+    ):
+        torch.testing.assert_close(present[0], (first[0] + seen[0]) / 2)
+        torch.testing.assert_close(template[0], 0.75 * first[0] + 0.25 * present[0])
+        torch.testing.assert_close(present[1], first[1])  # it was not sure
+        torch.testing.assert_close(template[1], first[1])
+
+
+@torch.inference_mode()
+def test_the_first_look_is_never_forgotten(network):
+    state = start(network, frame(0), BOXES)
+    memory = begin_memory(state)
+    first = memory.first
+    for seed in range(1, 30):
+        state, memory = keep_looks(network, state, memory, frame(seed), CONFIG)
+    for one, other, template, present in zip(
+        first, memory.first, state.template, memory.present, strict=True
+    ):
+        assert torch.equal(one, other)
+        torch.testing.assert_close(template, 0.75 * one + 0.25 * present)
+
+
+def test_who_doubts_everything_learns_nothing(network):
+    state = dataclasses.replace(start(network, frame(0), BOXES), scores=torch.zeros(2))
+    memory = begin_memory(state)
+    assert keep_looks(network, state, memory, frame(1), CONFIG) == (state, memory)
+
+
+def test_the_tracker_looks_again_every_few_frames(network):
+    looks = []
+    embed = network.embed
+    network.embed = lambda *given: looks.append(1) or embed(*given)
+    tracker = Tracker(network, TrackerConfig(memory=MemoryConfig(every=3, least_score=0)))
+    frames = moving_square(8)
+    tracker.init(frames[0], (10, 30, 24, 24))
+    for image in frames[1:]:
+        tracker.update(image)
+    del network.embed
+    assert len(looks) == 1 + 2  # the start, and frames 3 and 6
+
+
+@pytest.mark.parametrize("wrong", [{"share": 1.1}, {"rate": -0.1}, {"every": 0}])
+def test_impossible_settings_are_refused(wrong):
+    with pytest.raises(ValueError, match="must"):
+        MemoryConfig(**wrong)

@@ -1,0 +1,209 @@
+import numpy as np
+import pytest
+import torch
+
+from cyclesiam.errors import CycleSiamError, TargetError
+from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
+from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking.color_model import ColourConfig
+from cyclesiam.tracking.inputs import check_box
+from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.siamese import advance, start
+from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from support.networks import TINY, BlobNetwork, bright_square
+
+TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
+
+
+SILENT = FilterConfig(share=0)  # the blob network gives no features
+
+
+def blob_tracker(network):
+    return Tracker(network, TrackerConfig(online=SILENT))
+
+
+def image_of(box):
+    return np.ascontiguousarray(bright_square(box).permute(1, 2, 0).numpy())
+
+
+def test_one_target_is_followed():
+    tracker = Tracker(BlobNetwork(), TrackerConfig(choice=TRUSTING, online=SILENT))
+    tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
+    result = tracker.update(image_of((108, 76, 148, 116)))
+    assert result.box_xywh == pytest.approx((108, 76, 40, 40), abs=0.3)
+    assert (result.id, result.state) == (1, "tracking")
+    assert result.score > 0.9
+
+
+def test_it_takes_the_same_step_as_a_batch():
+    tracker = blob_tracker(BlobNetwork(0.6))
+    first, second = image_of((100, 80, 140, 120)), image_of((104, 84, 144, 124))
+    boxes = torch.tensor([[100.0, 80, 140, 120], [90, 70, 150, 130]])
+    tracker.start(first, [(100, 80, 40, 40), (90, 70, 60, 60)])
+    results = tracker.step(second)
+    frames = torch.from_numpy(np.stack((first, second))).permute(0, 3, 1, 2)
+    network = BlobNetwork(0.6)
+    state = start(network, frames[:1], boxes)
+    state = advance(network, state, frames[1:], ChoiceConfig())
+    assert [result.box for result in results] == [tuple(box) for box in state.boxes.tolist()]
+    assert [result.id for result in results] == [1, 2]
+
+
+def test_several_targets_are_followed_as_each_alone():
+    first, second = image_of((100, 80, 140, 120)), image_of((104, 84, 144, 124))
+    boxes = [(100, 80, 40, 40), (90, 70, 60, 60)]
+    together, alone = blob_tracker(BlobNetwork()), blob_tracker(BlobNetwork())
+    together.start(first, boxes)
+    results = together.step(second)
+    for box, result in zip(boxes, results, strict=True):
+        alone.init(first, box)
+        assert alone.update(second).box == pytest.approx(result.box)
+
+
+def test_a_new_start_forgets_the_old_targets():
+    tracker = blob_tracker(BlobNetwork())
+    image = image_of((100, 80, 140, 120))
+    tracker.start(image, [(100, 80, 40, 40), (90, 70, 60, 60)])
+    tracker.init(image, (100, 80, 40, 40))
+    assert len(tracker.step(image)) == 1
+
+
+def test_a_start_says_what_was_given():
+    image = image_of((100, 80, 140, 120))
+    (result,) = blob_tracker(BlobNetwork()).start(image, [(100, 80, 40, 40)])
+    assert result.box_xywh == (100, 80, 40, 40)
+    assert (result.score, result.state) == (1, "tracking")
+
+
+@pytest.mark.parametrize(
+    "view", [lambda image: image[:, ::-1], lambda image: image[10:, 10:], np.asfortranarray]
+)
+def test_any_memory_layout_will_do(view):
+    image = view(image_of((100, 80, 140, 120)))
+    plain, viewed = blob_tracker(BlobNetwork()), blob_tracker(BlobNetwork())
+    plain.init(np.ascontiguousarray(image), (95, 85, 40, 40))
+    viewed.init(image, (95, 85, 40, 40))
+    assert viewed.update(image) == plain.update(np.ascontiguousarray(image))
+
+
+def test_a_frame_that_may_not_be_written_is_read():
+    image = image_of((100, 80, 140, 120))
+    image.flags.writeable = False
+    tracker = blob_tracker(BlobNetwork())
+    tracker.init(image, (100, 80, 40, 40))
+    assert tracker.update(image).score > 0.9
+
+
+def test_a_step_before_the_start_says_what_to_do():
+    with pytest.raises(TargetError, match=r"must be set with \.init\(image, box\) before"):
+        blob_tracker(BlobNetwork()).update(image_of((0, 0, 1, 1)))
+
+
+def test_a_start_needs_a_box():
+    with pytest.raises(TargetError, match="there is no box to start from"):
+        blob_tracker(BlobNetwork()).start(image_of((0, 0, 1, 1)), [])
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))]
+)
+def test_a_picture_of_another_kind_is_refused(image):
+    with pytest.raises(ValueError, match=r"must be \(height, width, 3\) uint8 RGB"):
+        blob_tracker(BlobNetwork()).init(image, (1, 1, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((1, 2, 3), "a box is four numbers x, y, w, h; got 3: 1, 2, 3"),
+        ((1, 2, 3, 4, 5), "got 5"),
+        ("box", "a box is four numbers x, y, w, h; got 'box'"),
+        (None, "got None"),
+        ((1, 2, float("nan"), 4), "must be finite numbers x, y, w, h; got 1, 2, nan, 4"),
+        ((1, 2, float("inf"), 4), "must be finite"),
+        ((1, 2, 0, 4), "must have a width and height above zero; got 1, 2, 0, 4"),
+        ((1, 2, 3, -4), "above zero"),
+        ((100, 2, 3, 4), r"the box 100, 2, 3, 4 \(x, y, w, h\) lies outside the 100x50 frame"),
+        ((-3, 2, 3, 4), "lies outside"),
+        ((1, 50, 3, 4), "lies outside"),
+        ((1, -4, 3, 4), "lies outside"),
+    ],
+)
+def test_what_is_wrong_with_a_box_is_said_in_one_line(box, message):
+    with pytest.raises(TargetError, match=message) as caught:
+        check_box(box, (50, 100))
+    assert isinstance(caught.value, CycleSiamError)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 100, 50), (-2, 2, 3, 4), (99, 49, 30, 40), (1, 2, 0.5, 1)])
+def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
+    assert check_box(np.array(box), (50, 100)) == list(box)
+
+
+def test_a_share_is_a_share():
+    with pytest.raises(ValueError, match="most_shared"):
+        TrackerConfig(most_shared=2)
+
+
+def test_a_filter_learns_in_its_frames_alone():
+    torch.manual_seed(0)
+    online = FilterConfig(every=2, least_score=0.0, channels=8)
+    tracker = Tracker(SiamRPN(TINY).eval(), TrackerConfig(online=online))
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    tracker.start(image, [(60, 40, 30, 30), (20, 50, 40, 20)])
+    counts = []
+    for _ in range(4):
+        tracker.step(image)
+        counts.append(len(tracker._followed.targets.online.samples))
+    assert counts == [6, 7, 7, 8]
+
+
+def test_a_filter_votes_with_its_share():
+    torch.manual_seed(0)
+    network = SiamRPN(TINY).eval()
+    image = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
+    scores = {}
+    for share in (0.0, 0.5, 1.0):
+        config = TrackerConfig(
+            online=FilterConfig(share=share), colour=ColourConfig(share=0), choice=TRUSTING
+        )
+        tracker = Tracker(network, config)
+        tracker.init(image, (60, 40, 30, 30))
+        scores[share] = tracker.update(image).score
+    # the frame is the first one's: the filter knows its target, an untrained network does not
+    assert scores[0.0] < scores[0.5] < scores[1.0]
+    assert scores[1.0] > 0.7
+
+
+def test_a_network_without_features_says_what_to_do():
+    tracker = Tracker(BlobNetwork())
+    with pytest.raises(ValueError, match="gives no features to learn from: set the filter's share"):
+        tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
+
+
+# Where a target of 30 pixels was and where it is, 20 pixels on, in the pixels of a search crop.
+SHIFT = 20 * 127 / 60
+WAS = torch.tensor([95.75, 95.75, 159.25, 159.25])
+PLACES = torch.stack((WAS, WAS + torch.tensor([SHIFT, 0, SHIFT, 0])))[None]
+
+
+def test_colours_find_what_sight_does_not():
+    network = BlobNetwork()  # to it, the empty place looks a little more like the target
+    scores = np.array([[0.50, 0.49]], np.float32)
+    network.search = lambda template, crops: Proposals(PLACES.numpy(), scores)
+    found = {}
+    for share in (0.0, 0.5):
+        config = TrackerConfig(online=SILENT, colour=ColourConfig(share=share), choice=TRUSTING)
+        tracker = Tracker(network, config)
+        tracker.init(red_on_green((60, 40, 90, 70)), (60, 40, 30, 30))
+        left, _, right, _ = tracker.update(red_on_green((80, 40, 110, 70))).box
+        found[share] = (left + right) / 2
+    assert found == pytest.approx({0.0: 75, 0.5: 95}, abs=0.5)
+
+
+def red_on_green(box):
+    picture = np.full((120, 160, 3), (30, 180, 30), np.uint8)
+    left, top, right, bottom = box
+    picture[top:bottom, left:right] = (220, 30, 30)
+    return picture

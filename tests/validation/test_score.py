@@ -1,0 +1,98 @@
+"""Validation without labels: the examples that are drawn, and what they say of trackers."""
+
+import numpy as np
+import pytest
+
+from cyclesiam.data.scenes import Scene, find_scenes
+from cyclesiam.errors import TrainingError
+from cyclesiam.tracking.results import TrackResult
+from cyclesiam.validation import score as validation
+from cyclesiam.validation.examples import Example, ExampleConfig, draw_examples
+from cyclesiam.validation.score import LabelFreeScores, compare, label_free_score
+from support.media import moving_square, textured, write_stills, write_video
+
+FEW = ExampleConfig(zooms=2, pasted=2, cycles=2, frames=6, reach=10)
+
+
+def video_scenes(tmp_path) -> list[Scene]:
+    for seed in range(2):
+        write_video(tmp_path / f"{seed}.mp4", moving_square(16, seed))
+    return find_scenes([tmp_path])[0]
+
+
+def test_the_same_seed_draws_the_same_examples(tmp_path):
+    scenes = video_scenes(tmp_path)
+    first, second = draw_examples(scenes, FEW), draw_examples(scenes, FEW)
+    assert [example.kind for example in first] == ["zooms"] * 2 + ["pasted"] * 2 + ["cycles"] * 2
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_stills_allow_no_cycles(tmp_path):
+    scenes, _ = find_scenes([write_stills(tmp_path / "stills", 3)])
+    assert {example.kind for example in draw_examples(scenes, FEW)} == {"zooms", "pasted"}
+
+
+def test_what_cannot_be_read_is_passed_over_until_nothing_is_left(tmp_path):
+    scenes, _ = find_scenes([write_stills(tmp_path / "stills", 3)])
+    scenes[0].path.write_bytes(b"no picture")
+    assert draw_examples(scenes, FEW)
+    with pytest.raises(TrainingError, match="nothing to judge by"):
+        draw_examples(scenes[:1], FEW)
+
+
+class Scripted:
+    """A tracker that answers with given boxes, one for each frame after the first."""
+
+    def __init__(self, network, config, *, device):
+        self.boxes = iter(network)
+
+    def init(self, image, box):
+        pass
+
+    def update(self, image):
+        return TrackResult(id=1, box=tuple(next(self.boxes)), score=1.0, state="tracking")
+
+
+def cycle(turn: int) -> tuple[Example, list]:
+    """Give a cycle whose target moves by its own width in each frame, and its boxes."""
+    boxes = [[10.0 * time, 0.0, 10.0 * time + 10, 10.0] for time in range(turn + 1)]
+    unknown = np.full((turn + 1, 4), np.nan)
+    unknown[0] = boxes[0]
+    moving = {time: np.array([boxes[time]]) for time in range(1, turn)}
+    return Example("cycles", [textured(0)] * (turn + 1), unknown, moving), boxes
+
+
+def test_a_cycle_rewards_who_follows_and_not_who_stands_still(monkeypatch):
+    monkeypatch.setattr(validation, "Tracker", Scripted)
+    example, boxes = cycle(4)
+    follows = boxes[1:] + boxes[-2::-1]
+    assert label_free_score(follows, [example]).overlaps == (1.0,)
+    assert label_free_score([boxes[0]] * 8, [example]).overlaps == (0.0,)
+    # lost at the turn: of frames 0 to 3 no box on the way home lies where it lay on the way out
+    lost = boxes[1:] + [boxes[-1]] * 4
+    assert label_free_score(lost, [example]).overlaps == (0.0,)
+
+
+def test_a_made_example_counts_frames_with_a_truth(monkeypatch):
+    monkeypatch.setattr(validation, "Tracker", Scripted)
+    box = [0.0, 0.0, 10.0, 10.0]
+    truth = np.array([box, box, [np.nan] * 4, box])
+    answers = [box, box, [0.0, 0.0, 10.0, 5.0]]
+    example = Example("zooms", [textured(0)] * 4, truth, {})
+    assert label_free_score(answers, [example]).overlaps == (pytest.approx(0.75),)
+
+
+def test_kinds_count_alike_and_pairs_give_the_error():
+    before = LabelFreeScores(("zooms", "zooms", "zooms", "pasted", "pasted"), (0.5,) * 5)
+    after = LabelFreeScores(before.kinds, (0.6, 0.6, 0.6, 0.5, 0.7))
+    assert after.by_kind == {"zooms": pytest.approx(0.6), "pasted": pytest.approx(0.6)}
+    rise, error = compare(before, after)
+    assert rise == pytest.approx(0.1)
+    assert error == pytest.approx(0.1 / 2)  # zooms: none; pasted: 0.1; the mean of two kinds
+
+
+def test_one_example_of_a_kind_proves_nothing():
+    before, after = (LabelFreeScores(("zooms",), (value,)) for value in (0.1, 0.9))
+    assert compare(before, after)[1] == float("inf")
