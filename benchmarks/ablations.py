@@ -125,7 +125,7 @@ def main() -> None:
             start = options.start and options.start.format(seed=seed)
             config = ARMS[arm](cycles(options.steps, seed))
             trainer = Trainer(config, scenes, folder, device="cpu", start_weights=start)
-            for report in trainer.run():
+            for report in trainer.fit():
                 print(
                     f"{arm} {seed} step {report.step} turn {report.stage.turn} gap "
                     f"{report.stage.gap} loss {report.loss:.3f} found {report.accuracy:.3f} "

@@ -24,8 +24,8 @@ from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.benchmarks import Benchmark
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.synthetic.demo_clip import make_clip
-from cyclesiam.tracking.pipelined import Ahead
+from cyclesiam.synthetic.demo_clip import make_demo_clip
+from cyclesiam.tracking.pipelined import PipelinedTracker
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 def clips(options: argparse.Namespace) -> Iterator[Clip]:
     if not options.suite:
-        made = make_clip(frames=options.frames + 1, width=640, height=480)
+        made = make_demo_clip(frames=options.frames + 1, width=640, height=480)
         yield Clip("made clip", made.images, *xyxy_to_xywh(made.boxes[:1]).tolist())
         return
     for sequence in Benchmark(name=options.suite, protocol="ope").open(options.root).sequences():
@@ -84,8 +84,8 @@ def compare(network: Network, clip: Clip, rounds: int) -> dict[str, float]:
             tracker.step(image)
 
     def beside(images: list[np.ndarray]) -> None:
-        with Ahead(tracker) as ahead:
-            for _ in ahead.follow(images):
+        with PipelinedTracker(tracker) as ahead:
+            for _ in ahead.track(images):
                 pass
 
     def csrt(images: list[np.ndarray]) -> None:

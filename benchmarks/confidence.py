@@ -28,16 +28,16 @@ import torch
 
 from cyclesiam.arrays import logit
 from cyclesiam.cli.options import load_network
-from cyclesiam.data.scenes import find_scenes, hold_out
-from cyclesiam.datasets.registry import BOX_READERS
+from cyclesiam.data.scenes import find_scenes, split_scenes
+from cyclesiam.datasets.registry import TRACKING_DATASETS
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.evaluation.metrics.boxes import overlap
-from cyclesiam.tracking.confidence import Standing
+from cyclesiam.evaluation.metrics.boxes import iou
+from cyclesiam.tracking.confidence import TargetStatus
 from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.siamese import Network, Observation, TargetState
+from cyclesiam.tracking.siamese import Network, SearchResult, TargetState
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
-from cyclesiam.validation.examples import ExampleConfig, draw_examples
-from cyclesiam.validation.occlusions import HiddenClip, draw_hidden_clips
+from cyclesiam.validation.examples import ExampleConfig, make_examples
+from cyclesiam.validation.occlusions import OcclusionClip, make_occlusion_clips
 from cyclesiam.video import read_image
 
 SUITE = {"otb": "otb", "uav123_10fps": "uav123", "vot2018": "vot2018", "davis2016": "davis2016"}
@@ -80,12 +80,12 @@ class Witness(Tracker):
     """A tracker that writes down the evidence of each frame, for one target."""
 
     def _settle(
-        self, last: TargetState, seen: Observation, standing: Standing, size: tuple[int, int]
+        self, last: TargetState, seen: SearchResult, standing: TargetStatus, size: tuple[int, int]
     ) -> tuple[TargetState, np.ndarray]:
         config = self.config.confidence
         targets, believed = super()._settle(last, seen, standing, size)
         odds = logit(believed)
-        fresh = standing.lost | (standing.fresh > 0)
+        fresh = standing.lost | (standing.recovered_left > 0)
         rest = odds - config.bias - config.of_score * targets.scores + config.caution * fresh
         colours = rest / config.of_colours
         found = (targets.scores, colours, fresh, odds)
@@ -103,7 +103,7 @@ def follow(
     results, agreement = [], []
     for image in images:
         results.append(tracker.update(image))
-        agreement.append(tracker._followed.fit.agreement.item())
+        agreement.append(tracker._followed.fit.iou.item())
     scores, colours, fresh, odds = np.array(tracker.evidence).T
     return Followed(
         np.array([box, *(result.box for result in results)]),
@@ -119,22 +119,22 @@ def follow(
 
 def true_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Give the (T - 1,) overlaps past the first frame; 0 where there is nothing to be found."""
-    return np.nan_to_num(overlap(boxes[1:], truth[1:]))
+    return np.nan_to_num(iou(boxes[1:], truth[1:]))
 
 
 def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int) -> None:
     """Print the numbers that the evidence asks for."""
     inputs, masks, right = [], [], []
-    for clip in draw_hidden_clips(scenes, clips, seed=2):
+    for clip in make_occlusion_clips(scenes, clips, seed=2):
         followed = follow(network, tracking, clip.frames, clip.boxes[0])
         inputs.append(evidence_of(followed))
         masks.append(evidence_of_masks(followed))
         right.append(true_overlaps(followed.boxes, clip.boxes) > 0.5)
     config = ExampleConfig(zooms=0, pasted=0, cycles=clips, seed=5)
-    for example in draw_examples(scenes, config):
+    for example in make_examples(scenes, config):
         walk = example.frames + example.frames[-2::-1]
         followed = follow(network, tracking, walk, example.boxes[0])
-        agree = np.nan_to_num(overlap(followed.boxes, followed.boxes[::-1]))
+        agree = np.nan_to_num(iou(followed.boxes, followed.boxes[::-1]))
         inputs.append(evidence_of(followed))
         masks.append(evidence_of_masks(followed))
         right.append(agree[1:] > 0.5)
@@ -180,7 +180,7 @@ def fit_logistic(inputs: np.ndarray, right: np.ndarray) -> list[float]:
     return weights.tolist()
 
 
-def measure_made(network: Network, config: TrackerConfig, clips: Sequence[HiddenClip]) -> Told:
+def measure_made(network: Network, config: TrackerConfig, clips: Sequence[OcclusionClip]) -> Told:
     told = Told()
     found: dict[str, list[tuple[bool, bool]]] = {}
     for clip in clips:
@@ -189,8 +189,10 @@ def measure_made(network: Network, config: TrackerConfig, clips: Sequence[Hidden
         told.add(followed, overlaps)
         gone = int(np.flatnonzero(np.isnan(clip.boxes[:, 0]))[0])
         before = overlaps[gone - 9 : gone - 4].mean() > 0.3
-        again = bool((overlaps[clip.back - 1 : clip.back - 1 + PATIENCE] > 0.5).any())
-        found.setdefault(clip.way, []).append((bool(before), again))
+        again = bool(
+            (overlaps[clip.reappears_at - 1 : clip.reappears_at - 1 + PATIENCE] > 0.5).any()
+        )
+        found.setdefault(clip.kind, []).append((bool(before), again))
     for way, counts in found.items():
         followed_before = [again for before, again in counts if before]
         print(
@@ -204,7 +206,7 @@ def measure_made(network: Network, config: TrackerConfig, clips: Sequence[Hidden
 def suite_sequences(root: Path) -> Iterator:
     for reader, folder in SUITE.items():
         if (root / folder).is_dir():
-            yield from BOX_READERS[reader](root / folder).sequences()
+            yield from TRACKING_DATASETS[reader](root / folder).sequences()
 
 
 def measure_suite(network: Network, config: TrackerConfig, root: Path) -> Told:
@@ -271,11 +273,11 @@ def main() -> None:
     torch.set_num_threads(1)
     network, _ = load_network(options.weights, "cpu", RuntimeConfig(threads=1))
     tracking = TrackerConfig(mask=MaskConfig(wanted=not options.no_masks))
-    kept, held_out = hold_out(find_scenes(options.scenes)[0], 0.1)
+    kept, held_out = split_scenes(find_scenes(options.scenes)[0], 0.1)
     if options.fit:
         fit(network, tracking, kept, options.clips)
         return
-    clips = draw_hidden_clips(held_out, options.clips, seed=1)
+    clips = make_occlusion_clips(held_out, options.clips, seed=1)
     made = measure_made(network, tracking, clips)
     report("made clips", made)
     truths = [(clip.frames, clip.boxes) for clip in clips]

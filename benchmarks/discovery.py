@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from cyclesiam.data.discovery import CAREFUL, PLAIN, discover
+from cyclesiam.data.discovery import DEFAULT_DISCOVERY, STRICT_DISCOVERY, discover_target
 from cyclesiam.datasets.segmentation_datasets import DAVIS2016
-from cyclesiam.datasets.segmentation_sequences import ObjectBoxes
-from cyclesiam.evaluation.metrics.boxes import overlap
+from cyclesiam.datasets.segmentation_sequences import BoxesFromMasks
+from cyclesiam.evaluation.metrics.boxes import iou
 from cyclesiam.geometry.crops import crop_to_image_matrix
 from cyclesiam.video import read_image
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--davis", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=20, help="frames of each sequence")
     options = parser.parse_args()
-    plain = PLAIN
+    plain = DEFAULT_DISCOVERY
     cv2.setNumThreads(1)
     ways = {
         "random boxes": replace(plain, sharpness=0.0, motion_preference=0.0),
@@ -39,10 +39,10 @@ def main() -> None:
         "motion": replace(plain, motion_preference=1.0),
         "as trained": plain,
         "both sides": replace(plain, motion_preference=1.0, both_sides=True),
-        "careful": replace(CAREFUL, motion_preference=1.0),
-        "careful, as trained": CAREFUL,
+        "careful": replace(STRICT_DISCOVERY, motion_preference=1.0),
+        "careful, as trained": STRICT_DISCOVERY,
     }
-    careful = replace(CAREFUL, motion_preference=1.0)
+    careful = replace(STRICT_DISCOVERY, motion_preference=1.0)
     ways["careful, inside"] = replace(careful, inside=True)
     for least in (3.0, 6.0, 10.0):
         ways[f"careful, texture {least:g}"] = replace(careful, least_texture=least)
@@ -54,9 +54,9 @@ def main() -> None:
         for way, config in ways.items():
             random = np.random.default_rng((7, int(number)))
             begin = time.process_time()
-            found = discover(image, later, random, config, neighbours=(before, after))
+            found = discover_target(image, later, random, config, neighbours=(before, after))
             seconds[way] += time.process_time() - begin
-            overlaps[way].append((float(overlap(found.box, box)), found.reason == "motion"))
+            overlaps[way].append((float(iou(found.box, box)), found.reason == "motion"))
     print("hits of all draws; mean overlap; moving, share of draws; hits of these; time of a draw")
     for way, values in overlaps.items():
         value, moving = np.array(values).T
@@ -70,7 +70,7 @@ def main() -> None:
 
 def frames(root: Path, draws: int) -> Iterator[tuple[np.ndarray, ...]]:
     """Give a frame, those just before and after, one later, the object's box, and a number."""
-    for sequence in ObjectBoxes(DAVIS2016(root)).sequences():
+    for sequence in BoxesFromMasks(DAVIS2016(root)).sequences():
         for index in np.linspace(1, len(sequence.frames) - 4, draws).astype(int):
             images = [read_image(sequence.frames[index + step]) for step in (0, -1, 1, 3)]
             height, width = images[0].shape[:2]

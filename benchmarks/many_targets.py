@@ -20,9 +20,9 @@ import numpy as np
 from cyclesiam.cli.options import load_network
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.synthetic.made_crowd import make_crowd
-from cyclesiam.threads import allow_threads
-from cyclesiam.tracking.pipelined import Ahead
+from cyclesiam.synthetic.made_crowd import make_demo_grid
+from cyclesiam.threads import set_num_threads
+from cyclesiam.tracking.pipelined import PipelinedTracker
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    images, tracks = make_crowd(max(options.targets), options.frames + 1)
+    images, tracks = make_demo_grid(max(options.targets), options.frames + 1)
     boxes = xyxy_to_xywh(tracks[0]).tolist()
     ways = ("in turn",) if options.threads < 2 or options.no_masks else ("in turn", "beside")
     networks = {way: load(options, options.threads - (way == "beside")) for way in ways}
@@ -48,7 +48,7 @@ def main() -> None:
         for count in options.targets:
             for way, network in networks.items():
                 threads = options.threads - (way == "beside")
-                allow_threads(threads)
+                set_num_threads(threads)
                 tracker = Tracker(network)
                 tracker.start(images[0], boxes[:count])
                 began = time.perf_counter()
@@ -78,8 +78,8 @@ def follow(
     """Follow into all images; give the results in the last."""
     if not beside:
         return [tracker.step(image) for image in images][-1]
-    with Ahead(tracker) as ahead:
-        return list(ahead.follow(images))[-1]
+    with PipelinedTracker(tracker) as ahead:
+        return list(ahead.track(images))[-1]
 
 
 if __name__ == "__main__":

@@ -17,12 +17,17 @@ import torch
 
 from cyclesiam.datasets.segmentation_datasets import DAVIS2016
 from cyclesiam.evaluation.metrics.davis import contour_accuracy, region_similarity
-from cyclesiam.geometry.masks import fill_box, tell_apart
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.masks import box_to_mask, resolve_overlaps
+from cyclesiam.geometry.regions import mask_to_box
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.models.numpy_interface import also_numpy
+from cyclesiam.models.numpy_interface import accepts_numpy
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.segmentation import MaskConfig, judge_masks, place_masks, see_masks
+from cyclesiam.tracking.segmentation import (
+    MaskConfig,
+    paste_masks,
+    predict_masks,
+    replace_implausible_masks,
+)
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
 AROUND = 0.3  # of a box's sides: what GrabCut sees around it
@@ -40,11 +45,11 @@ class Noting:
     def __getattr__(self, name: str) -> object:
         return getattr(self.network, name)
 
-    @also_numpy
+    @accepts_numpy
     def segment(self, proposals, chosen, beliefs):
         rows = torch.arange(len(chosen))
         boxes = proposals.boxes[rows, chosen]
-        logits = self.network.draw_masks(proposals.response, beliefs, rows, chosen, boxes)
+        logits = self.network.mask_logits(proposals.response, beliefs, rows, chosen, boxes)
         assert logits.coarse is not None
         size = self.network.template_size
         # Every second pixel, from the second on: in between by interpolation.
@@ -65,7 +70,7 @@ class NotingTracker(Tracker):
     def learn(self, sighting, run):
         assert isinstance(self.network, Noting)
         targets, seen = sighting.followed.targets, sighting.observation
-        _, self.network.windows = see_masks(self.network, targets, seen, self.config.mask)
+        _, self.network.windows = predict_masks(self.network, targets, seen, self.config.mask)
         return super().learn(sighting, run)
 
 
@@ -88,14 +93,14 @@ def main() -> None:
         for frame, image in enumerate(sequence.images()):
             truths.append(sequence.labels(frame) != 0)
             if frame == 0:
-                x0, y0, x1, y1 = mask_extent(truths[0]).tolist()
+                x0, y0, x1, y1 = mask_to_box(truths[0]).tolist()
                 tracker.start(image, [(x0, y0, x1 - x0, y1 - y0)])
                 continue
             (result,) = tracker.step(image)
             assert result.mask is not None
             size = (image.shape[0], image.shape[1])
             ways = {
-                "box, filled": fill_box(result.box, size).to_array(),
+                "box, filled": box_to_mask(result.box, size).to_array(),
                 "GrabCut in the box": grab_cut(image, result.box),
                 "mask head, coarse": coarse(tracker, noting, result.box, size),
                 "mask head, refined": result.mask.to_array(),
@@ -124,8 +129,10 @@ def main() -> None:
 def coarse(tracker: Tracker, noting: Noting, box, size: tuple[int, int]) -> np.ndarray:
     """Give the coarse mask of the last frame, judged as the refined one is."""
     config = tracker.config.mask
-    placed = place_masks(noting.coarse, noting.windows, size)
-    ((mask, _),) = judge_masks(tell_apart(placed, size, config.threshold), [box], config)
+    placed = paste_masks(noting.coarse, noting.windows, size)
+    ((mask, _),) = replace_implausible_masks(
+        resolve_overlaps(placed, size, config.threshold), [box], config
+    )
     return mask.to_array()
 
 
@@ -133,7 +140,7 @@ def grab_cut(image: np.ndarray, box) -> np.ndarray:
     """Give what GrabCut makes of a box, xyxy; the box where nothing is left."""
     x0, y0, x1, y1 = box
     w, h = (x1 - x0) * AROUND, (y1 - y0) * AROUND
-    filled = fill_box(box, (image.shape[0], image.shape[1])).to_array()
+    filled = box_to_mask(box, (image.shape[0], image.shape[1])).to_array()
     left, top = int(max(x0 - w, 0)), int(max(y0 - h, 0))
     part = slice(top, int(max(y1 + h, 1))), slice(left, int(max(x1 + w, 1)))
     cut, inside = np.ascontiguousarray(image[part]), filled[part].astype(np.uint8)

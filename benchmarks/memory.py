@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from cyclesiam.cli.options import load_network
-from cyclesiam.synthetic.demo_clip import MadeClip, make_clip
+from cyclesiam.synthetic.demo_clip import DemoClip, make_demo_clip
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
@@ -38,7 +38,7 @@ def main() -> None:
     if options.frames <= WARM:
         parser.error(f"--frames must be more than {WARM}")
     torch.set_num_threads(1)
-    clip = make_clip(frames=60, width=320, height=240)
+    clip = make_demo_clip(frames=60, width=320, height=240)
     network, _ = load_network(options.weights, "cpu")
     tracker = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=options.masks)))
     chance = random.Random(0)
@@ -63,7 +63,7 @@ def main() -> None:
     print(f"at the end, of that after {WARM} frames: {resident_mib() / warm:.3f}")
 
 
-def first_box(clip: MadeClip) -> XYWH:
+def first_box(clip: DemoClip) -> XYWH:
     left, top, right, bottom = clip.boxes[0].tolist()
     return left, top, right - left, bottom - top
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cyclesiam.data.scenes import find_scenes, hold_out
+from cyclesiam.data.scenes import find_scenes, split_scenes
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.validation.examples import KINDS, ExampleConfig, draw_examples
+from cyclesiam.validation.examples import KINDS, ExampleConfig, make_examples
 from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
 
@@ -32,8 +32,8 @@ def main() -> None:
         reach=options.reach,
         seed=options.seed,
     )
-    _, held = hold_out(find_scenes([options.clips, options.stills])[0], options.share)
-    examples = draw_examples(held, config)
+    _, held = split_scenes(find_scenes([options.clips, options.stills])[0], options.share)
+    examples = make_examples(held, config)
     print(f"{'checkpoint':32s}", *(f"{name:>8s}" for name in (*KINDS, "total", "auc")), flush=True)
     rows = []
     for weights, results in (pair.rsplit("=", 1) for pair in options.checkpoint):

@@ -13,11 +13,11 @@ from dataclasses import replace
 import cv2
 import torch
 
-from cyclesiam.data.scenes import find_scenes, hold_out
+from cyclesiam.data.scenes import find_scenes, split_scenes
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.tracking.tracker import TrackerConfig
-from cyclesiam.validation.examples import KINDS, ExampleConfig, draw_examples
-from cyclesiam.validation.score import compare, label_free_score
+from cyclesiam.validation.examples import KINDS, ExampleConfig, make_examples
+from cyclesiam.validation.score import label_free_score, paired_gain
 
 CHANGES: dict[str, dict[str, tuple[float, ...]]] = {
     "choice": {
@@ -43,16 +43,16 @@ def main() -> None:
     cv2.setNumThreads(1)
     scenes = find_scenes(options.sources)[0]
     if options.held_out < 1:
-        _, scenes = hold_out(scenes, options.held_out)
+        _, scenes = split_scenes(scenes, options.held_out)
     count = options.count
-    examples = draw_examples(scenes, ExampleConfig(zooms=count, pasted=count, cycles=count))
+    examples = make_examples(scenes, ExampleConfig(zooms=count, pasted=count, cycles=count))
     network, _ = load_weights(options.weights)
     before = None
     print(f"{'':28s}", *(f"{kind:>8s}" for kind in KINDS), "   total")
     for name, config in settings().items():
         scores = label_free_score(network, examples, config)
         before = before or scores
-        rise, error = compare(before, scores)
+        rise, error = paired_gain(before, scores)
         kinds = scores.by_kind
         print(
             f"{name:28s}",

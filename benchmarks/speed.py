@@ -21,10 +21,10 @@ import cv2
 import torch
 
 from cyclesiam.evaluation.protocols.one_pass import BoxTracker
-from cyclesiam.evaluation.trackers.cyclesiam import SiameseTracker
+from cyclesiam.evaluation.trackers.cyclesiam import CycleSiamTracker
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.synthetic.demo_clip import make_demo_clip
 from cyclesiam.tracking.tracker import Tracker
 
 
@@ -38,13 +38,13 @@ def main() -> None:
     cv2.setNumThreads(1)
     network, _ = load_weights(options.weights)
     makers: dict[str, Callable[[], BoxTracker]] = {
-        "cyclesiam": lambda: SiameseTracker(Tracker(network), region="bare_box"),
+        "cyclesiam": lambda: CycleSiamTracker(Tracker(network), region="bare_box"),
         "csrt": OPENCV_TRACKERS["csrt"],
         "kcf": OPENCV_TRACKERS["kcf"],
     }
     if network.has_masks:
-        makers["with masks"] = lambda: SiameseTracker(Tracker(network), region="rotated")
-    clip = make_clip(frames=options.frames + 1, width=640, height=480)
+        makers["with masks"] = lambda: CycleSiamTracker(Tracker(network), region="rotated")
+    clip = make_demo_clip(frames=options.frames + 1, width=640, height=480)
     left, top, right, bottom = clip.boxes[0]
     box = (left, top, right - left, bottom - top)
     milliseconds: dict[str, list[float]] = {name: [] for name in makers}

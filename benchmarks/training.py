@@ -36,17 +36,17 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from cyclesiam.data import scenes as scenes_module
-from cyclesiam.data.clips import OFF, ON, Batch, ClipDataset, Request
+from cyclesiam.data.clips import MASK_OFF, MASK_ON, Batch, BatchRequest, ClipDataset
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.synthetic.demo_clip import make_demo_clip
 from cyclesiam.tracking import siamese
 from cyclesiam.training import feature_reuse as views
 from cyclesiam.training import objective as lessons
 from cyclesiam.training.fabric import choose_precision
 from cyclesiam.training.objective import LessonConfig
-from cyclesiam.training.optimizer import OptimiserConfig, make_optimiser, running_average
+from cyclesiam.training.optimizer import OptimiserConfig, ema_update, make_optimizer
 from cyclesiam.training.recipes import RECIPES
 from cyclesiam.training.trainer import TrainingConfig
 from cyclesiam.video import VideoWriter
@@ -131,7 +131,7 @@ class Learner:
         """Take a step, timed; give its loss."""
         frames, boxes = (part.to(clock.device) for part in (batch.frames, batch.boxes))
         with self._places(clock), self._autocast(clock.device), clock.part("labels, losses"):
-            lesson = lessons.learn_from(
+            lesson = lessons.cycle_objective(
                 self.network,
                 self.guide.module,  # pyright: ignore[reportArgumentType]
                 frames,
@@ -244,7 +244,7 @@ def make_learner(
     if trained.config == config.network:  # so that walks go where targets are
         network.load_state_dict(trained.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # pyright: ignore
-    guide = AveragedModel(network, multi_avg_fn=running_average(config.averaging), use_buffers=True)
+    guide = AveragedModel(network, multi_avg_fn=ema_update(config.averaging), use_buffers=True)
     guide.eval().requires_grad_(plain)
     gentle = OptimiserConfig(
         method=config.optimiser.method, first_rate=1e-6, rate=1e-6, last_rate=1e-6
@@ -252,7 +252,7 @@ def make_learner(
     return Learner(
         network.train(),
         guide,
-        make_optimiser(gentle, network),
+        make_optimizer(gentle, network),
         gentle.clip,
         lesson,
         torch.Generator(device).manual_seed(0),
@@ -274,7 +274,7 @@ def draw(
         with mock.patch.object(scenes_module, "read_chunk", decode):
             for number in range(reads):
                 with clock.part("draw"):
-                    batch = dataset[Request(number, turn, GAP)]
+                    batch = dataset[BatchRequest(number, turn, GAP)]
     samples = reads * config.clips.batch_size
     known = torch.arange(len(batch.boxes)) < round(options.known * len(batch.boxes))
     boxes = batch.boxes.clone()
@@ -283,7 +283,7 @@ def draw(
     rows, columns = (torch.arange(side) + 0.5 for side in batch.masks.shape[1:])
     x0, y0, x1, y1 = boxes[:, 0, :, None].unbind(dim=1)
     inside_x, inside_y = (columns > x0) & (columns < x1), (rows > y0) & (rows < y1)
-    masks = torch.where(inside_y[:, :, None] & inside_x[:, None, :], ON, OFF).byte()
+    masks = torch.where(inside_y[:, :, None] & inside_x[:, None, :], MASK_ON, MASK_OFF).byte()
     return batch._replace(boxes=boxes, masks=masks), {
         name: 1000 * clock.seconds[name] / samples for name in ("decode", "draw")
     }
@@ -292,7 +292,7 @@ def draw(
 def write_made_clips(folder: Path, count: int = 2) -> Path:
     for seed in range(count):
         with VideoWriter(folder / f"{seed}.mp4", fps=25) as video:
-            for image in make_clip(seed=seed, frames=50, width=640, height=480).images:
+            for image in make_demo_clip(seed=seed, frames=50, width=640, height=480).images:
                 video.write(image)
     return folder
 

@@ -34,12 +34,12 @@ def to_region(given):
     width, height = given["size"]
     values = np.arange(len(given["rle"])) % 2 == 1
     pixels = np.repeat(values, given["rle"]).reshape(height, width)
-    return regions.Mask(offset=tuple(given["offset"]), pixels=pixels)
+    return regions.RegionMask(offset=tuple(given["offset"]), pixels=pixels)
 
 
 def vot_supervised(dataset, tool):
     sequences = {
-        s["name"]: vot.SupervisedRuns(
+        s["name"]: vot.ResetRuns(
             width=s["width"],
             height=s["height"],
             truth=[to_region(region) for region in s["groundtruth"]],
@@ -119,7 +119,7 @@ def _otb_numbers(curves):
 
 def got10k(dataset, tool):
     overlaps = {
-        s["name"]: pooled.judged_overlaps(
+        s["name"]: pooled.scored_ious(
             [np.array(run, float) for run in s["runs"]],
             np.array(s["groundtruth"], float),
             cover=np.array(s["cover"]),
@@ -128,8 +128,8 @@ def got10k(dataset, tool):
         for s in dataset["sequences"]
     }
     lengths = {s["name"]: len(s["groundtruth"]) - 1 for s in dataset["sequences"]}
-    scores = pooled.overlap_scores(np.concatenate(list(overlaps.values())))
-    each = {name: pooled.overlap_scores(found) for name, found in overlaps.items()}
+    scores = pooled.average_overlap_scores(np.concatenate(list(overlaps.values())))
+    each = {name: pooled.average_overlap_scores(found) for name, found in overlaps.items()}
     return {
         "ao": scores.ao,
         "sr_0.50": scores.sr_50,
@@ -156,10 +156,12 @@ def davis(dataset, tool):
         if tool == "davis2016":
             frames = {key: np.pad(f, 1, constant_values=np.nan) for key, f in frames.items()}
         per_object[name] = {f"{key}_frames": f for key, f in frames.items()}
-        per_object[name] |= _davis_numbers(masks.summarise(found.j), masks.summarise(found.f))
+        per_object[name] |= _davis_numbers(
+            masks.mean_recall_decay(found.j), masks.mean_recall_decay(found.f)
+        )
     mean = _davis_numbers(
-        masks.mean_scores([masks.summarise(found.j) for found in objects.values()]),
-        masks.mean_scores([masks.summarise(found.f) for found in objects.values()]),
+        masks.mean_scores([masks.mean_recall_decay(found.j) for found in objects.values()]),
+        masks.mean_scores([masks.mean_recall_decay(found.f) for found in objects.values()]),
     )
     if tool == "davis2016":
         return mean | {"per_sequence": per_object}

@@ -26,18 +26,18 @@ LOGITS = np.array([-200.0, -3.0, 0.0, 2.0, 200.0], np.float32)
 SHARED = {
     "gather": lambda give: arrays.gather(give(VALUES), give(PLACES)),
     "gather of one target": lambda give: arrays.gather(give(VALUES[:1]), give(PLACES[:1])),
-    "count": lambda give: arrays.count(give(PLACES), 40),
-    "count of one target": lambda give: arrays.count(give(PLACES[:1]), 40),
-    "count by weight": lambda give: arrays.count(give(PLACES), 40, give(VALUES[:, :17])),
-    "read between cells": lambda give: arrays.read_at(give(MAPS), give(BETWEEN)),
+    "count": lambda give: arrays.bincount(give(PLACES), 40),
+    "count of one target": lambda give: arrays.bincount(give(PLACES[:1]), 40),
+    "count by weight": lambda give: arrays.bincount(give(PLACES), 40, give(VALUES[:, :17])),
+    "read between cells": lambda give: arrays.sample_bilinear(give(MAPS), give(BETWEEN)),
     "lerp": lambda give: arrays.lerp(give(VALUES), give(VALUES[::-1].copy()), 0.3),
     "sigmoid": lambda give: arrays.sigmoid(give(LOGITS)),
     "logit": lambda give: arrays.logit(arrays.sigmoid(give(LOGITS))),
-    "like": lambda give: arrays.like(give(VALUES), PLACES > 20),
-    "zeros": lambda give: arrays.zeros(give(VALUES), (2, 3)),
-    "sent": lambda give: arrays.sent_to(give(VALUES), PLACES),
-    "one behind another": lambda give: arrays.concat_some([give(VALUES), give(VALUES)]),
-    "other rows": lambda give: arrays.replace_rows(
+    "like": lambda give: arrays.new_array(give(VALUES), PLACES > 20),
+    "zeros": lambda give: arrays.new_zeros(give(VALUES), (2, 3)),
+    "sent": lambda give: arrays.to_device_of(give(VALUES), PLACES),
+    "one behind another": lambda give: arrays.concat_rows([give(VALUES), give(VALUES)]),
+    "other rows": lambda give: arrays.set_rows(
         give(VALUES), give(np.array([2, 0])), give(VALUES[:2] * 2)
     ),
 }
@@ -52,7 +52,7 @@ def test_both_kinds_give_the_same(name):
 
 
 def test_counting_and_gathering_one_by_one():
-    counts, found = arrays.count(PLACES, 40), arrays.gather(VALUES, PLACES)
+    counts, found = arrays.bincount(PLACES, 40), arrays.gather(VALUES, PLACES)
     for row in range(3):
         assert found[row].tolist() == [VALUES[row, place] for place in PLACES[row]]
         assert counts[row].tolist() == [(PLACES[row] == place).sum() for place in range(40)]
@@ -63,7 +63,7 @@ def test_reading_between_cells_is_grid_samples():
     where = ((torch.from_numpy(BETWEEN) + 0.5) * scale - 1)[:, :, None]
     maps = torch.from_numpy(MAPS)[:, None]
     wanted = F.grid_sample(maps, where, align_corners=False, padding_mode="border")[:, 0, :, 0]
-    np.testing.assert_allclose(arrays.read_at(MAPS, BETWEEN), wanted.numpy(), atol=1e-5)
+    np.testing.assert_allclose(arrays.sample_bilinear(MAPS, BETWEEN), wanted.numpy(), atol=1e-5)
 
 
 @given(st.floats(-15, 15, width=32))
@@ -75,7 +75,7 @@ def test_logit_is_the_inverse_of_sigmoid(value):
 
 def test_rows_are_replaced_in_a_copy():
     before = VALUES.copy()
-    arrays.replace_rows(VALUES, np.array([1]), np.zeros((1, 40), np.float32))
+    arrays.set_rows(VALUES, np.array([1]), np.zeros((1, 40), np.float32))
     assert np.array_equal(VALUES, before)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from cyclesiam.threads import one_blas_thread
+from cyclesiam.threads import single_blas_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,15 +26,15 @@ Array = TypeVar("Array", np.ndarray, "Tensor")  # of a function that takes and g
 AnyArray: TypeAlias = Any  # of either kind: a checker of types cannot know that all are of one
 
 
-def namespace(array: AnyArray) -> Any:
+def array_namespace(array: AnyArray) -> Any:
     """Give the module whose functions take an array: `numpy`, or `torch`."""
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
-def tracking(array: AnyArray) -> AbstractContextManager:
+def inference_context(array: AnyArray) -> AbstractContextManager:
     """Give a context for a tracker's work with arrays of a kind: small matrices, no gradients."""
-    xp = namespace(array)
-    return one_blas_thread() if xp is np else xp.inference_mode()
+    xp = array_namespace(array)
+    return single_blas_thread() if xp is np else xp.inference_mode()
 
 
 def on_cpu(array: AnyArray) -> bool:
@@ -42,17 +42,17 @@ def on_cpu(array: AnyArray) -> bool:
     return isinstance(array, np.ndarray) or array.device.type == "cpu"
 
 
-def like(array: Array, values: Any) -> Array:
+def new_array(array: Array, values: Any) -> Array:
     """Give values as an array of another's kind, device and type."""
-    return namespace(array).asarray(values, dtype=array.dtype, device=array.device)
+    return array_namespace(array).asarray(values, dtype=array.dtype, device=array.device)
 
 
-def numbers_like(array: Array, count: int) -> Array:
+def new_arange(array: Array, count: int) -> Array:
     """Give 0, 1 ... `count` - 1 as an array of another's kind, device and type."""
-    return namespace(array).arange(count, dtype=array.dtype, device=array.device)
+    return array_namespace(array).arange(count, dtype=array.dtype, device=array.device)
 
 
-def empty_on(device: str) -> AnyArray:
+def empty_on_device(device: str) -> AnyArray:
     """Give an array without numbers, float32, of the kind that is computed with on a device."""
     if device == "cpu":
         return np.zeros(0, np.float32)
@@ -61,14 +61,14 @@ def empty_on(device: str) -> AnyArray:
     return torch.zeros(0, device=device)
 
 
-def sent_to(array: Array, values: np.ndarray) -> Array:
+def to_device_of(array: Array, values: np.ndarray) -> Array:
     """Give values, in their own type, as an array of the kind and the device of another."""
-    return namespace(array).asarray(values, device=array.device)
+    return array_namespace(array).asarray(values, device=array.device)
 
 
-def zeros(array: Array, shape: Sequence[int]) -> Array:
+def new_zeros(array: Array, shape: Sequence[int]) -> Array:
     """Give zeros of the kind, the device and the type of an array."""
-    return namespace(array).zeros(tuple(shape), dtype=array.dtype, device=array.device)
+    return array_namespace(array).zeros(tuple(shape), dtype=array.dtype, device=array.device)
 
 
 def to_numpy(array: AnyArray) -> np.ndarray:
@@ -81,12 +81,12 @@ def is_array(value: Any) -> bool:
     return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "torch"
 
 
-def copy_of(array: Array) -> Array:
+def copy(array: Array) -> Array:
     """Give an array of its own memory."""
-    return namespace(array).asarray(array, copy=True)
+    return array_namespace(array).asarray(array, copy=True)
 
 
-def share_memory(one: AnyArray, other: AnyArray) -> bool:
+def shares_memory(one: AnyArray, other: AnyArray) -> bool:
     """Whether two arrays begin at the same place in memory."""
     if isinstance(one, np.ndarray):
         return one.ctypes.data == other.ctypes.data
@@ -95,18 +95,18 @@ def share_memory(one: AnyArray, other: AnyArray) -> bool:
 
 def sigmoid(logits: Array) -> Array:
     """Give the probabilities of logits."""
-    return 1 / (1 + namespace(logits).exp(-logits.clip(min=-FARTHEST)))
+    return 1 / (1 + array_namespace(logits).exp(-logits.clip(min=-FARTHEST)))
 
 
 def logit(probabilities: Array) -> Array:
     """Give the logarithms of the odds, infinite ones of 0 and 1; the inverse of `sigmoid`."""
     with np.errstate(divide="ignore"):
-        return namespace(probabilities).log(probabilities / (1 - probabilities))
+        return array_namespace(probabilities).log(probabilities / (1 - probabilities))
 
 
-def replace_rows(array: Array, rows: Array, others: Array) -> Array:
+def set_rows(array: Array, rows: Array, others: Array) -> Array:
     """Give an array whose (K,) rows are others."""
-    changed = copy_of(array)
+    changed = copy(array)
     changed[rows] = others
     return changed
 
@@ -116,9 +116,9 @@ def lerp(ones: Array, others: Array, share: Any) -> Array:
     return ones + share * (others - ones)
 
 
-def concat_some(parts: Sequence[Array]) -> Array:
+def concat_rows(parts: Sequence[Array]) -> Array:
     """Put arrays one behind another along the first axis; a single one is given as it is."""
-    return parts[0] if len(parts) == 1 else namespace(parts[0]).concat(parts)
+    return parts[0] if len(parts) == 1 else array_namespace(parts[0]).concat(parts)
 
 
 def gather(values: Array, places: Array) -> Array:
@@ -131,7 +131,7 @@ def gather(values: Array, places: Array) -> Array:
     return values.reshape(-1).take(places + starts)
 
 
-def read_at(maps: Array, places: Array) -> Array:
+def sample_bilinear(maps: Array, places: Array) -> Array:
     """Read maps between their cells, bilinearly; beyond the outermost cells as on them.
 
     Args:
@@ -141,8 +141,8 @@ def read_at(maps: Array, places: Array) -> Array:
     Returns:
         (B, N).
     """
-    xp, (h, w) = namespace(maps), maps.shape[1:]
-    limits = like(places, [w - 1, h - 1])
+    xp, (h, w) = array_namespace(maps), maps.shape[1:]
+    limits = new_array(places, [w - 1, h - 1])
     places = xp.minimum(places.clip(min=0), limits)
     first = xp.minimum(xp.floor(places), limits - 1)
     right, down = xp.moveaxis(places - first, -1, 0)
@@ -153,7 +153,7 @@ def read_at(maps: Array, places: Array) -> Array:
     return lerp(above, below, down)
 
 
-def count(places: Array, length: int, weights: Array | None = None) -> Array:
+def bincount(places: Array, length: int, weights: Array | None = None) -> Array:
     """Count how often each of `length` places is named.
 
     Args:
@@ -170,7 +170,7 @@ def count(places: Array, length: int, weights: Array | None = None) -> Array:
         named = (places + starts if B > 1 else places).reshape(-1)
         given = None if weights is None else weights.reshape(-1)
         return np.bincount(named, given, B * length).astype(np.float32).reshape(B, length)
-    torch = namespace(places)
+    torch = array_namespace(places)
     ones = torch.ones((), device=places.device).expand_as(places)
     counts = torch.zeros(B, length, device=places.device)
     return counts.scatter_add_(1, places, ones if weights is None else weights)

@@ -18,20 +18,20 @@ from threadpoolctl import ThreadpoolController
 Result = TypeVar("Result")
 
 
-def allowed_threads() -> int:
+def get_num_threads() -> int:
     """Give how many threads may compute: PyTorch's number where that is at work, else OpenCV's."""
     torch = sys.modules.get("torch")
     return torch.get_num_threads() if torch else cv2.getNumThreads()
 
 
-def allow_threads(count: int) -> None:
+def set_num_threads(count: int) -> None:
     """Let OpenCV, and PyTorch where that is at work, compute on so many threads each."""
     cv2.setNumThreads(count)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(count)
 
 
-def abreast(
+def parallel_map(
     function: Callable[..., Result], *columns: Iterable, threads: int | None = None
 ) -> list[Result]:
     """Give what a function gives for each row of columns of one length, in order.
@@ -47,7 +47,7 @@ def abreast(
         ValueError: the columns are of several lengths.
     """
     rows = list(zip(*columns, strict=True))
-    threads = threads or allowed_threads()
+    threads = threads or get_num_threads()
     if min(len(rows), threads) < 2:
         return [function(*row) for row in rows]
     return list(_pool(threads).map(lambda row: function(*row), rows))
@@ -97,7 +97,7 @@ _limit = _BlasLimit()
 
 
 @contextmanager
-def one_blas_thread() -> Iterator[None]:
+def single_blas_thread() -> Iterator[None]:
     """Give a context in which NumPy's linear algebra computes in one thread.
 
     It holds for the whole process, until the last of several such contexts ends. Small matrices

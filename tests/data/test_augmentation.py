@@ -3,9 +3,9 @@ import torch
 
 from cyclesiam.data.augmentation import (
     AugmentationConfig,
+    jitter_colors,
     jitter_windows,
     occlude,
-    recolour,
 )
 
 PLAIN = AugmentationConfig(blur=0, grey=0, light=0)
@@ -43,14 +43,14 @@ def test_no_freedom_no_change():
 def test_a_plain_recolouring_changes_nothing():
     crops = make_crops()
     before = crops.clone()
-    torch.testing.assert_close(recolour(crops, PLAIN, chance()), crops, rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(jitter_colors(crops, PLAIN, chance()), crops, rtol=1e-4, atol=1e-2)
     assert torch.equal(crops, before)
 
 
 def test_recolouring_changes_light_within_its_range_and_leaves_its_argument():
     crops = torch.full((500, 3, 4, 4), 100.0)
     before = crops.clone()
-    changed = recolour(crops, AugmentationConfig(blur=0, light=0.2), chance())
+    changed = jitter_colors(crops, AugmentationConfig(blur=0, light=0.2), chance())
     assert torch.equal(crops, before)
     # A grey, even crop has no saturation and no contrast: brightness of the channels remains.
     assert changed.min() >= 80 - 1e-3
@@ -61,14 +61,14 @@ def test_recolouring_changes_light_within_its_range_and_leaves_its_argument():
 
 def test_recoloured_crops_stay_in_range():
     wild = AugmentationConfig(light=0.9, noise=100, blur=0.5)
-    changed = recolour(make_crops(), wild, chance())
+    changed = jitter_colors(make_crops(), wild, chance())
     assert changed.min() >= 0
     assert changed.max() <= 255
 
 
 def test_as_many_crops_are_blurred_as_said():
     crops = make_crops(B=10)
-    changed = recolour(crops, AugmentationConfig(blur=0.3, grey=0, light=0), chance())
+    changed = jitter_colors(crops, AugmentationConfig(blur=0.3, grey=0, light=0), chance())
     blurred = (changed - crops).abs().mean(dim=(1, 2, 3)) > 1
     assert blurred.sum() == 3
     assert changed[blurred].std() < crops[blurred].std() / 2
@@ -76,7 +76,7 @@ def test_as_many_crops_are_blurred_as_said():
 
 def test_noise_is_as_strong_as_said():
     config = AugmentationConfig(blur=0, grey=0, light=0, noise=8)
-    changed = recolour(torch.full((200, 3, 20, 20), 128.0), config, chance())
+    changed = jitter_colors(torch.full((200, 3, 20, 20), 128.0), config, chance())
     deviations = changed.std(dim=(1, 2, 3))
     assert deviations.max() < 9
     assert deviations.min() < 1
@@ -85,7 +85,7 @@ def test_noise_is_as_strong_as_said():
 
 def test_grey_is_luma():
     crops = torch.tensor([255.0, 0.0, 0.0]).reshape(1, 3, 1, 1).expand(2, 3, 1, 1)
-    changed = recolour(crops, PLAIN, chance(), grey=torch.tensor([True, False]))
+    changed = jitter_colors(crops, PLAIN, chance(), grey=torch.tensor([True, False]))
     assert changed[0].flatten().tolist() == pytest.approx([76.245] * 3)  # 0.299 of red
     torch.testing.assert_close(changed[1], crops[1])
 
@@ -112,8 +112,12 @@ def test_the_share_of_occlusions():
 def test_the_same_seed_gives_the_same_crops():
     config = AugmentationConfig(noise=5, occlusion=0.5)
     crops = make_crops()
-    assert torch.equal(recolour(crops, config, chance(3)), recolour(crops, config, chance(3)))
-    assert not torch.equal(recolour(crops, config, chance(3)), recolour(crops, config, chance(4)))
+    assert torch.equal(
+        jitter_colors(crops, config, chance(3)), jitter_colors(crops, config, chance(3))
+    )
+    assert not torch.equal(
+        jitter_colors(crops, config, chance(3)), jitter_colors(crops, config, chance(4))
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,5 +143,5 @@ def test_recolouring_by_hand():
     mean = grey.mean(dim=(-2, -1), keepdim=True)
     expected = torch.lerp(grey, crops, saturation)
     expected = (((expected - mean) * contrast + mean) * light).clamp(0, 255)
-    changed = recolour(crops, config, chance(4), grey=torch.tensor([False, True, False]))
+    changed = jitter_colors(crops, config, chance(4), grey=torch.tensor([False, True, False]))
     torch.testing.assert_close(changed, expected, rtol=1e-5, atol=1e-3)

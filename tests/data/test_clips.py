@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from cyclesiam.data import clips, scenes
-from cyclesiam.data.clips import ClipConfig, ClipDataset, Request
+from cyclesiam.data.clips import BatchRequest, ClipConfig, ClipDataset
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
-from cyclesiam.geometry.crops import cut_by_warp
+from cyclesiam.geometry.crops import crop_with_opencv
 from cyclesiam.synthetic.compositing import CompositingConfig
-from cyclesiam.synthetic.panning import wander
+from cyclesiam.synthetic.panning import pan_still
 from support.media import (
     moving_square,
     textured,
@@ -53,7 +53,7 @@ def dataset(media, **changes):
 
 @pytest.mark.parametrize("turn", [0, 1, 3])
 def test_a_batch_is_what_it_says(media, turn):
-    batch = dataset(media)[Request(5, turn, 4)]
+    batch = dataset(media)[BatchRequest(5, turn, 4)]
     assert batch.request == (5, turn, 4)
     assert batch.frames.shape == (3, turn + 1, 3, 64, 80)
     assert batch.frames.dtype == torch.uint8
@@ -73,11 +73,11 @@ def same(one, other):
 
 def test_a_batch_depends_on_seed_and_request_alone(media):
     one, other = dataset(media), dataset(media)
-    other[Request(3, 0, 0)]
-    other[Request(8, 2, 2)]
-    wanted = Request(4, 1, 3)
+    other[BatchRequest(3, 0, 0)]
+    other[BatchRequest(8, 2, 2)]
+    wanted = BatchRequest(4, 1, 3)
     assert same(one[wanted], other[wanted])
-    assert not same(one[wanted], one[Request(5, 1, 3)])
+    assert not same(one[wanted], one[BatchRequest(5, 1, 3)])
     assert not same(one[wanted], dataset(media, seed=1)[wanted])
 
 
@@ -98,7 +98,7 @@ def test_frames_of_a_walk_lie_at_most_a_gap_apart_and_in_one_view():
     steps = set()
     for seed in range(60):
         random = np.random.default_rng(seed)
-        walk = clips._walk(images, Request(0, 2, 5), (64, 80), random)
+        walk = clips._walk(images, BatchRequest(0, 2, 5), (64, 80), random)
         frames, ahead = walk.frames, walk.later
         levels = np.array([int(frame[32, 40, 0]) // 3 for frame in frames])
         assert len(set(np.diff(levels))) == 1
@@ -110,13 +110,13 @@ def test_frames_of_a_walk_lie_at_most_a_gap_apart_and_in_one_view():
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_short_video_gives_what_it_has(count):
     images = moving_square(count)
-    frames = clips._walk(images, Request(0, 4, 20), (64, 80), np.random.default_rng(0)).frames
+    frames = clips._walk(images, BatchRequest(0, 4, 20), (64, 80), np.random.default_rng(0)).frames
     assert len(frames) == 5
 
 
 def test_a_still_drifts_and_zooms():
     image = textured(0)
-    frames = wander(image, 4, (64, 80), np.random.default_rng(0)).frames
+    frames = pan_still(image, 4, (64, 80), np.random.default_rng(0)).frames
     changes = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)]
     assert len(frames) == 4
     assert min(changes) > 0.5
@@ -127,23 +127,23 @@ def test_boxes_are_known_where_clips_are_made(media):
     data = dataset(media)
     plain = CompositingConfig(share=0)
     only_videos = ClipDataset(data.videos, replace(SMALL, compositing=plain), 0)
-    boxes = only_videos[Request(0, 2, 3)].boxes
+    boxes = only_videos[BatchRequest(0, 2, 3)].boxes
     assert boxes[:, 0].isfinite().all()
     assert boxes[:, 1:].isnan().all()
     only_stills = ClipDataset(data.stills, replace(SMALL, compositing=plain), 0)
-    assert only_stills[Request(0, 2, 3)].boxes.isfinite().all()
+    assert only_stills[BatchRequest(0, 2, 3)].boxes.isfinite().all()
     composed = ClipDataset(data.videos, replace(SMALL, compositing=CompositingConfig(share=1)), 0)
-    assert composed[Request(0, 1, 3)].boxes[:, 0].isfinite().all()
+    assert composed[BatchRequest(0, 1, 3)].boxes[:, 0].isfinite().all()
 
 
 @pytest.mark.parametrize("seed", range(6))  # mirrored and not
 def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(media, seed):
     data = dataset(media)
     smooth = cv2.GaussianBlur(textured(0, 200, 240), (0, 0), 4)
-    frames, boxes, *_ = data._wander(smooth, Request(0, 2, 8), np.random.default_rng(seed))
+    frames, boxes, *_ = data._wander(smooth, BatchRequest(0, 2, 8), np.random.default_rng(seed))
     pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
     where = xyxy_to_cxcywh(torch.from_numpy(boxes).float())
-    seen = [cut_by_warp(pictures[t : t + 1], where[t : t + 1], 24) for t in range(3)]
+    seen = [crop_with_opencv(pictures[t : t + 1], where[t : t + 1], 24) for t in range(3)]
     inside = slice(6, 18)  # the picture's border may show in the rest
     for later in seen[1:]:
         difference = (later - seen[0])[..., inside, inside].abs().mean()
@@ -184,11 +184,11 @@ def test_annotations_are_never_opened(media, monkeypatch):
     watch(io, "open")
     watch(os, "open")
     watch(scenes, "read_image")
-    watch(scenes, "read_run")
+    watch(scenes, "read_frames")
     watch(scenes, "probe")
     data = dataset(media)
     for number in range(8):
-        data[Request(number, 1, 3)]
+        data[BatchRequest(number, 1, 3)]
     ours = [Path(file) for file in opened if str(media) in file]
     assert len(ours) > 5
     kinds = {path.suffix for path in ours}
@@ -203,7 +203,7 @@ def test_a_scene_that_breaks_is_told_and_another_stands_in(media):
     found, _ = find_scenes([media])
     gone = Scene(media / "videos" / "gone.mp4", 500)
     data = ClipDataset([*found, gone], SMALL, 0)
-    batches = [data[Request(number, 1, 3)] for number in range(12)]
+    batches = [data[BatchRequest(number, 1, 3)] for number in range(12)]
     told = {problem for batch in batches for problem in batch.problems}
     assert told
     assert all("gone.mp4" in problem for problem in told)
@@ -217,7 +217,7 @@ def test_a_still_that_breaks_is_told(media, tmp_path):
     found, problems = find_scenes([media / "stills", broken])
     assert problems == []  # its header is whole
     data = ClipDataset(found, SMALL, 0)
-    told = {problem for n in range(12) for problem in data[Request(n, 0, 0)].problems}
+    told = {problem for n in range(12) for problem in data[BatchRequest(n, 0, 0)].problems}
     assert len(told) == 1
     assert "broken.png" in told.pop()
 
@@ -225,15 +225,15 @@ def test_a_still_that_breaks_is_told(media, tmp_path):
 def test_where_nothing_can_be_read_the_last_problem_is_told(tmp_path):
     data = ClipDataset([Scene(tmp_path / "gone.mp4", 100)], SMALL, 0)
     with pytest.raises(TrainingError, match=r"nothing can be read any more.*gone\.mp4") as caught:
-        data[Request(0, 0, 0)]
+        data[BatchRequest(0, 0, 0)]
     assert "\n" not in str(caught.value)
 
 
 def test_no_more_than_half_of_the_memory_is_kept(monkeypatch):
     sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
     monkeypatch.setattr(clips.os, "sysconf", sizes.get)
-    assert clips.affordable(10**6) == 10**6
-    assert clips.affordable(10**9) == 4096 * 500
+    assert clips.limit_to_memory(10**6) == 10**6
+    assert clips.limit_to_memory(10**9) == 4096 * 500
 
 
 def test_impossible_clips_are_refused():

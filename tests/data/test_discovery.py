@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyclesiam.data.discovery import (
-    CAREFUL,
+    STRICT_DISCOVERY,
     DiscoveryConfig,
     contrast,
-    discover,
     discover_target,
     moving_regions,
     random_boxes,
@@ -68,7 +67,7 @@ def test_the_cameras_own_motion_is_no_target(shift):
 def test_a_moving_target_is_preferred():
     frames = moving_square(4, step=3)
     config = DiscoveryConfig(motion_preference=1.0)
-    target = discover_target(frames[0], frames[3], np.random.default_rng(0), config)
+    target = discover_target(frames[0], frames[3], np.random.default_rng(0), config).box
     assert iou(target, np.array([10.0, 30, 34, 54])) > 0.4
 
 
@@ -89,7 +88,8 @@ def test_sharpness_decides_how_much_contrast_counts():
     def overlap(sharpness):
         config = DiscoveryConfig(sharpness=sharpness)
         draws = [
-            discover_target(image, None, np.random.default_rng(seed), config) for seed in range(30)
+            discover_target(image, None, np.random.default_rng(seed), config).box
+            for seed in range(30)
         ]
         return np.mean([iou(draw, truth) for draw in draws])
 
@@ -99,7 +99,8 @@ def test_sharpness_decides_how_much_contrast_counts():
 def test_the_same_chance_finds_the_same_target():
     frames = moving_square(4, step=3)
     draws = [
-        discover_target(frames[0], frames[3], np.random.default_rng(5), CONFIG) for _ in range(2)
+        discover_target(frames[0], frames[3], np.random.default_rng(5), CONFIG).box
+        for _ in range(2)
     ]
     np.testing.assert_array_equal(*draws)
 
@@ -115,7 +116,7 @@ def test_any_frame_has_a_target(size, kind):
     }[kind]()
     later = np.resize(later, first.shape)
     for seed in range(4):
-        x0, y0, x1, y1 = discover_target(first, later, np.random.default_rng(seed), CONFIG)
+        x0, y0, x1, y1 = discover_target(first, later, np.random.default_rng(seed), CONFIG).box
         assert 0 <= x0 < x1 <= size[1]
         assert 0 <= y0 < y1 <= size[0]
 
@@ -162,8 +163,8 @@ def test_fragments_are_bridged():
 
 def test_a_reason_is_given():
     frames = moving_square(7, step=3)
-    always = replace(CAREFUL, motion_preference=1.0)
-    found = discover(
+    always = replace(STRICT_DISCOVERY, motion_preference=1.0)
+    found = discover_target(
         frames[3],
         frames[6],
         np.random.default_rng(0),
@@ -172,7 +173,7 @@ def test_a_reason_is_given():
     )
     assert found.reason == "motion"
     assert iou(found.box, np.array([19.0, 30, 43, 54])) > 0.4
-    still = discover(frames[3], None, np.random.default_rng(0), always)
+    still = discover_target(frames[3], None, np.random.default_rng(0), always)
     assert still.reason == "contrast"
 
 

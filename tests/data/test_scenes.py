@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cyclesiam.data import scenes
-from cyclesiam.data.scenes import ChunkCache, Scene, find_scenes, hold_out
+from cyclesiam.data.scenes import ChunkCache, Scene, find_scenes, split_scenes
 from cyclesiam.errors import SourceError, TrainingError
 from support.media import (
     moving_square,
@@ -172,18 +172,18 @@ def test_the_cache_forgets_the_longest_unused(monkeypatch):
 def test_what_is_held_out_depends_on_names_alone():
     videos = [Scene(Path(f"{number}.mp4"), 40) for number in range(20)]
     stills = [Scene(Path(f"{number}.png"), 1) for number in range(30)]
-    kept, held = hold_out([*videos, *stills], 0.1)
+    kept, held = split_scenes([*videos, *stills], 0.1)
     assert [sum(scene.frames > 1 for scene in part) for part in (kept, held)] == [18, 2]
     assert [sum(scene.frames == 1 for scene in part) for part in (kept, held)] == [27, 3]
     assert [scene for scene in [*videos, *stills] if scene in kept] == kept
     assert not set(kept) & set(held)
     elsewhere = [Scene(Path("other") / scene.path, scene.frames) for scene in reversed(videos)]
-    again = hold_out(elsewhere, 0.1)[1]
+    again = split_scenes(elsewhere, 0.1)[1]
     assert {scene.path.name for scene in again} == {s.path.name for s in held if s.frames > 1}
 
 
 @pytest.mark.parametrize(("share", "held"), [(0, 0), (0.01, 1), (0.5, 2), (1, 2)])
 def test_something_is_left_to_learn_from(share, held):
     videos = [Scene(Path(f"{number}.mp4"), 40) for number in range(3)]
-    assert [len(part) for part in hold_out(videos, share)] == [3 - held, held]
-    assert hold_out(videos[:1], 1) == (videos[:1], [])
+    assert [len(part) for part in split_scenes(videos, share)] == [3 - held, held]
+    assert split_scenes(videos[:1], 1) == (videos[:1], [])

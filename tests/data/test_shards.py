@@ -8,9 +8,9 @@ import webdataset
 from cyclesiam.cli import main
 from cyclesiam.data import scenes
 from cyclesiam.data import shard_writer as preparing
-from cyclesiam.data.clips import ClipConfig, ClipDataset, Request
-from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene, find_scenes, hold_out
-from cyclesiam.data.shard_writer import ShardConfig, plan_shards, prepare
+from cyclesiam.data.clips import BatchRequest, ClipConfig, ClipDataset
+from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene, find_scenes, split_scenes
+from cyclesiam.data.shard_writer import ShardConfig, plan_shards, write_shards
 from cyclesiam.errors import MissingExtraError, SourceError
 from support.media import moving_square, textured, write_frames, write_picture, write_video
 
@@ -34,7 +34,7 @@ def contents(folder):
 
 
 def pack(media, output, config=SMALL, **options):
-    return [*prepare(find_scenes([media])[0], str(output), config, **options)]
+    return [*write_shards(find_scenes([media])[0], str(output), config, **options)]
 
 
 def test_shards_are_learnt_from_like_what_they_were_made_of(media, tmp_path):
@@ -43,10 +43,10 @@ def test_shards_are_learnt_from_like_what_they_were_made_of(media, tmp_path):
     packed, problems = find_scenes([tmp_path])
     assert problems == []
     assert [(s.path.name, s.frames) for s in packed] == [(s.path.name, s.frames) for s in plain]
-    held = [[scene.path.name for scene in part] for part in hold_out(packed, 0.5)]
-    assert held == [[scene.path.name for scene in part] for part in hold_out(plain, 0.5)]
+    held = [[scene.path.name for scene in part] for part in split_scenes(packed, 0.5)]
+    assert held == [[scene.path.name for scene in part] for part in split_scenes(plain, 0.5)]
     config = ClipConfig(batch_size=4, height=64, width=64)
-    request = Request(0, 1, 3)
+    request = BatchRequest(0, 1, 3)
     ours, theirs = (ClipDataset(found, config, 1)[request] for found in (packed, plain))
     assert ours.names == theirs.names
     assert ours.problems == ()
@@ -108,7 +108,7 @@ def test_the_index_says_where_the_pictures_lie(media, tmp_path):
 
 def test_a_run_that_was_killed_goes_on(media, tmp_path, monkeypatch):
     pack(media, tmp_path / "whole", TWO)
-    run = prepare(find_scenes([media])[0], str(tmp_path / "broken"), TWO)
+    run = write_shards(find_scenes([media])[0], str(tmp_path / "broken"), TWO)
     next(run)
     run.close()
     (tmp_path / "broken" / "clips-000001.tar").write_bytes(b"half of")
@@ -133,7 +133,7 @@ def test_several_processes_give_the_same_files(media, tmp_path):
 def test_what_cannot_be_read_is_told_and_left_out(tmp_path, media):
     gone = Scene(tmp_path / "gone.mp4", 100)
     good = find_scenes([media / "still.png"])[0]
-    (progress,) = prepare([gone, *good], str(tmp_path / "shards"), SMALL)
+    (progress,) = write_shards([gone, *good], str(tmp_path / "shards"), SMALL)
     assert len(progress.problems) == 1
     assert "gone.mp4" in progress.problems[0]
     found, problems = find_scenes([tmp_path / "shards"])
@@ -141,7 +141,7 @@ def test_what_cannot_be_read_is_told_and_left_out(tmp_path, media):
     with pytest.raises(SourceError, match="could not be read when its shard was made"):
         scenes.read_chunk(found[0].path, 0)
     with pytest.raises(SourceError, match=r"nothing could be read; the first problem: .*gone\.mp4"):
-        [*prepare([gone], str(tmp_path / "none"), SMALL)]
+        [*write_shards([gone], str(tmp_path / "none"), SMALL)]
     assert not (tmp_path / "none" / "shards.json").exists()
 
 

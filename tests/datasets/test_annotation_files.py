@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 
 from cyclesiam.datasets.annotation_files import (
-    fit_frames,
+    find_files,
     make_sequence,
+    match_frames,
     pad_with_nan,
     read_attributes,
     read_boxes,
     read_names,
     read_values,
-    text_files,
 )
-from cyclesiam.datasets.sequences import picture_files
+from cyclesiam.datasets.sequences import image_files
 from cyclesiam.errors import DatasetError
 from support.annotations import make_frames, write
 
@@ -89,13 +89,13 @@ def test_attributes_hold_in_every_frame(tmp_path):
 def test_hidden_files_are_no_annotations(tmp_path):
     for name in ("b.txt", "a.txt", "._a.txt", "c.png"):
         write(tmp_path / name, "")
-    assert [path.name for path in text_files(tmp_path, "*.txt", "*.tag")] == ["a.txt", "b.txt"]
+    assert [path.name for path in find_files(tmp_path, "*.txt", "*.tag")] == ["a.txt", "b.txt"]
 
 
 def sequence_of(tmp_path, lines, numbers, **rest):
     make_frames(tmp_path / "img", numbers)
     truth = write(tmp_path / "truth.txt", "\n".join(lines))
-    return make_sequence("ant", picture_files(tmp_path / "img"), read_boxes(truth), truth, **rest)
+    return make_sequence("ant", image_files(tmp_path / "img"), read_boxes(truth), truth, **rest)
 
 
 @pytest.mark.parametrize("pictures", ["all", "some"])
@@ -119,10 +119,10 @@ def test_boxes_without_a_frame_are_an_error(tmp_path):
 )
 def test_one_picture_will_do_for_the_truth(tmp_path, stem, stems):
     picture = tmp_path / f"{stem}.jpg"
-    frames = fit_frames("ant", (picture,), 3, tmp_path / "truth.txt", "some")
+    frames = match_frames("ant", (picture,), 3, tmp_path / "truth.txt", "some")
     assert frames == tuple(tmp_path / f"{stem}.jpg" for stem in stems)
     with pytest.raises(DatasetError, match="ant: 1 frames, but 3 boxes"):
-        fit_frames("ant", (tmp_path / "cover.jpg",), 3, tmp_path / "truth.txt", "some")
+        match_frames("ant", (tmp_path / "cover.jpg",), 3, tmp_path / "truth.txt", "some")
 
 
 @pytest.mark.parametrize("line", ["nan,nan,nan,nan", "1,1,0,2"])

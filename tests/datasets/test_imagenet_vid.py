@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cyclesiam.datasets.imagenet_vid import ImageNetVideo
+from cyclesiam.datasets.imagenet_vid import ImageNetVID
 from cyclesiam.errors import DatasetError
 from support.annotations import make_frames, write
 
@@ -35,7 +35,7 @@ def test_every_track_is_a_sequence(tmp_path):
             [],
         ],
     )
-    reader = ImageNetVideo(tmp_path)
+    reader = ImageNetVID(tmp_path)
     assert reader.names == (f"{NAME}.0", f"{NAME}.1")
     late, early = reader.sequences()
     assert [path.name for path in late.frames] == ["000001.JPEG", "000002.JPEG", "000003.JPEG"]
@@ -51,13 +51,13 @@ def test_every_track_is_a_sequence(tmp_path):
 def test_a_track_of_one_frame_is_no_sequence(tmp_path):
     thing = object_of(0, (0, 0, 1, 1))
     make_video(tmp_path, [[thing], [thing, object_of(1, (0, 0, 1, 1))]])
-    assert ImageNetVideo(tmp_path).names == (f"{NAME}.0",)
+    assert ImageNetVID(tmp_path).names == (f"{NAME}.0",)
 
 
 def test_training_videos_lie_one_folder_deeper(tmp_path):
     name = "ILSVRC2015_VID_train_0000/ILSVRC2015_train_00000001"
     make_video(tmp_path, [[object_of(2, (0, 0, 1, 1))]] * 2, "train", name)
-    (sequence,) = ImageNetVideo(tmp_path, "train").sequences()
+    (sequence,) = ImageNetVID(tmp_path, "train").sequences()
     assert sequence.name == "ILSVRC2015_train_00000001.2"
     assert len(sequence) == 2
 
@@ -66,7 +66,7 @@ def test_every_frame_needs_its_annotation(tmp_path):
     make_video(tmp_path, [[object_of(0, (0, 0, 1, 1))]] * 3)
     (tmp_path / f"Annotations/VID/val/{NAME}/000001.xml").unlink()
     with pytest.raises(DatasetError, match=r"3 frames in .* and 2 XML files in"):
-        ImageNetVideo(tmp_path).read(f"{NAME}.0")
+        ImageNetVID(tmp_path).read(f"{NAME}.0")
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_every_frame_needs_its_annotation(tmp_path):
 def test_wrong_annotations_are_named(tmp_path, thing, problem):
     make_video(tmp_path, [[object_of(0, (0, 0, 1, 1))], [thing]])
     with pytest.raises(DatasetError, match=rf"000001\.xml.*{problem}"):
-        ImageNetVideo(tmp_path).read(f"{NAME}.0")
+        ImageNetVID(tmp_path).read(f"{NAME}.0")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cyclesiam.datasets.label_maps import picture_size, read_label_map, read_mask
+from cyclesiam.datasets.label_maps import image_size, read_label_map, read_mask
 from cyclesiam.errors import DatasetError
 from support.annotations import labels_of, write, write_labels, write_photo
 
@@ -86,7 +86,7 @@ def test_a_lossy_picture_is_refused(tmp_path, read):
         read(write_photo(tmp_path / "map.jpg"))
 
 
-@pytest.mark.parametrize("read", [read_label_map, read_mask, picture_size])
+@pytest.mark.parametrize("read", [read_label_map, read_mask, image_size])
 @pytest.mark.parametrize("data", [None, b"", b"no picture"])
 def test_what_cannot_be_read_is_named(tmp_path, read, data):
     path = tmp_path / "map.png"
@@ -108,4 +108,4 @@ def test_a_cut_off_picture_is_named(tmp_path, read, kept):
 
 
 def test_the_size_is_width_and_height(tmp_path):
-    assert picture_size(write_labels(tmp_path / "map.png", LABELS)) == (30, 20)
+    assert image_size(write_labels(tmp_path / "map.png", LABELS)) == (30, 20)

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cyclesiam.data.clips import ClipDataset, Request
+from cyclesiam.data.clips import BatchRequest, ClipDataset
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.datasets.annotation_files import read_boxes
-from cyclesiam.datasets.label_policy import check_allowed, labels_allowed, only_beginnings
-from cyclesiam.datasets.registry import BOX_READERS, SEGMENTATION_READERS
+from cyclesiam.datasets.label_policy import check_label_access, enforce_policy, first_frame_only
+from cyclesiam.datasets.registry import SEGMENTATION_DATASETS, TRACKING_DATASETS
 from cyclesiam.errors import LabelPolicyError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.training.loading import _Answers, load_batches
@@ -48,19 +48,19 @@ SUBSETS = {"otb2013", "otb50", "otb100"}  # the reader of `otb`, given names
 
 
 def test_every_benchmark_is_tested():
-    assert BOX_READERS.keys() == BOXES.keys() | SUBSETS
-    assert SEGMENTATION_READERS.keys() == MASKS.keys()
+    assert TRACKING_DATASETS.keys() == BOXES.keys() | SUBSETS
+    assert SEGMENTATION_DATASETS.keys() == MASKS.keys()
 
 
-READERS = [(BOX_READERS, name, BOXES[name]) for name in BOXES]
-READERS += [(SEGMENTATION_READERS, name, MASKS[name]) for name in MASKS]
+READERS = [(TRACKING_DATASETS, name, BOXES[name]) for name in BOXES]
+READERS += [(SEGMENTATION_DATASETS, name, MASKS[name]) for name in MASKS]
 
 
 @pytest.mark.parametrize(("kind", "name", "make"), READERS, ids=[name for _, name, _ in READERS])
 def test_no_reader_opens_a_label_under_none(tmp_path, kind, name, make):
     make(tmp_path)
     read_first(kind[name], tmp_path)  # it is well
-    with labels_allowed("none"), pytest.raises(LabelPolicyError) as caught:
+    with enforce_policy("none"), pytest.raises(LabelPolicyError) as caught:
         read_first(kind[name], tmp_path)
     assert str(tmp_path) in str(caught.value)
     assert "label policy `none`" in str(caught.value)
@@ -73,30 +73,30 @@ def test_no_subset_opens_a_label_under_none(tmp_path, monkeypatch, name):
 
     monkeypatch.setitem(otb.OTB_SUBSETS, name, ["Bolt"])
     make_otb_list(tmp_path, ["Bolt"])
-    assert len(read_first(BOX_READERS[name], tmp_path)) == 4
-    with labels_allowed("none"), pytest.raises(LabelPolicyError, match="groundtruth_rect"):
-        read_first(BOX_READERS[name], tmp_path)
+    assert len(read_first(TRACKING_DATASETS[name], tmp_path)) == 4
+    with enforce_policy("none"), pytest.raises(LabelPolicyError, match="groundtruth_rect"):
+        read_first(TRACKING_DATASETS[name], tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(BOXES.keys() - {"davis2016", "davis2017"}))
 def test_first_box_tells_one_box_and_nothing_more(tmp_path, name):
     BOXES[name](tmp_path)
-    whole = read_first(BOX_READERS[name], tmp_path)
-    with labels_allowed("first-box"):
-        told = read_first(BOX_READERS[name], tmp_path)
+    whole = read_first(TRACKING_DATASETS[name], tmp_path)
+    with enforce_policy("first-box"):
+        told = read_first(TRACKING_DATASETS[name], tmp_path)
     np.testing.assert_array_equal(told.boxes[0], whole.boxes[0])
     assert np.isnan(told.boxes[1:]).all()
-    assert (told.frames, told.regions, told.tags, told.cover) == (whole.frames, None, {}, None)
+    assert (told.frames, told.regions, told.tags, told.visibility) == (whole.frames, None, {}, None)
 
 
 @pytest.mark.parametrize("name", ["davis2016", "davis2017"])
 def test_a_mask_is_more_than_a_box(tmp_path, name):
     make_davis(tmp_path)
-    with labels_allowed("first-box"), pytest.raises(LabelPolicyError, match=r"00000\.png"):
-        read_first(BOX_READERS[name], tmp_path)
-    whole = read_first(BOX_READERS[name], tmp_path)
-    with labels_allowed("first-mask"):
-        told = read_first(BOX_READERS[name], tmp_path)
+    with enforce_policy("first-box"), pytest.raises(LabelPolicyError, match=r"00000\.png"):
+        read_first(TRACKING_DATASETS[name], tmp_path)
+    whole = read_first(TRACKING_DATASETS[name], tmp_path)
+    with enforce_policy("first-mask"):
+        told = read_first(TRACKING_DATASETS[name], tmp_path)
     np.testing.assert_array_equal(told.boxes[0], whole.boxes[0])
     assert np.isfinite(whole.boxes[1:]).all()
     assert np.isnan(told.boxes[1:]).all()
@@ -105,8 +105,8 @@ def test_a_mask_is_more_than_a_box(tmp_path, name):
 @pytest.mark.parametrize("name", ["davis2016", "davis2017"])
 def test_first_mask_opens_one_mask(tmp_path, name):
     make_davis(tmp_path)
-    with labels_allowed("first-mask"):
-        sequence = read_first(SEGMENTATION_READERS[name], tmp_path)
+    with enforce_policy("first-mask"):
+        sequence = read_first(SEGMENTATION_DATASETS[name], tmp_path)
         assert sequence.labels(0).any()
         with pytest.raises(LabelPolicyError, match=r"00001\.png: holds a mask"):
             sequence.labels(1)
@@ -115,19 +115,19 @@ def test_first_mask_opens_one_mask(tmp_path, name):
 
 def test_a_policy_within_another_does_not_widen_it(tmp_path):
     file = tmp_path / "boxes.txt"
-    with labels_allowed("none"), labels_allowed("first-mask"), pytest.raises(LabelPolicyError):
-        check_allowed(file, "boxes")
-    with labels_allowed("first-mask"):
-        with labels_allowed("none"), pytest.raises(LabelPolicyError):
-            check_allowed(file, "boxes")
-        check_allowed(file, "boxes")
-        assert only_beginnings()
-    assert not only_beginnings()
-    check_allowed(file, "mask")
+    with enforce_policy("none"), enforce_policy("first-mask"), pytest.raises(LabelPolicyError):
+        check_label_access(file, "boxes")
+    with enforce_policy("first-mask"):
+        with enforce_policy("none"), pytest.raises(LabelPolicyError):
+            check_label_access(file, "boxes")
+        check_label_access(file, "boxes")
+        assert first_frame_only()
+    assert not first_frame_only()
+    check_label_access(file, "mask")
 
 
 def test_there_is_no_other_policy():
-    with pytest.raises(ValueError, match="first-box"), labels_allowed("all"):  # pyright: ignore
+    with pytest.raises(ValueError, match="first-box"), enforce_policy("all"):  # pyright: ignore
         pass
 
 
@@ -160,7 +160,7 @@ def test_training_opens_no_annotation(tmp_path, opened):
     scenes, _ = find_scenes([videos])
     assert [scene.path.name for scene in scenes] == ["img"]
     config = dataclasses.replace(CONFIG, steps=2)
-    for _ in Trainer(config, scenes, tmp_path / "run", device="cpu").run():
+    for _ in Trainer(config, scenes, tmp_path / "run", device="cpu").fit():
         pass
     ours = {Path(path).relative_to(videos) for path in opened if path.startswith(str(videos))}
     assert {path.parent for path in ours} == {Path("Bolt/img")}
@@ -180,15 +180,15 @@ class Cheat(ClipDataset):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_loader_reads_no_label(tmp_path, workers):
     truth = write(tmp_path / "groundtruth.txt", "1,1,5,5\n")
-    batches = load_batches(Cheat(truth), [Request(0, 0, 0)], workers, policy="none")
+    batches = load_batches(Cheat(truth), [BatchRequest(0, 0, 0)], workers, policy="none")
     with pytest.raises(LabelPolicyError, match=r"groundtruth\.txt: holds annotations"):
         next(iter(batches))
-    assert not only_beginnings()
+    assert not first_frame_only()
 
 
 def test_the_policy_travels_with_the_clips_into_any_worker(tmp_path):
     truth = write(tmp_path / "groundtruth.txt", "1,1,5,5\n")
     sent = pickle.dumps(_Answers(Cheat(truth), "none"))  # as to a worker that is spawned
-    assert isinstance(pickle.loads(sent)[Request(0, 0, 0)], LabelPolicyError)
+    assert isinstance(pickle.loads(sent)[BatchRequest(0, 0, 0)], LabelPolicyError)
     sent = pickle.dumps(_Answers(Cheat(truth), "first-box"))
-    assert pickle.loads(sent)[Request(0, 0, 0)].shape == (1, 4)
+    assert pickle.loads(sent)[BatchRequest(0, 0, 0)].shape == (1, 4)

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from cyclesiam.datasets.number_tables import read_number_rows
+from cyclesiam.datasets.number_tables import read_number_table
 from cyclesiam.errors import DatasetError
 
 
@@ -28,17 +28,17 @@ def write(tmp_path):
     ],
 )
 def test_rows_in_any_dress(write, content):
-    rows = read_number_rows(write(content), {4})
+    rows = read_number_table(write(content), {4})
     np.testing.assert_array_equal(rows.table(), [[1, 2, 3.5, 4], [5, 6, 7, -80]])
 
 
 def test_rows_of_several_kinds(write):
-    rows = read_number_rows(write("1\n1,2,3,4\n2\n5,6,7,8\n"), {1, 4})
+    rows = read_number_table(write("1\n1,2,3,4\n2\n5,6,7,8\n"), {1, 4})
     assert rows.length == 4
-    assert rows.kinds[1][0].tolist() == [0, 2]
-    assert rows.kinds[1][1].tolist() == [[1], [2]]
-    assert rows.kinds[4][0].tolist() == [1, 3]
-    assert rows.kinds[4][1].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert rows.by_length[1][0].tolist() == [0, 2]
+    assert rows.by_length[1][1].tolist() == [[1], [2]]
+    assert rows.by_length[4][0].tolist() == [1, 3]
+    assert rows.by_length[4][1].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
 
 
 @pytest.mark.parametrize(
@@ -60,22 +60,22 @@ def test_rows_of_several_kinds(write):
 def test_a_mistake_is_told_with_its_line(write, content, complaint):
     path = write(content)
     with pytest.raises(DatasetError, match=complaint) as caught:
-        read_number_rows(path, {4})
+        read_number_table(path, {4})
     assert str(path) in str(caught.value)
 
 
 def test_rows_of_nan_where_they_are_allowed(write):
-    rows = read_number_rows(write("1,2,3,4\nNaN,NaN,NaN,NaN\n"), {4}, nan="whole rows")
+    rows = read_number_table(write("1,2,3,4\nNaN,NaN,NaN,NaN\n"), {4}, nan="whole rows")
     assert np.isnan(rows.table()[1]).all()
     with pytest.raises(DatasetError, match=r"line 1: .* or all of them NaN"):
-        read_number_rows(write("1,NaN,3,4\n"), {4}, nan="whole rows")
+        read_number_table(write("1,NaN,3,4\n"), {4}, nan="whole rows")
 
 
 def test_nan_anywhere_where_it_is_allowed(write):
-    rows = read_number_rows(write("1,NaN\n2,3\n"), {2}, nan="anywhere")
+    rows = read_number_table(write("1,NaN\n2,3\n"), {2}, nan="anywhere")
     np.testing.assert_array_equal(rows.table(), [[1, np.nan], [2, 3]])
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DatasetError, match=re.escape(str(tmp_path / "no.txt"))):
-        read_number_rows(tmp_path / "no.txt", {4})
+        read_number_table(tmp_path / "no.txt", {4})

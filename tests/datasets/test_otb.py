@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cyclesiam.datasets.otb import OTB, OTB_ATTRIBUTES, OTB_OMITTED, OTB_RANGES, OTB_SUBSETS
+from cyclesiam.datasets.otb import OTB, OTB_ATTRIBUTES, OTB_RANGES, OTB_SKIPPED_FRAMES, OTB_SUBSETS
 from cyclesiam.errors import DatasetError
 from support.annotations import make_frames, rows_of, write
 
@@ -57,7 +57,7 @@ def test_otb_official_ranges_apply_where_counts_disagree(tmp_path, name, first, 
     assert len(sequence.boxes) == last - first + 1
 
 
-@pytest.mark.parametrize("name", sorted(OTB_RANGES.keys() - OTB_OMITTED.keys()))
+@pytest.mark.parametrize("name", sorted(OTB_RANGES.keys() - OTB_SKIPPED_FRAMES.keys()))
 def test_otb_official_ranges_rest_where_counts_agree(tmp_path, name):
     make_otb(tmp_path, name, rows_of(800), range(1, 801))
     assert numbers_of(OTB(tmp_path).read(name)) == list(range(1, 801))

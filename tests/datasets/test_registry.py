@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from cyclesiam.datasets.registry import BOX_READERS, SEGMENTATION_READERS
+from cyclesiam.datasets.registry import SEGMENTATION_DATASETS, TRACKING_DATASETS
 from cyclesiam.errors import DatasetError
-from cyclesiam.video import is_picture
+from cyclesiam.video import is_image
 from support.annotations import MAKERS
 
-READERS = [(kind, name) for kind in (BOX_READERS, SEGMENTATION_READERS) for name in kind]
+READERS = [(kind, name) for kind in (TRACKING_DATASETS, SEGMENTATION_DATASETS) for name in kind]
 
 
 @pytest.mark.parametrize(("kind", "name"), READERS, ids=[name for _, name in READERS])
@@ -19,22 +19,22 @@ def test_a_folder_of_something_else_is_named(tmp_path, kind, name, root):
 @pytest.mark.parametrize("benchmark", MAKERS)
 def test_one_picture_will_do_to_score(tmp_path, benchmark):
     folder = MAKERS[benchmark](tmp_path)
-    reader = BOX_READERS[benchmark](tmp_path)
+    reader = TRACKING_DATASETS[benchmark](tmp_path)
     name = reader.names[0]
     whole = reader.read(name)
-    pictures = sorted(path for path in folder.iterdir() if is_picture(path))
+    pictures = sorted(path for path in folder.iterdir() if is_image(path))
     assert len(pictures) == 4
     for path in pictures[1:]:
         path.unlink()
     with pytest.raises(DatasetError):
         reader.read(name)
-    reader = BOX_READERS[benchmark](tmp_path)
+    reader = TRACKING_DATASETS[benchmark](tmp_path)
     assert reader.names[0] == name
     truth = reader.read(name, pictures="some")
     assert truth.frames == whole.frames
     assert truth.regions == whole.regions
     np.testing.assert_array_equal(truth.boxes, whole.boxes)
-    np.testing.assert_array_equal(truth.cover, whole.cover)
+    np.testing.assert_array_equal(truth.visibility, whole.visibility)
     np.testing.assert_equal(dict(truth.tags), dict(whole.tags))
 
 
@@ -55,7 +55,7 @@ def test_one_picture_will_do_to_score(tmp_path, benchmark):
     ],
 )
 def test_real_boxes(suite, name, folder, frames):
-    reader = BOX_READERS[name](suite / folder)
+    reader = TRACKING_DATASETS[name](suite / folder)
     if frames is None:
         with pytest.raises(DatasetError, match=r"00000\.png: the first mask must show"):
             reader.read(reader.names[0])
@@ -71,7 +71,7 @@ def test_real_boxes(suite, name, folder, frames):
 @pytest.mark.shared
 def test_real_regions_and_tags(suite):
     book, folder = None, suite / "vot2018"
-    for sequence in BOX_READERS["vot2018"](folder).sequences():
+    for sequence in TRACKING_DATASETS["vot2018"](folder).sequences():
         corners = 4 if sequence.name.endswith("_2013") else 8  # that year has rectangles, no tags
         assert {len(region) for region in sequence.regions} == {corners}
         assert ("camera_motion" in sequence.tags) == (corners == 8)
@@ -82,7 +82,7 @@ def test_real_regions_and_tags(suite):
 
 @pytest.mark.shared
 def test_real_masks(suite):
-    for sequence in SEGMENTATION_READERS["davis2016"](suite / "davis2016").sequences():
+    for sequence in SEGMENTATION_DATASETS["davis2016"](suite / "davis2016").sequences():
         labels = sequence.labels(0)
         assert labels.shape == next(sequence.images()).shape[:2]
         assert np.unique(labels).tolist() == [0, 1]

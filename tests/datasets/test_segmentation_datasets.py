@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cyclesiam.datasets.segmentation_datasets import DAVIS2016, DAVIS2017, YouTubeVOS
-from cyclesiam.datasets.segmentation_sequences import ObjectBoxes
+from cyclesiam.datasets.segmentation_sequences import BoxesFromMasks
 from cyclesiam.errors import DatasetError
 from support.annotations import labels_of, make_segmentation, write, write_labels, write_photo
 
@@ -35,7 +35,7 @@ def test_davis2016_masks_are_grey_coloured_or_labels(tmp_path):
     assert sequence.objects == (1,)
     for frame, labels in enumerate((ONE, NONE, TWO, ONE)):
         np.testing.assert_array_equal(sequence.labels(frame), labels > 0)
-    (boxes,) = ObjectBoxes(DAVIS2016(tmp_path)).sequences()
+    (boxes,) = BoxesFromMasks(DAVIS2016(tmp_path)).sequences()
     assert boxes.name == "cows"
     np.testing.assert_array_equal(
         boxes.boxes, [[3, 4, 10, 15], [np.nan] * 4, [3, 2, 20, 15], [3, 4, 10, 15]]
@@ -131,7 +131,7 @@ def test_davis2017_objects_are_those_of_the_first_mask(tmp_path):
     assert sequence.objects == (1, 2)
     assert dict(sequence.first_frames) == {1: 0, 2: 0}
     np.testing.assert_array_equal(sequence.labels(0), TWO)
-    first, second = ObjectBoxes(DAVIS2017(tmp_path)).sequences()
+    first, second = BoxesFromMasks(DAVIS2017(tmp_path)).sequences()
     assert (first.name, second.name) == ("cows_1", "cows_2")
     np.testing.assert_array_equal(second.boxes, [[12, 2, 20, 9], [np.nan] * 4, [1, 1, 3, 3]])
 
@@ -180,7 +180,7 @@ def test_youtubevos_objects_may_come_later(tmp_path, folder, listed):
     assert dict(sequence.first_frames) == {1: 0, 2: 2}
     assert [path is None for path in sequence.annotations] == [False, True, False, True]
     np.testing.assert_array_equal(sequence.labels(2), LATE)
-    _, late = ObjectBoxes(YouTubeVOS(tmp_path)).sequences()
+    _, late = BoxesFromMasks(YouTubeVOS(tmp_path)).sequences()
     np.testing.assert_array_equal(late.boxes, [[12, 2, 20, 9], [np.nan] * 4])
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cyclesiam.datasets.segmentation_sequences import (
-    ObjectBoxes,
-    SegmentationReader,
+    BoxesFromMasks,
+    SegmentationDataset,
     SegmentationSequence,
 )
-from cyclesiam.datasets.sequences import picture_files
+from cyclesiam.datasets.sequences import image_files
 from cyclesiam.errors import DatasetError
 from support.annotations import labels_of, make_segmentation, write_labels
 
@@ -24,17 +24,17 @@ def sequence_of(folder, first_frames, one_object=False):
     make_segmentation(folder / "img", folder / "map", MAPS)
     return SegmentationSequence(
         name="cows",
-        frames=picture_files(folder / "img"),
+        frames=image_files(folder / "img"),
         annotations=tuple(
             None if labels is None else folder / "map" / f"{stem}.png"
             for stem, labels in MAPS.items()
         ),
         first_frames=first_frames,
-        one_object=one_object,
+        single_object=one_object,
     )
 
 
-class Reader(SegmentationReader):
+class Reader(SegmentationDataset):
     """Sequences by name; an error in place of one is raised."""
 
     def __init__(self, **sequences):
@@ -95,7 +95,7 @@ def test_frames_and_annotations_must_agree(tmp_path):
 
 
 def test_every_object_is_a_target_from_its_first_frame_on(tmp_path):
-    reader = ObjectBoxes(Reader(cows=sequence_of(tmp_path, {1: 0, 3: 2})))
+    reader = BoxesFromMasks(Reader(cows=sequence_of(tmp_path, {1: 0, 3: 2})))
     assert reader.names == ("cows_1", "cows_3")
     early, late = reader.sequences()
     nowhere = [np.nan] * 4  # not annotated, or not to be seen
@@ -105,7 +105,7 @@ def test_every_object_is_a_target_from_its_first_frame_on(tmp_path):
 
 
 def test_one_object_has_the_name_of_its_sequence(tmp_path):
-    reader = ObjectBoxes(Reader(cows=sequence_of(tmp_path, {1: 0}, one_object=True)))
+    reader = BoxesFromMasks(Reader(cows=sequence_of(tmp_path, {1: 0}, one_object=True)))
     (sequence,) = reader.sequences()
     assert sequence.name == "cows"
     np.testing.assert_array_equal(sequence.boxes[2], [4, 0, 30, 15])
@@ -113,7 +113,7 @@ def test_one_object_has_the_name_of_its_sequence(tmp_path):
 
 def test_a_broken_sequence_loses_no_other(tmp_path):
     broken = DatasetError("bear: no mask")
-    reader = ObjectBoxes(Reader(bear=broken, cows=sequence_of(tmp_path, {1: 0})))
+    reader = BoxesFromMasks(Reader(bear=broken, cows=sequence_of(tmp_path, {1: 0})))
     assert reader.names == ("bear", "cows_1")
     with pytest.raises(DatasetError, match="bear: no mask"):
         reader.read("bear")

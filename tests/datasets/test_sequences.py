@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from cyclesiam.datasets.sequences import (
-    Sequence,
-    SequenceReader,
+    TrackingDataset,
+    TrackingSequence,
     boxes_from_xywh,
     frame_number,
-    picture_files,
+    image_files,
     subfolders,
 )
 from cyclesiam.errors import DatasetError, SourceError
@@ -21,14 +21,14 @@ NAN = float("nan")
 def test_images_are_the_frames_in_rgb(tmp_path):
     path = tmp_path / "1.png"
     cv2.imwrite(str(path), np.full((4, 6, 3), (0, 0, 255), np.uint8))  # red, as OpenCV writes it
-    (image,) = Sequence(name="red", frames=(path,), boxes=np.zeros((1, 4))).images()
+    (image,) = TrackingSequence(name="red", frames=(path,), boxes=np.zeros((1, 4))).images()
     assert image.shape == (4, 6, 3)
     assert image.dtype == np.uint8
     assert (image == (255, 0, 0)).all()
 
 
 def test_missing_frame_is_an_error_when_it_is_read(tmp_path):
-    sequence = Sequence(name="gone", frames=(tmp_path / "1.png",), boxes=np.zeros((1, 4)))
+    sequence = TrackingSequence(name="gone", frames=(tmp_path / "1.png",), boxes=np.zeros((1, 4)))
     with pytest.raises(SourceError, match=r"1\.png"):
         next(sequence.images())
 
@@ -36,17 +36,17 @@ def test_missing_frame_is_an_error_when_it_is_read(tmp_path):
 @pytest.mark.parametrize("boxes", [np.zeros((1, 4)), np.zeros((2, 3)), np.zeros(8)])
 def test_every_frame_needs_one_box(tmp_path, boxes):
     with pytest.raises(DatasetError, match="Bolt: 2 frames"):
-        Sequence(name="Bolt", frames=(tmp_path / "1.jpg", tmp_path / "2.jpg"), boxes=boxes)
+        TrackingSequence(name="Bolt", frames=(tmp_path / "1.jpg", tmp_path / "2.jpg"), boxes=boxes)
 
 
 def test_sequence_without_frames_is_refused():
     with pytest.raises(DatasetError, match="Bolt: 0 frames"):
-        Sequence(name="Bolt", frames=(), boxes=np.zeros((0, 4)))
+        TrackingSequence(name="Bolt", frames=(), boxes=np.zeros((0, 4)))
 
 
 def test_boxes_are_a_copy_that_cannot_be_changed(tmp_path):
     boxes = np.zeros((1, 4))
-    sequence = Sequence(name="Bolt", frames=(tmp_path / "1.jpg",), boxes=boxes)
+    sequence = TrackingSequence(name="Bolt", frames=(tmp_path / "1.jpg",), boxes=boxes)
     boxes[:] = 1
     assert (sequence.boxes == 0).all()
     with pytest.raises(ValueError, match="read-only"):
@@ -71,14 +71,14 @@ def test_rows_that_are_no_box_become_nan(row):
 def test_pictures_are_listed_by_number_and_nothing_else_is(tmp_path):
     for name in ("10.jpg", "9.JPG", "11.png", "._9.jpg", "notes.txt", "Thumbs.db"):
         (tmp_path / name).touch()
-    assert [path.name for path in picture_files(tmp_path)] == ["9.JPG", "10.jpg", "11.png"]
+    assert [path.name for path in image_files(tmp_path)] == ["9.JPG", "10.jpg", "11.png"]
 
 
 def test_folder_without_pictures_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="no picture"):
-        picture_files(tmp_path)
+        image_files(tmp_path)
     with pytest.raises(DatasetError, match=r"nowhere.*missing"):
-        picture_files(tmp_path / "nowhere")
+        image_files(tmp_path / "nowhere")
 
 
 def test_frame_number_of_a_name_without_digits(tmp_path):
@@ -91,13 +91,17 @@ def frames_of(count):
 
 def test_tags_and_cover_are_copies_that_cannot_be_written_to():
     shade, cover = np.array([0, 1]), np.array([8, 0])
-    sequence = Sequence(
-        name="a", frames=frames_of(2), boxes=np.ones((2, 4)), tags={"shade": shade}, cover=cover
+    sequence = TrackingSequence(
+        name="a",
+        frames=frames_of(2),
+        boxes=np.ones((2, 4)),
+        tags={"shade": shade},
+        visibility=cover,
     )
     shade[0] = cover[1] = 1
     assert sequence.tags["shade"].tolist() == [False, True]
-    assert sequence.cover.tolist() == [8, 0]
-    for values in (sequence.tags["shade"], sequence.cover):
+    assert sequence.visibility.tolist() == [8, 0]
+    for values in (sequence.tags["shade"], sequence.visibility):
         with pytest.raises(ValueError, match="read-only"):
             values[0] = 1
 
@@ -107,16 +111,16 @@ def test_tags_and_cover_are_copies_that_cannot_be_written_to():
     [
         ({"regions": ((1.0, 2.0, 3.0, 4.0),)}, "a: 2 frames, but 1 regions"),
         ({"tags": {"shade": np.zeros(3, bool)}}, r"a: 2 frames, but shade of shape \(3,\)"),
-        ({"cover": np.zeros((2, 1))}, r"a: 2 frames, but cover of shape \(2, 1\)"),
+        ({"visibility": np.zeros((2, 1))}, r"a: 2 frames, but visibility of shape \(2, 1\)"),
     ],
 )
 def test_every_frame_needs_all_that_is_annotated(rest, problem):
     with pytest.raises(DatasetError, match=problem):
-        Sequence(name="a", frames=frames_of(2), boxes=np.ones((2, 4)), **rest)
+        TrackingSequence(name="a", frames=frames_of(2), boxes=np.ones((2, 4)), **rest)
 
 
 def test_a_sequence_survives_the_way_to_another_process():
-    sequence = Sequence(
+    sequence = TrackingSequence(
         name="a",
         frames=frames_of(1),
         boxes=np.ones((1, 4)),
@@ -135,10 +139,10 @@ def test_hidden_folders_are_no_sequences(tmp_path):
 
 
 def test_reader_reads_in_the_order_of_its_names(tmp_path):
-    class Two(SequenceReader):
+    class Two(TrackingDataset):
         names = ("b", "a")
 
         def read(self, name):
-            return Sequence(name=name, frames=(tmp_path / "1.jpg",), boxes=np.zeros((1, 4)))
+            return TrackingSequence(name=name, frames=(tmp_path / "1.jpg",), boxes=np.zeros((1, 4)))
 
     assert [sequence.name for sequence in Two().sequences()] == ["b", "a"]

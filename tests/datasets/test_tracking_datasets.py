@@ -151,7 +151,7 @@ def test_got10k_cover_and_tags(tmp_path):
     write(folder / "cut_by_image.label", "1\n0\n0\n")
     write(folder / "meta_info.ini", "[METAINFO]\n")
     (sequence,) = GOT10k(tmp_path).sequences()
-    assert sequence.cover.tolist() == [8, 0, 3]
+    assert sequence.visibility.tolist() == [8, 0, 3]
     assert {tag: flags.tolist() for tag, flags in sequence.tags.items()} == {
         "absence": [False, True, False],
         "cut_by_image": [True, False, False],
@@ -163,7 +163,7 @@ def test_got10k_cover_and_tags(tmp_path):
 def test_got10k_test_has_the_first_box_only(tmp_path, root):
     make_got10k(tmp_path, "test", "GOT-10k_Test_000001", rows_of(1), 3)
     (sequence,) = GOT10k(tmp_path / root).sequences()
-    assert sequence.cover is None
+    assert sequence.visibility is None
     np.testing.assert_array_equal(np.isnan(sequence.boxes[:, 0]), [False, True, True])
 
 

@@ -11,21 +11,21 @@ import pytest
 import torch
 
 from cyclesiam.cli import main
-from cyclesiam.cli.export import judge, made_views
+from cyclesiam.cli.export import check_score, demo_inputs
 from cyclesiam.deployment import export as exporting
 from cyclesiam.deployment import runtimes
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
 from cyclesiam.deployment.export import export, export_int8
-from cyclesiam.deployment.parity import check_parity, measure_differences, random_view
-from cyclesiam.deployment.quantization import record_feeds
+from cyclesiam.deployment.parity import check_parity, measure_differences, random_input
+from cyclesiam.deployment.quantization import collect_samples
 from cyclesiam.deployment.runtimes import READERS, RuntimeConfig
 from cyclesiam.errors import MissingExtraError, WeightsError
 from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.models.checkpoints import load_weights, save_weights
-from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.synthetic.demo_clip import make_demo_clip
 from cyclesiam.tracking.siamese import SegmentingNetwork
 from cyclesiam.tracking.tracker import Tracker
 from support.networks import TINY
@@ -47,7 +47,7 @@ def network():
 def written(tmp_path_factory, network):
     """A bundle and its manifest, written once; tests that change it copy it."""
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    return folder, export(network, RECORD, folder, views=made_views(CONFIG))
+    return folder, export(network, RECORD, folder, views=demo_inputs(CONFIG))
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def test_it_answers_as_the_network(written, network, runtime, targets):
     exported, record = load_bundle(written[0], RuntimeConfig(runtime=runtime))
     assert record == RECORD
     assert isinstance(exported, SegmentingNetwork)
-    views = [random_view(CONFIG, targets, seed=targets)]
-    found = check_parity(for_inference(network), exported, views, "here")
+    views = [random_input(CONFIG, targets, seed=targets)]
+    found = check_parity(fuse_for_inference(network), exported, views, "here")
     assert {*found} == {"boxes", "scores", "features", "masks"}
     chosen = np.arange(targets) * 7
     assert np.array_equal(exported.mask_windows(chosen), network.mask_windows(chosen))
@@ -75,10 +75,10 @@ def test_it_answers_as_the_network(written, network, runtime, targets):
 def test_a_graph_for_any_number_takes_any_number(network, tmp_path):
     export(network, RECORD, tmp_path / "any", batch="any")
     exported, _ = load_bundle(tmp_path / "any", RuntimeConfig(runtime="onnxruntime"))
-    check_parity(for_inference(network), exported, [random_view(CONFIG, 5)], "here")
+    check_parity(fuse_for_inference(network), exported, [random_input(CONFIG, 5)], "here")
     outputs = exported._signatures["embed"].outputs
     graph = runtimes._open_session(tmp_path / "any" / "embed.onnx", outputs, 1)
-    view = random_view(CONFIG, 3)
+    view = random_input(CONFIG, 3)
     crops = np.ascontiguousarray(np.moveaxis(view.templates, 1, -1))
     assert len(graph([crops, view.boxes])[0]) == 3
 
@@ -90,7 +90,7 @@ def test_boxes_alone_are_those_that_come_with_masks(written, runtime):
     assert not less.has_masks
     assert whole.digest != less.digest
     assert len(less._signatures["search"].outputs) == 3
-    view = random_view(CONFIG, 2)
+    view = random_input(CONFIG, 2)
     one, other = (
         net.search(net.embed(view.templates, view.boxes), view.crops) for net in (whole, less)
     )
@@ -103,18 +103,18 @@ def test_what_calibrates_is_of_one_target_each(written):
     exported, _ = load_bundle(written[0])
 
     def follow(recording):
-        view, chosen = random_view(CONFIG, 2), np.array([3, 4])
+        view, chosen = random_input(CONFIG, 2), np.array([3, 4])
         seen = recording.search(recording.embed(view.templates, view.boxes), view.crops)
         recording.segment(seen, chosen, view.crops[:, :2, ::2, ::2] / 255)
 
-    feeds = record_feeds(exported, follow, every=1)
+    feeds = collect_samples(exported, follow, every=1)
     for samples in feeds.values():
         assert {len(array) for sample in samples for array in sample.values()} == {1}
 
 
 def test_what_was_seen_stays_when_more_is_searched(written):
     exported, _ = load_bundle(written[0])
-    one, other = (random_view(CONFIG, 1, seed) for seed in (0, 1))
+    one, other = (random_input(CONFIG, 1, seed) for seed in (0, 1))
     proposals = exported.search(exported.embed(one.templates, one.boxes), one.crops)
     before = proposals.boxes.copy(), proposals.features.copy()
     exported.search(exported.embed(other.templates, other.boxes), other.crops)
@@ -123,7 +123,7 @@ def test_what_was_seen_stays_when_more_is_searched(written):
 
 
 def test_a_tracker_follows_as_with_the_network(written, network):
-    assert largest_difference(network, load_bundle(written[0])[0], make_clip(frames=6)) < 0.5
+    assert largest_difference(network, load_bundle(written[0])[0], make_demo_clip(frames=6)) < 0.5
 
 
 def largest_difference(network, exported, clip) -> float:
@@ -132,7 +132,7 @@ def largest_difference(network, exported, clip) -> float:
 
 
 def follow_both(network, exported, images, box) -> float:
-    trackers = [Tracker(for_inference(network)), Tracker(exported)]
+    trackers = [Tracker(fuse_for_inference(network)), Tracker(exported)]
     for tracker in trackers:
         tracker.init(images[0], box)
     pairs = [[tracker.update(image).box for tracker in trackers] for image in images[1:]]
@@ -159,7 +159,7 @@ def test_openvinos_own_format_without_masks(tmp_path):
     export(SiamRPN(config), RECORD, tmp_path / "bundle", format="openvino")
     exported, _ = load_bundle(tmp_path / "bundle")
     assert not exported.has_masks
-    view = random_view(config, 1)
+    view = random_input(config, 1)
     proposals = exported.search(exported.embed(view.templates, view.boxes), view.crops)
     with pytest.raises(ValueError, match="have no masks"):
         exported.segment(proposals, torch.tensor([0]), torch.zeros(1, 2, 72, 72))
@@ -234,10 +234,10 @@ def test_a_runtime_that_cannot_be(wrong):
 
 
 def test_eight_bits_are_close_and_run_everywhere(tmp_path, network):
-    views, judged = made_views(CONFIG), []
+    views, judged = demo_inputs(CONFIG), []
 
     def follow(exported: ExportedNetwork) -> None:
-        clip = make_clip(frames=9)
+        clip = make_demo_clip(frames=9)
         tracker = Tracker(exported)
         tracker.init(clip.images[0], xyxy_to_xywh(torch.from_numpy(clip.boxes[0])).tolist())
         for image in clip.images[1:]:
@@ -252,7 +252,7 @@ def test_eight_bits_are_close_and_run_everywhere(tmp_path, network):
     assert b"QuantizeLinear" in (tmp_path / "int8" / "search.onnx").read_bytes()
     for runtime in RUNTIMES:
         exported, _ = load_bundle(tmp_path / "int8", RuntimeConfig(runtime=runtime))
-        found = measure_differences(for_inference(network), exported, views)
+        found = measure_differences(fuse_for_inference(network), exported, views)
         assert 0 < found["scores"] < 0.2
 
 
@@ -282,7 +282,7 @@ def test_a_judge_refuses(written, monkeypatch):
     monkeypatch.setattr(command, "label_free_score", lambda *_: next(scores))
     exported, _ = load_bundle(written[0])
     with pytest.raises(WeightsError, match=r"falls from 0\.550 to 0\.450"):
-        judge(exported, exported, [])
+        check_score(exported, exported, [])
 
 
 class Shadowed:
@@ -319,15 +319,15 @@ def test_real_frames_are_answered_alike(suite, tmp_path_factory, runtime):
     Frame by frame, of the same targets: left to themselves, two trackers part in hard clips where
     two boxes are as good as one another, as the network and its own fused copy do.
     """
-    from cyclesiam.datasets.registry import BOX_READERS
+    from cyclesiam.datasets.registry import TRACKING_DATASETS
 
     network, record = load_weights("default", trainable=True)
     folder = tmp_path_factory.getbasetemp() / "default_bundle"
     if not folder.exists():
         export(network, record, folder)
     exported, _ = load_bundle(folder, RuntimeConfig(runtime=runtime))
-    shadowed, frames = Shadowed(for_inference(network), exported), 0
-    for sequence in BOX_READERS["vot2018"](suite / "vot2018").sequences():
+    shadowed, frames = Shadowed(fuse_for_inference(network), exported), 0
+    for sequence in TRACKING_DATASETS["vot2018"](suite / "vot2018").sequences():
         images = [*islice(sequence.images(), 105)]
         tracker = Tracker(shadowed)
         tracker.init(images[0], xyxy_to_xywh(torch.from_numpy(sequence.boxes[0].copy())).tolist())

@@ -7,7 +7,7 @@ import pytest
 from cyclesiam.deployment.bundles import load_bundle
 from cyclesiam.deployment.export import export
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.deployment.signal_stack import SignalStack, kept_signal_stack
+from cyclesiam.deployment.signal_stack import SignalStack, preserve_signal_stack
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from support.networks import TINY
@@ -24,7 +24,7 @@ def stack() -> tuple[int | None, int, int]:
 def test_it_is_as_before_whatever_was_installed():
     memory = ctypes.create_string_buffer(1 << 16)
     before = stack()
-    with kept_signal_stack():
+    with preserve_signal_stack():
         own = SignalStack(ctypes.addressof(memory), 0, len(memory))
         assert ctypes.CDLL(None).sigaltstack(ctypes.byref(own), None) == 0
         assert stack() == (ctypes.addressof(memory), 0, len(memory))

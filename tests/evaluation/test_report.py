@@ -14,10 +14,10 @@ import cyclesiam.evaluation.report.sequences as report_sequences
 from cyclesiam.errors import DatasetError, MissingExtraError, SourceError
 from cyclesiam.evaluation.report import write_report
 from cyclesiam.evaluation.report.key_frames import (
-    choose_frames,
-    choose_window,
-    find_collapses,
-    show_moments,
+    crop_window,
+    find_failures,
+    make_key_frames,
+    select_key_frames,
 )
 from cyclesiam.evaluation.report.page import render_page
 from cyclesiam.evaluation.report.plots import (
@@ -26,10 +26,16 @@ from cyclesiam.evaluation.report.plots import (
     adapt_svg,
     curve_plot,
 )
-from cyclesiam.evaluation.report.published import PUBLISHED, WHOLE, published
-from cyclesiam.evaluation.report.sequences import spark_path, worst_first
-from cyclesiam.evaluation.results.evaluation import Curve, Evaluation, Failure, RunInfo, Score
-from cyclesiam.evaluation.scorers.per_frame import Answers
+from cyclesiam.evaluation.report.published import NUM_SEQUENCES, PUBLISHED, published
+from cyclesiam.evaluation.report.sequences import sort_worst_first, spark_path
+from cyclesiam.evaluation.results.evaluation import (
+    Curve,
+    Evaluation,
+    FailedSequence,
+    RunInfo,
+    Score,
+)
+from cyclesiam.evaluation.scorers.per_frame import FrameResults
 from support.media import write_frames
 
 VOID = "area base br col embed hr img input link meta source track wbr path rect use".split()
@@ -121,13 +127,13 @@ def read(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-def answers_of(name: str, frames: tuple[Path, ...], **changes) -> Answers:
+def answers_of(name: str, frames: tuple[Path, ...], **changes) -> FrameResults:
     """A tracker that stands still, while the target moves on by 2 px a frame."""
     steps = np.arange(len(frames))[:, None] * [2.0, 0, 2, 0]
     truth = np.array([10.0, 14, 26, 30]) + steps
     boxes = np.repeat(truth[:1], len(frames), axis=0)
     overlaps = (16 - steps[:, 0]).clip(0) / (16 + steps[:, 0])
-    answers = Answers(name=name, frames=frames, truth=truth, boxes=boxes, overlaps=overlaps)
+    answers = FrameResults(name=name, frames=frames, truth=truth, boxes=boxes, overlaps=overlaps)
     return replace(answers, **changes)
 
 
@@ -144,7 +150,7 @@ def answering(monkeypatch, frames):
         assert reader == "reader"
         return answers_of(name, frames)
 
-    monkeypatch.setattr(report_sequences, "read_answers", fake)
+    monkeypatch.setattr(report_sequences, "load_frame_results", fake)
     return "reader"
 
 
@@ -205,10 +211,10 @@ def test_names_are_escaped(tmp_path, monkeypatch, frames):
         named,
         sequences=scores,
         attributes=(Score(name=evil, frames=1, numbers={"accuracy": 0.5}),),
-        errors=(Failure(name=evil, message=evil),),
+        errors=(FailedSequence(name=evil, message=evil),),
         run=replace(named.run, weights=evil, machine=evil, command=evil, policy=evil, date=evil),
     )
-    monkeypatch.setattr(report_sequences, "read_answers", lambda *_: answers_of(evil, frames))
+    monkeypatch.setattr(report_sequences, "load_frame_results", lambda *_: answers_of(evil, frames))
     path = write_report(tmp_path, [named], "reader")  # pyright: ignore[reportArgumentType]
     assert "<b>&" not in path.read_text()
     assert read(path).text.count(evil) >= 10
@@ -220,7 +226,7 @@ def test_what_is_missing_leaves_the_rest(tmp_path):
         mean={"auc": NAN},
         sequences=(Score(name="Bolt", frames=3, numbers={"auc": NAN}),),
         curves=(Curve(name="success", x=(0.0, 1.0), y=(NAN, NAN)),),
-        errors=(Failure(name="Walk", message="the tracker stopped"),),
+        errors=(FailedSequence(name="Walk", message="the tracker stopped"),),
     )
     page = read(write_report(tmp_path, [bare]))
     assert "unknown" in page.text
@@ -272,7 +278,7 @@ def test_published_results_belong_to_their_protocol():
     assert published("vot2018", "ope") == ()
     assert published("otb", "ope") == ()
     for benchmark, _ in PUBLISHED:
-        assert benchmark in WHOLE
+        assert benchmark in NUM_SEQUENCES
 
 
 # --- plots ---------------------------------------------------------------------------------------
@@ -326,29 +332,29 @@ def test_ids_of_two_plots_differ():
 
 def test_the_deepest_drops_are_found():
     overlaps = np.concatenate((np.full(20, 0.8), np.full(20, 0.4), np.full(20, 0.9), np.zeros(20)))
-    assert find_collapses(overlaps) == [20, 60]
-    assert find_collapses(overlaps, count=1) == [60]
+    assert find_failures(overlaps) == [20, 60]
+    assert find_failures(overlaps, count=1) == [60]
 
 
 def test_a_steady_tracker_has_no_collapse():
-    assert find_collapses(np.linspace(0.9, 0.1, 300)) == []
-    assert find_collapses(np.full(5, NAN)) == []
-    assert find_collapses(np.array([])) == []
+    assert find_failures(np.linspace(0.9, 0.1, 300)) == []
+    assert find_failures(np.full(5, NAN)) == []
+    assert find_failures(np.array([])) == []
 
 
 def test_frames_that_do_not_count_are_passed_over():
     overlaps = np.concatenate((np.full(20, 0.8), np.full(7, NAN), np.zeros(20)))
-    assert find_collapses(overlaps) == [27]
+    assert find_failures(overlaps) == [27]
 
 
 def test_a_target_lost_at_once_collapses_in_the_first_judged_frame():
-    assert find_collapses(np.array([NAN, *[0.1] * 20])) == [1]
+    assert find_failures(np.array([NAN, *[0.1] * 20])) == [1]
 
 
 def test_failures_are_the_collapses_of_a_run_with_restarts(frames):
     answers = answers_of("book", frames, failures=(5, 9, 11))
-    assert find_collapses(answers.overlaps, answers.failures) == [5, 9]
-    assert choose_frames(answers) == [
+    assert find_failures(answers.overlaps, answers.failures) == [5, 9]
+    assert select_key_frames(answers) == [
         (0, "fails in 5"),
         (3, "fails in 9"),
         (4, "fails in 5"),
@@ -358,19 +364,19 @@ def test_failures_are_the_collapses_of_a_run_with_restarts(frames):
 
 def test_a_slow_drift_is_shown_where_it_passes_half(frames):
     drift = answers_of("a", frames * 10, overlaps=np.linspace(0.9, 0.0, 120))
-    assert [note for _, note in choose_frames(drift)] == [
+    assert [note for _, note in select_key_frames(drift)] == [
         "first below 0.5",
         "first below 0.2",
         "lowest overlap",
     ]
     good = answers_of("a", frames, overlaps=np.linspace(0.9, 0.8, 12))
-    assert choose_frames(good) == [(11, "lowest overlap")]
-    assert choose_frames(answers_of("a", frames, overlaps=np.full(12, NAN))) == []
+    assert select_key_frames(good) == [(11, "lowest overlap")]
+    assert select_key_frames(answers_of("a", frames, overlaps=np.full(12, NAN))) == []
 
 
 @pytest.mark.parametrize("box", [(10, 10, 30, 20), (-50, -50, 5, 5), (600, 440, 700, 500)])
 def test_a_window_shows_the_box_and_lies_in_the_frame(box):
-    x, y, w, h = choose_window(np.array([box], float), 640, 480)
+    x, y, w, h = crop_window(np.array([box], float), 640, 480)
     assert w / h == pytest.approx(4 / 3)
     assert min(x, y) >= 0
     assert x + w <= 640
@@ -381,12 +387,12 @@ def test_a_window_shows_the_box_and_lies_in_the_frame(box):
 
 
 def test_a_window_without_a_box_is_the_frame():
-    assert choose_window(np.full((2, 4), NAN), 64, 48) == (0, 0, 64, 48)
+    assert crop_window(np.full((2, 4), NAN), 64, 48) == (0, 0, 64, 48)
 
 
 def test_moments_show_what_every_tracker_answered(frames):
     lost = answers_of("a", frames, boxes=np.full((12, 4), NAN), overlaps=np.full(12, NAN))
-    moments = show_moments([answers_of("a", frames), lost])
+    moments = make_key_frames([answers_of("a", frames), lost])
     assert moments
     for moment in moments:
         assert moment.picture[:4] == b"RIFF"
@@ -406,7 +412,7 @@ def test_sequences_are_sorted_by_failures_then_accuracy():
             for name, failures, accuracy in scores
         ),
     )
-    assert [view.name for view in worst_first([evaluation])] == ["e", "b", "c", "a", "d"]
+    assert [view.name for view in sort_worst_first([evaluation])] == ["e", "b", "c", "a", "d"]
 
 
 def test_a_line_breaks_where_there_is_no_overlap_and_keeps_every_drop():
@@ -436,7 +442,7 @@ def test_results_that_are_gone_are_said_to_be(tmp_path, monkeypatch):
     def fail(evaluation, reader, name):
         raise DatasetError(f"{name}.txt is <gone>")
 
-    monkeypatch.setattr(report_sequences, "read_answers", fail)
+    monkeypatch.setattr(report_sequences, "load_frame_results", fail)
     page = read(write_report(tmp_path, [ope()], "reader"))  # pyright: ignore[reportArgumentType]
     assert "Not shown: Bolt.txt is <gone>" in page.text
     assert page.all("img") == []

@@ -6,7 +6,7 @@ import pytest
 
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.jobs import Job, ProtocolSettings
+from cyclesiam.evaluation.jobs import EvaluationJob, ProtocolSettings
 from cyclesiam.evaluation.results.files import read_boxes, read_times, read_trajectory
 from cyclesiam.evaluation.runner import run_sequences
 from support.benchmark_folders import labels, make_davis, make_otb, make_vot
@@ -22,7 +22,7 @@ def otb(tmp_path):
 
 
 def job(root, make, folder, benchmark=OPE, **settings):
-    return Job(
+    return EvaluationJob(
         benchmark=benchmark,
         root=root,
         make_tracker=make,
@@ -130,7 +130,7 @@ def test_what_is_finished_is_not_run_again(otb, tmp_path, monkeypatch):
         job(otb, Counted, tmp_path / "r"), "ABC", on_sequence=lambda *news: told.append(news[2])
     )
     assert starts() == 3
-    assert [ran.fresh for ran in told] == [False, False, True]
+    assert [ran.is_new for ran in told] == [False, False, True]
 
 
 @pytest.mark.parametrize("damage", ["cut", "no times", "more starts"])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.benchmarks import Benchmark, choose_names, protocols_of
-from cyclesiam.evaluation.results.evaluation import Failure, RunInfo
+from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of, select_sequences
+from cyclesiam.evaluation.results.evaluation import FailedSequence, RunInfo
 from cyclesiam.evaluation.results.files import write_boxes, write_regions, write_times
 from cyclesiam.evaluation.results.label_maps import write_labels
 from cyclesiam.evaluation.score import score_results
-from cyclesiam.evaluation.scorers.per_frame import read_answers
+from cyclesiam.evaluation.scorers.per_frame import load_frame_results
 from support.benchmark_folders import (
     labels,
     make_davis,
@@ -36,12 +36,12 @@ def score(benchmark, root, folder, *, names=None, flavour="pysot", **options):
         flavour=flavour,
         results=str(folder),
     )
-    chosen = choose_names(reader.names, names, benchmark.name)
+    chosen = select_sequences(reader.names, names, benchmark.name)
     return score_results(benchmark, reader, benchmark.results(folder), run, names=chosen, **options)
 
 
 def answers(evaluation, benchmark, root, name):
-    return read_answers(evaluation, benchmark.open(root), name)
+    return load_frame_results(evaluation, benchmark.open(root), name)
 
 
 # One pass
@@ -130,7 +130,7 @@ def test_one_broken_result_loses_no_other(otb, tmp_path):
 
 
 def test_what_failed_before_is_not_scored(otb, tmp_path):
-    failure = Failure(name="Half", message="the tracker stopped")
+    failure = FailedSequence(name="Half", message="the tracker stopped")
     evaluation = score(OTB, otb, tmp_path / "r", failures=[failure])
     assert evaluation.errors == (failure,)
     assert len(evaluation.sequences) == 1
@@ -352,7 +352,7 @@ def test_protocols_of_benchmarks():
 
 def test_chosen_sequences_only(otb):
     names = OTB.open(otb).names
-    assert choose_names(names, None, "otb") == ("Half", "Rest")
-    assert choose_names(names, ["Rest"], "otb") == ("Rest",)
+    assert select_sequences(names, None, "otb") == ("Half", "Rest")
+    assert select_sequences(names, ["Rest"], "otb") == ("Rest",)
     with pytest.raises(CycleSiamError, match=r"no sequence Bolt\. Choose from Half, Rest"):
-        choose_names(names, ["Bolt", "Rest"], "otb")
+        select_sequences(names, ["Bolt", "Rest"], "otb")

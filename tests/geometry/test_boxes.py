@@ -7,10 +7,10 @@ from cyclesiam.geometry.boxes import (
     MAX_LOG_SCALE,
     box_area,
     box_iou,
+    clip_boxes_to_frame,
     cxcywh_to_xyxy,
     decode_boxes,
     encode_boxes,
-    keep_in_frame,
     xywh_to_xyxy,
     xyxy_to_cxcywh,
     xyxy_to_xywh,
@@ -105,18 +105,18 @@ def test_iou_broadcasts():
 
 @given(boxes_xywh, st.integers(8, 400), st.integers(8, 400))
 def test_a_kept_box_has_its_centre_and_its_size_in_the_frame(xywh, height, width):
-    kept = keep_in_frame(xywh_to_xyxy(xywh), (height, width))
+    kept = clip_boxes_to_frame(xywh_to_xyxy(xywh), (height, width))
     cx, cy, w, h = xyxy_to_cxcywh(kept).tolist()
     assert -1e-3 <= cx <= width + 1e-3
     assert -1e-3 <= cy <= height + 1e-3
     assert 4 - 1e-3 <= w <= width + 1e-3
     assert 4 - 1e-3 <= h <= height + 1e-3
-    torch.testing.assert_close(keep_in_frame(kept, (height, width)), kept, rtol=0, atol=1e-3)
+    torch.testing.assert_close(clip_boxes_to_frame(kept, (height, width)), kept, rtol=0, atol=1e-3)
 
 
 def test_a_box_that_fits_is_kept_as_it_is():
     boxes = torch.tensor([[10.0, 10, 30, 40], [-5, -5, 15, 15], [0, 0, 100, 50]])
-    torch.testing.assert_close(keep_in_frame(boxes, (50, 100)), boxes)
+    torch.testing.assert_close(clip_boxes_to_frame(boxes, (50, 100)), boxes)
 
 
 def test_area():

@@ -9,11 +9,11 @@ from cyclesiam.geometry.crops import (
     boxes_to_crop,
     boxes_to_image,
     context_windows,
+    crop,
     crop_to_image_matrix,
-    cut,
-    cut_by_sampling,
-    cut_by_warp,
-    take_window,
+    crop_with_grid_sample,
+    crop_with_opencv,
+    slice_window,
 )
 
 H, W = 120, 160
@@ -45,7 +45,7 @@ def noise_image() -> torch.Tensor:
 @pytest.mark.parametrize("name", WINDOWS)
 def test_the_two_ways_to_cut_agree(name):
     image, windows = smooth_image(), torch.tensor([WINDOWS[name]])
-    warped, sampled = (way(image, windows, 63) for way in (cut_by_warp, cut_by_sampling))
+    warped, sampled = (way(image, windows, 63) for way in (crop_with_opencv, crop_with_grid_sample))
     difference = (warped - sampled).abs()
     # OpenCV rounds to whole grey levels: 0.5. Before version 5 it also placed samples to 1/32 pixel
     # only: up to 1/64 off along x and y, times 6 grey levels a pixel, is 0.2 more. At the frame's
@@ -55,21 +55,21 @@ def test_the_two_ways_to_cut_agree(name):
     assert difference.mean() <= 0.5
 
 
-@pytest.mark.parametrize("way", [cut_by_warp, cut_by_sampling])
+@pytest.mark.parametrize("way", [crop_with_opencv, crop_with_grid_sample])
 def test_the_identity_window_gives_the_image(way):
     image = noise_image()
     crops = way(image, torch.tensor([[7.5, 7.5, 15.0, 15.0]]), 15)
     torch.testing.assert_close(crops, image.float(), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("way", [cut_by_warp, cut_by_sampling])
+@pytest.mark.parametrize("way", [crop_with_opencv, crop_with_grid_sample])
 def test_a_window_on_the_grid_gives_its_pixels(way):
     image = noise_image()
     crops = way(image, torch.tensor([[6.5, 8.5, 5.0, 5.0]]), 5)  # columns 4..8, rows 6..10
     torch.testing.assert_close(crops, image[..., 6:11, 4:9].float(), rtol=0, atol=1e-3)
 
 
-@pytest.mark.parametrize("way", [cut_by_warp, cut_by_sampling])
+@pytest.mark.parametrize("way", [crop_with_opencv, crop_with_grid_sample])
 def test_outside_the_frame_is_its_mean_colour(way):
     image = smooth_image()
     crops = way(image, torch.tensor([WINDOWS["outside"]]), 9)
@@ -77,7 +77,7 @@ def test_outside_the_frame_is_its_mean_colour(way):
     torch.testing.assert_close(crops, mean, rtol=0, atol=0.51)
 
 
-@pytest.mark.parametrize("way", [cut_by_warp, cut_by_sampling])
+@pytest.mark.parametrize("way", [crop_with_opencv, crop_with_grid_sample])
 def test_many_windows_of_one_frame_or_one_of_each(way):
     image = smooth_image()
     frames = torch.cat((image, image.flip(-1)))
@@ -91,7 +91,7 @@ def test_many_windows_of_one_frame_or_one_of_each(way):
 
 def test_cut_wants_a_frame_for_each_window():
     with pytest.raises(ValueError, match="3 windows need 1 or as many frames, got 2"):
-        cut(smooth_image().expand(2, -1, -1, -1), torch.ones(3, 4), 15)
+        crop(smooth_image().expand(2, -1, -1, -1), torch.ones(3, 4), 15)
 
 
 def test_context_window_by_hand():
@@ -137,7 +137,7 @@ def test_a_marked_box_is_found_where_its_crop_says():
     image = torch.zeros(1, 3, H, W, dtype=torch.uint8)
     image[..., 40:60, 70:100] = 255
     windows = torch.tensor([[80.0, 55.0, 70.0, 70.0]])
-    bright = cut(image, windows, 140)[0, 0] > 127
+    bright = crop(image, windows, 140)[0, 0] > 127
     rows, columns = bright.any(dim=1).nonzero(), bright.any(dim=0).nonzero()
     expected = boxes_to_crop(torch.tensor([[70.0, 40.0, 100.0, 60.0]]), windows, 140)[0]
     found = torch.tensor([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]).float()
@@ -149,5 +149,5 @@ def test_a_window_shows_what_is_there_and_the_fill_beyond(corner):
     maps = torch.arange(2 * 3 * 7 * 8).reshape(2, 3, 7, 8)
     padded = torch.nn.functional.pad(maps, (4,) * 4, value=-1)
     x, y = (edge + 4 for edge in corner)
-    taken = take_window(maps, corner, 4, fill=-1)
+    taken = slice_window(maps, corner, 4, fill=-1)
     assert torch.equal(taken, padded[..., y : y + 4, x : x + 4])

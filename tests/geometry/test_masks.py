@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cyclesiam.geometry.masks import Mask, Probability, fill_box, place, tell_apart
+from cyclesiam.geometry.masks import (
+    Mask,
+    MaskProbability,
+    box_to_mask,
+    paste_mask,
+    resolve_overlaps,
+)
 
 SIZE = 40, 60  # H, W
 
@@ -20,8 +26,8 @@ def disk(radius, size=127):
 @pytest.mark.parametrize("scale", [0.25, 0.2])
 def test_a_disk_is_placed_where_its_window_is(centre, scale):
     side = 127 * scale
-    placed = place(disk(40), (*centre, side, side), SIZE)
-    (mask,) = tell_apart([placed], SIZE, 0.5)
+    placed = paste_mask(disk(40), (*centre, side, side), SIZE)
+    (mask,) = resolve_overlaps([placed], SIZE, 0.5)
     rows, columns = np.mgrid[:40, :60] + 0.5
     distance = np.hypot(columns - centre[0], rows - centre[1])
     found = mask.to_array()
@@ -30,18 +36,18 @@ def test_a_disk_is_placed_where_its_window_is(centre, scale):
 
 
 def test_a_window_outside_the_frame_has_no_pixel():
-    placed = place(disk(40), (-90.0, 20.0, 60.0, 60.0), SIZE)
-    (mask,) = tell_apart([placed], SIZE, 0.5)
+    placed = paste_mask(disk(40), (-90.0, 20.0, 60.0, 60.0), SIZE)
+    (mask,) = resolve_overlaps([placed], SIZE, 0.5)
     assert mask.area == 0
     assert not mask.to_array().any()
-    assert np.isnan(mask.extent()).all()
+    assert np.isnan(mask.box()).all()
     assert mask.rotated_box() is None
 
 
 def test_a_pixel_belongs_to_whom_it_is_most_likely_of():
-    first = Probability(0, 0, np.array([[0.9, 0.6, 0.2]], np.float32))
-    second = Probability(1, 0, np.array([[0.7, 0.4, 0.8]], np.float32))
-    masks = tell_apart([first, second], (1, 4), 0.5)
+    first = MaskProbability(0, 0, np.array([[0.9, 0.6, 0.2]], np.float32))
+    second = MaskProbability(1, 0, np.array([[0.7, 0.4, 0.8]], np.float32))
+    masks = resolve_overlaps([first, second], (1, 4), 0.5)
     np.testing.assert_array_equal(masks[0].to_array(), [[True, False, False, False]])
     np.testing.assert_array_equal(masks[1].to_array(), [[False, True, False, True]])
 
@@ -49,7 +55,7 @@ def test_a_pixel_belongs_to_whom_it_is_most_likely_of():
 def rectangles():
     """Probabilities of few values, so that some are equal, somewhere in a frame of 8 x 9."""
     values = arrays(np.float32, st.tuples(st.integers(0, 5), st.integers(0, 5)), elements=TENTHS)
-    return st.builds(Probability, st.integers(0, 4), st.integers(0, 3), values)
+    return st.builds(MaskProbability, st.integers(0, 4), st.integers(0, 3), values)
 
 
 TENTHS = st.sampled_from([np.float32(tenths / 10) for tenths in (0, 4, 5, 6, 9)])
@@ -61,7 +67,7 @@ def test_no_pixel_has_two_owners_and_the_first_of_equals_is_it(probabilities):
     for layer, one in zip(whole, probabilities, strict=True):
         h, w = one.values.shape
         layer[one.top : one.top + h, one.left : one.left + w] = one.values
-    masks = tell_apart(probabilities, (8, 9), 0.5)
+    masks = resolve_overlaps(probabilities, (8, 9), 0.5)
     assert len(masks) == len(whole)
     for number, mask in enumerate(masks):
         expected = (whole.argmax(axis=0) == number) & (whole[number] > np.float32(0.5))
@@ -90,7 +96,7 @@ def test_what_is_no_mask_is_refused(wrong):
 
 
 def test_the_rotated_box_of_an_upright_rectangle_is_its_extent():
-    mask = fill_box((10, 5, 30, 15), SIZE)
+    mask = box_to_mask((10, 5, 30, 15), SIZE)
     corners = np.reshape(mask.rotated_box(), (4, 2))
     assert {tuple(corner) for corner in corners.round(3)} == {(10, 5), (30, 5), (30, 15), (10, 15)}
 
@@ -110,4 +116,4 @@ def test_the_rotated_box_of_a_turned_rectangle_is_smaller_than_its_extent():
 def test_a_filled_box_holds_the_pixels_whose_middles_it_holds(x, y, w, h):
     rows, columns = np.mgrid[:40, :60] + 0.5
     inside = (x <= columns) & (columns < x + w) & (y <= rows) & (rows < y + h)
-    np.testing.assert_array_equal(fill_box((x, y, x + w, y + h), SIZE).to_array(), inside)
+    np.testing.assert_array_equal(box_to_mask((x, y, x + w, y + h), SIZE).to_array(), inside)

@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from cyclesiam.geometry.proposals import (
-    ChoiceConfig,
     Proposals,
-    choose,
+    SelectionConfig,
+    context_size,
     cosine_window,
-    padded_scale,
-    size_constancy,
+    select_proposals,
+    size_change_penalty,
 )
 
 CROP = 255
-FREE = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
+FREE = SelectionConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
 
 def square(cx, cy, side):
@@ -22,7 +22,7 @@ def square(cx, cy, side):
 
 def test_padded_scale_by_hand():
     # p = (20 + 40) / 2 = 30, sqrt(50 * 70)
-    assert padded_scale(torch.tensor([20.0, 40.0])).item() == pytest.approx(math.sqrt(3500))
+    assert context_size(torch.tensor([20.0, 40.0])).item() == pytest.approx(math.sqrt(3500))
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_padded_scale_by_hand():
     ],
 )
 def test_constancy_by_hand(size, change):
-    constancy = size_constancy(torch.tensor(size).float(), torch.tensor([40.0, 40.0]), 0.1)
+    constancy = size_change_penalty(torch.tensor(size).float(), torch.tensor([40.0, 40.0]), 0.1)
     assert constancy.item() == pytest.approx(math.exp(-0.1 * (change - 1)))
 
 
 def test_no_penalty_no_distrust():
     sizes = torch.tensor([[1.0, 200.0], [40.0, 40.0]])
-    assert size_constancy(sizes, torch.tensor([40.0, 40.0]), 0).tolist() == [1, 1]
+    assert size_change_penalty(sizes, torch.tensor([40.0, 40.0]), 0).tolist() == [1, 1]
 
 
 def test_the_cosine_window_by_hand():
@@ -54,7 +54,7 @@ def test_the_cosine_window_by_hand():
 
 def test_without_penalty_and_window_the_best_score_wins():
     boxes = torch.tensor([[square(20, 20, 300), square(127, 127, 40)]])
-    choice = choose(
+    choice = select_proposals(
         Proposals(boxes, torch.tensor([[0.9, 0.8]])), torch.tensor([[40.0, 40]]), CROP, FREE
     )
     assert choice.index.tolist() == [0]
@@ -76,7 +76,9 @@ def test_penalty_and_window_by_hand(config, chosen):
         [[square(127.5 / 2, 127.5, 80), square(0, 127.5, 40), square(127.5, 127.5, 40)]]
     )
     proposals = Proposals(boxes, torch.tensor([[0.9, 0.7, 0.6]]))
-    choice = choose(proposals, torch.tensor([[40.0, 40.0]]), CROP, ChoiceConfig(**config))
+    choice = select_proposals(
+        proposals, torch.tensor([[40.0, 40.0]]), CROP, SelectionConfig(**config)
+    )
     assert choice.index.tolist() == [chosen]
     torch.testing.assert_close(choice.boxes, boxes[:, chosen])
 
@@ -88,12 +90,14 @@ def test_a_batch_is_chosen_row_by_row():
     boxes = torch.cat((corner, corner + size), dim=-1)
     scores = torch.rand(3, 50, generator=generator)
     last = torch.tensor([[20.0, 30], [50, 50], [9, 60]])
-    together = choose(Proposals(boxes, scores), last, CROP, ChoiceConfig())
+    together = select_proposals(Proposals(boxes, scores), last, CROP, SelectionConfig())
     for b in range(3):
         row = slice(b, b + 1)
-        alone = choose(Proposals(boxes[row], scores[row]), last[row], CROP, ChoiceConfig())
+        alone = select_proposals(
+            Proposals(boxes[row], scores[row]), last[row], CROP, SelectionConfig()
+        )
         assert alone.index[0] == together.index[b]
-        torch.testing.assert_close(alone.constancy[0], together.constancy[b])
+        torch.testing.assert_close(alone.penalty[0], together.penalty[b])
 
 
 @pytest.mark.parametrize(
@@ -101,4 +105,4 @@ def test_a_batch_is_chosen_row_by_row():
 )
 def test_impossible_trust_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        ChoiceConfig(**wrong)
+        SelectionConfig(**wrong)

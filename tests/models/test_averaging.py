@@ -3,8 +3,8 @@ import dataclasses
 import pytest
 import torch
 
-from cyclesiam.models.averaging import mean_network
-from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.averaging import average_networks
+from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.siamrpn import SiamRPN
 from support.networks import TINY
 
@@ -17,7 +17,7 @@ def networks():
 def test_every_weight_lies_half_way():
     first, second = networks()
     before = {name: value.clone() for name, value in first.state_dict().items()}
-    mean = mean_network(first, second).state_dict()
+    mean = average_networks(first, second).state_dict()
     for name, value in mean.items():
         if value.is_floating_point():
             torch.testing.assert_close(value, (before[name] + second.state_dict()[name]) / 2)
@@ -26,13 +26,17 @@ def test_every_weight_lies_half_way():
 
 def test_a_network_is_its_own_mean():
     first, _ = networks()
-    for name, value in mean_network(first, first).state_dict().items():
+    for name, value in average_networks(first, first).state_dict().items():
         assert torch.equal(value, first.state_dict()[name])
 
 
 def test_other_kinds_have_no_mean():
     first, second = networks()
     other = SiamRPN(dataclasses.replace(TINY, box_head="depthwise"))
-    for pair in ((first, other), (for_inference(first), second), (first, for_inference(second))):
+    for pair in (
+        (first, other),
+        (fuse_for_inference(first), second),
+        (first, fuse_for_inference(second)),
+    ):
         with pytest.raises(ValueError, match="have a mean"):
-            mean_network(*pair)
+            average_networks(*pair)

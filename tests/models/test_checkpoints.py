@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from cyclesiam.errors import WeightsError
 from cyclesiam.models.backbones import ResNet50
-from cyclesiam.models.checkpoints import load_backbone, load_weights, load_whole, save_weights
+from cyclesiam.models.checkpoints import load_backbone, load_pretrained, load_weights, save_weights
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
@@ -48,7 +48,7 @@ def test_weights_may_be_written_over(saved):
 def test_a_network_may_begin_with_weights_that_searched_other_crops(saved):
     folder, network = saved
     other = SiamRPN(replace(TINY, search_size=TINY.search_size + 8))
-    load_whole(other, folder)
+    load_pretrained(other, folder)
     assert other.search_size == network.search_size + 8
     for value, was in zip(other.state_dict().values(), network.state_dict().values(), strict=True):
         assert torch.equal(value, was)

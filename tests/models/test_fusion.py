@@ -3,7 +3,7 @@ import torch
 
 from cyclesiam.models.checkpoints import save_weights
 from cyclesiam.models.config import NetworkConfig
-from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 
@@ -34,24 +34,24 @@ def answer(network):
 
 def test_a_fused_network_answers_alike(network):
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    plain, fused = answer(network), answer(for_inference(network))
+    plain, fused = answer(network), answer(fuse_for_inference(network))
     torch.testing.assert_close(fused.boxes, plain.boxes, rtol=1e-3, atol=1e-2)
     torch.testing.assert_close(fused.scores, plain.scores, rtol=1e-3, atol=1e-4)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
 def test_no_norm_remains_after_a_convolution(network):
-    fused = for_inference(network)
+    fused = fuse_for_inference(network)
     norms = [n for n, m in fused.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert norms == ["score.normalise"]  # it stands behind a correlation
 
 
 def test_fusing_twice_is_fusing_once(network):
-    fused = for_inference(network)
-    assert for_inference(fused) is fused
+    fused = fuse_for_inference(network)
+    assert fuse_for_inference(fused) is fused
 
 
 def test_a_fused_network_is_not_saved(tmp_path):
     with pytest.raises(ValueError, match="load it as trainable"):
-        save_weights(tmp_path, for_inference(SiamRPN()), TrainingRecord())
+        save_weights(tmp_path, fuse_for_inference(SiamRPN()), TrainingRecord())
     assert not list(tmp_path.iterdir())

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from cyclesiam.models.config import NetworkConfig
-from cyclesiam.models.fusion import for_inference
-from cyclesiam.models.mask_head import double
-from cyclesiam.models.mask_inputs import picture_boxes
-from cyclesiam.models.mask_windows import take_windows
+from cyclesiam.models.fusion import fuse_for_inference
+from cyclesiam.models.mask_head import upsample_2x
+from cyclesiam.models.mask_inputs import box_maps
+from cyclesiam.models.mask_windows import slice_windows
 from cyclesiam.models.siamrpn import SiamRPN
 from support.networks import TINY
 
@@ -73,9 +73,9 @@ def test_one_position_is_computed_as_all_of_them_are(network):
     chosen = torch.tensor([0, network.grid - 1, last // 2, last])
     rows = torch.zeros(4, dtype=torch.long)
     boxes = proposals.boxes[0, chosen]
-    together = network.draw_masks(proposals.response, beliefs, rows, chosen, boxes)
+    together = network.mask_logits(proposals.response, beliefs, rows, chosen, boxes)
     for n in range(4):
-        alone = network.draw_masks(
+        alone = network.mask_logits(
             proposals.response, beliefs, rows[:1], chosen[n : n + 1], boxes[n : n + 1]
         )
         torch.testing.assert_close(alone.sharp[0], together.sharp[n], rtol=1e-3, atol=1e-4)
@@ -94,8 +94,8 @@ def test_the_response_at_a_position_is_the_whole_correlations(network):
     whole = mask.normalise(cross_correlate_depthwise(adapted, context.kernel))
     places = torch.tensor([[0, 0], [network.grid - 1, 1]])  # column, row
     side = 7 + 2 * mask.padding
-    near = take_windows(context.features, torch.tensor([0, 1]), places, side, mask.padding)
-    found = mask.respond(context.kernel, near)
+    near = slice_windows(context.features, torch.tensor([0, 1]), places, side, mask.padding)
+    found = mask.correlate(context.kernel, near)
     for n, (x, y) in enumerate(places.tolist()):
         torch.testing.assert_close(found[n, :, 0, 0], whole[n, :, y, x], rtol=1e-3, atol=1e-4)
 
@@ -103,16 +103,16 @@ def test_the_response_at_a_position_is_the_whole_correlations(network):
 @torch.inference_mode()
 def test_a_fused_network_draws_the_same_masks(network):
     proposals, beliefs = look(network)
-    fused_proposals, _ = look(for_inference(network))
+    fused_proposals, _ = look(fuse_for_inference(network))
     chosen = torch.tensor([3, 40])
     plain = network.segment(proposals, chosen, beliefs)
-    fused = for_inference(network).segment(fused_proposals, chosen, beliefs)
+    fused = fuse_for_inference(network).segment(fused_proposals, chosen, beliefs)
     torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-3)
 
 
 def test_only_what_was_searched_can_be_segmented(network):
     proposals, beliefs = look(network, 1)
-    features_only = network.compare(network.embed(*template(network)), proposals.features)
+    features_only = network.search_features(network.embed(*template(network)), proposals.features)
     with pytest.raises(ValueError, match="no masks"):
         network.segment(features_only, torch.tensor([0]), beliefs)
     boxes_only = SiamRPN(dataclasses.replace(network.config, masks=False))
@@ -151,7 +151,7 @@ def test_reduced_maps_give_the_same_masks(network):
     rows, chosen = torch.tensor([0, 1]), torch.tensor([0, network.grid**2 - 1])
     boxes = proposals.boxes[rows, chosen]
     masks = [
-        network.draw_masks(given, beliefs, rows, chosen, boxes).sharp
+        network.mask_logits(given, beliefs, rows, chosen, boxes).sharp
         for given in (response, reduced)
     ]
     torch.testing.assert_close(*masks)
@@ -162,7 +162,7 @@ def test_gradients_reach_every_parameter_of_the_branch():
     network = SiamRPN(CONFIGS["tiny"])
     proposals, beliefs = look(network)
     rows = chosen = torch.tensor([0, 1])
-    logits = network.draw_masks(
+    logits = network.mask_logits(
         proposals.response, beliefs, rows, chosen, proposals.boxes[rows, chosen]
     )
     (logits.sharp.square().sum() + logits.coarse.square().sum()).backward()
@@ -174,24 +174,24 @@ def test_gradients_reach_every_parameter_of_the_branch():
 def test_windows_are_taken_with_zeros_beyond_the_border():
     maps = torch.arange(32.0).reshape(2, 1, 4, 4)
     rows, first = torch.tensor([0, 1]), torch.tensor([[0, 1], [4, 2]])  # column, row; margin 2
-    taken = take_windows(maps, rows, first, 3, 2)
+    taken = slice_windows(maps, rows, first, 3, 2)
     wanted = [[[0, 0, 0], [0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]]
     wanted[0] = [[0, 0, 0], [0, 0, 0], [0, 0, 4]]  # rows -1, 0, 1 of columns -2, -1, 0
     wanted[0][1][2], wanted[1] = 0, [[18, 19, 0], [22, 23, 0], [26, 27, 0]]
     torch.testing.assert_close(taken[:, 0], torch.tensor(wanted, dtype=torch.float))
-    alone = take_windows(maps[1:], torch.tensor([0]), first[1:], 3, 2)
+    alone = slice_windows(maps[1:], torch.tensor([0]), first[1:], 3, 2)
     torch.testing.assert_close(alone, taken[1:])
 
 
 def test_doubling_keeps_straight_lines_straight():
     line = torch.arange(5.0).repeat(5, 1)[None, None]
-    doubled = double(line)
+    doubled = upsample_2x(line)
     assert doubled.shape[-2:] == (11, 11)
     torch.testing.assert_close(doubled[0, 0, 5, 1:-1], torch.arange(9) / 2)
 
 
 def test_a_box_is_pictured_where_it_is():
-    drawn = picture_boxes(torch.tensor([[10.0, 20, 50, 40]]), 63)[0]
+    drawn = box_maps(torch.tensor([[10.0, 20, 50, 40]]), 63)[0]
     assert drawn[30, 30] == 1
     assert drawn[30, 58] == -1
     assert drawn[19, 30] < 0 < drawn[20, 30]

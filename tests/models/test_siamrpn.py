@@ -119,7 +119,7 @@ def test_the_network_answers_where_its_template_is(network):
     searches[..., 59:83, 59:83], moved[..., 59:83, 67:91] = blob, blob
     # away from the border of the features, where padding is felt
     first, second = (
-        network.score.correlation(template[0], network.features(crops))
+        network.score.correlation(template[0], network.extract_features(crops))
         for crops in (searches, moved)
     )
     assert (first - second).abs().max() > 10 * (first[..., 5, 5] - second[..., 5, 6]).abs().max()
@@ -150,9 +150,9 @@ def test_a_square_that_fills_half_of_the_template_is_the_unit(network):
 def test_a_silent_prior_changes_nothing(network):
     templates, boxes, searches = make_crops(network, 1)
     template = network.embed(templates, boxes)
-    with_prior = network.respond(template, network.features(searches))
+    with_prior = network.run_heads(template, network.extract_features(searches))
     network.shape_prior = None
-    without = network.respond(template[:2], network.features(searches))
+    without = network.run_heads(template[:2], network.extract_features(searches))
     torch.testing.assert_close(without, with_prior)
 
 

@@ -8,18 +8,18 @@ from cyclesiam.errors import SourceError
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.profiling.speed import (
-    CLASSICS,
-    NetworkContestant,
-    Pass,
+    OPENCV_BASELINES,
+    RunTiming,
+    TimedCycleSiam,
     Timing,
     Workload,
-    first_that_holds,
-    more_boxes,
-    run_once,
-    run_rounds,
-    summarise,
+    first_reaching,
+    replicate_boxes,
+    summarize,
+    time_once,
+    time_rounds,
 )
-from cyclesiam.profiling.timer import STAGES, Stopwatch, TimedNetwork
+from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import SegmentingNetwork
@@ -47,10 +47,10 @@ def workload(tmp_path) -> Workload:
 
 
 def test_stages_add_up_to_the_whole():
-    watch = Stopwatch()
+    watch = StageTimer()
     begun = time.perf_counter()
     for stage in ("decode", "crop", "network", "crop", None):
-        watch.enter(stage)
+        watch.start(stage)
         time.sleep(0.002)
     whole = 1000 * (time.perf_counter() - begun)
     assert watch.spent["crop"] >= 4
@@ -60,7 +60,7 @@ def test_stages_add_up_to_the_whole():
 
 def test_a_timed_network_tracks_as_the_same_network(masked_network):
     images = moving_square(4)
-    watch = Stopwatch()
+    watch = StageTimer()
     plain, timed = Tracker(masked_network), Tracker(TimedNetwork(masked_network, watch))
     assert isinstance(timed.network, SegmentingNetwork)
     for image, begin in zip(images, (True, False, False, False), strict=True):
@@ -74,14 +74,14 @@ def test_a_timed_network_tracks_as_the_same_network(masked_network):
 
 
 def test_every_stage_of_our_tracker_is_seen(masked_network, workload):
-    seen = run_once(NetworkContestant(masked_network, CPU, TrackerConfig()), workload)
+    seen = time_once(TimedCycleSiam(masked_network, CPU, TrackerConfig()), workload)
     assert all(seen.stages[stage] > 0 for stage in STAGES if stage != "step")
     assert seen.wall == pytest.approx(sum(seen.stages.values()) - seen.stages["paste"])
     assert seen.cpu > 0
 
 
 def test_without_masks_there_is_no_time_for_masks(masked_network, workload):
-    seen = run_once(NetworkContestant(masked_network, CPU, BOXES_ALONE), workload)
+    seen = time_once(TimedCycleSiam(masked_network, CPU, BOXES_ALONE), workload)
     assert seen.stages["masks"] == 0
     assert seen.stages["network"] > 0
 
@@ -92,20 +92,20 @@ def test_the_clock_runs_for_the_network_alone():
             time.sleep(0.01)
             return super().search(template, crops)
 
-    watch = Stopwatch()
+    watch = StageTimer()
     config = TrackerConfig(online=FilterConfig(share=0))  # this network gives no features
     tracker = Tracker(TimedNetwork(Slow(), watch), config)
     tracker.init(moving_square(1)[0], BOX)
     watch.spent = dict.fromkeys(STAGES, 0.0)
     for image in moving_square(3):
-        watch.enter("crop")
+        watch.start("crop")
         tracker.step(image)
-        watch.enter(None)
+        watch.start(None)
     assert watch.spent["network"] >= 30
 
 
 def test_rounds_time_everyone_in_turn(workload):
-    rounds = list(run_rounds(dict(CLASSICS), workload, 2))
+    rounds = list(time_rounds(dict(OPENCV_BASELINES), workload, 2))
     assert [list(one) for one in rounds] == [["csrt", "kcf"]] * 2
     assert all(one["kcf"].stages["step"] > 0 for one in rounds)
 
@@ -113,15 +113,15 @@ def test_rounds_time_everyone_in_turn(workload):
 def test_a_source_that_is_too_short(workload):
     longer = Workload(source=workload.source, boxes=(BOX,), frames=6)
     with pytest.raises(SourceError, match="has only 6 frames; ask for at most 5 after the first"):
-        run_once(CLASSICS["kcf"], longer)
+        time_once(OPENCV_BASELINES["kcf"], longer)
 
 
 def test_summary_by_hand():
     def one(decode, step, paste, cpu):
         stages = dict.fromkeys(STAGES, 0.0) | {"decode": decode, "step": step, "paste": paste}
-        return Pass(stages=stages, cpu=cpu)
+        return RunTiming(stages=stages, cpu=cpu)
 
-    timing = summarise([one(1, 9, 5, 10), one(2, 38, 5, 12), one(2, 18, 5, 11)])
+    timing = summarize([one(1, 9, 5, 10), one(2, 38, 5, 12), one(2, 18, 5, 11)])
     assert (timing.wall, timing.least, timing.most, timing.cpu) == (20, 10, 40, 11)
     assert (timing.stages["decode"], timing.fps) == (2, 50)
 
@@ -132,11 +132,11 @@ def timing(fps: float) -> Timing:
 
 def test_the_first_that_is_fast_enough_is_named():
     timings = {"best": timing(12), "good": timing(31), "small": timing(90)}
-    assert first_that_holds(timings, 30) == "good"
-    assert first_that_holds(timings, 10) == "best"
-    assert first_that_holds(timings, 100) is None
+    assert first_reaching(timings, 30) == "good"
+    assert first_reaching(timings, 10) == "best"
+    assert first_reaching(timings, 100) is None
 
 
 def test_more_boxes_keeps_those_given():
-    assert more_boxes([BOX], 1) == (BOX,)
-    np.testing.assert_allclose(more_boxes([BOX, (0, 0, 10, 10)], 4)[3], (1, 0, 10, 10))
+    assert replicate_boxes([BOX], 1) == (BOX,)
+    np.testing.assert_allclose(replicate_boxes([BOX, (0, 0, 10, 10)], 4)[3], (1, 0, 10, 10))

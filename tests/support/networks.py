@@ -7,7 +7,7 @@ from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.config import NetworkConfig
-from cyclesiam.models.numpy_interface import also_numpy
+from cyclesiam.models.numpy_interface import accepts_numpy
 
 # A square target fills half of a template, 40 px, and so does the square anchor, 5 strides.
 TINY = NetworkConfig(
@@ -32,12 +32,12 @@ class BlobNetwork:
         self.embedded: list[tuple[Tensor, Tensor]] = []  # crops and boxes that it was shown
         self.searched: list[Tensor] = []
 
-    @also_numpy
+    @accepts_numpy
     def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         self.embedded.append((crops, boxes))
         return (boxes,)
 
-    @also_numpy
+    @accepts_numpy
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
         assert len(template[0]) == len(crops)
         self.searched.append(crops)

@@ -10,11 +10,11 @@ from cyclesiam.data.clips import ClipConfig
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.compositing import CompositingConfig
-from cyclesiam.training.anchor_labels import LabelConfig
+from cyclesiam.training.anchor_labels import AnchorLabelConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.objective import LessonConfig
 from cyclesiam.training.optimizer import OptimiserConfig
-from cyclesiam.training.recipes import FAST, smoke
+from cyclesiam.training.recipes import FAST_OPTIMIZER, smoke
 from cyclesiam.training.trainer import TrainingConfig
 from support.networks import TINY
 
@@ -31,7 +31,7 @@ CONFIG = TrainingConfig(
     network=TINY,
     clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=0.34)),
     curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=2, longest=2),
-    optimiser=FAST,
+    optimiser=FAST_OPTIMIZER,
 )
 
 # The second stage begins after step 3, when the loader has asked for steps 3 and 4 already.
@@ -48,7 +48,7 @@ KILLED = TrainingConfig(
     clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=0.34)),
     curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=3, longest=3, review=0),
     lesson=LessonConfig(trust=0.0),
-    optimiser=FAST,
+    optimiser=FAST_OPTIMIZER,
 )
 
 # With all that makes a row depend on others: borrowed templates and pixels, a share of blurred
@@ -61,7 +61,7 @@ PARTED = replace(
     lesson=LessonConfig(
         trust=0.0,
         negatives=0.5,
-        labels=LabelConfig(hard_share=0.5),
+        labels=AnchorLabelConfig(hard_share=0.5),
         augmentation=AugmentationConfig(blur=0.4, noise=8.0, occlusion=0.6),
     ),
     optimiser=OptimiserConfig(),  # AdamW makes whole steps of the rounding of gradients near zero

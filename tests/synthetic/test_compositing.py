@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.regions import mask_to_box
 from cyclesiam.synthetic.compositing import (
-    FILLED,
+    SPRITE_FILL,
     CompositingConfig,
     Pose,
     Sprite,
     composite,
-    cut_sprite,
-    draw_shape,
-    paste,
+    paste_sprite,
+    random_cutout,
+    random_shape,
 )
 from support.media import textured
 
@@ -29,7 +29,7 @@ def donors():
 def test_the_box_is_the_extent_of_what_was_pasted(seed):
     frames, boxes, _ = composite(grey_frames(), donors(), np.random.default_rng(seed), ALONE)
     for frame, box in zip(frames, boxes, strict=True):
-        np.testing.assert_allclose(mask_extent(frame[..., 0] > 170), box, atol=1)
+        np.testing.assert_allclose(mask_to_box(frame[..., 0] > 170), box, atol=1)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -61,22 +61,24 @@ def test_a_target_moves_and_grows_as_configured():
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("side", [24, 61, 128])
 def test_a_shape_spans_its_share_of_the_sprite(seed, side):
-    alpha = draw_shape(side, np.random.default_rng(seed))
+    alpha = random_shape(side, np.random.default_rng(seed))
     assert alpha.shape == (side, side)
     assert alpha.min() >= 0
     assert alpha.max() <= 1
-    x0, y0, x1, y1 = mask_extent(alpha > 0.25) / side
-    assert (x1 - x0, y1 - y0) == pytest.approx((FILLED, FILLED), abs=3 / side)
+    x0, y0, x1, y1 = mask_to_box(alpha > 0.25) / side
+    assert (x1 - x0, y1 - y0) == pytest.approx((SPRITE_FILL, SPRITE_FILL), abs=3 / side)
 
 
 def test_a_pose_places_a_sprite():
     sprite = Sprite(np.full((32, 32, 3), 200, np.uint8), np.ones((32, 32), np.float32))
     frame = np.zeros((60, 80, 3), np.uint8)
-    box = paste(frame, sprite, Pose(np.array([40.0, 30.0]), np.array([20.0, 10.0]), 0.0))
+    box = paste_sprite(frame, sprite, Pose(np.array([40.0, 30.0]), np.array([20.0, 10.0]), 0.0))
     np.testing.assert_allclose(box, [30, 25, 50, 35])
     assert (frame[26:34, 31:49] == 200).all()
     turned = np.zeros((60, 80, 3), np.uint8)
-    box = paste(turned, sprite, Pose(np.array([40.0, 30.0]), np.array([20.0, 10.0]), np.pi / 2))
+    box = paste_sprite(
+        turned, sprite, Pose(np.array([40.0, 30.0]), np.array([20.0, 10.0]), np.pi / 2)
+    )
     np.testing.assert_allclose(box, [35, 20, 45, 40], atol=1)
 
 
@@ -84,13 +86,17 @@ def test_a_sprite_that_left_the_frame_has_no_box():
     sprite = Sprite(np.full((32, 32, 3), 200, np.uint8), np.ones((32, 32), np.float32))
     frame = np.zeros((60, 80, 3), np.uint8)
     assert np.isnan(
-        paste(frame, sprite, Pose(np.array([200.0, 30.0]), np.full(2, 20.0), 0.0))
+        paste_sprite(frame, sprite, Pose(np.array([200.0, 30.0]), np.full(2, 20.0), 0.0))
     ).all()
     assert not frame.any()
 
 
 def test_a_donor_may_be_tiny():
-    assert cut_sprite(textured(0, 9, 12), 40, np.random.default_rng(0)).pixels.shape == (40, 40, 3)
+    assert random_cutout(textured(0, 9, 12), 40, np.random.default_rng(0)).pixels.shape == (
+        40,
+        40,
+        3,
+    )
 
 
 def test_the_same_chance_gives_the_same_clip():

@@ -6,11 +6,18 @@ import cv2
 import numpy as np
 import pytest
 
-from cyclesiam.data.clips import OFF, ON, UNKNOWN, ClipConfig, ClipDataset, Request
+from cyclesiam.data.clips import (
+    MASK_OFF,
+    MASK_ON,
+    MASK_UNKNOWN,
+    BatchRequest,
+    ClipConfig,
+    ClipDataset,
+)
 from cyclesiam.data.scenes import find_scenes
-from cyclesiam.geometry.regions import mask_extent
-from cyclesiam.synthetic.compositing import FILLED, CompositingConfig, composite
-from cyclesiam.synthetic.cutouts import CutoutConfig, ObjectBank, cut_sprite_of, find_object
+from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.synthetic.compositing import SPRITE_FILL, CompositingConfig, composite
+from cyclesiam.synthetic.cutouts import CutoutConfig, ObjectBank, object_cutout, segment_object
 from support.media import moving_square, textured, write_picture, write_video
 
 CONFIG = CutoutConfig()
@@ -48,26 +55,26 @@ def test_an_object_in_the_middle_is_found(place, radii, tmp_path):
     ],
 )
 def test_what_may_be_no_whole_object_is_left(place, radii):
-    assert find_object(picture_of(place, radii)[0], CONFIG) is None
+    assert segment_object(picture_of(place, radii)[0], CONFIG) is None
 
 
 def test_several_things_are_no_object():
     picture, _ = picture_of((70, 90), (25, 30))
     other, mask = picture_of((170, 90), (25, 30))
     picture[mask] = other[mask]
-    assert find_object(picture, CONFIG) is None
+    assert segment_object(picture, CONFIG) is None
 
 
 def test_an_empty_picture_shows_none():
-    assert find_object(np.full((90, 120, 3), 128, np.uint8), CONFIG) is None
+    assert segment_object(np.full((90, 120, 3), 128, np.uint8), CONFIG) is None
 
 
 def test_a_sprite_keeps_aspect_and_fills_its_share():
     picture, mask = picture_of((120, 90), (60, 30))
-    sprite = cut_sprite_of(picture, mask)
+    sprite = object_cutout(picture, mask)
     assert sprite.aspect == pytest.approx(2, rel=0.02)
-    x0, y0, x1, y1 = mask_extent(sprite.alpha > 0.5) / len(sprite.alpha)
-    assert (x1 - x0, y1 - y0) == pytest.approx((FILLED, FILLED), abs=0.02)
+    x0, y0, x1, y1 = mask_to_box(sprite.alpha > 0.5) / len(sprite.alpha)
+    assert (x1 - x0, y1 - y0) == pytest.approx((SPRITE_FILL, SPRITE_FILL), abs=0.02)
     assert (sprite.pixels[sprite.alpha > 0.99][:, 0] > 150).mean() > 0.99  # the thing is red
 
 
@@ -75,7 +82,7 @@ def test_a_picture_is_looked_at_once(tmp_path, monkeypatch):
     from cyclesiam.synthetic import cutouts
 
     looks = []
-    monkeypatch.setattr(cutouts, "find_object", lambda *given: looks.append(given))
+    monkeypatch.setattr(cutouts, "segment_object", lambda *given: looks.append(given))
     bank = ObjectBank(CONFIG)
     assert [bank.mask(tmp_path / "a", textured(0)) for _ in range(3)] == [None] * 3
     assert bank.sprite(tmp_path / "a", textured(0)) is None
@@ -85,7 +92,7 @@ def test_a_picture_is_looked_at_once(tmp_path, monkeypatch):
 @pytest.mark.parametrize("seed", range(4))
 def test_a_pasted_objects_mask_is_what_is_seen_of_it(seed):
     picture, mask = picture_of((120, 90), (60, 30))
-    sprite = cut_sprite_of(picture, mask)
+    sprite = object_cutout(picture, mask)
     plain = CompositingConfig(objects=1, companions=0, bend=0, light=0)
     frames = [np.full((120, 160, 3), 20, np.uint8)] * 2
     made = composite(
@@ -93,7 +100,7 @@ def test_a_pasted_objects_mask_is_what_is_seen_of_it(seed):
     )
     for frame, box, seen in zip(made.frames, made.boxes, made.masks, strict=True):
         assert overlap(seen, frame[..., 0] > 110) > 0.9
-        np.testing.assert_allclose(mask_extent(seen), box, atol=1.01)
+        np.testing.assert_allclose(mask_to_box(seen), box, atol=1.01)
 
 
 def test_what_passes_before_a_target_is_not_its_own():
@@ -123,25 +130,25 @@ SMALL = ClipConfig(height=96, width=128, batch_size=4)
 
 def test_clips_show_the_objects_of_stills_where_they_are(scenes):
     data = ClipDataset(scenes, replace(SMALL, object_share=1.0), 0)
-    batch = data[Request(0, 2, 3)]
+    batch = data[BatchRequest(0, 2, 3)]
     assert batch.boxes.isfinite().all()
     assert set(batch.names) == {"thing.png"}
     for frames, boxes, mask in zip(batch.frames, batch.boxes, batch.masks, strict=True):
-        assert set(mask.unique().tolist()) <= {ON, OFF}
-        on = mask.numpy() == ON
+        assert set(mask.unique().tolist()) <= {MASK_ON, MASK_OFF}
+        on = mask.numpy() == MASK_ON
         red = frames[0].permute(1, 2, 0).numpy().astype(int)
         seen = cv2.GaussianBlur(((red[..., 0] - red[..., 1]) > 40).astype(np.float32), (3, 3), 0)
         assert (seen[on] > 0.4).mean() > 0.9
-        np.testing.assert_allclose(mask_extent(on), boxes[0].numpy(), atol=1e-3)
+        np.testing.assert_allclose(mask_to_box(on), boxes[0].numpy(), atol=1e-3)
 
 
 def test_masks_are_known_where_clips_are_made(scenes):
     made = ClipDataset(scenes, replace(SMALL, compositing=CompositingConfig(share=1)), 0)
-    masks = made[Request(0, 1, 3)].masks
+    masks = made[BatchRequest(0, 1, 3)].masks
     assert masks.shape == (4, 96, 128)
-    assert (masks != UNKNOWN).all()
+    assert (masks != MASK_UNKNOWN).all()
     found = ClipDataset(scenes, replace(SMALL, compositing=CompositingConfig(share=0)), 0)
-    assert (found[Request(0, 1, 3)].masks == UNKNOWN).all()
+    assert (found[BatchRequest(0, 1, 3)].masks == MASK_UNKNOWN).all()
 
 
 @pytest.mark.parametrize("wrong", [{"border": 0.5}, {"smallest": 0.6}, {"edges": 5}, {"side": 8}])

@@ -1,12 +1,18 @@
 import numpy as np
 import pytest
 
-from cyclesiam.synthetic.demo_clip import Pose, Sprite, lay_over, make_clip, outline_box
+from cyclesiam.synthetic.demo_clip import (
+    DemoPose,
+    DemoSprite,
+    composite_sprite,
+    make_demo_clip,
+    sprite_box,
+)
 
 
 @pytest.fixture(scope="module")
 def clip():
-    return make_clip(frames=120, width=160, height=120)
+    return make_demo_clip(frames=120, width=160, height=120)
 
 
 def test_frames_and_boxes(clip):
@@ -17,16 +23,16 @@ def test_frames_and_boxes(clip):
 
 
 def test_the_same_seed_gives_the_same_clip(clip):
-    again = make_clip(frames=5, width=160, height=120)
+    again = make_demo_clip(frames=5, width=160, height=120)
     np.testing.assert_array_equal(again.images, clip.images[:5])  # shorter: the beginning
     np.testing.assert_array_equal(again.boxes, clip.boxes[:5])
-    other = make_clip(seed=1, frames=1, width=160, height=120)
+    other = make_demo_clip(seed=1, frames=1, width=160, height=120)
     assert not np.array_equal(other.images[0], clip.images[0])
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_target_stays_inside_and_moves_smoothly(seed):
-    boxes = make_clip(seed, frames=120, width=96, height=72).boxes
+    boxes = make_demo_clip(seed, frames=120, width=96, height=72).boxes
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] <= (96, 72)).all()
     centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
@@ -48,14 +54,14 @@ def test_the_outline_box_is_the_opaque_part(angle):
     corners = np.array([[-1.0, -0.5], [1.0, -0.5], [1.0, 0.5], [-1.0, 0.5]])
     opacity = np.zeros((60, 60), np.float32)
     opacity[20:40, 10:50] = 1  # 20 sprite pixels a unit, 2 a pixel: the radius is 10
-    sprite = Sprite(np.full((60, 60, 3), 255, np.float32), opacity, corners, radius=10.0)
-    pose = Pose(x=40.3, y=30.6, scale=1.3, angle=angle)
-    picture = lay_over(np.zeros((60, 80, 3), np.float32), sprite, pose, shadow=False)
+    sprite = DemoSprite(np.full((60, 60, 3), 255, np.float32), opacity, corners, radius=10.0)
+    pose = DemoPose(x=40.3, y=30.6, scale=1.3, angle=angle)
+    picture = composite_sprite(np.zeros((60, 80, 3), np.float32), sprite, pose, shadow=False)
     rows, columns = np.nonzero(picture[..., 0] > 127)
     found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    np.testing.assert_allclose(outline_box(sprite, pose), found, atol=1.0)
+    np.testing.assert_allclose(sprite_box(sprite, pose), found, atol=1.0)
 
 
 def test_a_clip_has_a_least_size():
     with pytest.raises(ValueError, match="too small"):
-        make_clip(frames=0)
+        make_demo_clip(frames=0)

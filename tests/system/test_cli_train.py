@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from cyclesiam.cli import main
-from cyclesiam.cli.train import check_extra
+from cyclesiam.cli.train import require_extra
 from cyclesiam.errors import MissingExtraError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.config import NetworkConfig
@@ -120,7 +120,7 @@ def test_an_interrupt_leaves_a_checkpoint(
     from cyclesiam.cli import train
     from cyclesiam.training.trainer import Trainer
 
-    learn, describe = Trainer._learn, train.describe
+    learn, describe = Trainer._learn, train.format_report
 
     def interrupt():
         for _ in range(times):
@@ -139,9 +139,9 @@ def test_an_interrupt_leaves_a_checkpoint(
         if place == "step":
             patch.setattr(Trainer, "_learn", interrupted_learn)
         elif place == "report":
-            patch.setattr(train, "describe", interrupted_describe)
+            patch.setattr(train, "format_report", interrupted_describe)
         else:
-            patch.setattr(train, "show", lambda *run: interrupt())
+            patch.setattr(train, "show_training", lambda *run: interrupt())
         assert main(command(stills, "--steps", "3")) == 130
     said = capsys.readouterr().err
     assert f"interrupted; step {done} of 3 is saved; go on with: cyclesiam train" in said
@@ -209,4 +209,4 @@ def test_without_the_extra(capsys, monkeypatch, stills):
     monkeypatch.setitem(sys.modules, "lightning", None)
     assert 'pip install "cyclesiam[train]"' in fails(capsys, *command(stills))
     with pytest.raises(MissingExtraError, match="lightning"):
-        check_extra()
+        require_extra()

@@ -10,15 +10,19 @@ import torch
 
 from cyclesiam.cli import parse
 from cyclesiam.deployment.export import export
-from cyclesiam.models.metadata import SHIPPED, TrainingRecord
+from cyclesiam.models.metadata import SHIPPED_WEIGHTS, TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.synthetic.demo_clip import make_demo_clip
 from cyclesiam.tracking.results import FrameResult, TrackResult
 from cyclesiam.video import VideoWriter
 from support import ROOT
 from support.networks import TINY
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *SHIPPED.glob("*/README.md")]
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *SHIPPED_WEIGHTS.glob("*/README.md"),
+]
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -60,7 +64,7 @@ def test_commands_were_found():
 def test_snippets_run(page, snippet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with VideoWriter("street.mp4", fps=25) as video:
-        for image in make_clip(frames=4).images:
+        for image in make_demo_clip(frames=4).images:
             video.write(image)
     if "runs/default_onnx" in snippet:
         torch.manual_seed(0)

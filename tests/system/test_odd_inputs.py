@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cyclesiam.cli import main
-from cyclesiam.data.clips import ClipConfig, ClipDataset, Request
+from cyclesiam.data.clips import BatchRequest, ClipConfig, ClipDataset
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.errors import TrainingError
 from support.media import moving_square, textured, write_frames, write_picture, write_video
@@ -77,7 +77,7 @@ def write_odd(folder):
 
 def clips_of(scenes, batches=3):
     dataset = ClipDataset(scenes, ClipConfig(batch_size=4, height=64, width=64, reads=1), 0)
-    return [dataset[Request(number, 1, 2)] for number in range(batches)]
+    return [dataset[BatchRequest(number, 1, 2)] for number in range(batches)]
 
 
 def test_what_is_odd_is_used(tmp_path):

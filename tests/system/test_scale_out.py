@@ -15,7 +15,7 @@ from cyclesiam.data.scenes import find_scenes
 from cyclesiam.errors import TrainingError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.training import trainer as trainer_module
-from cyclesiam.training.microbatches import SharedBatchNorm2d, share_norms, split_rows
+from cyclesiam.training.microbatches import SyncBatchNorm2d, convert_sync_batchnorm, split_batch
 from cyclesiam.training.trainer import Trainer
 from support import ROOT
 from support.media import write_stills
@@ -82,14 +82,14 @@ def make_trainer(config, stills, output, **options):
 
 
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, stills):
-    whole = [report.loss for report in make_trainer(KILLED, stills, tmp_path / "whole").run()]
+    whole = [report.loss for report in make_trainer(KILLED, stills, tmp_path / "whole").fit()]
     arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "killed")
     process = start(tmp_path, "KILLED", *arguments, before=KILLED_AT_STEP_5)
     _, problems = process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL, problems
     resumed = make_trainer(KILLED, stills, tmp_path / "killed", resume=True)
     assert resumed.step == 3
-    assert [report.loss for report in resumed.run()] == whole[3:]
+    assert [report.loss for report in resumed.fit()] == whole[3:]
 
 
 def test_a_run_killed_between_its_state_and_its_weights_mends_them(tmp_path, stills, monkeypatch):
@@ -125,7 +125,7 @@ def assert_alike(first, second):
 
 def test_two_processes_learn_what_one_does(tmp_path, stills):
     alone = make_trainer(PARTED, stills, tmp_path / "alone")
-    losses = [report.loss for report in alone.run()]
+    losses = [report.loss for report in alone.fit()]
     arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "shared")
     process = start(tmp_path, "PARTED", *arguments, "--devices", 2)
     said, problems = process.communicate(timeout=300)
@@ -133,7 +133,7 @@ def test_two_processes_learn_what_one_does(tmp_path, stills):
     shown = [float(loss) for loss in re.findall(r"^step .* loss (\d+\.\d+)", said, re.MULTILINE)]
     assert shown == pytest.approx(losses, abs=2e-3)
     assert said.count("Learning from") == 1  # only the first process speaks
-    assert_alike(load_weights(tmp_path / "shared", trainable=True)[0], alone.guide.module)
+    assert_alike(load_weights(tmp_path / "shared", trainable=True)[0], alone.ema.module)
 
 
 @pytest.mark.parametrize("parts", [2, 5])
@@ -145,7 +145,7 @@ def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, still
     gradients = []
     for run in runs:
         run.network.eval()  # norms as they are: a part has other statistics than the whole
-        next(run.run())
+        next(run.fit())
         gradients.append({name: p.grad for name, p in run.network.named_parameters()})
     largest = max(gradient.abs().max() for gradient in gradients[0].values())
     for name, gradient in gradients[0].items():
@@ -157,18 +157,18 @@ def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, still
 
 def test_a_run_in_parts_resumes_as_if_nothing_had_happened(tmp_path, stills):
     config = replace(PARTED, accumulate=2)
-    losses = [report.loss for report in make_trainer(config, stills, tmp_path / "whole").run()]
-    run = make_trainer(config, stills, tmp_path / "broken").run()
+    losses = [report.loss for report in make_trainer(config, stills, tmp_path / "whole").fit()]
+    run = make_trainer(config, stills, tmp_path / "broken").fit()
     assert next(run).loss == losses[0]
     run.close()
     resumed = make_trainer(config, stills, tmp_path / "broken", resume=True)
-    assert [report.loss for report in resumed.run()] == losses[1:]
+    assert [report.loss for report in resumed.fit()] == losses[1:]
 
 
 @pytest.mark.parametrize(("total", "parts"), [(5, 2), (7, 3), (4, 4), (6, 1)])
 def test_every_row_is_counted_once(total, parts):
-    shares = split_rows(total, parts)
-    counted = [row for part in shares for row in part.rows[part.guests :]]
+    shares = split_batch(total, parts)
+    counted = [row for part in shares for row in part.rows[part.halo :]]
     assert counted == [*range(total)]
     for part in shares:
         before = [(row - 1) % total for row in part.rows[1:]]
@@ -177,7 +177,7 @@ def test_every_row_is_counted_once(total, parts):
 
 def test_more_parts_than_clips(tmp_path, stills):
     with pytest.raises(ValueError, match="batch of 2 clips cannot be split into 3 parts"):
-        split_rows(2, 3)
+        split_batch(2, 3)
     with pytest.raises(ValueError, match=r"accumulate must lie in 1\.\.5"):
         replace(PARTED, accumulate=6)
 
@@ -186,8 +186,8 @@ def test_a_shared_norm_is_a_norm_that_leaves_guests_out():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.BatchNorm2d(4)).train()
     shared = nn.Sequential(nn.BatchNorm2d(4)).train()
-    share_norms(shared, guests=1)
-    assert isinstance(shared[0], SharedBatchNorm2d)
+    convert_sync_batchnorm(shared, guests=1)
+    assert isinstance(shared[0], SyncBatchNorm2d)
     values = torch.randn(5, 4, 6, 6) * 3 + 1
     inputs = [values[1:].clone().requires_grad_(), values.clone().requires_grad_()]
     outputs = [plain(inputs[0]), shared(inputs[1])[1:]]

@@ -2,15 +2,15 @@ import pytest
 import torch
 
 from cyclesiam.tracking.color_model import (
-    LEVELS,
-    STEP,
+    BIN_STRIDE,
+    BINS_PER_CHANNEL,
     ColourConfig,
-    believe,
-    bin_colours,
-    colour_votes,
-    learn_colours,
-    refresh_colours,
-    vote_shares,
+    color_bins,
+    color_likelihood,
+    color_scores,
+    color_weights,
+    init_color_model,
+    update_color_model,
 )
 
 BOX = torch.tensor([[24.0, 32, 72, 64]])
@@ -26,7 +26,7 @@ def painted(box, colour=RED, ground=GREEN, size=128):
 
 
 def learnt(**changes):
-    return learn_colours(bin_colours(painted(BOX[0])), BOX, ColourConfig(**changes))
+    return init_color_model(color_bins(painted(BOX[0])), BOX, ColourConfig(**changes))
 
 
 def test_bins_count_through_blue_then_green_then_red():
@@ -35,34 +35,34 @@ def test_bins_count_through_blue_then_green_then_red():
     crop[0, :, 0, 2] = torch.tensor([0.0, 255, 15.9])
     crop[0, :, 2, 0] = torch.tensor([0.0, 0, 16])
     crop[0, :, 1, 1] = 99  # between the pixels that are looked at
-    wanted = [[15 * LEVELS**2, 15 * LEVELS], [1, 0]]
-    assert bin_colours(crop).tolist() == [wanted]
+    wanted = [[15 * BINS_PER_CHANNEL**2, 15 * BINS_PER_CHANNEL], [1, 0]]
+    assert color_bins(crop).tolist() == [wanted]
 
 
 def test_what_only_the_target_has_is_its_own():
     state = learnt()
-    belief = believe(state, bin_colours(painted(BOX[0]))).pixels[0]
+    belief = color_likelihood(state, color_bins(painted(BOX[0]))).pixels[0]
     inside = torch.zeros_like(belief, dtype=torch.bool)
-    inside[32 // STEP : 64 // STEP, 24 // STEP : 72 // STEP] = True
+    inside[32 // BIN_STRIDE : 64 // BIN_STRIDE, 24 // BIN_STRIDE : 72 // BIN_STRIDE] = True
     assert belief[inside].min() > 0.99
     assert belief[~inside].max() < 0.01
-    assert state.held.item() == pytest.approx(belief[inside].mean().item())
-    assert state.leaked.item() == pytest.approx(belief[~inside].mean().item(), abs=1e-6)
+    assert state.inside_likelihood.item() == pytest.approx(belief[inside].mean().item())
+    assert state.outside_likelihood.item() == pytest.approx(belief[~inside].mean().item(), abs=1e-6)
 
 
 def test_histograms_are_shares_and_nearly_the_same_colour_counts():
     state = learnt()
-    for histogram in (state.inside, state.outside):
+    for histogram in (state.foreground, state.background):
         assert histogram.sum().item() == pytest.approx(1)
     lighter = painted(BOX[0], colour=tuple(value + 16 for value in RED))
-    assert believe(state, bin_colours(lighter)).pixels[0, 24, 24] > 0.95
+    assert color_likelihood(state, color_bins(lighter)).pixels[0, 24, 24] > 0.95
 
 
 def test_a_vote_is_the_overlap_with_what_has_the_colours():
     place = torch.tensor([40.0, 40, 88, 72])  # the target has moved
     boxes = torch.stack((place, place + 16, place - 200, BOX[0] * 4))[None]
     boxes[0, 3] = torch.tensor([0.0, 0, 128, 128])
-    votes = colour_votes(learnt(), believe(learnt(), bin_colours(painted(place))), boxes)[0]
+    votes = color_scores(learnt(), color_likelihood(learnt(), color_bins(painted(place))), boxes)[0]
     shared = 32 * 16  # of the second box
     wanted = [1, shared / (2 * 48 * 32 - shared), 0, 48 * 32 / 128**2]
     assert votes.tolist() == pytest.approx(wanted, abs=0.02)
@@ -71,51 +71,55 @@ def test_a_vote_is_the_overlap_with_what_has_the_colours():
 def test_the_best_box_follows_a_change_of_shape():
     wide = torch.tensor([16.0, 40, 112, 64])
     boxes = torch.stack((BOX[0], wide, torch.tensor([40.0, 40, 88, 64])))[None]
-    votes = colour_votes(learnt(), believe(learnt(), bin_colours(painted(wide))), boxes)[0]
+    votes = color_scores(learnt(), color_likelihood(learnt(), color_bins(painted(wide))), boxes)[0]
     assert votes.argmax() == 1
 
 
 def test_where_both_look_alike_colours_are_silent():
-    alike = bin_colours(painted(BOX[0], colour=GREEN))
-    assert vote_shares(learn_colours(alike, BOX, ColourConfig())).item() == 0
-    assert vote_shares(learnt(share=0.4)).item() == pytest.approx(0.4)
-    state = learn_colours(alike, BOX, ColourConfig())
-    votes = colour_votes(state, believe(state, alike), BOX[:, None])
+    alike = color_bins(painted(BOX[0], colour=GREEN))
+    assert color_weights(init_color_model(alike, BOX, ColourConfig())).item() == 0
+    assert color_weights(learnt(share=0.4)).item() == pytest.approx(0.4)
+    state = init_color_model(alike, BOX, ColourConfig())
+    votes = color_scores(state, color_likelihood(state, alike), BOX[:, None])
     assert votes.isfinite().all()
 
 
 def test_colours_follow_those_who_are_sure():
-    bins = bin_colours(torch.cat((painted(BOX[0]), painted(BOX[0]))))
+    bins = color_bins(torch.cat((painted(BOX[0]), painted(BOX[0]))))
     boxes = BOX.expand(2, 4)
-    state = learn_colours(bins, boxes, ColourConfig(rate=0.25))
-    blue = bin_colours(torch.cat((painted(BOX[0], colour=BLUE), painted(BOX[0], colour=BLUE))))
-    after = refresh_colours(state, blue, boxes, torch.tensor([True, False]))
-    assert torch.equal(after.inside[1], state.inside[1])
-    torch.testing.assert_close(after.inside[0, blue[0, 20, 20]] * 4, state.inside[0].max())
-    assert (after.held, after.leaked) == (state.held, state.leaked)  # how it was at first
+    state = init_color_model(bins, boxes, ColourConfig(rate=0.25))
+    blue = color_bins(torch.cat((painted(BOX[0], colour=BLUE), painted(BOX[0], colour=BLUE))))
+    after = update_color_model(state, blue, boxes, torch.tensor([True, False]))
+    assert torch.equal(after.foreground[1], state.foreground[1])
+    torch.testing.assert_close(after.foreground[0, blue[0, 20, 20]] * 4, state.foreground[0].max())
+    assert (after.inside_likelihood, after.outside_likelihood) == (
+        state.inside_likelihood,
+        state.outside_likelihood,
+    )  # how it was at first
 
 
 def test_a_batch_equals_its_targets_alone():
     places = torch.tensor([[24.0, 32, 72, 64], [60, 10, 100, 90]])
     crops = torch.cat((painted(places[0]), painted(places[1], BLUE, (90.0, 90, 90))))
     boxes = torch.stack((places, places.flip(0)), dim=1)
-    together = learn_colours(bin_colours(crops), places, ColourConfig())
-    votes = colour_votes(together, believe(together, bin_colours(crops)), boxes)
+    together = init_color_model(color_bins(crops), places, ColourConfig())
+    votes = color_scores(together, color_likelihood(together, color_bins(crops)), boxes)
     for row in range(2):
         one = slice(row, row + 1)
-        alone = learn_colours(bin_colours(crops[one]), places[one], ColourConfig())
+        alone = init_color_model(color_bins(crops[one]), places[one], ColourConfig())
         torch.testing.assert_close(
-            colour_votes(alone, believe(alone, bin_colours(crops[one])), boxes[one]), votes[one]
+            color_scores(alone, color_likelihood(alone, color_bins(crops[one])), boxes[one]),
+            votes[one],
         )
 
 
 @pytest.mark.parametrize("outside", [[-50.0, -50, -10, -10], [200.0, 200, 300, 300], [5, 5, 5, 5]])
 def test_boxes_beyond_the_crop_and_without_extent_are_harmless(outside):
     box = torch.tensor([outside])
-    state = learn_colours(bin_colours(painted(BOX[0])), box, ColourConfig())
-    votes = colour_votes(state, believe(state, bin_colours(painted(BOX[0]))), box[:, None])
+    state = init_color_model(color_bins(painted(BOX[0])), box, ColourConfig())
+    votes = color_scores(state, color_likelihood(state, color_bins(painted(BOX[0]))), box[:, None])
     assert votes.isfinite().all()
-    assert vote_shares(state).isfinite().all()
+    assert color_weights(state).isfinite().all()
 
 
 @pytest.mark.parametrize("wrong", [{"share": 2}, {"rate": -1}, {"core": 0}, {"floor": 0}])

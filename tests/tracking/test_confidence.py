@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.tracking.confidence import (
     ConfidenceConfig,
-    begin_standing,
-    believe_boxes,
-    believe_told,
-    judge,
-    name_states,
+    box_confidence,
+    init_status,
+    reported_confidence,
+    state_names,
+    update_status,
 )
-from cyclesiam.tracking.mask_boxes import MaskFit
-from cyclesiam.tracking.siamese import Observation, TargetState
+from cyclesiam.tracking.mask_boxes import MaskBoxFit
+from cyclesiam.tracking.siamese import SearchResult, TargetState
 
 CONFIG = ConfidenceConfig(lost_below=0.3, sure_from=0.5, patience=2, fresh=3)
 BOXES = torch.tensor([[10.0, 10, 30, 30]])
@@ -26,20 +26,20 @@ def state(score, boxes=BOXES):
 
 
 def observation():
-    return Observation(Proposals(BOXES[:, None], torch.ones(1, 1)), BOXES)
+    return SearchResult(Proposals(BOXES[:, None], torch.ones(1, 1)), BOXES)
 
 
 def believe(score, **more):
-    return believe_boxes(state(score), observation(), CONFIG, **more).item()
+    return box_confidence(state(score), observation(), CONFIG, **more).item()
 
 
 def walk(confidences):
     """Give the states that follow from confidences, one after another."""
-    standing, states = begin_standing(state(1.0)), []
+    standing, states = init_status(state(1.0)), []
     for number, confidence in enumerate(confidences):
         moved = state(1.0, BOXES + number)
-        standing = judge(standing, moved, torch.tensor([confidence]), CONFIG)
-        states += name_states(standing, CONFIG)
+        standing = update_status(standing, moved, torch.tensor([confidence]), CONFIG)
+        states += state_names(standing, CONFIG)
     return standing, states
 
 
@@ -69,7 +69,7 @@ def test_a_target_is_lost_found_and_followed_on():
 
 def test_the_last_sure_box_is_remembered():
     standing, _ = walk([0.9, 0.9, 0.4, 0.1, 0.1])
-    assert standing.sure_boxes.tolist() == (BOXES + 1).tolist()
+    assert standing.last_confident_boxes.tolist() == (BOXES + 1).tolist()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
@@ -94,8 +94,8 @@ def test_limits_are_in_order():
 
 def told(confidence, agreement, *, known=True):
     shifts = torch.zeros(1, 2) if known else torch.full((1, 2), torch.nan)
-    fit = MaskFit(shifts, shifts + 1, torch.zeros(1, 2), torch.tensor([agreement]))
-    return believe_told(torch.tensor([confidence]), fit, CONFIG).item()
+    fit = MaskBoxFit(shifts, shifts + 1, torch.zeros(1, 2), torch.tensor([agreement]))
+    return reported_confidence(torch.tensor([confidence]), fit, CONFIG).item()
 
 
 def test_a_mask_that_agrees_is_believed_more():

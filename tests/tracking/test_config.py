@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from cyclesiam.cli import main
-from cyclesiam.cli.options import load_settings
+from cyclesiam.cli.options import load_tracker_config
 from cyclesiam.errors import WeightsError
 from cyclesiam.models.checkpoints import save_weights
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.confidence import ConfidenceConfig
 from cyclesiam.tracking.config import (
-    SETTINGS_FILE,
+    CONFIG_FILE,
     TrackerConfig,
-    read_settings,
-    settings_as_text,
+    dump_config,
+    load_config,
 )
 from support.networks import TINY
 
@@ -36,14 +36,14 @@ def weights(tmp_path):
 
 
 def test_what_is_written_is_read(tmp_path):
-    assert read_settings(tmp_path) == TrackerConfig()
-    (tmp_path / SETTINGS_FILE).write_text(settings_as_text(MODEST))
-    assert read_settings(tmp_path) == MODEST
+    assert load_config(tmp_path) == TrackerConfig()
+    (tmp_path / CONFIG_FILE).write_text(dump_config(MODEST))
+    assert load_config(tmp_path) == MODEST
 
 
 def test_what_is_not_said_is_as_usual(tmp_path):
-    (tmp_path / SETTINGS_FILE).write_text('{"online": {"every": 2, "rate": 1}}')
-    settings = read_settings(tmp_path)
+    (tmp_path / CONFIG_FILE).write_text('{"online": {"every": 2, "rate": 1}}')
+    settings = load_config(tmp_path)
     assert (settings.online.every, settings.online.rate) == (2, 1)
     assert settings.colour == TrackerConfig().colour
 
@@ -63,30 +63,30 @@ def test_what_is_not_said_is_as_usual(tmp_path):
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, text, says):
-    (tmp_path / SETTINGS_FILE).write_text(text)
-    with pytest.raises(WeightsError, match=SETTINGS_FILE) as refused:
-        read_settings(tmp_path)
+    (tmp_path / CONFIG_FILE).write_text(text)
+    with pytest.raises(WeightsError, match=CONFIG_FILE) as refused:
+        load_config(tmp_path)
     assert says in str(refused.value)
 
 
 def test_a_bundle_has_those_of_its_weights(weights, tmp_path):
-    (weights / SETTINGS_FILE).write_text(json.dumps({"confidence": {"bias": -3.0}}))
+    (weights / CONFIG_FILE).write_text(json.dumps({"confidence": {"bias": -3.0}}))
     bundle = tmp_path / "bundle"
     assert main(["export", "--weights", str(weights), "--output", str(bundle)]) == 0
-    assert load_settings(str(bundle)).confidence.bias == -3.0
-    assert load_settings(str(bundle)) == load_settings(str(weights))
+    assert load_tracker_config(str(bundle)).confidence.bias == -3.0
+    assert load_tracker_config(str(bundle)) == load_tracker_config(str(weights))
 
 
 def test_commands_take_them(weights, tmp_path, capsys):
     options = ["demo", "--frames", "4", "--weights", str(weights)]
     assert main([*options, "--output", str(tmp_path / "usual")]) == 0
-    (weights / SETTINGS_FILE).write_text(json.dumps({"confidence": {"bias": -30.0}}))
+    (weights / CONFIG_FILE).write_text(json.dumps({"confidence": {"bias": -30.0}}))
     assert main([*options, "--output", str(tmp_path / "modest")]) == 0
     usual, modest = (
         json.loads((tmp_path / name / "demo.jsonl").read_text().splitlines()[-1])
         for name in ("usual", "modest")
     )
     assert usual["targets"][0]["score"] > 1e-4 > modest["targets"][0]["score"]
-    (weights / SETTINGS_FILE).write_text("[]")
+    (weights / CONFIG_FILE).write_text("[]")
     assert main([*options, "--output", str(tmp_path / "refused")]) == 1
     assert "should be an object" in capsys.readouterr().err

@@ -1,13 +1,13 @@
 import torch
 
 from cyclesiam.geometry.boxes import box_iou
-from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
-from cyclesiam.tracking.conflicts import keep_apart
-from cyclesiam.tracking.siamese import Observation, TargetState, settle
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig
+from cyclesiam.tracking.conflicts import resolve_conflicts
+from cyclesiam.tracking.siamese import SearchResult, TargetState, localize
 
 LEFT, RIGHT = [60.0, 60, 100, 100], [130.0, 60, 170, 100]
 SIZE, FRAME = 200, torch.Size((200, 200))
-CHOICE = ChoiceConfig(window_influence=0, size_smoothing=1)
+CHOICE = SelectionConfig(window_influence=0, size_smoothing=1)
 
 
 def targets(*boxes):
@@ -18,12 +18,14 @@ def seen(*scores):
     """Two things are seen by each target, in windows that are the whole frame."""
     count = len(scores)
     proposals = Proposals(torch.tensor([LEFT, RIGHT]).expand(count, 2, 4), torch.tensor(scores))
-    return Observation(proposals, torch.tensor([[100.0, 100, 200, 200]]).expand(count, 4))
+    return SearchResult(proposals, torch.tensor([[100.0, 100, 200, 200]]).expand(count, 4))
 
 
 def settle_both(before, observation, most_shared=0.6):
-    settled = settle(before, observation, SIZE, FRAME, CHOICE)
-    return settled, keep_apart(before, settled, observation, SIZE, FRAME, CHOICE, most_shared)
+    settled = localize(before, observation, SIZE, FRAME, CHOICE)
+    return settled, resolve_conflicts(
+        before, settled, observation, SIZE, FRAME, CHOICE, most_shared
+    )
 
 
 def test_the_better_match_keeps_what_both_chose():

@@ -3,7 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cyclesiam.tracking.drawing import PALETTE, WHITE, colour_of, contact_sheet, draw, outline
+from cyclesiam.tracking.drawing import (
+    PALETTE,
+    WHITE,
+    contact_sheet,
+    draw_box,
+    draw_results,
+    target_color,
+)
 from cyclesiam.tracking.results import TrackResult
 
 GREY = np.full((240, 320, 3), 90, np.uint8)
@@ -20,28 +27,28 @@ def changed(drawn, image=GREY):
 def test_a_box_is_drawn_where_it_is_into_a_copy():
     image = GREY.copy()
     image.setflags(write=False)
-    drawn = draw(image, [target()])
+    drawn = draw_results(image, [target()])
     assert drawn.shape == image.shape
     assert drawn.dtype == np.uint8
     for y, x in ((100, 140), (179, 140), (140, 80), (140, 199)):  # the first and last it covers
-        assert tuple(drawn[y, x]) == colour_of(1)
+        assert tuple(drawn[y, x]) == target_color(1)
     assert not changed(drawn)[110:170, 90:190].any()
     assert not changed(drawn)[190:].any()
-    assert not changed(draw(image, [])).any()
+    assert not changed(draw_results(image, [])).any()
 
 
 def test_targets_differ_and_keep_their_colour():
-    assert len({colour_of(id) for id in range(1, len(PALETTE) + 1)}) == len(PALETTE)
-    assert colour_of(len(PALETTE) + 1) == colour_of(1)
-    assert tuple(draw(GREY, [target(id=2)])[140, 80]) == colour_of(2)
+    assert len({target_color(id) for id in range(1, len(PALETTE) + 1)}) == len(PALETTE)
+    assert target_color(len(PALETTE) + 1) == target_color(1)
+    assert tuple(draw_results(GREY, [target(id=2)])[140, 80]) == target_color(2)
 
 
 def test_a_lost_target_is_dashed_and_dim():
-    lost, seen = draw(GREY, [target(state="lost")]), draw(GREY, [target()])
+    lost, seen = draw_results(GREY, [target(state="lost")]), draw_results(GREY, [target()])
     side = (slice(110, 170), 80)
     assert changed(seen)[side].all()
     assert 0.2 < changed(lost)[side].mean() < 0.9
-    assert not (lost[side] == colour_of(1)).all(axis=-1).any()
+    assert not (lost[side] == target_color(1)).all(axis=-1).any()
 
 
 @pytest.mark.parametrize("shape", [(1080, 1920), (240, 320), (32, 24), (1, 1)])
@@ -58,21 +65,21 @@ def test_a_lost_target_is_dashed_and_dim():
 @pytest.mark.parametrize("state", ["tracking", "lost"])
 def test_any_box_in_any_image(shape, box, state):
     image = np.zeros((*shape, 3), np.uint8)
-    assert draw(image, [target(box, state=state)]).shape == image.shape
+    assert draw_results(image, [target(box, state=state)]).shape == image.shape
 
 
 def test_lines_grow_with_the_image():
     def thickness(image):
         middle = image.shape[1] // 2
         quarter = (image.shape[1] / 4, image.shape[0] / 4)
-        drawn = draw(image, [target((*quarter, 3 * quarter[0], 3 * quarter[1]))])
+        drawn = draw_results(image, [target((*quarter, 3 * quarter[0], 3 * quarter[1]))])
         return changed(drawn, image)[image.shape[0] // 2 :, middle].sum()
 
     assert thickness(np.full((1080, 1920, 3), 90, np.uint8)) > 2 * thickness(GREY)
 
 
 def test_outline():
-    drawn = outline(GREY, (80.0, 100.0, 200.0, 180.0))
+    drawn = draw_box(GREY, (80.0, 100.0, 200.0, 180.0))
     assert tuple(drawn[100, 140]) == WHITE
     assert changed(drawn).sum() == 2 * 120 + 2 * 78
 
@@ -88,6 +95,6 @@ def test_contact_sheet():
 
 def test_a_name_is_written_instead_of_a_number():
     plain, named = target(), replace(target(), name="fox")
-    assert not np.array_equal(draw(GREY, [plain]), draw(GREY, [named]))
+    assert not np.array_equal(draw_results(GREY, [plain]), draw_results(GREY, [named]))
     unwritable = replace(target(), name="лиса")
-    assert np.array_equal(draw(GREY, [plain]), draw(GREY, [unwritable]))
+    assert np.array_equal(draw_results(GREY, [plain]), draw_results(GREY, [unwritable]))

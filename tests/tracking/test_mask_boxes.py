@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.geometry.masks import Mask, fill_box
+from cyclesiam.geometry.masks import Mask, box_to_mask
 from cyclesiam.tracking.mask_boxes import (
-    MaskFit,
-    bulk_extents,
-    fit_boxes,
-    heed_masks,
-    no_fit,
-    note_masks,
-    pull_sizes,
-    say_boxes,
+    MaskBoxFit,
+    blend_boxes,
+    boxes_from_masks,
+    correct_sizes,
+    fit_boxes_to_masks,
+    trimmed_boxes,
+    unknown_fit,
+    update_fit,
 )
 from cyclesiam.tracking.segmentation import MaskConfig
 
@@ -19,52 +19,58 @@ FRAME = (100, 200)
 
 
 def test_the_extent_of_a_filled_box_leaves_out_a_hundredth_on_each_side():
-    found = bulk_extents([fill_box((40, 20, 140, 70), FRAME)])
+    found = trimmed_boxes([box_to_mask((40, 20, 140, 70), FRAME)])
     np.testing.assert_allclose(found, [[41, 20.5, 139, 69.5]], rtol=1e-5)
 
 
 def test_a_few_pixels_far_away_hardly_count():
     pixels = np.zeros(FRAME, bool)
     pixels[20:70, 40:140] = True
-    before = bulk_extents([Mask.from_array(pixels)])
+    before = trimmed_boxes([Mask.from_array(pixels)])
     pixels[95, 195:] = True  # 5 of 5,000
-    after = bulk_extents([Mask.from_array(pixels)])
+    after = trimmed_boxes([Mask.from_array(pixels)])
     np.testing.assert_allclose(after, before, atol=0.2)
 
 
 def test_of_no_mask_and_an_empty_one_nothing_is_known():
     empty = Mask(0, 0, np.zeros((0, 0), bool), FRAME)
-    assert np.isnan(bulk_extents([None, empty])).all()
+    assert np.isnan(trimmed_boxes([None, empty])).all()
 
 
 def test_where_masks_change_boxes_change_likewise():
     given = torch.tensor([[40.0, 20.0, 80.0, 60.0]])
     extents = torch.tensor([[45.0, 30.0, 75.0, 60.0]])  # the box reaches further up
-    fit = fit_boxes(given, extents)
-    torch.testing.assert_close(heed_masks(given, say_boxes(extents, fit), 1.0), given)
+    fit = fit_boxes_to_masks(given, extents)
+    torch.testing.assert_close(blend_boxes(given, boxes_from_masks(extents, fit), 1.0), given)
     moved = extents + torch.tensor([10.0, 5.0, 10.0, 5.0])
     expected = torch.tensor([[50.0, 25.0, 90.0, 65.0]])
-    torch.testing.assert_close(heed_masks(given, say_boxes(moved, fit), 1.0), expected)
-    half = heed_masks(given, say_boxes(moved, fit), 0.5)
+    torch.testing.assert_close(blend_boxes(given, boxes_from_masks(moved, fit), 1.0), expected)
+    half = blend_boxes(given, boxes_from_masks(moved, fit), 0.5)
     torch.testing.assert_close(half, (given + expected) / 2)
     twice = torch.tensor([[45.0, 30.0, 105.0, 90.0]])
-    sizes = heed_masks(given, say_boxes(twice, fit), 1.0).diff(dim=0, prepend=torch.zeros(1, 4))
+    sizes = blend_boxes(given, boxes_from_masks(twice, fit), 1.0).diff(
+        dim=0, prepend=torch.zeros(1, 4)
+    )
     torch.testing.assert_close(sizes[0, 2:] - sizes[0, :2], torch.tensor([80.0, 80.0]))
 
 
 def test_without_a_mask_then_or_now_the_box_stays():
     boxes = torch.tensor([[40.0, 20.0, 80.0, 60.0], [-30.0, 20.0, 10.0, 60.0]])
     extents = torch.tensor([[45.0, 30.0, 75.0, 60.0], [float("nan")] * 4])
-    fit = MaskFit(torch.zeros(2, 2), torch.ones(2, 2), torch.zeros(2, 2), torch.ones(2))
-    assert torch.equal(heed_masks(boxes, say_boxes(extents, fit), 0.5)[1], boxes[1])
-    assert torch.equal(heed_masks(boxes, say_boxes(extents, no_fit(boxes)), 0.5), boxes)
+    fit = MaskBoxFit(torch.zeros(2, 2), torch.ones(2, 2), torch.zeros(2, 2), torch.ones(2))
+    assert torch.equal(blend_boxes(boxes, boxes_from_masks(extents, fit), 0.5)[1], boxes[1])
+    assert torch.equal(
+        blend_boxes(boxes, boxes_from_masks(extents, unknown_fit(boxes)), 0.5), boxes
+    )
 
 
 def test_a_mask_of_something_else_changes_boxes_by_no_more_than_twice():
     given = torch.tensor([[40.0, 20.0, 80.0, 60.0]])
-    fit = fit_boxes(given, torch.tensor([[59.0, 39.0, 61.0, 41.0]]))
+    fit = fit_boxes_to_masks(given, torch.tensor([[59.0, 39.0, 61.0, 41.0]]))
     assert fit.scales.tolist() == [[2, 2]]
-    assert fit_boxes(given, torch.tensor([[0.0, 0.0, 10.0, 10.0]])).shifts.tolist() == [[0.5, 0.5]]
+    assert fit_boxes_to_masks(given, torch.tensor([[0.0, 0.0, 10.0, 10.0]])).shifts.tolist() == [
+        [0.5, 0.5]
+    ]
 
 
 # --- sizes
@@ -76,12 +82,12 @@ def pulled():
 
     def follow(factor: float, frames: int, *, sure: bool = True) -> list[float]:
         boxes = torch.tensor([[80.0, 40.0, 120.0, 60.0]])  # 40 x 20
-        fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(1, 2), torch.ones(1))
+        fit = MaskBoxFit(torch.zeros(1, 2), torch.ones(1, 2), torch.zeros(1, 2), torch.ones(1))
         middle, half = torch.tensor([100.0, 50.0]), factor * torch.tensor([20.0, 10.0])
         extents = torch.cat((middle - half, middle + half))[None]
         for _ in range(frames):
-            boxes = pull_sizes(boxes, fit, torch.tensor([sure]), 1.25, 0.2, FRAME)
-            fit = note_masks(fit, boxes, say_boxes(extents, fit), 0.3)
+            boxes = correct_sizes(boxes, fit, torch.tensor([sure]), 1.25, 0.2, FRAME)
+            fit = update_fit(fit, boxes, boxes_from_masks(extents, fit), 0.3)
         torch.testing.assert_close((boxes[0, :2] + boxes[0, 2:]) / 2, middle)
         return (boxes[0, 2:] - boxes[0, :2]).tolist()
 
@@ -104,10 +110,12 @@ def test_the_size_of_a_doubtful_target_stays(pulled):
 
 
 def test_a_frame_without_a_mask_says_nothing_of_sizes():
-    fit = MaskFit(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 2), 0.3), torch.ones(1))
+    fit = MaskBoxFit(torch.zeros(1, 2), torch.ones(1, 2), torch.full((1, 2), 0.3), torch.ones(1))
     nothing = torch.full((1, 4), torch.nan)
     boxes = torch.tensor([[80.0, 40.0, 120.0, 60.0]])
-    assert torch.equal(note_masks(fit, boxes, say_boxes(nothing, fit), 0.3).excess, fit.excess)
+    assert torch.equal(
+        update_fit(fit, boxes, boxes_from_masks(nothing, fit), 0.3).size_drift, fit.size_drift
+    )
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.tracking.median_flow import PointsConfig, carry_boxes, follow_points
+from cyclesiam.tracking.median_flow import PointsConfig, median_displacement, propagate_boxes
 from cyclesiam.tracking.online_filter import FilterConfig
 from cyclesiam.tracking.redetection import RecoveryConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
@@ -29,17 +29,17 @@ def frame(*place):
 @pytest.mark.parametrize("move", [(3, -2), (-14, 9), (0, 0)])
 def test_points_say_how_far_it_went(move):
     x, y = move
-    found = follow_points(frame(50, 40), frame(50 + x, 40 + y), BOX, PointsConfig())
+    found = median_displacement(frame(50, 40), frame(50 + x, 40 + y), BOX, PointsConfig())
     assert found == pytest.approx(move, abs=0.1)
 
 
 def test_points_that_do_not_come_back_are_not_believed():
     noise = torch.from_numpy(np.random.default_rng(5).integers(0, 255, (1, 3, 160, 200), np.uint8))
-    assert follow_points(frame(50, 40), noise, BOX, PointsConfig()) is None
+    assert median_displacement(frame(50, 40), noise, BOX, PointsConfig()) is None
 
 
 def test_a_box_at_the_border_is_followed():
-    found = follow_points(frame(0, 0), frame(2, 4), [-20.0, -10, 40, 30], PointsConfig())
+    found = median_displacement(frame(0, 0), frame(2, 4), [-20.0, -10, 40, 30], PointsConfig())
     assert found == pytest.approx((2, 4), abs=0.2)
 
 
@@ -47,7 +47,7 @@ def carry(before, now, **config):
     settled = torch.tensor([BOX, BOX]) + 20
     doubted = torch.tensor([True, False])
     last = torch.tensor([BOX, BOX])
-    return carry_boxes(settled, last, doubted, before, now, PointsConfig(**config)), settled
+    return propagate_boxes(settled, last, doubted, before, now, PointsConfig(**config)), settled
 
 
 def test_only_doubted_boxes_are_carried():

@@ -6,13 +6,13 @@ import torch.nn.functional as F
 
 from cyclesiam.tracking.online_filter import (
     FilterConfig,
-    answer,
-    improve,
-    learn_filter,
+    add_sample,
+    filter_response,
+    gaussian_labels,
+    init_filter,
+    optimize_filter,
     project,
-    remember,
-    votes,
-    wanted_peaks,
+    sample_response,
 )
 
 STRIDE, CROP, CELLS = 8, 111, 13  # positions 8 px apart about 55.5
@@ -29,15 +29,15 @@ def features(views=3, B=2, D=6):
 def wanted(views=3, B=2):
     shifts = 8.0 * torch.arange(views * B).reshape(views, B, 1)
     boxes = TARGET.double() + shifts * torch.tensor([1.0, 0, 1, 0])
-    return wanted_peaks(boxes, STRIDE, CROP, POSITIONS, CONFIG.width)
+    return gaussian_labels(boxes, STRIDE, CROP, POSITIONS, CONFIG.width)
 
 
 def state_of(config=CONFIG, **shape):
-    return learn_filter(features(**shape), wanted(**shape), config)
+    return init_filter(features(**shape), wanted(**shape), config)
 
 
 def test_a_peak_lies_on_its_box():
-    peak = wanted_peaks(TARGET, STRIDE, CROP, POSITIONS, 0.5)
+    peak = gaussian_labels(TARGET, STRIDE, CROP, POSITIONS, 0.5)
     assert peak.shape == (POSITIONS, POSITIONS)
     assert peak[5, 4] == 1
     # one position is 8 px, the deviation is half of the side of 16
@@ -47,8 +47,8 @@ def test_a_peak_lies_on_its_box():
 
 def loss(state):
     total = 0
-    for sample, peak, weight in zip(state.samples, state.wanted, state.weights, strict=True):
-        error = (answer(state, sample) - peak) ** 2
+    for sample, peak, weight in zip(state.samples, state.labels, state.weights, strict=True):
+        error = (filter_response(state, sample) - peak) ** 2
         total = total + weight * error.sum(dim=(1, 2))
     return total + state.config.ridge * (state.kernel**2).sum(dim=(1, 2, 3))
 
@@ -57,17 +57,17 @@ def test_every_step_lowers_the_loss():
     state = state_of(replace(CONFIG, first_steps=0))
     assert not state.kernel.any()
     for _ in range(5):
-        better = improve(state, 1)
+        better = optimize_filter(state, 1)
         assert (loss(better) < loss(state)).all()
         state = better
 
 
 def test_it_converges_to_the_ridge_regression():
     """The slow definition: normal equations over all windows of all samples."""
-    state = improve(state_of(), 3000)
+    state = optimize_filter(state_of(), 3000)
     for b in range(2):
         rows, answers = [], []
-        for sample, peak, weight in zip(state.samples, state.wanted, state.weights, strict=True):
+        for sample, peak, weight in zip(state.samples, state.labels, state.weights, strict=True):
             windows = F.unfold(sample[b : b + 1], CONFIG.size)[0].T
             rows.append(weight[b].sqrt() * windows)
             answers.append(weight[b].sqrt() * peak[b].flatten())
@@ -80,23 +80,23 @@ def test_it_finds_its_target_among_others():
     """Two things of the same making, one of them the target: only background tells them apart."""
     generator = torch.Generator().manual_seed(1)
     scene = torch.randn(1, 1, 6, CELLS, CELLS, generator=generator)
-    peak = wanted_peaks(TARGET, STRIDE, CROP, POSITIONS, 0.3)
-    state = learn_filter(scene, peak[None, None], FilterConfig(channels=6, size=3))
-    answers = answer(state, project(state, scene[0]))[0]
+    peak = gaussian_labels(TARGET, STRIDE, CROP, POSITIONS, 0.3)
+    state = init_filter(scene, peak[None, None], FilterConfig(channels=6, size=3))
+    answers = filter_response(state, project(state, scene[0]))[0]
     assert divmod(int(answers.argmax()), POSITIONS) == (5, 4)
     assert answers[5, 4] > 1.5 * answers.flatten().sort().values[-2]
-    moved = answer(state, project(state, scene[0].roll((2, 1), dims=(-2, -1))))[0]
+    moved = filter_response(state, project(state, scene[0].roll((2, 1), dims=(-2, -1))))[0]
     assert divmod(int(moved.argmax()), POSITIONS) == (7, 5)
 
 
 def test_a_batch_is_its_targets_alone():
     together = state_of()
     for b in range(2):
-        alone = learn_filter(features()[:, b : b + 1], wanted()[:, b : b + 1], CONFIG)
+        alone = init_filter(features()[:, b : b + 1], wanted()[:, b : b + 1], CONFIG)
         scene = features()[0, b : b + 1]
-        whole = answer(together, project(together, features()[0]))[b : b + 1]
+        whole = filter_response(together, project(together, features()[0]))[b : b + 1]
         # components come with either sign; the answers do not
-        torch.testing.assert_close(answer(alone, project(alone, scene)), whole)
+        torch.testing.assert_close(filter_response(alone, project(alone, scene)), whole)
 
 
 def test_components_have_at_most_the_variance_of_one():
@@ -111,10 +111,10 @@ def test_votes_are_read_between_positions():
     answers = torch.zeros(1, 3, 3)
     answers[0, 1, 1], answers[0, 1, 2] = 1.0, 0.5
     places = torch.tensor([[[50.0, 50.0], [54.0, 50.0], [58.0, 50.0], [50.0, 54.0]]])
-    read = votes(answers, places, stride=8, crop_size=100)
+    read = sample_response(answers, places, stride=8, crop_size=100)
     torch.testing.assert_close(read, torch.tensor([[1.0, 0.75, 0.5, 0.5]]))
     far = torch.tensor([[[0.0, 0.0], [300.0, 50.0]]])
-    torch.testing.assert_close(votes(answers - 1, far, 8, 100), torch.zeros(1, 2))
+    torch.testing.assert_close(sample_response(answers - 1, far, 8, 100), torch.zeros(1, 2))
 
 
 def test_memory_is_bounded_and_weights_are_shares():
@@ -122,8 +122,8 @@ def test_memory_is_bounded_and_weights_are_shares():
     sure = torch.tensor([True, True])
     for step in range(1, 9):
         marked = torch.full_like(state.samples[0], step)
-        state = remember(state, marked, wanted()[0], sure)
-        assert len(state.samples) == len(state.wanted) == len(state.weights) == 3 + min(step, 3)
+        state = add_sample(state, marked, wanted()[0], sure)
+        assert len(state.samples) == len(state.labels) == len(state.weights) == 3 + min(step, 3)
         torch.testing.assert_close(state.weights.sum(dim=0), torch.ones(2).double())
     assert [int(sample[0, 0, 0, 0]) for sample in state.samples[3:]] == [6, 7, 8]
     assert state.weights[-1, 0] > state.weights[-2, 0] > state.weights[-3, 0]
@@ -132,13 +132,13 @@ def test_memory_is_bounded_and_weights_are_shares():
 def test_the_first_frame_keeps_its_share():
     state = state_of(replace(CONFIG, rate=0.5, first_share=0.4))
     for _ in range(6):
-        state = remember(state, state.samples[0], wanted()[0], torch.tensor([True, True]))
+        state = add_sample(state, state.samples[0], wanted()[0], torch.tensor([True, True]))
     torch.testing.assert_close(state.weights[:3].sum(dim=0), torch.full((2,), 0.4).double())
 
 
 def test_who_is_not_sure_learns_nothing():
     before = state_of()
-    after = remember(before, before.samples[0], wanted()[0], torch.tensor([True, False]))
+    after = add_sample(before, before.samples[0], wanted()[0], torch.tensor([True, False]))
     assert after.weights[-1, 1] == 0
     torch.testing.assert_close(after.weights[:3, 1], before.weights[:, 1])
     assert after.weights[-1, 0] == pytest.approx(CONFIG.rate)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.cli.track import Track, follow
+from cyclesiam.cli.track import Track, track_frames
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError, TargetError
 from cyclesiam.models.checkpoints import save_weights
@@ -17,7 +17,7 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking import following
 from cyclesiam.tracking.config import TrackerConfig
 from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.pipelined import Ahead
+from cyclesiam.tracking.pipelined import PipelinedTracker
 from cyclesiam.tracking.template_memory import MemoryConfig
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import Frame
@@ -57,8 +57,8 @@ def assert_same(one, other):
 @pytest.mark.parametrize("config", [EAGER, TrackerConfig()], ids=["learning", "mostly lost"])
 def test_results_are_those_of_one_step_after_another(network, config):
     one, other = started(network, config), started(network, config)
-    with Ahead(one) as ahead:
-        followed = list(ahead.follow(FRAMES[1:]))
+    with PipelinedTracker(one) as ahead:
+        followed = list(ahead.track(FRAMES[1:]))
     wanted = [other.step(frame) for frame in FRAMES[1:]]
     assert len(followed) == len(wanted)
     for given, expected in zip(followed, wanted, strict=True):
@@ -68,9 +68,9 @@ def test_results_are_those_of_one_step_after_another(network, config):
 
 def test_targets_change_on_the_way(network):
     one, other = started(network), started(network)
-    with Ahead(one) as ahead:
+    with PipelinedTracker(one) as ahead:
         for number, frame in enumerate(FRAMES[1:12]):
-            given, expected = ahead.step(frame), other.step(frame)
+            given, expected = ahead.submit(frame), other.step(frame)
             for tracker in (one, other):
                 if number == 2:
                     tracker.add((80.0, 10.0, 20.0, 40.0), name="late")
@@ -91,15 +91,15 @@ def test_what_was_found_before_an_error_comes_before_it(network):
         raise SourceError("the camera fell")
 
     followed = []
-    with Ahead(started(network)) as ahead, pytest.raises(SourceError, match="fell"):
-        followed.extend(ahead.follow(broken()))
+    with PipelinedTracker(started(network)) as ahead, pytest.raises(SourceError, match="fell"):
+        followed.extend(ahead.track(broken()))
     assert len(followed) == 3
 
 
 def test_who_stops_early_leaves_a_tracker_that_goes_on(network):
     one, other = started(network), started(network)
-    with Ahead(one) as ahead:
-        assert len(list(islice(ahead.follow(FRAMES[1:]), 3))) == 3  # so the fourth was searched
+    with PipelinedTracker(one) as ahead:
+        assert len(list(islice(ahead.track(FRAMES[1:]), 3))) == 3  # so the fourth was searched
     for frame in FRAMES[1:5]:
         other.step(frame)
     assert_same(one.step(FRAMES[5]), other.step(FRAMES[5]))
@@ -107,15 +107,15 @@ def test_who_stops_early_leaves_a_tracker_that_goes_on(network):
 
 def test_an_error_beside_is_not_lost(network, monkeypatch):
     tracker = started(network)
-    monkeypatch.setattr(following, "tell", lambda *given: 1 / 0)
-    with Ahead(tracker) as ahead, pytest.raises(ZeroDivisionError):
-        list(ahead.follow(FRAMES[1:]))
+    monkeypatch.setattr(following, "segment_and_report", lambda *given: 1 / 0)
+    with PipelinedTracker(tracker) as ahead, pytest.raises(ZeroDivisionError):
+        list(ahead.track(FRAMES[1:]))
 
 
 def test_the_command_line_pairs_frames_with_their_results(network):
     frames = [Frame(index, index / 10, image) for index, image in enumerate(FRAMES)]
     one, other = (
-        list(follow(Tracker(network, EAGER), iter(frames), BOXES, beside=beside))
+        list(track_frames(Tracker(network, EAGER), iter(frames), BOXES, beside=beside))
         for beside in (True, False)
     )
     for (frame, given), (also, wanted) in zip(one, other, strict=True):
@@ -124,8 +124,11 @@ def test_the_command_line_pairs_frames_with_their_results(network):
 
 
 def test_there_must_be_targets(network):
-    with Ahead(Tracker(network)) as ahead, pytest.raises(TargetError, match="must be set"):
-        list(ahead.follow(FRAMES))
+    with (
+        PipelinedTracker(Tracker(network)) as ahead,
+        pytest.raises(TargetError, match="must be set"),
+    ):
+        list(ahead.track(FRAMES))
 
 
 @pytest.mark.parametrize(

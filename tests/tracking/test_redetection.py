@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
-from cyclesiam.models.numpy_interface import also_numpy
-from cyclesiam.tracking.confidence import ConfidenceConfig, believe_boxes
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig
+from cyclesiam.models.numpy_interface import accepts_numpy
+from cyclesiam.tracking.confidence import ConfidenceConfig, box_confidence
 from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.redetection import RecoveryConfig, find_nearby
-from cyclesiam.tracking.siamese import Observation, TargetState, settle
+from cyclesiam.tracking.redetection import RecoveryConfig, relocalize
+from cyclesiam.tracking.siamese import SearchResult, TargetState, localize
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.networks import BlobNetwork, bright_square
 
@@ -17,7 +17,7 @@ HERE, THERE = (20, 20, 44, 44), (320, 220, 344, 244)  # farther than a search wi
 class HonestBlob(BlobNetwork):
     """Knows when there is no light to be seen."""
 
-    @also_numpy
+    @accepts_numpy
     def search(self, template, crops):
         proposals = super().search(template, crops)
         seen = (crops.mean(dim=1).amax(dim=(1, 2)) > 200).float()
@@ -61,7 +61,7 @@ def test_many_lost_targets_take_turns():
         tracker.step(picture(None))
     assert max(len(crops) for crops in network.searched) == 5
     assert len([1 for crops in network.searched if len(crops) == 4]) == 10
-    searched = tracker._followed.standing.searched
+    searched = tracker._followed.standing.windows_searched
     assert searched.max() - searched.min() <= 2
     assert searched.sum() == 40
 
@@ -95,16 +95,16 @@ def test_limits_are_told():
 def settle_nearby(*scores):
     """Targets amid their search crops: what is there, and what is near the border, has a score."""
     count, size, frame = len(scores), 200, torch.Size((200, 200))
-    choice, confidence = ChoiceConfig(size_smoothing=1), ConfidenceConfig()
+    choice, confidence = SelectionConfig(size_smoothing=1), ConfidenceConfig()
     boxes = torch.tensor([[80.0, 80, 120, 120], [155, 80, 195, 120]])
     proposals = Proposals(boxes.expand(count, 2, 4), torch.tensor(scores))
-    seen = Observation(proposals, torch.tensor([[100.0, 100, 200, 200]]).expand(count, 4))
+    seen = SearchResult(proposals, torch.tensor([[100.0, 100, 200, 200]]).expand(count, 4))
     last = TargetState(boxes[:1].expand(count, 4), torch.ones(count), ())
-    settled = settle(last, seen, size, frame, choice)
+    settled = localize(last, seen, size, frame, choice)
     assert settled.chosen.tolist() == [0] * count
-    believed = believe_boxes(settled, seen, confidence)
+    believed = box_confidence(settled, seen, confidence)
     configs = choice, confidence, RecoveryConfig()
-    return find_nearby(last, settled, seen, believed, size, frame, *configs)
+    return relocalize(last, settled, seen, believed, size, frame, *configs)
 
 
 def test_a_doubted_target_may_be_anywhere_in_its_crop_if_that_is_sure():

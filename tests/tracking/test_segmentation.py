@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.geometry.masks import Mask, fill_box
-from cyclesiam.geometry.proposals import ChoiceConfig
-from cyclesiam.models.numpy_interface import also_numpy
+from cyclesiam.geometry.masks import Mask, box_to_mask
+from cyclesiam.geometry.proposals import SelectionConfig
+from cyclesiam.models.numpy_interface import accepts_numpy
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.confidence import ConfidenceConfig
-from cyclesiam.tracking.drawing import colour_of, draw
+from cyclesiam.tracking.drawing import draw_results, target_color
 from cyclesiam.tracking.results import FrameResult, TrackResult
 from cyclesiam.tracking.segmentation import (
-    NOWHERE,
+    OUTSIDE,
     MaskConfig,
-    draw_to_edges,
-    judge_masks,
-    weigh_colours,
+    refine_by_color,
+    refine_edges,
+    replace_implausible_masks,
 )
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.media import moving_square, textured
@@ -43,7 +43,7 @@ class Knowing:
     def __getattr__(self, name):
         return getattr(self.network, name)
 
-    @also_numpy
+    @accepts_numpy
     def segment(self, proposals, chosen, beliefs):
         windows = self.network.mask_windows(chosen)
         size = self.network.template_size
@@ -94,7 +94,7 @@ def sides_of_one_that_grows(network, **settings):
     config = TrackerConfig(
         mask=MaskConfig(least_inside=0, **settings),
         confidence=ConfidenceConfig(sure_from=0, lost_below=0),
-        choice=ChoiceConfig(size_smoothing=0),  # the network knows no sizes
+        choice=SelectionConfig(size_smoothing=0),  # the network knows no sizes
     )
     tracker = Tracker(Knowing(network), config)
     results = [tracker.start(red_on_green(40), [(40, 30, 30, 20)])[0]]
@@ -121,7 +121,7 @@ def test_masks_without_a_say_leave_boxes_alone(network):
     frames = moving_square(3)
     plain = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=False)))
     masked = Tracker(network, TrackerConfig(mask=MaskConfig(box_share=0, size_pull=0)))
-    assert (plain.gives_masks, masked.gives_masks) == (False, True)
+    assert (plain.has_masks, masked.has_masks) == (False, True)
     for tracker in (plain, masked):
         tracker.init(frames[0], (10, 30, 24, 24))
     for frame in frames[1:]:
@@ -136,12 +136,12 @@ def test_colours_decide_where_the_network_does_not():
     masks = torch.full((1, 7, 7), 0.5)
     masks[0, :3, :3], masks[0, 4:, 4:] = 0.95, 0.05
     bins = torch.tensor([3, 3, 90, 90]).expand(1, 4, 4)
-    found = weigh_colours(masks, bins, 1.0)
+    found = refine_by_color(masks, bins, 1.0)
     assert (found[0, :, 0] > 0.7).all()
     assert (found[0, :, 6] < 0.3).all()
-    torch.testing.assert_close(weigh_colours(masks, bins, 0.0), masks)
-    nowhere = torch.full((1, 4, 4), NOWHERE)  # beyond the crop, colours are unknown
-    torch.testing.assert_close(weigh_colours(masks, nowhere, 1.0), masks)
+    torch.testing.assert_close(refine_by_color(masks, bins, 0.0), masks)
+    nowhere = torch.full((1, 4, 4), OUTSIDE)  # beyond the crop, colours are unknown
+    torch.testing.assert_close(refine_by_color(masks, nowhere, 1.0), masks)
 
 
 @pytest.mark.parametrize("left", [20.0, -8.0])  # the window within the crop, and beyond it
@@ -152,7 +152,7 @@ def test_a_border_is_drawn_to_the_edge_that_is_seen(left):
     columns = torch.arange(63) + left
     masks = ((columns - 42) / 6 + 0.5).clamp(0, 1).expand(1, 63, 63).contiguous()
     windows = torch.tensor([[left, 15.0, left + 63, 78]])
-    drawn = draw_to_edges(masks, crops, windows, MaskConfig())
+    drawn = refine_edges(masks, crops, windows, MaskConfig())
     edge = int(45 - left)
     assert (masks[0, 30, edge - 2 : edge] > 0.5).all()
     assert (drawn[0, 30, edge - 2 : edge] < 0.5).all()
@@ -170,22 +170,22 @@ def test_targets_share_no_pixel(network):
 @pytest.mark.parametrize(
     ("mask", "source"),
     [
-        (fill_box((32, 22, 58, 48), SIZE), "network"),
-        (fill_box((30, 20, 33, 23), SIZE), "box"),  # next to nothing
-        (fill_box((0, 0, 120, 90), SIZE), "box"),  # all over
-        (fill_box((55, 20, 85, 50), SIZE), "box"),  # elsewhere
+        (box_to_mask((32, 22, 58, 48), SIZE), "network"),
+        (box_to_mask((30, 20, 33, 23), SIZE), "box"),  # next to nothing
+        (box_to_mask((0, 0, 120, 90), SIZE), "box"),  # all over
+        (box_to_mask((55, 20, 85, 50), SIZE), "box"),  # elsewhere
         (Mask.from_array(np.zeros(SIZE)), "box"),
     ],
 )
 def test_a_mask_that_has_nothing_to_do_with_its_box_is_replaced_by_it(mask, source):
-    ((judged, told),) = judge_masks([mask], [BOX], MaskConfig())
+    ((judged, told),) = replace_implausible_masks([mask], [BOX], MaskConfig())
     assert told == source
-    wanted = mask if source == "network" else fill_box(BOX, SIZE)
+    wanted = mask if source == "network" else box_to_mask(BOX, SIZE)
     np.testing.assert_array_equal(judged.to_array(), wanted.to_array())
 
 
 def test_a_line_tells_the_mask_and_gives_it_back():
-    mask = fill_box(BOX, SIZE)
+    mask = box_to_mask(BOX, SIZE)
     target = TrackResult(
         id=1,
         box=BOX,
@@ -212,7 +212,7 @@ def test_a_line_tells_the_mask_and_gives_it_back():
     ],
 )
 def test_a_damaged_mask_is_told(old, new, message):
-    mask = fill_box(BOX, SIZE)
+    mask = box_to_mask(BOX, SIZE)
     target = TrackResult(
         id=1, box=BOX, score=0.5, state="tracking", mask=mask, mask_source="box",
         rotated_box=mask.rotated_box(),
@@ -225,16 +225,16 @@ def test_a_damaged_mask_is_told(old, new, message):
 
 def test_a_mask_is_drawn_as_a_tint_with_an_outline():
     image = np.full((90, 120, 3), 100, np.uint8)
-    mask = fill_box((40, 30, 50, 40), SIZE)
+    mask = box_to_mask((40, 30, 50, 40), SIZE)
     target = TrackResult(
         id=1, box=BOX, score=0.5, state="tracking", mask=mask, mask_source="network"
     )
-    drawn = draw(image, [target])
-    assert tuple(drawn[30, 45]) == colour_of(1)  # the outline
-    tint = (0.6 * 100 + 0.4 * np.array(colour_of(1))).round()
+    drawn = draw_results(image, [target])
+    assert tuple(drawn[30, 45]) == target_color(1)  # the outline
+    tint = (0.6 * 100 + 0.4 * np.array(target_color(1))).round()
     np.testing.assert_array_equal(drawn[35, 45], tint)
     assert (drawn[45, 45] == 100).all()  # in the box, not in the mask
-    from_box = draw(image, [dataclasses.replace(target, mask_source="box")])
+    from_box = draw_results(image, [dataclasses.replace(target, mask_source="box")])
     assert (from_box[35, 45] == 100).all()  # what is only the box is not shown as more
 
 

@@ -2,26 +2,26 @@ import pytest
 import torch
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.tracking.siamese import (
-    Observation,
+    SearchResult,
     TargetState,
     advance,
-    embed_targets,
+    embed_templates,
+    init_targets,
+    localize,
     search_windows,
-    settle,
-    start,
 )
 from support.networks import BlobNetwork, bright_square
 
-TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
+TRUSTING = SelectionConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
 
 def test_a_target_that_is_seen_is_followed():
     # it moves 9 px right and 5 px down a frame, and grows by 2
     boxes = [(30 + 9 * t, 20 + 5 * t, 70 + 11 * t, 60 + 7 * t) for t in range(8)]
     network = BlobNetwork()
-    state = start(network, bright_square(boxes[0])[None], torch.tensor([boxes[0]]).float())
+    state = init_targets(network, bright_square(boxes[0])[None], torch.tensor([boxes[0]]).float())
     for box in boxes[1:]:
         state = advance(network, state, bright_square(box)[None], TRUSTING)
         expected = torch.tensor([box]).float()
@@ -33,11 +33,11 @@ def test_a_batch_is_followed_row_by_row():
     boxes = torch.tensor([[100.0, 80, 140, 120], [60, 60, 100, 100]])
     frames = torch.stack([bright_square((104, 84, 144, 124)), bright_square((57, 66, 97, 106))])
     network = BlobNetwork(score=0.7)
-    together = advance(network, start(network, frames, boxes), frames, ChoiceConfig())
+    together = advance(network, init_targets(network, frames, boxes), frames, SelectionConfig())
     for b in range(2):
         row = slice(b, b + 1)
-        state = start(network, frames[row], boxes[row])
-        alone = advance(network, state, frames[row], ChoiceConfig())
+        state = init_targets(network, frames[row], boxes[row])
+        alone = advance(network, state, frames[row], SelectionConfig())
         torch.testing.assert_close(alone.boxes, together.boxes[row])
         torch.testing.assert_close(alone.scores, together.scores[row])
 
@@ -55,7 +55,7 @@ def test_the_template_and_the_search_have_one_resolution():
 def test_the_network_is_told_where_the_target_is_in_its_template():
     network = BlobNetwork()
     boxes = torch.tensor([[100.0, 80, 140, 120]])
-    embed_targets(network, bright_square((100, 80, 140, 120))[None], boxes)
+    embed_templates(network, bright_square((100, 80, 140, 120))[None], boxes)
     crops, in_crop = network.embedded[0]
     expected = torch.tensor([[127 / 4, 127 / 4, 381 / 4, 381 / 4]])
     torch.testing.assert_close(in_crop, expected)
@@ -67,7 +67,7 @@ def test_a_template_may_be_cut_elsewhere_and_changed():
     network = BlobNetwork()
     boxes = torch.tensor([[100.0, 80, 140, 120]])
     window = torch.tensor([[120.0, 100, 127, 127]])
-    embed_targets(network, bright_square((0, 0, 1, 1))[None], boxes, window, lambda c: c + 7)
+    embed_templates(network, bright_square((0, 0, 1, 1))[None], boxes, window, lambda c: c + 7)
     crops, in_crop = network.embedded[0]
     torch.testing.assert_close(in_crop, torch.tensor([[43.5, 43.5, 83.5, 83.5]]))
     assert crops.min() == 7
@@ -79,9 +79,9 @@ def test_settling_by_hand():
     state = TargetState(torch.tensor([[80.0, 80, 120, 120]]), torch.ones(1), ())
     windows = torch.tensor([[100.0, 100, 255, 255]])
     proposal = cxcywh_to_xyxy(torch.tensor([[[137.5, 127.5, 60.0, 40.0]]]))
-    config = ChoiceConfig(size_penalty=0.1, window_influence=0.4, size_smoothing=0.5)
-    observation = Observation(Proposals(proposal, torch.tensor([[0.8]])), windows)
-    settled = settle(state, observation, 255, torch.Size((200, 240)), config)
+    config = SelectionConfig(size_penalty=0.1, window_influence=0.4, size_smoothing=0.5)
+    observation = SearchResult(Proposals(proposal, torch.tensor([[0.8]])), windows)
+    settled = localize(state, observation, 255, torch.Size((200, 240)), config)
     # p = 50: sqrt(110 * 90) / 80 in scale, 1.5 in shape
     change = (110 * 90) ** 0.5 / 80 * 1.5
     trust = 0.5 * 0.8 * 2.718281828 ** (-0.1 * (change - 1))
@@ -94,8 +94,8 @@ def test_a_target_cannot_leave_the_frame():
     state = TargetState(torch.tensor([[200.0, 80, 240, 120]]), torch.ones(1), ())
     windows = torch.tensor([[220.0, 100, 255, 255]])
     proposal = cxcywh_to_xyxy(torch.tensor([[[250.0, 127.5, 40.0, 40.0]]]))
-    observation = Observation(Proposals(proposal, torch.ones(1, 1)), windows)
-    settled = settle(state, observation, 255, torch.Size((200, 240)), TRUSTING)
+    observation = SearchResult(Proposals(proposal, torch.ones(1, 1)), windows)
+    settled = localize(state, observation, 255, torch.Size((200, 240)), TRUSTING)
     assert xyxy_to_cxcywh(settled.boxes)[0].tolist() == [240, 100, 40, 40]
 
 
@@ -103,8 +103,8 @@ def test_nothing_is_changed_in_place():
     network = BlobNetwork()
     boxes = torch.tensor([[100.0, 80, 140, 120]])
     frames = bright_square((104, 84, 144, 124))[None]
-    state = start(network, frames, boxes)
+    state = init_targets(network, frames, boxes)
     kept = frames.clone(), boxes.clone()
-    advance(network, state, frames, ChoiceConfig())
+    advance(network, state, frames, SelectionConfig())
     torch.testing.assert_close((frames, boxes), kept)
     assert state.boxes is boxes

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.siamese import embed_targets, start
-from cyclesiam.tracking.template_memory import MemoryConfig, begin_memory, keep_looks
+from cyclesiam.tracking.siamese import embed_templates, init_targets
+from cyclesiam.tracking.template_memory import MemoryConfig, init_templates, update_templates
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.media import moving_square, textured
 from support.networks import TINY
@@ -28,13 +28,13 @@ def frame(seed):
 
 @torch.inference_mode()
 def test_the_mean_of_both_looks_by_hand(network):
-    state = start(network, frame(0), BOXES)
-    memory = begin_memory(state)
+    state = init_targets(network, frame(0), BOXES)
+    memory = init_templates(state)
     state = dataclasses.replace(state, scores=torch.tensor([0.9, 0.1]))
-    kept, memory = keep_looks(network, state, memory, frame(1), CONFIG)
-    now = embed_targets(network, frame(1), BOXES)
+    kept, memory = update_templates(network, state, memory, frame(1), CONFIG)
+    now = embed_templates(network, frame(1), BOXES)
     for first, seen, present, template in zip(
-        state.template, now, memory.present, kept.template, strict=True
+        state.template, now, memory.recent, kept.template, strict=True
     ):
         torch.testing.assert_close(present[0], (first[0] + seen[0]) / 2)
         torch.testing.assert_close(template[0], 0.75 * first[0] + 0.25 * present[0])
@@ -44,22 +44,22 @@ def test_the_mean_of_both_looks_by_hand(network):
 
 @torch.inference_mode()
 def test_the_first_look_is_never_forgotten(network):
-    state = start(network, frame(0), BOXES)
-    memory = begin_memory(state)
-    first = memory.first
+    state = init_targets(network, frame(0), BOXES)
+    memory = init_templates(state)
+    first = memory.initial
     for seed in range(1, 30):
-        state, memory = keep_looks(network, state, memory, frame(seed), CONFIG)
+        state, memory = update_templates(network, state, memory, frame(seed), CONFIG)
     for one, other, template, present in zip(
-        first, memory.first, state.template, memory.present, strict=True
+        first, memory.initial, state.template, memory.recent, strict=True
     ):
         assert torch.equal(one, other)
         torch.testing.assert_close(template, 0.75 * one + 0.25 * present)
 
 
 def test_who_doubts_everything_learns_nothing(network):
-    state = dataclasses.replace(start(network, frame(0), BOXES), scores=torch.zeros(2))
-    memory = begin_memory(state)
-    assert keep_looks(network, state, memory, frame(1), CONFIG) == (state, memory)
+    state = dataclasses.replace(init_targets(network, frame(0), BOXES), scores=torch.zeros(2))
+    memory = init_templates(state)
+    assert update_templates(network, state, memory, frame(1), CONFIG) == (state, memory)
 
 
 def test_the_tracker_looks_again_every_few_frames(network):

@@ -3,16 +3,16 @@ import pytest
 import torch
 
 from cyclesiam.errors import CycleSiamError, TargetError
-from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.color_model import ColourConfig
-from cyclesiam.tracking.inputs import check_box
+from cyclesiam.tracking.inputs import validate_box
 from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.siamese import advance, start
+from cyclesiam.tracking.siamese import advance, init_targets
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.networks import TINY, BlobNetwork, bright_square
 
-TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
+TRUSTING = SelectionConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
 
 SILENT = FilterConfig(share=0)  # the blob network gives no features
@@ -43,8 +43,8 @@ def test_it_takes_the_same_step_as_a_batch():
     results = tracker.step(second)
     frames = torch.from_numpy(np.stack((first, second))).permute(0, 3, 1, 2)
     network = BlobNetwork(0.6)
-    state = start(network, frames[:1], boxes)
-    state = advance(network, state, frames[1:], ChoiceConfig())
+    state = init_targets(network, frames[:1], boxes)
+    state = advance(network, state, frames[1:], SelectionConfig())
     assert [result.box for result in results] == [tuple(box) for box in state.boxes.tolist()]
     assert [result.id for result in results] == [1, 2]
 
@@ -131,14 +131,14 @@ def test_a_picture_of_another_kind_is_refused(image):
 )
 def test_what_is_wrong_with_a_box_is_said_in_one_line(box, message):
     with pytest.raises(TargetError, match=message) as caught:
-        check_box(box, (50, 100))
+        validate_box(box, (50, 100))
     assert isinstance(caught.value, CycleSiamError)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 100, 50), (-2, 2, 3, 4), (99, 49, 30, 40), (1, 2, 0.5, 1)])
 def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
-    assert check_box(np.array(box), (50, 100)) == list(box)
+    assert validate_box(np.array(box), (50, 100)) == list(box)
 
 
 def test_a_share_is_a_share():

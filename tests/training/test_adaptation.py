@@ -59,14 +59,14 @@ def test_the_best_weights_stay(tmp_path, gain, recipe):
         network, record = load_weights(save(tmp_path / str(seed), seed), trainable=True)
         scores = LabelFreeScores(before.kinds, tuple(value + more for value in before.overlaps))
         candidates[str(seed)] = adapting.Candidate(network, record, scores)
-    verdict = adapting.keep_the_best(output, start, before, candidates)
+    verdict = adapting.keep_best(output, start, before, candidates)
     assert (verdict.best, verdict.kept) == ("3", gain > 0)
     assert load_weights(output)[1].recipe == recipe
 
 
 def test_the_policy_is_that_of_the_more_labelled(tmp_path):
-    assert adapting.adapt(save(tmp_path / "a", 0, "first-box")).policy == "first-box"
-    assert adapting.adapt(save(tmp_path / "b", 0, "untrained")).policy == "none"
+    assert adapting.adaptation_recipe(save(tmp_path / "a", 0, "first-box")).policy == "first-box"
+    assert adapting.adaptation_recipe(save(tmp_path / "b", 0, "untrained")).policy == "none"
 
 
 def test_one_command_adapts(quick, capsys, tmp_path, videos):

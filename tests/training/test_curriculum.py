@@ -10,7 +10,7 @@ CONFIG = CurriculumConfig(stages=STAGES, success=0.6, patience=4, longest=10, re
 
 def practise(curriculum, steps, accuracy):
     for _ in range(steps):
-        curriculum = curriculum.after(CONFIG, STAGES[curriculum.level], accuracy)
+        curriculum = curriculum.advance(CONFIG, STAGES[curriculum.level], accuracy)
     return curriculum
 
 
@@ -30,28 +30,28 @@ def test_the_last_stage_lasts():
 
 def test_steps_of_other_stages_do_not_count():
     at = Curriculum(1, 2, 0.5)
-    assert at.after(CONFIG, STAGES[0], 1.0) == at
+    assert at.advance(CONFIG, STAGES[0], 1.0) == at
 
 
 def test_the_accuracy_is_a_plain_mean_at_first():
     at = Curriculum()
     for accuracy in (0.2, 0.4, 0.9):
-        at = at.after(CONFIG, STAGES[0], accuracy)
+        at = at.advance(CONFIG, STAGES[0], accuracy)
     assert at.accuracy == pytest.approx(0.5)
 
 
 def test_a_draw_depends_on_seed_and_step_alone():
     at = Curriculum(2)
-    draws = [at.draw(CONFIG, step, seed=1) for step in range(50)]
-    assert draws == [at.draw(CONFIG, step, seed=1) for step in range(50)]
-    assert draws != [at.draw(CONFIG, step, seed=2) for step in range(50)]
+    draws = [at.sample_stage(CONFIG, step, seed=1) for step in range(50)]
+    assert draws == [at.sample_stage(CONFIG, step, seed=1) for step in range(50)]
+    assert draws != [at.sample_stage(CONFIG, step, seed=2) for step in range(50)]
 
 
 def test_earlier_stages_are_reviewed_now_and_then():
-    counts = Counter(Curriculum(2).draw(CONFIG, step, seed=0) for step in range(1000))
+    counts = Counter(Curriculum(2).sample_stage(CONFIG, step, seed=0) for step in range(1000))
     assert 0.25 < (counts[STAGES[0]] + counts[STAGES[1]]) / 1000 < 0.35
     assert 100 < counts[STAGES[0]] < 200
-    assert {Curriculum(0).draw(CONFIG, step, seed=0) for step in range(50)} == {STAGES[0]}
+    assert {Curriculum(0).sample_stage(CONFIG, step, seed=0) for step in range(50)} == {STAGES[0]}
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,19 @@ import torch
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy
 from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image
-from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.training.cycle import (
-    HomeChange,
-    Walk,
-    find_last,
-    go_home,
+    CycleTrack,
+    CycleTransform,
+    last_positions,
     palindrome,
     run_cycle,
-    walk,
+    search_first_frame,
+    track_cycle,
 )
 from support.networks import BlobNetwork, bright_square
 
-TRUSTING = ChoiceConfig(size_penalty=0, window_influence=0, size_smoothing=1)
+TRUSTING = SelectionConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
 
 class Recorder:
@@ -62,7 +62,7 @@ def test_palindromes():
 @pytest.mark.parametrize("turn", range(5))
 def test_the_frames_of_a_palindrome_are_searched(turn):
     network = Recorder()
-    run_cycle(network, grey_clips(), BOX, turn, ChoiceConfig())
+    run_cycle(network, grey_clips(), BOX, turn, SelectionConfig())
     searched = [grey / 10 for what, grey in network.log if what == "search"]
     assert searched == (palindrome(turn)[1:] or [0])
 
@@ -70,7 +70,7 @@ def test_the_frames_of_a_palindrome_are_searched(turn):
 @pytest.mark.parametrize("turn", range(5))
 def test_every_template_is_cut_where_the_last_search_was(turn):
     network = Recorder()
-    run_cycle(network, grey_clips(), BOX, turn, ChoiceConfig())
+    run_cycle(network, grey_clips(), BOX, turn, SelectionConfig())
     embedded = [grey / 10 for what, grey in network.log if what == "embed"]
     assert embedded == (palindrome(turn)[:-1] or [0])
     assert [what for what, _ in network.log] == ["embed", "search"] * len(embedded)
@@ -80,7 +80,7 @@ def test_templates_are_cut_at_the_predicted_place_and_size():
     boxes = [(60, 60, 100, 100), (66, 64, 112, 110), (74, 70, 124, 120)]
     clips = torch.stack([bright_square(box) for box in boxes])[None]
     network = BlobNetwork()
-    walked = walk(network, clips, torch.tensor(boxes[:1]).float(), 2, TRUSTING)
+    walked = track_cycle(network, clips, torch.tensor(boxes[:1]).float(), 2, TRUSTING)
     assert walked.frame == 1
     torch.testing.assert_close(walked.boxes, torch.tensor(boxes[1:2]).float(), rtol=0, atol=0.4)
     assert len(network.embedded) == 3  # in frames 0, 1 and 2: at home there is another
@@ -101,10 +101,10 @@ def test_a_cycle_that_sees_comes_home():
 
 def test_only_the_last_step_has_gradients():
     network = Recorder()
-    walked = walk(network, grey_clips(), BOX, 2, ChoiceConfig())
+    walked = track_cycle(network, grey_clips(), BOX, 2, SelectionConfig())
     assert not walked.boxes.requires_grad
     assert not walked.scores.requires_grad
-    home = go_home(network, grey_clips(), walked, HomeChange())
+    home = search_first_frame(network, grey_clips(), walked, CycleTransform())
     home.proposals.response.sum().backward()
     # The template of the last step was cut from frame 1, whose grey is 10: only it remains.
     assert network.weight.grad is not None
@@ -112,13 +112,13 @@ def test_only_the_last_step_has_gradients():
 
 
 def test_an_enclosing_no_grad_is_left_as_it_was():
-    walk(Recorder(), grey_clips(), BOX, 2, ChoiceConfig())
+    track_cycle(Recorder(), grey_clips(), BOX, 2, SelectionConfig())
     assert torch.is_grad_enabled()
 
 
 def test_without_a_turn_there_is_no_walk():
     network = Recorder()
-    walked = walk(network, grey_clips(), BOX, 0, ChoiceConfig())
+    walked = track_cycle(network, grey_clips(), BOX, 0, SelectionConfig())
     assert network.log == []
     assert (walked.frame, walked.scores.tolist()) == (0, [1])
     assert walked.boxes is BOX
@@ -134,19 +134,19 @@ def test_what_is_known_is_taken_and_the_rest_is_walked(turn):
     truth[1, turn] += turn
     truth[2, 1] = BOX  # but not at the turning point of a longer walk
     truth[2, 1 : 3 - turn] = torch.nan
-    found = find_last(network, clips, truth, turn, ChoiceConfig())
+    found = last_positions(network, clips, truth, turn, SelectionConfig())
     assert found.frame == 1
     torch.testing.assert_close(found.boxes[1], truth[1, 1])
     torch.testing.assert_close(found.at_turn[1], truth[1, turn])
     torch.testing.assert_close(found.scores, torch.tensor([0.7, 1.0, 0.7]))
-    walked = walk(network, clips[[0, 2]], truth[[0, 2], 0], turn, ChoiceConfig())
+    walked = track_cycle(network, clips[[0, 2]], truth[[0, 2], 0], turn, SelectionConfig())
     torch.testing.assert_close(found.boxes[[0, 2]], walked.boxes)
     torch.testing.assert_close(found.at_turn[[0, 2]], walked.at_turn)
 
 
 def test_the_turning_point_is_remembered():
-    walked = walk(Recorder(), grey_clips(), BOX, 3, ChoiceConfig())
-    half = walk(Recorder(), grey_clips(), BOX, 1, ChoiceConfig())
+    walked = track_cycle(Recorder(), grey_clips(), BOX, 3, SelectionConfig())
+    half = track_cycle(Recorder(), grey_clips(), BOX, 1, SelectionConfig())
     assert (walked.turn, walked.frame, half.turn, half.frame) == (3, 1, 1, 1)
     assert half.at_turn is half.boxes
     assert walked.at_turn is not walked.boxes
@@ -155,16 +155,18 @@ def test_the_turning_point_is_remembered():
 @pytest.mark.parametrize(("template_from", "grey"), [("last", 10.0), ("turn", 30.0)])
 def test_a_template_comes_from_the_last_frame_or_from_the_turning_point(template_from, grey):
     clips = grey_clips()
-    walked = Walk(BOX, BOX, torch.ones(1), 3)
-    home = go_home(Recorder(), clips, walked, HomeChange(), template_from=template_from)
+    walked = CycleTrack(BOX, BOX, torch.ones(1), 3)
+    home = search_first_frame(
+        Recorder(), clips, walked, CycleTransform(), template_from=template_from
+    )
     torch.testing.assert_close(home.proposals.response.detach(), torch.tensor([grey]))
 
 
 def test_where_all_is_known_nothing_is_searched():
     network = Recorder()
-    found = find_last(network, grey_clips(), BOX.expand(1, 5, 4), 3, ChoiceConfig())
+    found = last_positions(network, grey_clips(), BOX.expand(1, 5, 4), 3, SelectionConfig())
     assert (found.frame, network.log) == (1, [])
-    found = find_last(network, grey_clips(), BOX[:, None], 0, ChoiceConfig())
+    found = last_positions(network, grey_clips(), BOX[:, None], 0, SelectionConfig())
     assert (found.frame, network.log) == (0, [])
 
 
@@ -178,7 +180,7 @@ def test_a_walk_is_believed_as_little_as_its_worst_step():
             return dataclasses.replace(proposals, scores=torch.full((1, 1), next(beliefs)))
 
     network = Wavering()
-    walked = walk(network, grey_clips(), BOX, 2, ChoiceConfig())
+    walked = track_cycle(network, grey_clips(), BOX, 2, SelectionConfig())
     assert walked.scores.tolist() == pytest.approx([0.4])
 
 
@@ -186,9 +188,11 @@ def test_partners_swap_templates_and_nothing_else():
     clips = grey_clips(B=3)
     clips += torch.tensor([0, 100, 200], dtype=torch.uint8).reshape(3, 1, 1, 1, 1)
     boxes = BOX.expand(3, 4)
-    walked = Walk(boxes, boxes, torch.ones(3), 0)
-    own = go_home(Recorder(), clips, walked, HomeChange())
-    swapped = go_home(Recorder(), clips, walked, HomeChange(), torch.tensor([2, 0, 1]))
+    walked = CycleTrack(boxes, boxes, torch.ones(3), 0)
+    own = search_first_frame(Recorder(), clips, walked, CycleTransform())
+    swapped = search_first_frame(
+        Recorder(), clips, walked, CycleTransform(), torch.tensor([2, 0, 1])
+    )
     torch.testing.assert_close(own.proposals.response, torch.tensor([0.0, 100, 200]))
     torch.testing.assert_close(swapped.proposals.response, torch.tensor([200.0, 0, 100]))
     torch.testing.assert_close(own.windows, swapped.windows)
@@ -198,13 +202,13 @@ def test_changes_reach_what_they_are_named_after():
     network = BlobNetwork()
     clips = torch.stack([bright_square((60, 60, 100, 100))])[None]
     boxes = torch.tensor([[60.0, 60, 100, 100]])
-    change = HomeChange(
+    change = CycleTransform(
         template_windows=lambda windows: windows + torch.tensor([5.0, 0, 0, 0]),
         template_crops=lambda crops: crops / 2,
         search_windows=lambda windows: windows + torch.tensor([0, 7.0, 0, 0]),
         search_crops=lambda crops: 255 - crops,
     )
-    home = go_home(network, clips, Walk(boxes, boxes, torch.ones(1), 0), change)
+    home = search_first_frame(network, clips, CycleTrack(boxes, boxes, torch.ones(1), 0), change)
     crops, in_crop = network.embedded[0]
     assert crops.max() == 127.5
     shifted = boxes_to_crop(

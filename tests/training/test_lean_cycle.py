@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cyclesiam.data.clips import OFF, ON
+from cyclesiam.data.clips import MASK_OFF, MASK_ON
 from cyclesiam.training import objective as lessons
-from cyclesiam.training.cycle import find_last
-from cyclesiam.training.objective import LessonConfig, learn_from
+from cyclesiam.training.cycle import last_positions
+from cyclesiam.training.objective import LessonConfig, cycle_objective
 from plain_cycle import PlainWalker
 from support.networks import TINY
 from support.training import make_clips, make_networks
@@ -21,9 +21,9 @@ def gradients(network, guide, turn, config):
     network = copy.deepcopy(network)
     frames, boxes = make_clips(turn)
     chance = torch.Generator().manual_seed(2)
-    masks = torch.full((3, 120, 160), OFF, dtype=torch.uint8)
-    masks[:, 40:80, 50:90] = ON
-    lesson = learn_from(network, guide, frames, boxes, turn, config, chance, masks=masks)
+    masks = torch.full((3, 120, 160), MASK_OFF, dtype=torch.uint8)
+    masks[:, 40:80, 50:90] = MASK_ON
+    lesson = cycle_objective(network, guide, frames, boxes, turn, config, chance, masks=masks)
     lesson.losses(config).total.backward()
     return {name: parameter.grad for name, parameter in network.named_parameters()}
 
@@ -34,7 +34,7 @@ def test_lean_gradients_are_the_plain_ones_bit_for_bit(masks, turn, monkeypatch)
     network, guide = make_networks(replace(TINY, masks=masks, mask_channels=8))
     lean = gradients(network, copy.deepcopy(guide).requires_grad_(False), turn, LESSON)
     walker = PlainWalker(LESSON.labels)
-    monkeypatch.setattr(lessons, "find_last", walker.find_last)
+    monkeypatch.setattr(lessons, "last_positions", walker.find_last)
     plain = gradients(network, guide, turn, LESSON)
     assert len(walker.kept) == max(2 * turn - 1, 0)
     assert all(losses.total.requires_grad for losses in walker.kept)  # it did keep its graphs
@@ -51,7 +51,7 @@ def test_no_graph_is_left_by_a_walk(turn):
     gradients(network, guide, turn, LESSON)
     assert all(parameter.grad is None for parameter in guide.parameters())
     frames, boxes = make_clips(turn)
-    walked = find_last(guide, frames, boxes, turn, LESSON.choice)
+    walked = last_positions(guide, frames, boxes, turn, LESSON.choice)
     assert not any(part.requires_grad for part in (walked.boxes, walked.at_turn, walked.scores))
 
 
@@ -61,11 +61,11 @@ def test_a_folded_guide_walks_to_the_same_boxes(turn, monkeypatch):
     walks, has_norms = [], []
 
     def noted(walker, *arguments, **options):
-        has_norms.append(walker.normalises)
-        walks.append(find_last(walker, *arguments, **options))
+        has_norms.append(walker.normalizes_input)
+        walks.append(last_positions(walker, *arguments, **options))
         return walks[-1]
 
-    monkeypatch.setattr(lessons, "find_last", noted)
+    monkeypatch.setattr(lessons, "last_positions", noted)
     for fold_norms in (False, True):
         gradients(network, guide, turn, LessonConfig(trust=0.0, fold_norms=fold_norms))
     assert has_norms == [True, False]

@@ -10,7 +10,7 @@ from cyclesiam.video.writer import VideoWriter
 LEAVE_A_DECODER_AND_LOAD = """
 import gc, sys
 import av
-from cyclesiam.data.clips import ClipDataset, Request
+from cyclesiam.data.clips import BatchRequest, ClipDataset
 from cyclesiam.training.loading import load_batches
 
 class Collecting(ClipDataset):
@@ -29,7 +29,7 @@ picture.to_ndarray(format="rgb24", threads=2)
 left_over = [container, picture]
 left_over.append(left_over)
 del container, picture, left_over
-requests = [Request(number, 0, 0) for number in range(3)]
+requests = [BatchRequest(number, 0, 0) for number in range(3)]
 print(*load_batches(Collecting(), requests, 1))
 """
 

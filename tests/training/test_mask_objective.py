@@ -5,17 +5,17 @@ import dataclasses
 import pytest
 import torch
 
-from cyclesiam.data.clips import OFF, ON, UNKNOWN, ClipConfig
+from cyclesiam.data.clips import MASK_OFF, MASK_ON, MASK_UNKNOWN, ClipConfig
 from cyclesiam.data.scenes import find_scenes
-from cyclesiam.geometry.crops import cut
-from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.geometry.crops import crop
+from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.compositing import CompositingConfig
-from cyclesiam.training.anchor_labels import LabelConfig, label_anchors
+from cyclesiam.training.anchor_labels import AnchorLabelConfig, label_anchors
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
-from cyclesiam.training.cycle import HomeChange, find_last, go_home
-from cyclesiam.training.mask_objective import cut_masks, learn_masks
+from cyclesiam.training.cycle import CycleTransform, last_positions, search_first_frame
+from cyclesiam.training.mask_objective import crop_mask_labels, mask_objective
 from cyclesiam.training.optimizer import OptimiserConfig
 from cyclesiam.training.trainer import Trainer, TrainingConfig
 from support.media import moving_square, textured, write_stills, write_video
@@ -33,8 +33,8 @@ def network():
 
 def make_batch(B=3):
     frames = torch.stack([torch.from_numpy(textured(n, 120, 160)) for n in range(B)])
-    masks = torch.full((B, 120, 160), OFF, dtype=torch.uint8)
-    masks[:, 40:80, 60:80] = ON  # the left half of the box
+    masks = torch.full((B, 120, 160), MASK_OFF, dtype=torch.uint8)
+    masks[:, 40:80, 60:80] = MASK_ON  # the left half of the box
     return frames.permute(0, 3, 1, 2)[:, None], BOX.repeat(B, 1)[:, None], masks
 
 
@@ -43,31 +43,31 @@ def test_a_mask_is_cut_where_its_position_lies(network):
     side = network.search_size
     windows = torch.tensor([[80.5, 60.5, side, side]])  # a crop pixel is a pixel of the frame
     chosen = torch.tensor([network.grid**2 // 2, 0])
-    found = cut_masks(network, masks, windows, torch.tensor([0, 0]), chosen)
+    found = crop_mask_labels(network, masks, windows, torch.tensor([0, 0]), chosen)
     for mask, window in zip(found, network.mask_windows(chosen), strict=True):
         in_frame = window + torch.tensor([80.5 - side / 2, 60.5 - side / 2, 0, 0])
-        wanted = cut(masks[:, None], in_frame[None], network.template_size, fill=0)[0, 0] > 127
+        wanted = crop(masks[:, None], in_frame[None], network.template_size, fill=0)[0, 0] > 127
         assert torch.equal(mask > 0.5, wanted)
     assert found[0].sum() == 40 * 20
 
 
 def lesson(network, masks, weights):
     frames, boxes, _ = make_batch(len(masks))
-    walked = find_last(network, frames, boxes, 0, ChoiceConfig())
-    observation = go_home(network, frames, walked, HomeChange())
+    walked = last_positions(network, frames, boxes, 0, SelectionConfig())
+    observation = search_first_frame(network, frames, walked, CycleTransform())
     targets = torch.tensor([[51.5, 51.5, 91.5, 91.5]]).repeat(len(masks), 1)
-    labels = label_anchors(network.anchors, targets, LabelConfig())
+    labels = label_anchors(network.anchors, targets, AnchorLabelConfig())
     chance = torch.Generator().manual_seed(0)
-    return learn_masks(network, frames, masks, walked, observation, labels, weights, 2, chance)
+    return mask_objective(network, frames, masks, walked, observation, labels, weights, 2, chance)
 
 
 def test_only_known_masks_of_clips_that_count_teach(network):
     _, _, masks = make_batch()
     assert lesson(network, masks, torch.ones(3)).weight == 6
     assert lesson(network, masks, torch.tensor([1.0, 0.0, 0.5])).weight == 3
-    masks[0] = UNKNOWN
+    masks[0] = MASK_UNKNOWN
     assert lesson(network, masks, torch.ones(3)).weight == 4
-    masks[:] = UNKNOWN
+    masks[:] = MASK_UNKNOWN
     nothing = lesson(network, masks, torch.ones(3))
     assert (nothing.sum, nothing.weight) == (0, 0)
 
@@ -111,7 +111,7 @@ CONFIG = TrainingConfig(
 def test_while_masks_learn_all_else_stays(tmp_path, scenes):
     trainer = Trainer(CONFIG, scenes, tmp_path, device="cpu")
     before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
-    reports = list(trainer.run())
+    reports = list(trainer.fit())
     assert any(report.mask_loss > 0 for report in reports)
     after, _ = load_weights(tmp_path, trainable=True)
     for name, value in after.state_dict().items():
@@ -124,7 +124,7 @@ def test_while_masks_learn_all_else_stays(tmp_path, scenes):
 
 def test_masks_are_put_on_weights_without(tmp_path, scenes):
     plain = dataclasses.replace(CONFIG, network=TINY, learns="all")
-    list(Trainer(plain, scenes, tmp_path / "boxes", device="cpu").run())
+    list(Trainer(plain, scenes, tmp_path / "boxes", device="cpu").fit())
     trainer = Trainer(
         CONFIG, scenes, tmp_path / "masks", device="cpu", start_weights=tmp_path / "boxes"
     )
@@ -136,7 +136,7 @@ def test_masks_are_put_on_weights_without(tmp_path, scenes):
 def test_parts_of_a_batch_teach_masks_as_the_whole_does(tmp_path, scenes):
     """Without norms that count over a part, that is: what is averaged is the same."""
     steps = dataclasses.replace(CONFIG, steps=1, accumulate=3)
-    report = [*Trainer(steps, scenes, tmp_path, device="cpu").run()][-1]
+    report = [*Trainer(steps, scenes, tmp_path, device="cpu").fit()][-1]
     assert report.mask_loss > 0
 
 

@@ -4,9 +4,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from cyclesiam.training.optimizer import (
     OptimiserConfig,
+    ema_update,
     learning_rate,
-    make_optimiser,
-    running_average,
+    make_optimizer,
 )
 
 
@@ -34,7 +34,7 @@ def test_the_cosine_schedule_by_hand(progress, rate):
 def test_biases_and_norms_do_not_decay(method, kind):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     network[1].bias.requires_grad_(False)
-    optimiser = make_optimiser(OptimiserConfig(method=method, weight_decay=0.3), network)
+    optimiser = make_optimizer(OptimiserConfig(method=method, weight_decay=0.3), network)
     assert type(optimiser).__name__ == kind
     decaying, others = optimiser.param_groups
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.3, 0)
@@ -45,7 +45,7 @@ def test_biases_and_norms_do_not_decay(method, kind):
 def test_the_average_forgets_its_start_and_then_keeps_its_decay():
     network = torch.nn.Linear(1, 1, bias=False)
     torch.nn.init.constant_(network.weight, 5.0)
-    average = AveragedModel(network, multi_avg_fn=running_average(0.5))
+    average = AveragedModel(network, multi_avg_fn=ema_update(0.5))
     expected = None
     for count, value in enumerate([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0]):
         torch.nn.init.constant_(network.weight, value)

@@ -38,39 +38,39 @@ def assert_same_weights(first, second):
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, scenes):
     trainers = [make_trainer(tmp_path / name, scenes) for name in "ab"]
-    reports = [[report.loss for report in trainer.run()] for trainer in trainers]
+    reports = [[report.loss for report in trainer.fit()] for trainer in trainers]
     assert reports[0] == reports[1]
     assert_same_weights(trainers[0].network, trainers[1].network)
-    assert_same_weights(trainers[0].guide, trainers[1].guide)
+    assert_same_weights(trainers[0].ema, trainers[1].ema)
     other = make_trainer(tmp_path / "c", scenes, seed=2)
-    assert [report.loss for report in other.run()] != reports[0]
+    assert [report.loss for report in other.fit()] != reports[0]
 
 
 def test_a_resumed_run_goes_on_as_if_nothing_had_happened(tmp_path, scenes):
     whole = make_trainer(tmp_path / "whole", scenes)
-    losses = [report.loss for report in whole.run()]
+    losses = [report.loss for report in whole.fit()]
     broken = make_trainer(tmp_path / "broken", scenes)
-    run = broken.run()
+    run = broken.fit()
     assert [next(run).loss for _ in range(3)] == losses[:3]  # into the second stage
     run.close()  # as an interrupt does
     resumed = make_trainer(tmp_path / "broken", scenes, resume=True)
     assert resumed.step == 3
     assert resumed.curriculum.level == 1
-    assert [report.loss for report in resumed.run()] == losses[3:]
+    assert [report.loss for report in resumed.fit()] == losses[3:]
     assert_same_weights(resumed.network, whole.network)
-    assert_same_weights(resumed.guide, whole.guide)
+    assert_same_weights(resumed.ema, whole.ema)
 
 
 def test_a_finished_run_resumes_to_nothing(tmp_path, scenes):
-    list(make_trainer(tmp_path, scenes, steps=1).run())
-    assert list(make_trainer(tmp_path, scenes, steps=1, resume=True).run()) == []
+    list(make_trainer(tmp_path, scenes, steps=1).fit())
+    assert list(make_trainer(tmp_path, scenes, steps=1, resume=True).fit()) == []
 
 
 def test_workers_change_nothing_but_when_a_stage_begins(tmp_path, scenes):
     stages = CurriculumConfig(stages=(Stage(0, 0),))
     alone = make_trainer(tmp_path / "a", scenes, steps=2, curriculum=stages)
     helped = make_trainer(tmp_path / "b", scenes, steps=2, curriculum=stages, workers=1)
-    assert [r.loss for r in alone.run()] == [r.loss for r in helped.run()]
+    assert [r.loss for r in alone.fit()] == [r.loss for r in helped.fit()]
 
 
 # The first losses of CONFIG with the paper's SGD: a refactoring keeps them, a change of method
@@ -84,7 +84,7 @@ WALK_LOSSES = [1.02800, 0.81800, 0.60600]
 def test_the_first_losses(tmp_path, scenes):
     plain = dataclasses.replace(CONFIG.clips, compositing=CompositingConfig(share=0))
     trainer = make_trainer(tmp_path, scenes, steps=6, optimiser=OptimiserConfig(), clips=plain)
-    losses = [report.loss for report in trainer.run()]
+    losses = [report.loss for report in trainer.fit()]
     assert losses[:3] == pytest.approx(TURN_0_LOSSES, rel=5e-3)
     assert losses[3:] == pytest.approx(WALK_LOSSES, rel=1e-1)
 
@@ -97,18 +97,18 @@ SMOKE_LOSSES = [1.38277, 1.22570, 1.17600]
 def test_the_first_losses_of_smoke(tmp_path, scenes):
     config = dataclasses.replace(smoke(), steps=3, log_every=1)
     runs = [Trainer(config, scenes, tmp_path / name, device="cpu") for name in "ab"]
-    losses = [[report.loss for report in trainer.run()] for trainer in runs]
+    losses = [[report.loss for report in trainer.fit()] for trainer in runs]
     assert losses[0] == losses[1]
-    assert_same_weights(runs[0].guide, runs[1].guide)
+    assert_same_weights(runs[0].ema, runs[1].ema)
     assert losses[0][:2] == pytest.approx(SMOKE_LOSSES[:2], rel=2e-2)
     assert losses[0][2:] == pytest.approx(SMOKE_LOSSES[2:], rel=5e-2)
 
 
 def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):
     trainer = make_trainer(tmp_path, scenes, steps=2)
-    reports = list(trainer.run())
+    reports = list(trainer.fit())
     network, record = load_weights(tmp_path, trainable=True)
-    assert_same_weights(network, trainer.guide.module)
+    assert_same_weights(network, trainer.ema.module)
     assert not torch.equal(
         [*network.box.predict.modules()][-1].weight,
         [*trainer.network.box.predict.modules()][-1].weight,
@@ -123,7 +123,7 @@ def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):
 
 def test_weights_that_diverge_stop_the_run_and_spare_what_was_saved(tmp_path, scenes):
     trainer = make_trainer(tmp_path, scenes, save_every=2)
-    run = trainer.run()
+    run = trainer.fit()
     for _ in range(3):
         next(run)
     names = ("model.safetensors", "training.ckpt", "record.json")  # of the second step
@@ -142,7 +142,7 @@ def test_a_gradient_that_diverges_stops_the_run_before_it_does_harm(tmp_path, sc
     weight = [*trainer.network.box.predict.modules()][-1].weight
     weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(TrainingError, match="the gradient is nan at step 0"):
-        next(trainer.run())
+        next(trainer.fit())
     assert all(parameter.isfinite().all() for parameter in trainer.network.parameters())
 
 
@@ -158,7 +158,7 @@ def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):
         curriculum=walks,
         clips=clips,
     )
-    first, second, third = trainer.run()
+    first, second, third = trainer.fit()
     # Without a walk the first step believes all; then no new network believes so much in a walk.
     assert first.dropped == 0
     assert second.dropped == third.dropped == 1
@@ -171,7 +171,7 @@ def test_where_the_box_is_known_nothing_is_dropped(tmp_path, scenes):
     trainer = make_trainer(
         tmp_path, scenes, steps=3, lesson=LessonConfig(trust=0.99), curriculum=walks
     )
-    assert [report.dropped for report in trainer.run()][:2] == [0, 0]
+    assert [report.dropped for report in trainer.fit()][:2] == [0, 0]
 
 
 def test_a_lone_clip_has_no_negative_pair(tmp_path, scenes):
@@ -180,7 +180,7 @@ def test_a_lone_clip_has_no_negative_pair(tmp_path, scenes):
     trainer = make_trainer(
         tmp_path, scenes, steps=1, clips=clips, lesson=LessonConfig(negatives=0.99)
     )
-    (report,) = trainer.run()
+    (report,) = trainer.fit()
     assert report.box_loss > 0
 
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_read_is_told_once(tmp_path, scenes, workers):
     gone = Scene(tmp_path / "gone.mp4", 100)
     clips = dataclasses.replace(CONFIG.clips, stills_share=0.5, reads=1)
     trainer = make_trainer(tmp_path / "run", [*scenes, gone], clips=clips, workers=workers)
-    told = [problem for report in trainer.run() for problem in report.problems]
+    told = [problem for report in trainer.fit() for problem in report.problems]
     assert len(told) == 1
     assert "gone.mp4" in told[0]
 
@@ -199,7 +199,7 @@ def test_where_nothing_can_be_read_the_run_ends_with_one_line(tmp_path, workers)
     gone = Scene(tmp_path / "gone.mp4", 100)
     trainer = make_trainer(tmp_path / "run", [gone], workers=workers)
     with pytest.raises(TrainingError, match=r"nothing can be read any more.*gone\.mp4") as caught:
-        next(trainer.run())
+        next(trainer.fit())
     assert "\n" not in str(caught.value)
     assert (tmp_path / "run" / "training.ckpt").is_file()  # the state is sound: it is kept
 
@@ -207,7 +207,7 @@ def test_where_nothing_can_be_read_the_run_ends_with_one_line(tmp_path, workers)
 def test_a_video_is_learnt_from(tmp_path):
     video = write_video(tmp_path / "street.mp4", moving_square(20))
     trainer = make_trainer(tmp_path / "run", find_scenes([video])[0], steps=3)
-    reports = list(trainer.run())
+    reports = list(trainer.fit())
     assert reports[-1].stage == Stage(1, 3)
     assert all(report.loss > 0 for report in reports)
 

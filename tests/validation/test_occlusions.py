@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from cyclesiam.data.scenes import find_scenes
-from cyclesiam.synthetic.compositing import cut_sprite
-from cyclesiam.validation.occlusions import LENGTH, draw_hidden_clips, hide_target
+from cyclesiam.synthetic.compositing import random_cutout
+from cyclesiam.validation.occlusions import LENGTH, make_occlusion_clips, render_occlusion
 from support.media import textured, write_picture, write_video
 
 HIDDEN = 12
@@ -12,8 +12,8 @@ HIDDEN = 12
 def clip(way, seed=0):
     random = np.random.default_rng(seed)
     run = [textured(3, 144, 192)] * 70
-    target = cut_sprite(textured(5), 64, random)
-    return run, hide_target(run, target, textured(6), random, way=way, hidden=HIDDEN)
+    target = random_cutout(textured(5), 64, random)
+    return run, render_occlusion(run, target, textured(6), random, way=way, hidden=HIDDEN)
 
 
 @pytest.mark.parametrize("way", ["covered", "leaves"])
@@ -25,7 +25,7 @@ def test_a_target_is_seen_then_hidden_then_seen(way, seed):
     assert gone[first : last + 1].all()  # once, and in one piece
     assert HIDDEN <= gone.sum() <= HIDDEN + 18
     assert first >= 15
-    assert last < made.back < len(run) - 10
+    assert last < made.reappears_at < len(run) - 10
     inside = made.boxes[~gone]
     assert (inside[:, 2:] > inside[:, :2]).all()
 
@@ -39,9 +39,9 @@ def test_of_a_target_that_left_nothing_is_seen():
 
 def test_a_run_too_short_is_refused():
     random = np.random.default_rng(0)
-    run, target = [textured(3)] * 30, cut_sprite(textured(5), 64, random)
+    run, target = [textured(3)] * 30, random_cutout(textured(5), 64, random)
     with pytest.raises(ValueError, match="30 frames are too few to hide a target for 12"):
-        hide_target(run, target, textured(6), random, way="covered", hidden=12)
+        render_occlusion(run, target, textured(6), random, way="covered", hidden=12)
 
 
 def test_scenes_give_the_same_clips_again(tmp_path):
@@ -49,8 +49,8 @@ def test_scenes_give_the_same_clips_again(tmp_path):
     for number in range(3):
         write_picture(tmp_path / f"{number}.png", textured(50 + number))
     scenes, _ = find_scenes([tmp_path])
-    one, other = (draw_hidden_clips(scenes, 2, seed=4) for _ in range(2))
-    assert [made.way for made in one] == ["covered", "leaves"]
+    one, other = (make_occlusion_clips(scenes, 2, seed=4) for _ in range(2))
+    assert [made.kind for made in one] == ["covered", "leaves"]
     assert all(len(made.frames) == LENGTH for made in one)
     for made, again in zip(one, other, strict=True):
         np.testing.assert_array_equal(made.boxes, again.boxes)

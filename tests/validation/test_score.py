@@ -7,8 +7,8 @@ from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.validation import score as validation
-from cyclesiam.validation.examples import Example, ExampleConfig, draw_examples
-from cyclesiam.validation.score import LabelFreeScores, compare, label_free_score
+from cyclesiam.validation.examples import Example, ExampleConfig, make_examples
+from cyclesiam.validation.score import LabelFreeScores, label_free_score, paired_gain
 from support.media import moving_square, textured, write_stills, write_video
 
 FEW = ExampleConfig(zooms=2, pasted=2, cycles=2, frames=6, reach=10)
@@ -22,7 +22,7 @@ def video_scenes(tmp_path) -> list[Scene]:
 
 def test_the_same_seed_draws_the_same_examples(tmp_path):
     scenes = video_scenes(tmp_path)
-    first, second = draw_examples(scenes, FEW), draw_examples(scenes, FEW)
+    first, second = make_examples(scenes, FEW), make_examples(scenes, FEW)
     assert [example.kind for example in first] == ["zooms"] * 2 + ["pasted"] * 2 + ["cycles"] * 2
     for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.boxes, other.boxes)
@@ -31,15 +31,15 @@ def test_the_same_seed_draws_the_same_examples(tmp_path):
 
 def test_stills_allow_no_cycles(tmp_path):
     scenes, _ = find_scenes([write_stills(tmp_path / "stills", 3)])
-    assert {example.kind for example in draw_examples(scenes, FEW)} == {"zooms", "pasted"}
+    assert {example.kind for example in make_examples(scenes, FEW)} == {"zooms", "pasted"}
 
 
 def test_what_cannot_be_read_is_passed_over_until_nothing_is_left(tmp_path):
     scenes, _ = find_scenes([write_stills(tmp_path / "stills", 3)])
     scenes[0].path.write_bytes(b"no picture")
-    assert draw_examples(scenes, FEW)
+    assert make_examples(scenes, FEW)
     with pytest.raises(TrainingError, match="nothing to judge by"):
-        draw_examples(scenes[:1], FEW)
+        make_examples(scenes[:1], FEW)
 
 
 class Scripted:
@@ -88,11 +88,11 @@ def test_kinds_count_alike_and_pairs_give_the_error():
     before = LabelFreeScores(("zooms", "zooms", "zooms", "pasted", "pasted"), (0.5,) * 5)
     after = LabelFreeScores(before.kinds, (0.6, 0.6, 0.6, 0.5, 0.7))
     assert after.by_kind == {"zooms": pytest.approx(0.6), "pasted": pytest.approx(0.6)}
-    rise, error = compare(before, after)
+    rise, error = paired_gain(before, after)
     assert rise == pytest.approx(0.1)
     assert error == pytest.approx(0.1 / 2)  # zooms: none; pasted: 0.1; the mean of two kinds
 
 
 def test_one_example_of_a_kind_proves_nothing():
     before, after = (LabelFreeScores(("zooms",), (value,)) for value in (0.1, 0.9))
-    assert compare(before, after)[1] == float("inf")
+    assert paired_gain(before, after)[1] == float("inf")

@@ -14,7 +14,7 @@ from cyclesiam.tracking.results import read_results
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import live as live_sources
 from cyclesiam.video import open_frames, probe
-from cyclesiam.video.live import LiveImages
+from cyclesiam.video.live import ReconnectingSource
 from support.media import moving_square, write_video
 from support.streams import MOTION_JPEG, Stream, motion_jpeg, served, transport_stream
 
@@ -60,7 +60,9 @@ class BreakingSource:
 
 
 def live_images(source, patience, **options):
-    return LiveImages("camera", source.connect(), source.connect, patience=patience, **options)
+    return ReconnectingSource(
+        "camera", source.connect(), source.connect, patience=patience, **options
+    )
 
 
 def read_until_error(items):
@@ -232,7 +234,7 @@ def test_interrupted_while_nothing_comes(capsys, monkeypatch, tmp_path, stream_b
         os.kill(os.getpid(), signal.SIGINT)
         assert images._stopped.wait(10)
 
-    monkeypatch.setattr(live_sources.LiveImages, "_reopen", press_ctrl_c)
+    monkeypatch.setattr(live_sources.ReconnectingSource, "_reopen", press_ctrl_c)
     options = ["--weights", weights, "--output", str(output)]
     with served(Stream([stream_bytes])) as url:
         assert main(["track", url, BOX, *options]) == 130

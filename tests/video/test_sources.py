@@ -11,12 +11,12 @@ import pytest
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.video import (
     VideoWriter,
-    is_picture,
+    is_image,
     is_video,
     open_frames,
     probe,
+    read_frames,
     read_image,
-    read_run,
 )
 
 
@@ -144,7 +144,7 @@ def test_rotation_flags_are_honoured(tmp_path, matrix, turned):
     path = tmp_path / "turned.mp4"
     path.write_bytes(data)
     np.testing.assert_array_equal(read_all(path)[0], turned(upright))
-    np.testing.assert_array_equal(read_run(path, 0, 1)[0], turned(upright))
+    np.testing.assert_array_equal(read_frames(path, 0, 1)[0], turned(upright))
     info = probe(path)
     assert (info.height, info.width) == turned(upright).shape[:2]
 
@@ -248,7 +248,7 @@ def test_sources_that_are_none(tmp_path):
         "void.png": "not a picture",
         "sound.wav": "no video",
     }.items():
-        for read in (open_frames, probe, lambda path: read_run(path, 0, 2)):
+        for read in (open_frames, probe, lambda path: read_frames(path, 0, 2)):
             with pytest.raises(SourceError, match=words) as caught:
                 read(tmp_path / name)
             assert str(tmp_path / name) in str(caught.value)
@@ -341,12 +341,12 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
     (tmp_path / ".img0.png").write_text("hidden")
     (tmp_path / "groundtruth.txt").write_text("1,2,3,4")
     for name in names:
-        assert is_picture(tmp_path / name)
+        assert is_image(tmp_path / name)
     with open_frames(tmp_path) as frames:
         assert (frames.count, frames.size) == (5, (6, 4))
         order = [names[frame.image[0, 0, 0]] for frame in frames]
     assert order == ["IMG3.PNG", "img1.png", "img2.png", "img10.png", "img010b.png"]
-    assert [image[0, 0, 0] for image in read_run(tmp_path, 1, 2)] == [2, 0]
+    assert [image[0, 0, 0] for image in read_frames(tmp_path, 1, 2)] == [2, 0]
     info = probe(tmp_path)
     assert (info.frames, info.width, info.height) == (5, 6, 4)
 
@@ -364,14 +364,14 @@ def test_a_single_picture_is_one_frame(tmp_path):
     (image,) = read_all(path)
     assert image.shape == (4, 6, 3)
     assert probe(path).frames == 1
-    assert len(read_run(path, 0, 4)) == 1
+    assert len(read_frames(path, 0, 4)) == 1
 
 
 def test_suffixes():
     assert is_video("a/b.MP4")
     assert not is_video("b.txt")
-    assert is_picture(Path("a.JPG"))
-    assert not is_picture("a.mp4")
+    assert is_image(Path("a.JPG"))
+    assert not is_image("a.mp4")
 
 
 # ---- runs
@@ -393,7 +393,7 @@ def test_runs_equal_sequential_reading(tmp_path, suffix, x264):
     whole = read_all(path)
     assert len(whole) == 40
     for start, count in [(0, 1), (0, 40), (11, 3), (12, 3), (17, 9), (29, 5), (38, 9), (40, 1)]:
-        run = read_run(path, start, count)
+        run = read_frames(path, start, count)
         assert len(run) == len(whole[start : start + count])
         for image, expected in zip(run, whole[start : start + count], strict=True):
             np.testing.assert_array_equal(image, expected)
@@ -401,9 +401,9 @@ def test_runs_equal_sequential_reading(tmp_path, suffix, x264):
 
 def test_a_run_needs_sense(tmp_path):
     path = encode(tmp_path / "clip.mp4", noise_frames(4))
-    assert read_run(path, 2, 0) == []
+    assert read_frames(path, 2, 0) == []
     with pytest.raises(ValueError, match="-1"):
-        read_run(path, -1, 2)
+        read_frames(path, -1, 2)
 
 
 @pytest.mark.shared
@@ -412,7 +412,7 @@ def test_runs_of_real_clips_equal_sequential_reading(shared):
         whole = read_all(path)
         assert probe(path).frames == len(whole)
         start = len(whole) * 2 // 3
-        np.testing.assert_array_equal(read_run(path, start, 5), whole[start : start + 5])
+        np.testing.assert_array_equal(read_frames(path, start, 5), whole[start : start + 5])
 
 
 # ---- writing

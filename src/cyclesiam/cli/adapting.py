@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from cyclesiam.cli.options import counted, load_network
+from cyclesiam.cli.options import count_noun, load_network
 from cyclesiam.cli.validate import describe_examples, print_scores
-from cyclesiam.data.scenes import Scene, hold_out
+from cyclesiam.data.scenes import Scene, split_scenes
 from cyclesiam.errors import TrainingError
-from cyclesiam.models.averaging import mean_network
+from cyclesiam.models.averaging import average_networks
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.models.fusion import for_inference
-from cyclesiam.validation.examples import Example, ExampleConfig, draw_examples
+from cyclesiam.models.fusion import fuse_for_inference
+from cyclesiam.validation.examples import Example, ExampleConfig, make_examples
 from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
 Judge = Callable[[Path], None]
@@ -29,17 +29,17 @@ def prepare(scenes: list[Scene], start: str, seed: int, device: str) -> tuple[li
     """
     from cyclesiam.training.adaptation import HELD_OUT
 
-    learnt, held = hold_out(scenes, HELD_OUT)
+    learnt, held = split_scenes(scenes, HELD_OUT)
     if not held:
         raise TrainingError(
             f"{scenes[0].path} alone cannot both teach and judge: cut it into two files or more, "
             "or give further videos or pictures"
         )
-    examples = draw_examples(held, ExampleConfig(seed=seed))
+    examples = make_examples(held, ExampleConfig(seed=seed))
     videos = sum(scene.frames > 1 for scene in held)
     print(
-        f"Held out to judge by, without labels: {counted(videos, 'video')} and "
-        f"{counted(len(held) - videos, 'picture')}. {describe_examples(examples)} "
+        f"Held out to judge by, without labels: {count_noun(videos, 'video')} and "
+        f"{count_noun(len(held) - videos, 'picture')}. {describe_examples(examples)} "
         "(cycles: of targets found by their motion).",
         flush=True,
     )
@@ -57,25 +57,25 @@ def _judge(
     device: str,
 ) -> None:
     """Compare the weights in a folder with those at the start, and leave the better ones there."""
-    from cyclesiam.training.adaptation import NOISE, Candidate, keep_the_best
+    from cyclesiam.training.adaptation import MIN_GAIN, Candidate, keep_best
 
     adapted, record = load_weights(output, trainable=True)
     begun, _ = load_weights(start, trainable=True)
-    networks = {"adapted": adapted, "mean of both": mean_network(begun, adapted)}
+    networks = {"adapted": adapted, "mean of both": average_networks(begun, adapted)}
     candidates = {
         name: Candidate(
             network,
             replace(record, recipe=f"{record.recipe}: {name}"),
-            label_free_score(for_inference(network).to(device), examples, device=device),
+            label_free_score(fuse_for_inference(network).to(device), examples, device=device),
         )
         for name, network in networks.items()
     }
     scores = {name: candidate.scores for name, candidate in candidates.items()}
     print_scores({f"{start} (before)": before, **scores})
-    best, rise, error = verdict = keep_the_best(output, start, before, candidates)
+    best, rise, error = verdict = keep_best(output, start, before, candidates)
     print(
         f"The best of these ({best}) changed the label-free score by {rise:+.3f}, with a "
-        f"standard error of {error:.3f}; to be kept it must rise by {NOISE:g} of these."
+        f"standard error of {error:.3f}; to be kept it must rise by {MIN_GAIN:g} of these."
     )
     print(
         f"Kept: the adapted weights ({best})."

@@ -18,10 +18,10 @@ from cyclesiam.cli.options import (
     Box,
     Device,
     UsageError,
-    find_device,
     load_network,
-    load_settings,
-    watch,
+    load_tracker_config,
+    resolve_device,
+    show_progress,
 )
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
@@ -30,23 +30,23 @@ from cyclesiam.evaluation.protocols.one_pass import XYWH
 from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.profiling.speed import (
-    CLASSICS,
-    AheadContestant,
-    Contestant,
-    NetworkContestant,
-    Pass,
+    OPENCV_BASELINES,
+    RunTiming,
+    TimedCycleSiam,
+    TimedPipelined,
+    TimedTracker,
     Timing,
     Workload,
-    first_that_holds,
-    more_boxes,
+    first_reaching,
     processor,
-    run_rounds,
+    replicate_boxes,
     set_threads,
-    summarise,
+    summarize,
+    time_rounds,
 )
 from cyclesiam.profiling.timer import STAGES
-from cyclesiam.synthetic.demo_clip import make_clip
-from cyclesiam.synthetic.made_crowd import make_crowd
+from cyclesiam.synthetic.demo_clip import make_demo_clip
+from cyclesiam.synthetic.made_crowd import make_demo_grid
 from cyclesiam.video import VideoWriter
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip
@@ -98,14 +98,14 @@ class Bench:
         """Measure, print the table, and say which weights are fast enough."""
         self._check()
         threads = set_threads(self.threads)
-        device = find_device(self.device)
+        device = resolve_device(self.device)
         ours = self._contestants(device, threads)
-        contestants: dict[str, Contestant] = {**ours, **CLASSICS}
+        contestants: dict[str, TimedTracker] = {**ours, **OPENCV_BASELINES}
         with self._workload() as workload:
-            measured = run_rounds(contestants, workload, self.rounds)
-            rounds = list(watch(measured, "measuring", self.rounds))
+            measured = time_rounds(contestants, workload, self.rounds)
+            rounds = list(show_progress(measured, "measuring", self.rounds))
         passes = {name: [one[name] for one in rounds] for name in contestants}
-        timings = {name: summarise(found) for name, found in passes.items()}
+        timings = {name: summarize(found) for name, found in passes.items()}
         print(f"{processor()}; torch {torch.__version__} on {device}, {threads} threads.")
         print_timings(timings, f"{self.frames} frames, {self.rounds} rounds")
         if self.fps is not None:
@@ -114,21 +114,21 @@ class Bench:
             settings = {"threads": threads, "device": device, "targets": self.targets}
             write_timings(self.json, settings, passes, timings)
 
-    def _contestants(self, device: str, threads: int) -> dict[str, Contestant]:
+    def _contestants(self, device: str, threads: int) -> dict[str, TimedTracker]:
         """Load all weights, and bundles once for each runtime."""
-        found: dict[str, Contestant] = {}
+        found: dict[str, TimedTracker] = {}
         for weights in self.weights:
             exported = is_bundle(weights)
             for runtime in self.runtimes if exported else ("auto",):
                 where = "cpu" if exported else device
                 name = weights if runtime == "auto" else f"{weights} {runtime}"
 
-                config = load_settings(weights, masks=self.masks)
+                config = load_tracker_config(weights, masks=self.masks)
                 network = self._load(weights, runtime, where, threads)
-                found[name] = NetworkContestant(network, where, config, threads=threads)
+                found[name] = TimedCycleSiam(network, where, config, threads=threads)
                 if network.has_masks and self.masks and threads > 1:  # as `track` does
                     network = self._load(weights, runtime, where, threads - 1)
-                    ahead = AheadContestant(network, where, config, threads=threads - 1)
+                    ahead = TimedPipelined(network, where, config, threads=threads - 1)
                     found[f"{name}, beside"] = ahead
         return found
 
@@ -154,16 +154,16 @@ class Bench:
     def _workload(self) -> Iterator[Workload]:
         """Give what is tracked; a made clip lasts as long as it is used."""
         if self.source is not None:
-            boxes = more_boxes(self.box, max(self.targets, len(self.box)))
+            boxes = replicate_boxes(self.box, max(self.targets, len(self.box)))
             yield Workload(source=Path(self.source), boxes=boxes, frames=self.frames)
             return
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "made.mp4"
-            boxes = write_made_clip(path, self.frames + 1, self.targets)
+            boxes = write_demo_clip(path, self.frames + 1, self.targets)
             yield Workload(source=path, boxes=boxes, frames=self.frames)
 
     def _verdict(self, timings: dict[str, Timing], fps: float) -> str:
-        name = first_that_holds(timings, fps)
+        name = first_reaching(timings, fps)
         if name is not None:
             return f"{name} holds {fps:g} frames per second here ({timings[name].fps:.1f})."
         best = max(timings, key=lambda one: timings[one].fps)
@@ -173,13 +173,13 @@ class Bench:
         )
 
 
-def write_made_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ...]:
+def write_demo_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ...]:
     """Encode a made clip; give its targets' first boxes, xywh."""
     if targets > 1:
-        images, tracks = make_crowd(targets, frames)
+        images, tracks = make_demo_grid(targets, frames)
         boxes = tracks[0]
     else:
-        clip = make_clip(frames=frames, width=WIDTH, height=HEIGHT)
+        clip = make_demo_clip(frames=frames, width=WIDTH, height=HEIGHT)
         images, boxes = clip.images, clip.boxes[:1]
     with VideoWriter(path, FPS) as video:
         for image in images:
@@ -209,7 +209,7 @@ def print_timings(timings: dict[str, Timing], title: str) -> None:
 def write_timings(
     file: Path,
     settings: dict[str, str | int],
-    passes: dict[str, list[Pass]],
+    passes: dict[str, list[RunTiming]],
     timings: dict[str, Timing],
 ) -> None:
     """Write all numbers as JSON, milliseconds a frame.

@@ -9,22 +9,22 @@ import numpy as np
 
 from cyclesiam.cli.options import (
     Device,
-    Running,
+    Runtime,
     UsageError,
     Weights,
-    counted,
-    find_device,
+    count_noun,
     load_network,
-    load_settings,
-    make_folder,
-    watch,
+    load_tracker_config,
+    make_output_folder,
+    resolve_device,
+    show_progress,
 )
-from cyclesiam.cli.track import follow
+from cyclesiam.cli.track import track_frames
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.metrics.boxes import frame_overlaps
-from cyclesiam.synthetic.demo_clip import MadeClip, make_clip
-from cyclesiam.tracking.drawing import contact_sheet, draw, outline
+from cyclesiam.evaluation.metrics.boxes import frame_ious
+from cyclesiam.synthetic.demo_clip import DemoClip, make_demo_clip
+from cyclesiam.tracking.drawing import contact_sheet, draw_box, draw_results
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import Frame, VideoWriter
@@ -50,35 +50,35 @@ class Demo:
     """Name of shipped weights, or a folder that `cyclesiam train` or `cyclesiam export` wrote."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
-    running: Running = field(default_factory=RuntimeConfig)
+    running: Runtime = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
         """Make the clip, track, draw, and say how well it went."""
         if self.frames < 1:
             raise UsageError(f"--frames must be 1 or more, got {self.frames}")
-        device = find_device(self.device, self.weights)
+        device = resolve_device(self.device, self.weights)
         network, record = load_network(self.weights, device, self.running)
-        make_folder(self.output)
-        print(f"Making a clip of {counted(self.frames, 'frame')} ...", flush=True)
-        clip = make_clip(frames=self.frames)
+        make_output_folder(self.output)
+        print(f"Making a clip of {count_noun(self.frames, 'frame')} ...", flush=True)
+        clip = make_demo_clip(frames=self.frames)
         started = time.perf_counter()
-        tracker = Tracker(network, load_settings(self.weights), device=device)
+        tracker = Tracker(network, load_tracker_config(self.weights), device=device)
         results = track_clip(tracker, clip)
         seconds = time.perf_counter() - started
         self._write(clip, results)
         found = np.array([result.targets[0].box for result in results])
         print(
-            f"Weights {self.weights}, trained for {counted(record.steps, 'step')} by the label "
+            f"Weights {self.weights}, trained for {count_noun(record.steps, 'step')} by the label "
             f"policy `{record.policy}`.\n"
-            f"Mean overlap with the truth: {frame_overlaps(found, clip.boxes).mean():.2f} "
+            f"Mean overlap with the truth: {frame_ious(found, clip.boxes).mean():.2f} "
             f"({len(results) / seconds:.1f} frames a second on {device}).\n"
             f"Look at {self.output / 'demo.mp4'} or {self.output / 'demo.jpg'}: colour is what "
             f"was found, thin white the truth. Boxes: {self.output / 'demo.jsonl'}"
         )
 
-    def _write(self, clip: MadeClip, results: list[FrameResult]) -> None:
+    def _write(self, clip: DemoClip, results: list[FrameResult]) -> None:
         pictures = [
-            draw(outline(image, box), result.targets)
+            draw_results(draw_box(image, box), result.targets)
             for image, box, result in zip(clip.images, clip.boxes.tolist(), results, strict=True)
         ]
         with VideoWriter(self.output / "demo.mp4", FPS) as video:
@@ -90,7 +90,7 @@ class Demo:
         write_sheet(self.output / "demo.jpg", pictures)
 
 
-def track_clip(tracker: Tracker, clip: MadeClip) -> list[FrameResult]:
+def track_clip(tracker: Tracker, clip: DemoClip) -> list[FrameResult]:
     """Follow a clip's target from its true box in the first frame."""
     left, top, right, bottom = clip.boxes[0].tolist()
     box = (left, top, right - left, bottom - top)
@@ -99,7 +99,7 @@ def track_clip(tracker: Tracker, clip: MadeClip) -> list[FrameResult]:
     def as_result(frame: Frame, targets: tuple[TrackResult, ...]) -> FrameResult:
         return FrameResult(frame=frame.index, time=frame.time, targets=targets)
 
-    followed = watch(follow(tracker, frames, [box]), "tracking", len(clip.images))
+    followed = show_progress(track_frames(tracker, frames, [box]), "tracking", len(clip.images))
     return [as_result(frame, targets) for frame, targets in followed]
 
 
@@ -108,10 +108,10 @@ def write_sheet(path: Path, pictures: list[np.ndarray]) -> None:
     chosen = np.linspace(0, len(pictures) - 1, min(SHEET_PICTURES, len(pictures))).round()
     columns = min(SHEET_COLUMNS, len(chosen))
     sheet = contact_sheet([pictures[int(i)] for i in chosen], columns=columns, width=SHEET_WIDTH)
-    write_picture(path, sheet)
+    write_image(path, sheet)
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     """Write an RGB image as a JPEG.
 
     Raises:

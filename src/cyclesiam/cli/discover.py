@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from rich.console import Console
 
-from cyclesiam.cli.demo import write_picture
-from cyclesiam.cli.options import UsageError, counted, make_folder, watch
-from cyclesiam.cli.train import Recipe, check_extra, say_what_is_found
-from cyclesiam.data.clips import ClipDataset, Find
+from cyclesiam.cli.demo import write_image
+from cyclesiam.cli.options import UsageError, count_noun, make_output_folder, show_progress
+from cyclesiam.cli.train import Recipe, print_scenes, require_extra
+from cyclesiam.data.clips import ClipDataset, DiscoveredSample
 from cyclesiam.data.scenes import find_scenes
-from cyclesiam.datasets.label_policy import labels_allowed
-from cyclesiam.tracking.drawing import PALETTE, captioned, contact_sheet, outline
+from cyclesiam.datasets.label_policy import enforce_policy
+from cyclesiam.tracking.drawing import PALETTE, add_caption, contact_sheet, draw_box
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,42 +54,46 @@ class Discover:
             raise UsageError("nothing to look at: give videos, pictures or folders of them")
         if self.count < 1 or not 0 <= self.seed < 2**63:
             raise UsageError("--count must be 1 or more, and --seed 0 or more")
-        check_extra()
-        make_folder(self.sheet.parent)
+        require_extra()
+        make_output_folder(self.sheet.parent)
         finds, problems = self._draw()
         columns = min(COLUMNS, len(finds))
-        pictures = [picture(find) for find in finds]
-        write_picture(self.sheet, contact_sheet(pictures, columns=columns, width=WIDTH))
+        pictures = [draw_sample(find) for find in finds]
+        write_image(self.sheet, contact_sheet(pictures, columns=columns, width=WIDTH))
         reasons = Counter(find.discovery.reason for find in finds)
         moving = sum(find.scene.frames > 1 for find in finds)
         print(
-            f"{counted(len(finds), 'target')} ({moving} of videos): {reasons['motion']} by motion "
-            f"(orange), {reasons['contrast']} by contrast (blue)."
+            f"{count_noun(len(finds), 'target')} ({moving} of videos): "
+            f"{reasons['motion']} by motion (orange), {reasons['contrast']} by contrast (blue)."
         )
         for problem in problems:
             print(f"  left out: {problem}")
         print(f"Look at {self.sheet}")
 
-    def _draw(self) -> tuple[list[Find], list[str]]:
+    def _draw(self) -> tuple[list[DiscoveredSample], list[str]]:
         from cyclesiam.training.recipes import RECIPES
 
         config = RECIPES[self.recipe]()
         clips = replace(config.clips, memory_gigabytes=CHUNK_MEMORY)
-        with labels_allowed(config.policy):
+        with enforce_policy(config.policy):
             with Console(stderr=True).status("looking for videos and pictures"):
                 scenes, left_out = find_scenes(self.sources)
-            say_what_is_found(scenes, left_out)
+            print_scenes(scenes, left_out)
             dataset = ClipDataset(scenes, clips, self.seed)
-            draws = [*watch(map(dataset.discover, range(self.count)), "discovering", self.count)]
+            draws = [
+                *show_progress(
+                    map(dataset.discover_sample, range(self.count)), "discovering", self.count
+                )
+            ]
         problems = dict.fromkeys(problem for _, some in draws for problem in some)
         return [find for find, _ in draws], [*left_out, *problems]
 
 
-def picture(find: Find) -> "np.ndarray":
+def draw_sample(find: DiscoveredSample) -> "np.ndarray":
     """Draw what was found, and write below it where, and why."""
     box, reason = find.discovery
     name = find.scene.path.name
     name = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
     text = f"{name}, {find.frame}: {reason}"
-    drawn = outline(find.image, box.tolist(), COLOURS[reason], thick=True)
-    return captioned(drawn, text)
+    drawn = draw_box(find.image, box.tolist(), COLOURS[reason], thick=True)
+    return add_caption(drawn, text)

@@ -11,23 +11,29 @@ from typing import Annotated, Literal
 
 import tyro
 
-from cyclesiam.cli.options import Device, Running, UsageError, Weights, counted
-from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
-from cyclesiam.cli.trackers import OURS, find_trackers
+from cyclesiam.cli.options import Device, Runtime, UsageError, Weights, count_noun
+from cyclesiam.cli.score_tables import (
+    SequenceProgress,
+    check_writable,
+    print_evaluations,
+    report_errors,
+    write_scores,
+)
+from cyclesiam.cli.trackers import OURS, make_specs
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of
-from cyclesiam.evaluation.jobs import ProtocolSettings, Ran
+from cyclesiam.evaluation.jobs import ProtocolSettings, SequenceRun
 from cyclesiam.evaluation.results.evaluation import (
     Evaluation,
-    Failure,
-    Flavour,
+    FailedSequence,
     InitialInput,
     Protocol,
+    ScoringRules,
     format_number,
 )
-from cyclesiam.evaluation.run import Plan, evaluate
-from cyclesiam.evaluation.trackers.specs import TrackerSource
+from cyclesiam.evaluation.run import EvaluationPlan, evaluate
+from cyclesiam.evaluation.trackers.specs import TrackerSpec
 
 BenchmarkName = Literal[
     "otb",
@@ -68,7 +74,7 @@ class Evaluate:
     protocol: Annotated[Protocol | None, tyro.conf.arg(help_behavior_hint="")] = None
     """One pass, resets as the VOT challenges have them, or masks. Without it: reset for VOT, ope
     for what has boxes, else segmentation."""
-    flavour: Flavour = "pysot"
+    flavour: ScoringRules = "pysot"
     """Whose rules score: `pysot` (the numbers of papers), `vot_toolkit` (resets only), `got10k`
     (one pass only)."""
     sequences: Names = ()
@@ -92,7 +98,7 @@ class Evaluate:
     """Of cyclesiam: name of shipped weights, or a folder that `train` or `export` wrote."""
     device: Device = "auto"
     """Of cyclesiam: where to compute: auto, cpu, cuda or cuda:N."""
-    running: Running = field(default_factory=RuntimeConfig)
+    running: Runtime = field(default_factory=RuntimeConfig)
     model_files: Annotated[
         tuple[Path, ...], tyro.conf.arg(metavar="[FILE ...]", help_behavior_hint="")
     ] = ()
@@ -104,7 +110,7 @@ class Evaluate:
             check_writable(self.json)
         check_report(self.report)
         self._check()
-        sources = find_trackers(
+        sources = make_specs(
             self.tracker,
             weights=self.weights,
             device=self.device,
@@ -115,7 +121,7 @@ class Evaluate:
             name=self.benchmark, protocol=self.protocol or protocols_of(self.benchmark)[0]
         )
         with self._folder() as folder:
-            plan = Plan(
+            plan = EvaluationPlan(
                 benchmark=benchmark,
                 root=self.root,
                 folder=folder,
@@ -132,7 +138,9 @@ class Evaluate:
             evaluations, stopped = self._evaluate_all(plan, sources)
             self._put_out(evaluations, benchmark)
         kept = f"kept in {self.results}; " if self.results else ""
-        tell_errors(evaluations, f"the others are {kept}the same command runs only what is missing")
+        report_errors(
+            evaluations, f"the others are {kept}the same command runs only what is missing"
+        )
         if stopped:
             raise CycleSiamError("; ".join(stopped))
 
@@ -151,7 +159,7 @@ class Evaluate:
                 yield Path(folder)
 
     def _evaluate_all(
-        self, plan: Plan, sources: list[TrackerSource]
+        self, plan: EvaluationPlan, sources: list[TrackerSpec]
     ) -> tuple[list[Evaluation], list[str]]:
         """Evaluate one tracker after the other; one that fails wholly stops no other."""
         evaluations, stopped = [], []
@@ -166,21 +174,21 @@ class Evaluate:
             raise CycleSiamError("; ".join(stopped))
         return evaluations, stopped
 
-    def _evaluate(self, plan: Plan, source: TrackerSource) -> Evaluation:
+    def _evaluate(self, plan: EvaluationPlan, source: TrackerSpec) -> Evaluation:
         kept = (
             f"kept in {self.results}; the same command goes on from there"
             if self.results
             else "no scores were saved; --results FOLDER would have kept them"
         )
-        with Watcher(f"{source.name} on {self.benchmark}", kept) as watcher:
+        with SequenceProgress(f"{source.name} on {self.benchmark}", kept) as watcher:
             return evaluate(
                 plan,
                 source,
-                on_run=lambda done, count, news: watcher.tell(done, count, _line(news)),
+                on_run=lambda done, count, news: watcher.update(done, count, _line(news)),
             )
 
     def _put_out(self, evaluations: list[Evaluation], benchmark: Benchmark) -> None:
-        show(evaluations)
+        print_evaluations(evaluations)
         if self.json:
             write_scores(self.json, evaluations)
         if self.report:
@@ -212,10 +220,10 @@ def write_html(
     print(f"Report: {write_report(folder, evaluations, benchmark.open(root))}")
 
 
-def _line(news: Ran | Failure) -> str:
-    if isinstance(news, Failure):
+def _line(news: SequenceRun | FailedSequence) -> str:
+    if isinstance(news, FailedSequence):
         return f"{news.name} failed"
-    if not news.fresh:
+    if not news.is_new:
         return f"{news.name} is there already"
     speed = f"{format_number('fps', news.fps)} frames/s"
-    return f"{news.name}, {counted(news.frames, 'frame')}, {speed}"
+    return f"{news.name}, {count_noun(news.frames, 'frame')}, {speed}"

@@ -7,24 +7,24 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from cyclesiam.cli.options import UsageError, Weights, load_settings
+from cyclesiam.cli.options import UsageError, Weights, load_tracker_config
 from cyclesiam.data.discovery import moving_regions
 from cyclesiam.data.scenes import Scene, find_scenes
-from cyclesiam.datasets.label_policy import labels_allowed
+from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.deployment.bundles import ExportedNetwork, Manifest
-from cyclesiam.deployment.export import Batch, export, export_int8
-from cyclesiam.deployment.parity import View
+from cyclesiam.deployment.export import GraphBatch, export, export_int8
+from cyclesiam.deployment.parity import ParityInput
 from cyclesiam.deployment.runtimes import Format
 from cyclesiam.errors import SourceError, TargetError, WeightsError
-from cyclesiam.geometry.crops import boxes_to_crop, context_windows, cut
+from cyclesiam.geometry.crops import boxes_to_crop, context_windows, crop
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.config import NetworkConfig
-from cyclesiam.synthetic.demo_clip import make_clip
-from cyclesiam.tracking.config import SETTINGS_FILE, settings_as_text
+from cyclesiam.synthetic.demo_clip import make_demo_clip
+from cyclesiam.tracking.config import CONFIG_FILE, dump_config
 from cyclesiam.tracking.tracker import Tracker
-from cyclesiam.validation.examples import MOTION_GAP, Example, ExampleConfig, draw_examples
-from cyclesiam.validation.score import compare, label_free_score
-from cyclesiam.video import read_run
+from cyclesiam.validation.examples import MOTION_GAP, Example, ExampleConfig, make_examples
+from cyclesiam.validation.score import label_free_score, paired_gain
+from cyclesiam.video import read_frames
 
 CALIBRATED = 12  # scenes that are followed to calibrate
 CALIBRATED_FRAMES = 40  # of each
@@ -47,7 +47,7 @@ class Export:
     """Name of shipped weights, or a folder that `cyclesiam train` wrote."""
     format: Format = "onnx"
     """onnx: for ONNX Runtime and OpenVINO; openvino: for OpenVINO alone."""
-    batch: Batch = "one"
+    batch: GraphBatch = "one"
     """one: graphs for one target, which are faster; several are run side by side. any: graphs that
     take any number at once, for programs of your own."""
     int8: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -62,8 +62,8 @@ class Export:
         if self.int8 != bool(self.calibration):
             raise UsageError("--int8 and --calibration SOURCE ... go together: one needs the other")
         network, record = load_weights(self.weights, trainable=True)
-        views = made_views(network.config)
-        files = {SETTINGS_FILE: settings_as_text(load_settings(self.weights))}
+        views = demo_inputs(network.config)
+        files = {CONFIG_FILE: dump_config(load_tracker_config(self.weights))}
         if not self.int8:
             manifest = export(
                 network,
@@ -75,9 +75,9 @@ class Export:
                 files=files,
             )
         else:
-            with labels_allowed("none"):
+            with enforce_policy("none"):
                 scenes, _ = find_scenes(self.calibration)
-                examples = draw_examples(scenes, FEWER)
+                examples = make_examples(scenes, FEWER)
             manifest = export_int8(
                 network,
                 record,
@@ -86,8 +86,8 @@ class Export:
                 batch=self.batch,
                 views=views,
                 files=files,
-                follow=lambda exported: follow_scenes(exported, scenes),
-                judge=lambda exact, rough: judge(exact, rough, examples),
+                follow=lambda exported: track_scenes(exported, scenes),
+                judge=lambda exact, rough: check_score(exact, rough, examples),
             )
         self._report(manifest, record.policy)
 
@@ -99,9 +99,9 @@ class Export:
         print(f"Bundle ({manifest.format}, {manifest.numbers}): {self.output}")
 
 
-def made_views(config: NetworkConfig) -> list[View]:
+def demo_inputs(config: NetworkConfig) -> list[ParityInput]:
     """Give crops of the made clip, of one target and of three at once."""
-    clip = make_clip(frames=9)
+    clip = make_demo_clip(frames=9)
     frames = [np.moveaxis(image, -1, 0)[None] for image in clip.images]
     boxes = clip.boxes.astype(np.float32)
     views = []
@@ -111,21 +111,21 @@ def made_views(config: NetworkConfig) -> list[View]:
         around = context_windows(boxes[[*times]], scale=scale)
         later = np.concat([frames[time] for time in times])
         views.append(
-            View(
-                cut(frames[0], windows, config.template_size),
+            ParityInput(
+                crop(frames[0], windows, config.template_size),
                 boxes_to_crop(boxes[:1], windows, config.template_size),
-                cut(later, around, config.search_size),
+                crop(later, around, config.search_size),
             )
         )
     return views
 
 
-def follow_scenes(network: ExportedNetwork, scenes: list[Scene]) -> None:
+def track_scenes(network: ExportedNetwork, scenes: list[Scene]) -> None:
     """Follow what moves through some videos, so that a network sees what it will see."""
     tracker, followed = Tracker(network), 0
     for scene in scenes:
         try:
-            run = read_run(scene.path, 0, CALIBRATED_FRAMES)
+            run = read_frames(scene.path, 0, CALIBRATED_FRAMES)
             moving = moving_regions(run[0], run[MOTION_GAP]) if len(run) > MOTION_GAP else []
             if not len(moving):
                 continue
@@ -140,7 +140,7 @@ def follow_scenes(network: ExportedNetwork, scenes: list[Scene]) -> None:
             return
 
 
-def judge(
+def check_score(
     exact: ExportedNetwork, rough: ExportedNetwork, examples: list[Example]
 ) -> dict[str, float]:
     """Compare the label-free scores of two networks.
@@ -149,7 +149,7 @@ def judge(
         WeightsError: the rough one's is lower by more than `MOST_LOST`.
     """
     before, after = (label_free_score(network, examples) for network in (exact, rough))
-    rise, error = compare(before, after)
+    rise, error = paired_gain(before, after)
     if rise < -MOST_LOST:
         raise WeightsError(
             f"in 8 bits the label-free score falls from {before.total:.3f} to {after.total:.3f}, "

@@ -14,9 +14,9 @@ from tyro.constructors import PrimitiveConstructorSpec
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.models.metadata import TrainingRecord, find_weights
-from cyclesiam.threads import allow_threads
-from cyclesiam.tracking.config import TrackerConfig, read_settings
+from cyclesiam.models.metadata import TrainingRecord, resolve_weights
+from cyclesiam.threads import set_num_threads
+from cyclesiam.tracking.config import TrackerConfig, load_config
 
 if TYPE_CHECKING:
     from cyclesiam.models.siamrpn import SiamRPN
@@ -56,10 +56,10 @@ Box = Annotated[
 
 Weights = Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]
-Running = Annotated[RuntimeConfig, tyro.conf.arg(name="")]
+Runtime = Annotated[RuntimeConfig, tyro.conf.arg(name="")]
 
 
-def find_device(name: str, weights: str | None = None) -> str:
+def resolve_device(name: str, weights: str | None = None) -> str:
     """Give the device that is meant: `auto` takes the first CUDA device where there is one.
 
     Args:
@@ -127,11 +127,11 @@ def load_network(
         network, record = load_weights(weights)
         network = network.to(device)
     if running.threads:
-        allow_threads(running.threads)
+        set_num_threads(running.threads)
     return network, record
 
 
-def load_settings(weights: str, *, masks: bool = True) -> TrackerConfig:
+def load_tracker_config(weights: str, *, masks: bool = True) -> TrackerConfig:
     """Give the settings of a tracker that lie beside weights, or the usual ones.
 
     Args:
@@ -141,11 +141,11 @@ def load_settings(weights: str, *, masks: bool = True) -> TrackerConfig:
     Raises:
         CycleSiamError: there are no such weights, or settings that cannot be.
     """
-    config = read_settings(find_weights(weights))
+    config = load_config(resolve_weights(weights))
     return config if masks else replace(config, mask=replace(config.mask, wanted=False))
 
 
-def make_folder(folder: Path) -> None:
+def make_output_folder(folder: Path) -> None:
     """Make a folder for results, if there is none.
 
     Raises:
@@ -160,7 +160,7 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def watch(items: Iterable[Item], what: str, count: int | None) -> Iterator[Item]:
+def show_progress(items: Iterable[Item], what: str, count: int | None) -> Iterator[Item]:
     """Give the items on, with a progress bar on a terminal."""
     console = Console(stderr=True)
     yield from track(
@@ -168,10 +168,10 @@ def watch(items: Iterable[Item], what: str, count: int | None) -> Iterator[Item]
     )
 
 
-def counted(count: int, one: str) -> str:
+def count_noun(count: int, one: str) -> str:
     """Say how many of something.
 
-    >>> counted(1, "target"), counted(3, "frame")
+    >>> count_noun(1, "target"), count_noun(3, "frame")
     ('1 target', '3 frames')
     """
     return f"{count} {one}{'' if count == 1 else 's'}"

@@ -7,10 +7,10 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from cyclesiam.cli.options import UsageError, counted, watch
+from cyclesiam.cli.options import UsageError, count_noun, show_progress
 from cyclesiam.data.scenes import find_scenes
-from cyclesiam.data.shard_writer import ShardConfig, plan_shards, prepare
-from cyclesiam.datasets.label_policy import labels_allowed
+from cyclesiam.data.shard_writer import ShardConfig, plan_shards, write_shards
+from cyclesiam.datasets.label_policy import enforce_policy
 
 SHOWN_PROBLEMS = 5
 
@@ -49,17 +49,17 @@ class Prepare:
             config = ShardConfig(megabytes=self.shard_size, short_side=self.short_side)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        with labels_allowed("none"):
+        with enforce_policy("none"):
             with Console(stderr=True).status("looking for videos and pictures"):
                 scenes, problems = find_scenes(self.sources)
             count = len(plan_shards(scenes, config))
-            runs = prepare(scenes, self.output, config, workers=self.workers)
-            done = [*watch(runs, "preparing", count)]
+            runs = write_shards(scenes, self.output, config, workers=self.workers)
+            done = [*show_progress(runs, "preparing", count)]
         problems += [problem for shard in done for problem in shard.problems]
         print(
-            f"{counted(len(scenes), 'source')} in {counted(len(done), 'shard')}, "
+            f"{count_noun(len(scenes), 'source')} in {count_noun(len(done), 'shard')}, "
             f"{sum(shard.found for shard in done)} of them there before; "
-            f"{counted(len(problems), 'problem')}."
+            f"{count_noun(len(problems), 'problem')}."
         )
         for problem in problems[:SHOWN_PROBLEMS]:
             print(f"  {problem}")

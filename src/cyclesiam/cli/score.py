@@ -15,9 +15,15 @@ from cyclesiam.cli.evaluate import (
     write_html,
 )
 from cyclesiam.cli.options import UsageError
-from cyclesiam.cli.score_tables import Watcher, check_writable, show, tell_errors, write_scores
-from cyclesiam.evaluation.benchmarks import Benchmark, choose_names
-from cyclesiam.evaluation.results.evaluation import Evaluation, Flavour, Protocol
+from cyclesiam.cli.score_tables import (
+    SequenceProgress,
+    check_writable,
+    print_evaluations,
+    report_errors,
+    write_scores,
+)
+from cyclesiam.evaluation.benchmarks import Benchmark, select_sequences
+from cyclesiam.evaluation.results.evaluation import Evaluation, Protocol, ScoringRules
 from cyclesiam.evaluation.results.find import find_results, recorded_protocol
 from cyclesiam.evaluation.score import score_results
 
@@ -41,7 +47,7 @@ class Score:
     protocol: Annotated[Protocol | None, tyro.conf.arg(help_behavior_hint="")] = None
     """By which the results were made. Without it: the one on record beside them, else reset for
     VOT, ope for what has boxes, segmentation for what has not."""
-    flavour: Flavour = "pysot"
+    flavour: ScoringRules = "pysot"
     """Whose rules score: `pysot` (the numbers of papers), `vot_toolkit` (resets only), `got10k`
     (one pass only)."""
     sequences: Names = ()
@@ -61,20 +67,20 @@ class Score:
         protocol = self.protocol or recorded_protocol(self.benchmark, self.results)
         benchmark = Benchmark(name=self.benchmark, protocol=protocol)
         evaluations = self._score_all(benchmark)
-        show(evaluations)
+        print_evaluations(evaluations)
         if self.json:
             write_scores(self.json, evaluations)
         if self.report:
             write_html(self.report, evaluations, benchmark, self.root)
-        tell_errors(evaluations, "mend them, or leave them out with --sequences")
+        report_errors(evaluations, "mend them, or leave them out with --sequences")
 
     def _score_all(self, benchmark: Benchmark) -> list[Evaluation]:
         reader = benchmark.open(self.root)
-        names = choose_names(reader.names, self.sequences or None, benchmark.name)
+        names = select_sequences(reader.names, self.sequences or None, benchmark.name)
         evaluations = []
         for found in find_results(benchmark, self.results, names):
             run = replace(found.run, flavour=self.flavour)
-            with Watcher(run.tracker, "nothing was written", lines=False) as watcher:
+            with SequenceProgress(run.tracker, "nothing was written", lines=False) as watcher:
                 evaluations.append(
                     score_results(
                         benchmark,
@@ -82,7 +88,9 @@ class Score:
                         found.results,
                         run,
                         names=names,
-                        on_sequence=lambda done, count, news: watcher.tell(done, count, news.name),
+                        on_sequence=lambda done, count, news: watcher.update(
+                            done, count, news.name
+                        ),
                     )
                 )
         return evaluations

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from cyclesiam.cli.options import counted
+from cyclesiam.cli.options import count_noun
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.results.evaluation import (
     METRICS,
@@ -21,7 +21,7 @@ from cyclesiam.evaluation.results.evaluation import (
 WIDTH_OF_FILES = 160  # characters: what is piped has no terminal to fit into
 
 
-class Watcher:
+class SequenceProgress:
     """Show how far something is: a bar on a terminal, else a line for each sequence.
 
     Args:
@@ -46,7 +46,7 @@ class Watcher:
         )
         self._task = self._bar.add_task(what, total=None)
 
-    def __enter__(self) -> "Watcher":
+    def __enter__(self) -> "SequenceProgress":
         self._bar.start()
         return self
 
@@ -54,10 +54,10 @@ class Watcher:
         self._bar.stop()
         if kind is KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"{counted(self.done, 'sequence')} done, {self._kept}"
+                f"{count_noun(self.done, 'sequence')} done, {self._kept}"
             ) from None
 
-    def tell(self, done: int, count: int, news: str) -> None:
+    def update(self, done: int, count: int, news: str) -> None:
         """Take news of one sequence."""
         self.done = done
         self._bar.update(self._task, completed=done, total=count, description=news)
@@ -65,7 +65,7 @@ class Watcher:
             self.console.print(f"{done} of {count}: {news}", highlight=False, soft_wrap=True)
 
 
-def show(evaluations: Sequence[Evaluation]) -> None:
+def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
     """Print a table: of one evaluation its sequences, of several their means side by side."""
     table = _sequences(evaluations[0]) if len(evaluations) == 1 else _side_by_side(evaluations)
     console = Console()
@@ -139,7 +139,7 @@ def write_scores(path: Path, evaluations: Sequence[Evaluation]) -> None:
     print(f"Scores: {path}")
 
 
-def tell_errors(evaluations: Sequence[Evaluation], advice: str) -> None:
+def report_errors(evaluations: Sequence[Evaluation], advice: str) -> None:
     """Say which sequences have no numbers, a line each.
 
     Raises:
@@ -151,4 +151,4 @@ def tell_errors(evaluations: Sequence[Evaluation], advice: str) -> None:
             print(f"{error.name}: {error.message}", file=sys.stderr)
             count += 1
     if count:
-        raise CycleSiamError(f"{counted(count, 'sequence')} failed, see above; {advice}")
+        raise CycleSiamError(f"{count_noun(count, 'sequence')} failed, see above; {advice}")

@@ -19,20 +19,20 @@ from cyclesiam.cli.options import (
     XYWH,
     Box,
     Device,
-    Running,
+    Runtime,
     UsageError,
     Weights,
-    counted,
-    find_device,
+    count_noun,
     load_network,
-    load_settings,
-    watch,
+    load_tracker_config,
+    resolve_device,
+    show_progress,
 )
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.models.metadata import find_weights, read_description
-from cyclesiam.threads import allowed_threads
-from cyclesiam.tracking.drawing import draw
-from cyclesiam.tracking.pipelined import Ahead
+from cyclesiam.models.metadata import load_metadata, resolve_weights
+from cyclesiam.threads import get_num_threads
+from cyclesiam.tracking.drawing import draw_results
+from cyclesiam.tracking.pipelined import PipelinedTracker
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import (
@@ -40,8 +40,8 @@ from cyclesiam.video import (
     Frames,
     ReadAhead,
     VideoWriter,
-    names_camera,
-    names_url,
+    is_camera,
+    is_url,
     open_frames,
 )
 
@@ -76,7 +76,7 @@ class Track:
     others as dropped. Cameras and streams: 200, or `inf` to drop none; files: drop none."""
     reconnect: float = 30.0
     """Seconds for which a camera or stream that broke is tried again; 0 for not at all."""
-    running: Running = field(default_factory=RuntimeConfig)
+    running: Runtime = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
         """Follow the boxes to the source's end, or to where it breaks; say where results are."""
@@ -93,13 +93,15 @@ class Track:
                 stack.enter_context(frames)
                 results = stack.enter_context(ResultWriter(output))
                 video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
-                followed = follow(tracker, frames, self.box, beside=self._with_a_thread_beside)
-                for frame, targets in watch(followed, "tracking", source.count):
+                followed = track_frames(
+                    tracker, frames, self.box, beside=self._with_a_thread_beside
+                )
+                for frame, targets in show_progress(followed, "tracking", source.count):
                     results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
                     frame_count += 1
                     lost.update(target.id for target in targets if target.state == "lost")
                     if video:
-                        video.write(draw(frame.image, targets), frame.time)
+                        video.write(draw_results(frame.image, targets), frame.time)
         finally:  # whatever ended it: what is written stays, and counts
             if frame_count:
                 self._report(frame_count, time.perf_counter() - started, output)
@@ -109,25 +111,25 @@ class Track:
                     _report_dropped(frames.dropped, frame_count, latency)
 
     def _make_tracker(self) -> Tracker:
-        device = find_device(self.device, self.weights)
+        device = resolve_device(self.device, self.weights)
         running = self.running
         if self._with_a_thread_beside:
             running = replace(running, threads=self._threads - 1)
         network, _ = load_network(self.weights, device, running, masks=self.masks)
-        return Tracker(network, load_settings(self.weights, masks=self.masks), device=device)
+        return Tracker(network, load_tracker_config(self.weights, masks=self.masks), device=device)
 
     @property
     def _threads(self) -> int:
-        return self.running.threads or allowed_threads()
+        return self.running.threads or get_num_threads()
 
     @property
     def _with_a_thread_beside(self) -> bool:
         """Whether one of the threads learns and draws masks; what is live is answered at once."""
-        named_live = names_camera(self.source) or names_url(self.source)
+        named_live = is_camera(self.source) or is_url(self.source)
         at_once = named_live if self.latency is None else self.latency < math.inf
         if not self.masks or self._threads == 1 or at_once:
             return False
-        return read_description(find_weights(self.weights))[0].masks
+        return load_metadata(resolve_weights(self.weights))[0].masks
 
     def _latency(self, source: Frames) -> float | None:
         """Give the age, in seconds, at which frames are dropped; None for never."""
@@ -153,8 +155,8 @@ class Track:
 
     def _report(self, frame_count: int, seconds: float, output: Path) -> None:
         print(
-            f"Followed {counted(len(self.box), 'object')} through "
-            f"{counted(frame_count, 'frame')} in {seconds:.1f} s, "
+            f"Followed {count_noun(len(self.box), 'object')} through "
+            f"{count_noun(frame_count, 'frame')} in {seconds:.1f} s, "
             f"{frame_count / max(seconds, 1e-9):.1f} frames a second."
         )
         print(f"Boxes: {output}")
@@ -163,14 +165,16 @@ class Track:
 
 
 def _report_lost(frames: Counter[int]) -> None:
-    counts = (f"object {id} in {counted(count, 'frame')}" for id, count in sorted(frames.items()))
+    counts = (
+        f"object {id} in {count_noun(count, 'frame')}" for id, count in sorted(frames.items())
+    )
     print(f"Lost: {', '.join(counts)}; their boxes there are guesses.")
 
 
 def _report_dropped(dropped: int, followed: int, latency: float) -> None:
     total = dropped + followed
     print(
-        f"Dropped {dropped} of {counted(total, 'frame')} ({dropped / total:.0%}), so as not to "
+        f"Dropped {dropped} of {count_noun(total, 'frame')} ({dropped / total:.0%}), so as not to "
         f"fall behind by more than {1000 * latency:g} ms."
     )
 
@@ -179,7 +183,7 @@ def _warn(news: str) -> None:
     print(f"cyclesiam track: {news}", file=sys.stderr)
 
 
-def follow(
+def track_frames(
     tracker: Tracker, frames: Iterable[Frame], boxes: Sequence[XYWH], *, beside: bool = False
 ) -> Iterator[tuple[Frame, tuple[TrackResult, ...]]]:
     """Start a tracker on the boxes, xywh, in the first frame; give each frame and its results.
@@ -204,8 +208,8 @@ def follow(
             at_work.append(frame)
             yield frame.image
 
-    with Ahead(tracker) as ahead:
-        for results in ahead.follow(images()):
+    with PipelinedTracker(tracker) as ahead:
+        for results in ahead.track(images()):
             yield at_work.popleft(), results
 
 
@@ -217,9 +221,9 @@ def default_output(source: str) -> Path:
     >>> default_output("rtsp://10.0.0.5:554/live/door?user=me").name
     'door.jsonl'
     """
-    if names_camera(source):
+    if is_camera(source):
         return Path(f"camera{source}.jsonl")
-    if names_url(source):
+    if is_url(source):
         url = urlparse(source)
         return Path(f"{Path(url.path).stem or url.hostname or 'stream'}.jsonl")
     path = Path(source).resolve()

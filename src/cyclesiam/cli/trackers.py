@@ -6,41 +6,41 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from cyclesiam.cli.options import UsageError, find_device, load_network, load_settings
+from cyclesiam.cli.options import UsageError, load_network, load_tracker_config, resolve_device
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.evaluation.trackers.cyclesiam import Region, SiameseTracker
+from cyclesiam.evaluation.trackers.cyclesiam import CycleSiamTracker, OutputRegion
 from cyclesiam.evaluation.trackers.opencv import OPENCV_NETWORKS, OPENCV_TRACKERS
-from cyclesiam.evaluation.trackers.specs import TrackerSource, opencv_source, python_source
+from cyclesiam.evaluation.trackers.specs import TrackerSpec, opencv_tracker, python_tracker
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
 OURS = "cyclesiam"
-REGIONS: dict[str, Region] = {
+REGIONS: dict[str, OutputRegion] = {
     OURS: "box",
     f"{OURS}-no-masks": "bare_box",
     f"{OURS}-rotated": "rotated",
     f"{OURS}-mask": "mask",
 }
 # Code that answers depend on.
-DECIDING_PARTS = ("arrays.py", "geometry", "models", "tracking", "deployment")
+IDENTITY_PARTS = ("arrays.py", "geometry", "models", "tracking", "deployment")
 
 
 @dataclass(frozen=True, slots=True)
-class SiameseFactory:
+class CycleSiamFactory:
     """Makes this package's tracker in any process; the network is read once in each."""
 
     weights: str
     device: str
-    region: Region = "box"
+    region: OutputRegion = "box"
     running: RuntimeConfig = field(default_factory=RuntimeConfig)
 
-    def __call__(self) -> SiameseTracker:
+    def __call__(self) -> CycleSiamTracker:
         """Make a tracker for one target."""
         network, _ = _network(self.weights, self.device, self.running)
-        tracker = Tracker(network, load_settings(self.weights), device=self.device)
-        return SiameseTracker(tracker, region=self.region)
+        tracker = Tracker(network, load_tracker_config(self.weights), device=self.device)
+        return CycleSiamTracker(tracker, region=self.region)
 
 
 @lru_cache(maxsize=1)
@@ -50,14 +50,14 @@ def _network(
     return load_network(weights, device, running)
 
 
-def find_trackers(
+def make_specs(
     names: Sequence[str],
     *,
     weights: str,
     device: str,
     running: RuntimeConfig | None = None,
     model_files: Sequence[Path] = (),
-) -> list[TrackerSource]:
+) -> list[TrackerSpec]:
     """Find trackers by what `--tracker` says of each.
 
     Args:
@@ -80,9 +80,9 @@ def find_trackers(
         if name in REGIONS:
             sources.append(_our_source(name, weights, device, running or RuntimeConfig()))
         elif name in OPENCV_TRACKERS or name in OPENCV_NETWORKS:
-            sources.append(opencv_source(name, own))
+            sources.append(opencv_tracker(name, own))
         elif ":" in name:
-            sources.append(python_source(name))
+            sources.append(python_tracker(name))
         else:
             known = ", ".join([*REGIONS, *OPENCV_TRACKERS, *OPENCV_NETWORKS])
             raise UsageError(
@@ -98,14 +98,14 @@ def find_trackers(
     return sources
 
 
-def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) -> TrackerSource:
-    where = find_device(device, weights)
+def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) -> TrackerSpec:
+    where = resolve_device(device, weights)
     network, record = _network(weights, where, running)
     if not network.has_masks and REGIONS[name] in ("rotated", "mask"):
         raise UsageError(f"{name} needs weights with masks; those of {weights} have none")
-    return TrackerSource(
+    return TrackerSpec(
         name=name,
-        make=SiameseFactory(weights, where, REGIONS[name], running),
+        make=CycleSiamFactory(weights, where, REGIONS[name], running),
         identity=f"weights {_digest_of(network)}{_settings(weights)} code {_digest_of_code()}",
         weights=weights,
         policy=record.policy,
@@ -115,7 +115,7 @@ def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) ->
 
 def _settings(weights: str) -> str:
     """Tell settings that are not the usual ones from others."""
-    config = load_settings(weights)
+    config = load_tracker_config(weights)
     if config == TrackerConfig():
         return ""
     return f" settings {hashlib.sha256(repr(config).encode()).hexdigest()[:16]}"
@@ -134,7 +134,7 @@ def _digest_of(network: SiamRPN | ExportedNetwork) -> str:
 def _digest_of_code() -> str:
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for part in DECIDING_PARTS:
+    for part in IDENTITY_PARTS:
         place = package / part
         for path in [place] if place.suffix else sorted(place.rglob("*.py")):
             digest.update(path.read_bytes())

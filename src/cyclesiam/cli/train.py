@@ -18,15 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
 from cyclesiam.cli.adapting import prepare
-from cyclesiam.cli.options import Device, UsageError, counted, find_device, make_folder
+from cyclesiam.cli.options import Device, UsageError, count_noun, make_output_folder, resolve_device
 from cyclesiam.data.scenes import Scene, find_scenes
-from cyclesiam.datasets.label_policy import labels_allowed
+from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
-    from cyclesiam.training.trainer import Report, Trainer, TrainingConfig
+    from cyclesiam.training.trainer import Trainer, TrainingConfig, TrainingReport
 
-GOING_ON = "adapt", "objects", "masks"  # recipes that need weights to begin with
+NEEDS_WEIGHTS = "adapt", "objects", "masks"  # recipes that need weights to begin with
 Recipe = Literal["smoke", "small", "objects", "masks", "cyclesiam", "cyclesiam_plus"]
 SHOWN_PROBLEMS = 5
 PROBLEMS_FILE = "left_out.txt"
@@ -77,26 +77,26 @@ class Train:
         """Find what to learn from, train, and say where the weights are."""
         if not self.sources:
             raise UsageError("nothing to learn from: give videos, pictures or folders of them")
-        check_extra()
-        from cyclesiam.training.fabric import is_first_process
+        require_extra()
+        from cyclesiam.training.fabric import is_rank_zero
 
-        with nullcontext() if is_first_process() else silence():
+        with nullcontext() if is_rank_zero() else discard_output():
             self._carry_out()
 
     def _carry_out(self) -> None:
-        from cyclesiam.training.fabric import is_first_process
+        from cyclesiam.training.fabric import is_rank_zero
         from cyclesiam.training.trainer import Trainer
 
-        config, device = self._config(), find_device(self.device)
+        config, device = self._config(), resolve_device(self.device)
         self._check_output()
-        with labels_allowed(config.policy):
+        with enforce_policy(config.policy):
             scenes, problems = self._find_scenes()
             judge = None
             if self.start is not None and config.learns == "all":
                 scenes, judge = prepare(scenes, self.start, self.seed, device)
-        make_folder(self.output)
+        make_output_folder(self.output)
         self._list_problems(problems)
-        with without_chatter():
+        with quiet_lightning():
             trainer = Trainer(
                 config,
                 scenes,
@@ -108,10 +108,10 @@ class Train:
                 start_weights=self.start,
             )
             if trainer.step >= config.steps:
-                print(f"This run is complete: {counted(trainer.step, 'step')}.")
+                print(f"This run is complete: {count_noun(trainer.step, 'step')}.")
             else:
                 self._train(trainer)
-        if judge is not None and is_first_process():  # whose word it is, with several
+        if judge is not None and is_rank_zero():  # whose word it is, with several
             trainer.save()  # what is there may have been put back before
             judge(self.output)
         print(
@@ -143,16 +143,16 @@ class Train:
 
     def _recipe(self) -> "TrainingConfig":
         """Give the recipe that is meant, with the policy of the weights to begin with."""
-        from cyclesiam.training.adaptation import adapt
+        from cyclesiam.training.adaptation import adaptation_recipe
         from cyclesiam.training.recipes import RECIPES
 
         if self.start is None:
-            if self.recipe in GOING_ON:
+            if self.recipe in NEEDS_WEIGHTS:
                 raise UsageError(
                     f"the recipe {self.recipe} goes on from other weights: give --from"
                 )
             return RECIPES[self.recipe or "small"]()
-        adapted = adapt(self.start)
+        adapted = adaptation_recipe(self.start)
         if self.recipe in (None, "adapt"):
             return adapted
         recipe = replace(RECIPES[self.recipe](), policy=adapted.policy)
@@ -184,7 +184,7 @@ class Train:
     def _find_scenes(self) -> tuple[list[Scene], list[str]]:
         with Console(stderr=True).status("looking for videos and pictures"):
             scenes, problems = find_scenes(self.sources)
-        say_what_is_found(scenes, problems)
+        print_scenes(scenes, problems)
         for problem in problems[:SHOWN_PROBLEMS]:
             print(f"  {problem}")
         if len(problems) > SHOWN_PROBLEMS:
@@ -208,10 +208,12 @@ class Train:
 
     def _train(self, trainer: "Trainer") -> None:
         steps = trainer.config.steps
-        reports = cast("Generator[Report]", trainer.run())  # its end, however it comes, saves
+        reports = cast(
+            "Generator[TrainingReport]", trainer.fit()
+        )  # its end, however it comes, saves
         try:
-            with gentle_interrupts(trainer.stop), closing(reports):
-                show(reports, trainer.step, steps)
+            with stop_on_interrupt(trainer.stop), closing(reports):
+                show_training(reports, trainer.step, steps)
         except KeyboardInterrupt:
             pass  # it was in a hurry
         if trainer.step < steps:
@@ -222,9 +224,9 @@ class Train:
             )
 
     def _state_file(self) -> Path:
-        from cyclesiam.training.trainer import STATE_FILE
+        from cyclesiam.training.trainer import CHECKPOINT_FILE
 
-        return self.output / STATE_FILE
+        return self.output / CHECKPOINT_FILE
 
     def _resume_command(self) -> str:
         """Give the command that goes on with this run."""
@@ -241,18 +243,18 @@ class Train:
         return shlex.join(words)
 
 
-def say_what_is_found(scenes: list[Scene], problems: list[str]) -> None:
+def print_scenes(scenes: list[Scene], problems: list[str]) -> None:
     """Say how many videos and pictures there are, and how many files were left out."""
     videos = sum(scene.frames > 1 for scene in scenes)
     print(
-        f"Learning from {counted(videos, 'video')} and "
-        f"{counted(len(scenes) - videos, 'picture')}; "
-        f"{counted(len(problems), 'file')} cannot be read.",
+        f"Learning from {count_noun(videos, 'video')} and "
+        f"{count_noun(len(scenes) - videos, 'picture')}; "
+        f"{count_noun(len(problems), 'file')} cannot be read.",
         flush=True,
     )
 
 
-def check_extra() -> None:
+def require_extra() -> None:
     """Find the packages that only training needs.
 
     Raises:
@@ -266,7 +268,7 @@ def check_extra() -> None:
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Silence what lightning tells everybody: its tips, and which precision it was asked for."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
@@ -282,14 +284,14 @@ def without_chatter() -> Iterator[None]:
 
 
 @contextmanager
-def silence() -> Iterator[None]:
+def discard_output() -> Iterator[None]:
     """Leave all talk to the first process; only an error that ends this one is told."""
     with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
         yield
 
 
 @contextmanager
-def gentle_interrupts(stop: Callable[[], None]) -> Iterator[None]:
+def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
     """Let the first Ctrl-C only ask for a stop; the second interrupts; later ones do nothing.
 
     A step cut in half, or a loader left in the middle of a batch, is of no use to anybody. And
@@ -314,7 +316,7 @@ def gentle_interrupts(stop: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def show(reports: "Iterable[Report]", step: int, steps: int) -> None:
+def show_training(reports: "Iterable[TrainingReport]", step: int, steps: int) -> None:
     """Show a run as it goes: a bar on a terminal, else a line for each report."""
     console = Console(stderr=True)
     bar = Progress(
@@ -328,26 +330,26 @@ def show(reports: "Iterable[Report]", step: int, steps: int) -> None:
     with bar:
         task = bar.add_task("starting", total=steps, completed=step)
         for report in reports:
-            bar.update(task, completed=report.step, description=describe(report))
+            bar.update(task, completed=report.step, description=format_report(report))
             if not console.is_terminal:
-                print(f"step {report.step} of {report.steps}: {describe(report)}", flush=True)
+                print(f"step {report.step} of {report.steps}: {format_report(report)}", flush=True)
             for problem in report.problems:
                 console.print(f"left out: {problem}", highlight=False, markup=False)
 
 
-def describe(report: "Report") -> str:
+def format_report(report: "TrainingReport") -> str:
     """Say in a few words how a run stands."""
     return (
         f"turn {report.stage.turn} gap {report.stage.gap}  loss {report.loss:.3f}  "
         f"matching {report.accuracy:.0%}  dropped {report.dropped:.0%}  "
-        f"{report.samples_per_second:.0f} samples/s  {duration(report.seconds_left)} left"
+        f"{report.samples_per_second:.0f} samples/s  {format_duration(report.seconds_left)} left"
     )
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Give a time in the two units that matter.
 
-    >>> duration(5), duration(95), duration(5460), duration(200_000)
+    >>> format_duration(5), format_duration(95), format_duration(5460), format_duration(200_000)
     ('5 s', '1 min 35 s', '1 h 31 min', '2 d 7 h')
     """
     whole = round(seconds)

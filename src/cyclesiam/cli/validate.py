@@ -10,11 +10,18 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from cyclesiam.cli.options import Device, UsageError, counted, find_device, load_network, watch
+from cyclesiam.cli.options import (
+    Device,
+    UsageError,
+    count_noun,
+    load_network,
+    resolve_device,
+    show_progress,
+)
 from cyclesiam.data.scenes import find_scenes
-from cyclesiam.datasets.label_policy import labels_allowed
+from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import SourceError
-from cyclesiam.validation.examples import KINDS, Example, ExampleConfig, draw_examples
+from cyclesiam.validation.examples import KINDS, Example, ExampleConfig, make_examples
 from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
 
@@ -46,18 +53,19 @@ class Validate:
             raise UsageError("give videos, pictures or folders of them, and --weights")
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
-        devices = {name: find_device(self.device, name) for name in self.weights}
+        devices = {name: resolve_device(self.device, name) for name in self.weights}
         networks = {name: load_network(name, devices[name])[0] for name in self.weights}
-        with labels_allowed("none"):
+        with enforce_policy("none"):
             scenes, problems = find_scenes(self.sources)
-            examples = draw_examples(scenes, ExampleConfig(seed=self.seed))
+            examples = make_examples(scenes, ExampleConfig(seed=self.seed))
         print(
             f"No label was read. {describe_examples(examples)} from "
-            f"{counted(len(scenes), 'scene')}; {counted(len(problems), 'file')} cannot be read."
+            f"{count_noun(len(scenes), 'scene')}; "
+            f"{count_noun(len(problems), 'file')} cannot be read."
         )
         scores = {
             name: label_free_score(network, examples, device=devices[name])
-            for name, network in watch(networks.items(), "tracking", len(networks))
+            for name, network in show_progress(networks.items(), "tracking", len(networks))
         }
         print_scores(scores)
         if self.json:

@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from cyclesiam.cli.options import Device, UsageError, Weights
-from cyclesiam.cli.trackers import OURS, REGIONS, find_trackers
+from cyclesiam.cli.trackers import OURS, REGIONS, make_specs
 from cyclesiam.evaluation.vot_toolkit.registry import register
 from cyclesiam.evaluation.vot_toolkit.trax import serve
 from cyclesiam.video import read_image
@@ -44,7 +44,7 @@ class VotToolkit:
 
     def __call__(self) -> None:
         """See that the tracker can be made, write the registry, say what to do next."""
-        (source,) = find_trackers(
+        (source,) = make_specs(
             [self.tracker], weights=self.weights, device=self.device, model_files=self.model_files
         )
         name = self.name or source.name
@@ -94,7 +94,7 @@ class Trax:
 
     def __call__(self) -> None:
         """Answer until the client has had enough."""
-        (source,) = find_trackers(
+        (source,) = make_specs(
             [self.tracker], weights=self.weights, device=self.device, model_files=self.model_files
         )
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclesiam.data.row_rng import Chance, choose_rows, draw_pattern, draw_rows
+from cyclesiam.data.row_rng import Rng, rand_rows, randn_shared, sample_rows
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -57,7 +57,7 @@ def jitter_windows(
     shift: float,
     scale: float,
     stretch: float = 0.0,
-    generator: Chance,
+    generator: Rng,
 ) -> Tensor:
     """Shift and resize windows at random.
 
@@ -72,7 +72,7 @@ def jitter_windows(
     Returns:
         (B, 4) cxcywh.
     """
-    chance = 2 * draw_rows(generator, len(windows), 4) - 1
+    chance = 2 * rand_rows(generator, len(windows), 4) - 1
     centre, size = windows[:, :2], windows[:, 2:]
     centre = centre + chance[:, :2] * shift * size / crop_size
     aspect = (1 + stretch) ** (chance[:, 3:] / 2)
@@ -80,10 +80,10 @@ def jitter_windows(
     return torch.cat((centre, size), dim=-1)
 
 
-def recolour(
+def jitter_colors(
     crops: Tensor,
     config: AugmentationConfig,
-    generator: Chance,
+    generator: Rng,
     *,
     grey: Tensor | None = None,
 ) -> Tensor:
@@ -101,19 +101,19 @@ def recolour(
     B = len(crops)
 
     def factor(*shape: int) -> Tensor:
-        chance = draw_rows(generator, B, *shape)
+        chance = rand_rows(generator, B, *shape)
         return 1 + config.light * (2 * chance - 1)
 
     crops = crops.contiguous()  # whole planes: a CPU is slow at three numbers a pixel
-    blurred = choose_rows(generator, B, config.blur)
+    blurred = sample_rows(generator, B, config.blur)
     crops = crops.index_copy(0, blurred, _soften(crops[blurred]))
     saturation, contrast, light = factor(1, 1), factor(1, 1), factor(3, 1)
     if grey is not None:
         saturation = saturation.masked_fill(grey[:, None, None], 0.0)
     crops = _mix_colours(crops, saturation, contrast, light)
     if config.noise:
-        amount = draw_rows(generator, B, 1, 1, 1) * config.noise
-        pattern = draw_pattern(generator, crops.shape[1:])
+        amount = rand_rows(generator, B, 1, 1, 1) * config.noise
+        pattern = randn_shared(generator, crops.shape[1:])
         crops = crops.addcmul_(amount, pattern)
     return crops.clamp_(0, 255)
 
@@ -145,7 +145,7 @@ def _mix_colours(crops: Tensor, saturation: Tensor, contrast: Tensor, light: Ten
     return pixels.reshape(crops.shape)
 
 
-def occlude(crops: Tensor, share: float, generator: Chance) -> Tensor:
+def occlude(crops: Tensor, share: float, generator: Rng) -> Tensor:
     """Cover a part of some crops with the pixels of another.
 
     Args:
@@ -159,7 +159,7 @@ def occlude(crops: Tensor, share: float, generator: Chance) -> Tensor:
     """
     B, _, S, _ = crops.shape
     crops = crops.contiguous()
-    chance = draw_rows(generator, B, 5)
+    chance = rand_rows(generator, B, 5)
     middle, half = chance[:, :2] * S, (0.05 + 0.075 * chance[:, 2:4]) * S
     pixels = torch.arange(S, device=crops.device) + 0.5
     across = (pixels - middle[:, :1]).abs() < half[:, :1]  # (B, S)

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cyclesiam.data.discovery import Discovery, DiscoveryConfig, discover, discover_target
+from cyclesiam.data.discovery import DiscoveredTarget, DiscoveryConfig, discover_target
 from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene
 from cyclesiam.errors import SourceError, TrainingError
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.regions import mask_to_box
 from cyclesiam.synthetic.compositing import CompositingConfig, Sprite, composite
 from cyclesiam.synthetic.cutouts import CutoutConfig, ObjectBank
-from cyclesiam.synthetic.panning import draw_view, look, wander
+from cyclesiam.synthetic.panning import pan_still, random_view, render_view
 
-ON, OFF, UNKNOWN = 255, 0, 127  # pixels of a mask
+MASK_ON, MASK_OFF, MASK_UNKNOWN = 255, 0, 127  # pixels of a mask
 OBJECT_ATTEMPTS = 8  # stills in which objects are looked for, before a clip goes without
 AROUND = 0.9, 1.6  # zooms of views of a still's object: it is large, and has little around it
 LEAST_SHOWN = 0.7  # share of an object that a view must show
@@ -72,7 +72,7 @@ class ClipConfig:
             raise ValueError(f"clips need a canvas of 64 pixels or more and a batch, got {self}")
 
 
-class Request(NamedTuple):
+class BatchRequest(NamedTuple):
     """Which batch is wanted: its number, frames after the first, and the widest gap between."""
 
     number: int
@@ -93,7 +93,7 @@ class Batch(NamedTuple):
         problems: what could not be read while drawing, one line each; other clips stand in.
     """
 
-    request: Request
+    request: BatchRequest
     frames: Tensor
     boxes: Tensor
     masks: Tensor
@@ -110,11 +110,11 @@ class Clip(NamedTuple):
     name: str
 
 
-class Find(NamedTuple):
+class DiscoveredSample(NamedTuple):
     """A discovered target: the frame as training sees it, (4,) xyxy, where it is from, and why."""
 
     image: np.ndarray
-    discovery: Discovery
+    discovery: DiscoveredTarget
     scene: Scene
     frame: int
 
@@ -154,14 +154,17 @@ class ClipDataset(Dataset[Batch]):
         weights = np.array([scene.frames for scene in self.videos], float) ** config.length_power
         self.video_chances = weights / weights.sum() if len(weights) else weights
         self._bank = ObjectBank(config.cutouts)
-        self._chunks = ChunkCache(affordable(int(config.memory_gigabytes * 2**30)))
+        self._chunks = ChunkCache(limit_to_memory(int(config.memory_gigabytes * 2**30)))
 
-    def __getitem__(self, request: Request) -> Batch:
+    def __getitem__(self, request: BatchRequest) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
         clips = [self._clip(request, row, problems) for row in self.rows]
         frames = torch.from_numpy(np.stack([np.stack(clip.frames) for clip in clips]))
-        unknown = np.full(self._canvas, UNKNOWN, np.uint8)
-        masks = [unknown if clip.mask is None else np.where(clip.mask, ON, OFF) for clip in clips]
+        unknown = np.full(self._canvas, MASK_UNKNOWN, np.uint8)
+        masks = [
+            unknown if clip.mask is None else np.where(clip.mask, MASK_ON, MASK_OFF)
+            for clip in clips
+        ]
         return Batch(
             request,
             frames.permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) in memory
@@ -171,7 +174,7 @@ class ClipDataset(Dataset[Batch]):
             tuple(problems),
         )
 
-    def _clip(self, request: Request, row: int, problems: dict[str, None]) -> Clip:
+    def _clip(self, request: BatchRequest, row: int, problems: dict[str, None]) -> Clip:
         # The chunk changes every `reads` batches, and not for all rows at once.
         shared = np.random.default_rng(
             (self.seed, 1, row, (request.number + row) // self.config.reads)
@@ -197,11 +200,11 @@ class ClipDataset(Dataset[Batch]):
         return Clip(frames, boxes, None, scene.path.name)
 
     def _background(
-        self, images: list[np.ndarray], request: Request, random: np.random.Generator
+        self, images: list[np.ndarray], request: BatchRequest, random: np.random.Generator
     ) -> list[np.ndarray]:
         """Give frames to paste on."""
         if len(images) == 1:
-            return wander(images[0], request.turn + 1, self._canvas, random).frames
+            return pan_still(images[0], request.turn + 1, self._canvas, random).frames
         return _walk(images, request, self._canvas, random).frames
 
     def _draw_stills(
@@ -224,7 +227,7 @@ class ClipDataset(Dataset[Batch]):
         return [*islice((sprite for sprite in sprites if sprite is not None), 2)]
 
     def _discover(
-        self, images: list[np.ndarray], request: Request, random: np.random.Generator
+        self, images: list[np.ndarray], request: BatchRequest, random: np.random.Generator
     ) -> tuple[list[np.ndarray], np.ndarray]:
         """Frames of a real walk, and the box of what was discovered in the first."""
         walk = _walk(images, request, self._canvas, random)
@@ -232,12 +235,12 @@ class ClipDataset(Dataset[Batch]):
         boxes[0] = self._find(walk, random).box
         return walk.frames, boxes
 
-    def _find(self, walk: "_Walk", random: np.random.Generator) -> Discovery:
+    def _find(self, walk: "_Walk", random: np.random.Generator) -> DiscoveredTarget:
         neighbours = walk.neighbours() if self.config.discovery.both_sides else None
         config = self.config.discovery
-        return discover(walk.frames[0], walk.later, random, config, neighbours=neighbours)
+        return discover_target(walk.frames[0], walk.later, random, config, neighbours=neighbours)
 
-    def discover(self, number: int) -> tuple[Find, tuple[str, ...]]:
+    def discover_sample(self, number: int) -> tuple[DiscoveredSample, tuple[str, ...]]:
         """Draw a target as clips without compositing do, and tell what could not be read.
 
         Args:
@@ -247,30 +250,36 @@ class ClipDataset(Dataset[Batch]):
         random = np.random.default_rng((self.seed, 3, number))
         scene, begin, images = self._draw_chunk(random, problems)
         if len(images) == 1:
-            (frame,) = wander(images[0], 1, self._canvas, random).frames
-            found = discover(frame, None, random, self.config.discovery)
-            return Find(frame, found, scene, begin), tuple(problems)
-        walk = _walk(images, Request(number, 0, 0), self._canvas, random)
+            (frame,) = pan_still(images[0], 1, self._canvas, random).frames
+            found = discover_target(frame, None, random, self.config.discovery)
+            return DiscoveredSample(frame, found, scene, begin), tuple(problems)
+        walk = _walk(images, BatchRequest(number, 0, 0), self._canvas, random)
         found = self._find(walk, random)
-        return Find(walk.frames[0], found, scene, begin + walk.start), tuple(problems)
+        return DiscoveredSample(walk.frames[0], found, scene, begin + walk.start), tuple(problems)
 
-    def _wander(self, image: np.ndarray, request: Request, random: np.random.Generator) -> Clip:
+    def _wander(
+        self, image: np.ndarray, request: BatchRequest, random: np.random.Generator
+    ) -> Clip:
         """Frames of a view that wanders over a still, and the boxes of a target in it."""
-        seen = wander(image, request.turn + 1, self._canvas, random)
-        target = discover_target(seen.frames[0], None, random, self.config.discovery)
-        return Clip(seen.frames, seen.follow(target), None, "")
+        seen = pan_still(image, request.turn + 1, self._canvas, random)
+        target = discover_target(seen.frames[0], None, random, self.config.discovery).box
+        return Clip(seen.frames, seen.boxes_of(target), None, "")
 
     def _show_object(
-        self, picture: np.ndarray, mask: np.ndarray, request: Request, random: np.random.Generator
+        self,
+        picture: np.ndarray,
+        mask: np.ndarray,
+        request: BatchRequest,
+        random: np.random.Generator,
     ) -> Clip | None:
         """Frames of a view that wanders over a still, around its object; None if that is cut."""
-        seen = wander(picture, request.turn + 1, self._canvas, random, zooms=AROUND)
+        seen = pan_still(picture, request.turn + 1, self._canvas, random, zooms=AROUND)
         # What is mirrored beyond the picture's border is another object.
-        shown = look(mask * 255, seen.first, self._canvas, seen.mirrored, bare=True) > 127
+        shown = render_view(mask * 255, seen.first, self._canvas, seen.mirrored, bare=True) > 127
         scale = self._canvas[0] / seen.first[3]
         if shown.sum() < LEAST_SHOWN * mask.sum() * scale**2:
             return None
-        return Clip(seen.frames, seen.follow(mask_extent(shown)), shown, "")
+        return Clip(seen.frames, seen.boxes_of(mask_to_box(shown)), shown, "")
 
     @property
     def _canvas(self) -> tuple[int, int]:
@@ -299,7 +308,7 @@ class ClipDataset(Dataset[Batch]):
         return self.videos[random.choice(len(self.videos), p=self.video_chances)]
 
 
-def affordable(wanted: int) -> int:
+def limit_to_memory(wanted: int) -> int:
     """Give as many bytes as are wanted, but at most half of the machine's memory."""
     if not hasattr(os, "sysconf"):  # on Windows; nobody knows there
         return wanted
@@ -327,7 +336,10 @@ class _Walk(NamedTuple):
 
 
 def _walk(
-    images: list[np.ndarray], request: Request, canvas: tuple[int, int], random: np.random.Generator
+    images: list[np.ndarray],
+    request: BatchRequest,
+    canvas: tuple[int, int],
+    random: np.random.Generator,
 ) -> _Walk:
     """Draw turn + 1 frames from a chunk through one fixed view, and others to see motion by.
 
@@ -341,10 +353,10 @@ def _walk(
     if random.random() < 0.5:
         indices.reverse()
     ahead = indices[0] + 3 if indices[0] + 3 < len(images) else max(indices[0] - 3, 0)
-    view = draw_view(images[0].shape, canvas, random)
+    view = random_view(images[0].shape, canvas, random)
     mirrored = random.random() < 0.5
 
     def seen(index: int) -> np.ndarray:
-        return look(images[index], view, canvas, mirrored)
+        return render_view(images[index], view, canvas, mirrored)
 
     return _Walk([*map(seen, indices)], indices[0], seen(ahead), seen, len(images))

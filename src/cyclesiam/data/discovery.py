@@ -53,12 +53,12 @@ class DiscoveryConfig:
             raise ValueError(f"bridging and least_share are shares, got {self}")
 
 
-PLAIN = DiscoveryConfig()
-CAREFUL = DiscoveryConfig(both_sides=True, bridging=0.13, least_share=0.3)
+DEFAULT_DISCOVERY = DiscoveryConfig()
+STRICT_DISCOVERY = DiscoveryConfig(both_sides=True, bridging=0.13, least_share=0.3)
 """Fewer moving regions, of which more are whole objects; about 1.7 times the time of `PLAIN`."""
 
 
-class Discovery(NamedTuple):
+class DiscoveredTarget(NamedTuple):
     """A target, (4,) float xyxy in pixels, and what it was discovered by."""
 
     box: np.ndarray
@@ -70,19 +70,9 @@ def discover_target(
     later: np.ndarray | None,
     random: np.random.Generator,
     config: DiscoveryConfig,
-) -> np.ndarray:
-    """Draw one target, (4,) float xyxy in pixels of `image`; for the arguments see `discover`."""
-    return discover(image, later, random, config).box
-
-
-def discover(
-    image: np.ndarray,
-    later: np.ndarray | None,
-    random: np.random.Generator,
-    config: DiscoveryConfig,
     *,
     neighbours: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Discovery:
+) -> DiscoveredTarget:
     """Draw one target, and tell by what it was discovered.
 
     Args:
@@ -102,11 +92,11 @@ def discover(
             earlier, later = neighbours
         moving = moving_regions(image, later, earlier, config)
         if len(moving):
-            return Discovery(moving[random.integers(len(moving))], "motion")
+            return DiscoveredTarget(moving[random.integers(len(moving))], "motion")
     boxes = random_boxes((image.shape[0], image.shape[1]), config.candidates, random, config)
     scores = contrast(image, boxes) * config.sharpness
     chances = np.exp(scores - scores.max())
-    return Discovery(boxes[random.choice(len(boxes), p=chances / chances.sum())], "contrast")
+    return DiscoveredTarget(boxes[random.choice(len(boxes), p=chances / chances.sum())], "contrast")
 
 
 def random_boxes(
@@ -127,7 +117,7 @@ def moving_regions(
     image: np.ndarray,
     later: np.ndarray,
     earlier: np.ndarray | None = None,
-    config: DiscoveryConfig = PLAIN,
+    config: DiscoveryConfig = DEFAULT_DISCOVERY,
 ) -> np.ndarray:
     """Find regions that do not move as the camera does.
 

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class RowChance:
+class RowGenerator:
     """A generator, and the rows of the whole batch that are drawn for.
 
     Args:
@@ -27,11 +27,11 @@ class RowChance:
     total: int
 
 
-Chance = Generator | RowChance
+Rng = Generator | RowGenerator
 """A generator draws for all rows there are."""
 
 
-def draw_rows(chance: Chance, count: int, *shape: int) -> Tensor:
+def rand_rows(chance: Rng, count: int, *shape: int) -> Tensor:
     """Give (count, *shape) numbers, uniform in 0..1.
 
     Args:
@@ -46,7 +46,7 @@ def draw_rows(chance: Chance, count: int, *shape: int) -> Tensor:
     return drawn[chance.rows]
 
 
-def choose_rows(chance: Chance, count: int, share: float) -> Tensor:
+def sample_rows(chance: Rng, count: int, share: float) -> Tensor:
     """Choose a share of all rows; give the indices of the chosen ones among the `count` here.
 
     Without parts there are always as many, so that a GPU need not tell the host how many.
@@ -59,7 +59,7 @@ def choose_rows(chance: Chance, count: int, share: float) -> Tensor:
     return torch.isin(chance.rows, order[: round(share * total)]).nonzero()[:, 0]
 
 
-def draw_pattern(chance: Chance, shape: tuple[int, ...]) -> Tensor:
+def randn_shared(chance: Rng, shape: tuple[int, ...]) -> Tensor:
     """Give normal noise of a shape, the same for all rows."""
     generator = chance if isinstance(chance, Generator) else chance.generator
     return torch.randn(shape, generator=generator, device=generator.device)

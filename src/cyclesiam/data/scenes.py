@@ -18,14 +18,14 @@ import numpy as np
 from PIL import Image
 
 from cyclesiam.data.shards import (
-    holds_shards,
-    lies_in_shards,
+    is_in_shards,
+    is_shard_folder,
     read_index,
     read_window,
     source_path,
 )
 from cyclesiam.errors import SourceError, TrainingError
-from cyclesiam.video import is_picture, is_video, probe, read_image, read_run
+from cyclesiam.video import is_image, is_video, probe, read_frames, read_image
 
 CHUNK = 64  # frames that are decoded, and kept, together
 FRAME_FOLDER = 12  # a folder with at least as many pictures of one size may be a video
@@ -67,7 +67,7 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     for source in map(Path, sources):
         if not source.exists():
             raise TrainingError(f"there is nothing to learn from at {source}: no such file")
-        if holds_shards(source):
+        if is_shard_folder(source):
             shards = read_index(source)
             packed += [Scene(source_path(source, n), count) for n, count in shards.lengths.items()]
             problems += shards.problems
@@ -87,7 +87,7 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     return scenes, problems
 
 
-def hold_out(scenes: Iterable[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
+def split_scenes(scenes: Iterable[Scene], share: float) -> tuple[list[Scene], list[Scene]]:
     """Split scenes into those to learn from and those to judge by.
 
     Videos and stills are split each on their own, by a hash of their names: more files later
@@ -121,7 +121,7 @@ def _media(source: Path, problems: list[str]) -> list[Path]:
         if any(ANNOTATION_FOLDER.fullmatch(part) for part in folder.relative_to(source).parts):
             problems.append(f"{folder}: left out, its name says annotations")
             continue
-        pictures = [path for path in files if is_picture(path)]
+        pictures = [path for path in files if is_image(path)]
         media += [path for path in files if is_video(path)]
         media += [folder] if _are_frames(pictures) else pictures
     return media
@@ -145,7 +145,7 @@ def _folders(source: Path, problems: list[str]) -> Iterator[tuple[Path, list[Pat
         within = [path for path in entries if path.is_dir()]
         others = [path for path in entries if not (path.name.startswith(".") or path.is_dir())]
         for path in others:
-            if (is_picture(path) or is_video(path)) and not path.is_file():
+            if (is_image(path) or is_video(path)) and not path.is_file():
                 problems.append(f"{path}: is no file, or a link that leads nowhere; remove it")
         yield folder, [path for path in others if path.is_file()]
         waiting += reversed(within)
@@ -165,7 +165,7 @@ def _count_frames(path: Path) -> int:
     Raises:
         SourceError: it cannot be read, or its pictures are too small or too large.
     """
-    if path.is_file() and is_picture(path):
+    if path.is_file() and is_image(path):
         (width, height), frames = _picture_size(path), 1
     else:
         found = probe(path)
@@ -254,11 +254,11 @@ def read_chunk(path: Path, first: int) -> list[np.ndarray]:
     Raises:
         SourceError: they cannot be read, or have several sizes.
     """
-    if lies_in_shards(path):
+    if is_in_shards(path):
         return read_window(path, first)
-    if path.is_file() and is_picture(path):
+    if path.is_file() and is_image(path):
         return [read_image(path)]
-    images = read_run(path, first, CHUNK)
+    images = read_frames(path, first, CHUNK)
     if not images:
         raise SourceError(f"{path}: holds no frame {first}, though it announces more; replace it")
     if len({image.shape for image in images}) > 1:

@@ -55,7 +55,7 @@ class ShardConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class ShardWindow:
     """Up to CHUNK frames of a source, from frame `first` on."""
 
     source: str
@@ -64,15 +64,15 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class ShardPlan:
     """A tar file to be: its name without an ending, and what goes into it."""
 
     name: str
-    windows: tuple[Window, ...]
+    windows: tuple[ShardWindow, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ShardWritten:
     """A shard is done.
 
     Args:
@@ -100,9 +100,9 @@ class Store(Protocol):
         ...
 
 
-def prepare(
+def write_shards(
     scenes: list[Scene], output: str, config: ShardConfig, *, workers: int = 1
-) -> Iterator[Progress]:
+) -> Iterator[ShardWritten]:
     """Make shards of scenes, and at last the index of all.
 
     Args:
@@ -118,7 +118,7 @@ def prepare(
     plan = plan_shards(scenes, config)
     make = partial(_make_shard, output=output, config=config)
     store = open_store(output)
-    done: list[Progress] = []
+    done: list[ShardWritten] = []
     if workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for progress in pool.map(make, plan):
@@ -141,10 +141,10 @@ def prepare(
     store.write(INDEX_FILE, json.dumps(index).encode())
 
 
-def plan_shards(scenes: list[Scene], config: ShardConfig) -> list[Shard]:
+def plan_shards(scenes: list[Scene], config: ShardConfig) -> list[ShardPlan]:
     """Deal the windows of all scenes out to shards, in order."""
     names = name_sources(scenes)
-    shards: list[list[Window]] = [[]]
+    shards: list[list[ShardWindow]] = [[]]
     frames = 0
     for scene in scenes:
         for first in range(0, scene.frames, CHUNK):
@@ -152,9 +152,9 @@ def plan_shards(scenes: list[Scene], config: ShardConfig) -> list[Shard]:
             if frames and frames + count > config.frames:
                 shards.append([])
                 frames = 0
-            shards[-1].append(Window(names[scene.path], str(scene.path), first))
+            shards[-1].append(ShardWindow(names[scene.path], str(scene.path), first))
             frames += count
-    return [Shard(f"clips-{number:06}", tuple(part)) for number, part in enumerate(shards)]
+    return [ShardPlan(f"clips-{number:06}", tuple(part)) for number, part in enumerate(shards)]
 
 
 def name_sources(scenes: list[Scene]) -> dict[Path, str]:
@@ -241,12 +241,14 @@ def _copy(source: Path, target: Path) -> None:
             write.write(block)
 
 
-def _make_shard(shard: Shard, *, output: str, config: ShardConfig) -> Progress:
+def _make_shard(shard: ShardPlan, *, output: str, config: ShardConfig) -> ShardWritten:
     store = open_store(output)
     wanted = {"windows": [[w.source, w.first] for w in shard.windows], "config": asdict(config)}
     listed = _listed(store, shard)
     if listed.get("wanted") == json.loads(json.dumps(wanted)):
-        return Progress(shard.name, len(listed["windows"]), tuple(listed["problems"]), found=True)
+        return ShardWritten(
+            shard.name, len(listed["windows"]), tuple(listed["problems"]), found=True
+        )
     problems: dict[str, None] = {}
     with tempfile.TemporaryDirectory(prefix="cyclesiam-") as folder:
         file = Path(folder) / f"{shard.name}.tar"
@@ -255,10 +257,10 @@ def _make_shard(shard: Shard, *, output: str, config: ShardConfig) -> Progress:
         store.write(file.name, file)
     listed = {"wanted": wanted, "windows": windows, "problems": [*problems]}
     store.write(f"{shard.name}.json", json.dumps(listed).encode())
-    return Progress(shard.name, len(windows), tuple(problems), found=False)
+    return ShardWritten(shard.name, len(windows), tuple(problems), found=False)
 
 
-def _listed(store: Store, shard: Shard) -> dict[str, Any]:
+def _listed(store: Store, shard: ShardPlan) -> dict[str, Any]:
     """Read the list beside a shard; empty where it is missing or no list."""
     content = store.read(f"{shard.name}.json")
     try:
@@ -268,7 +270,7 @@ def _listed(store: Store, shard: Shard) -> dict[str, Any]:
 
 
 def _write_windows(
-    tar: tarfile.TarFile, shard: Shard, config: ShardConfig, problems: dict[str, None]
+    tar: tarfile.TarFile, shard: ShardPlan, config: ShardConfig, problems: dict[str, None]
 ) -> Iterator[dict[str, Any]]:
     for number, window in enumerate(shard.windows):
         try:

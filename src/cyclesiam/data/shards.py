@@ -23,7 +23,7 @@ INDEX_FILE = "shards.json"
 FORMAT = "cyclesiam shards 1"
 
 
-class Place(NamedTuple):
+class WindowLocation(NamedTuple):
     """Where the frames of a window lie: (offset, size) in bytes of each, in one tar."""
 
     tar: str
@@ -41,11 +41,11 @@ class ShardIndex:
     """
 
     lengths: dict[str, int]
-    places: dict[tuple[str, int], Place]
+    places: dict[tuple[str, int], WindowLocation]
     problems: tuple[str, ...]
 
 
-def holds_shards(folder: Path) -> bool:
+def is_shard_folder(folder: Path) -> bool:
     """Say whether a folder holds shards that are complete."""
     return (folder / INDEX_FILE).is_file()
 
@@ -71,7 +71,9 @@ def _read_index(file: Path, mtime: int) -> ShardIndex:
     if content["format"] != FORMAT:
         raise ValueError(f"it says {content['format']!r}")
     places = {
-        (window["source"], window["first"]): Place(tar, tuple(map(tuple, window["places"])))
+        (window["source"], window["first"]): WindowLocation(
+            tar, tuple(map(tuple, window["places"]))
+        )
         for tar, windows in content["shards"].items()
         for window in windows
     }
@@ -83,7 +85,7 @@ def source_path(folder: Path, name: str) -> Path:
     return folder / INDEX_FILE / name
 
 
-def lies_in_shards(path: Path) -> bool:
+def is_in_shards(path: Path) -> bool:
     """Say whether a path names a source in shards."""
     return INDEX_FILE in path.parts[:-1]
 

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from cyclesiam.datasets.number_tables import read_lines, read_number_rows
-from cyclesiam.datasets.sequences import Pictures, Sequence, boxes_from_xywh, frame_number
+from cyclesiam.datasets.number_tables import read_lines, read_number_table
+from cyclesiam.datasets.sequences import (
+    RequiredFrames,
+    TrackingSequence,
+    boxes_from_xywh,
+    frame_number,
+)
 from cyclesiam.errors import DatasetError
 
 BOX = frozenset({4})
 FLAGS = frozenset({0.0, 1.0})
 
 
-def text_files(folder: Path, *patterns: str) -> list[Path]:
+def find_files(folder: Path, *patterns: str) -> list[Path]:
     """List the files of a folder that match one of the patterns by name.
 
     What begins with a dot is left out: a copy made on a Mac has "._NAME" beside each file.
@@ -48,7 +53,7 @@ def read_boxes(path: Path) -> np.ndarray:
     Raises:
         DatasetError: the file is missing or empty, or a line is not such a row.
     """
-    return read_number_rows(path, BOX, nan="whole rows").table()
+    return read_number_table(path, BOX, nan="whole rows").table()
 
 
 def read_values(
@@ -68,9 +73,9 @@ def read_values(
     Raises:
         DatasetError: the file is missing, or does not hold `count` such numbers.
     """
-    rows = read_number_rows(path, {1, count}, nan="anywhere")
+    rows = read_number_table(path, {1, count}, nan="anywhere")
     numbers = []
-    for lines, values in rows.kinds.values():
+    for lines, values in rows.by_length.values():
         strange = np.argwhere(~np.isin(values, list(allowed)))
         if len(strange):
             row, column = strange[0]
@@ -105,8 +110,8 @@ def read_attributes(path: Path, names: tuple[str, ...], length: int) -> dict[str
     return {name: np.full(length, flag == 1) for name, flag in zip(names, flags, strict=True)}
 
 
-def fit_frames(
-    name: str, frames: tuple[Path, ...], count: int, truth: Path, pictures: Pictures
+def match_frames(
+    name: str, frames: tuple[Path, ...], count: int, truth: Path, pictures: RequiredFrames
 ) -> tuple[Path, ...]:
     """See that every annotated frame has its picture.
 
@@ -143,11 +148,11 @@ def make_sequence(
     xywh: np.ndarray,
     truth: Path,
     *,
-    pictures: Pictures = "all",
+    pictures: RequiredFrames = "all",
     origin: float = 0.0,
     tags: dict[str, np.ndarray] | None = None,
-    cover: np.ndarray | None = None,
-) -> Sequence:
+    visibility: np.ndarray | None = None,
+) -> TrackingSequence:
     """Put frames and annotated boxes together.
 
     Args:
@@ -158,19 +163,21 @@ def make_sequence(
         pictures: as in `SequenceReader.read`.
         origin: coordinate of the first pixel's left and top edge.
         tags: as in `Sequence`.
-        cover: as in `Sequence`.
+        visibility: as in `Sequence`.
 
     Raises:
         DatasetError: frames and boxes disagree, or the first frame has no box.
     """
-    frames = fit_frames(name, frames, len(xywh), truth, pictures)
+    frames = match_frames(name, frames, len(xywh), truth, pictures)
     boxes = boxes_from_xywh(xywh, origin=origin)
     if np.isnan(boxes[0]).any():
         raise DatasetError(
             f"{truth}, line 1: {name} has no box in its first frame, so nothing can be followed "
             "from there. Unpack the sequence again."
         )
-    return Sequence(name=name, frames=frames, boxes=boxes, tags=tags or {}, cover=cover)
+    return TrackingSequence(
+        name=name, frames=frames, boxes=boxes, tags=tags or {}, visibility=visibility
+    )
 
 
 def pad_with_nan(xywh: np.ndarray, count: int) -> np.ndarray:

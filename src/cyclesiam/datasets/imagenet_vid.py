@@ -10,9 +10,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from cyclesiam.datasets.annotation_files import text_files
-from cyclesiam.datasets.label_policy import check_allowed
-from cyclesiam.datasets.sequences import Pictures, Sequence, SequenceReader, picture_files
+from cyclesiam.datasets.annotation_files import find_files
+from cyclesiam.datasets.label_policy import check_label_access
+from cyclesiam.datasets.sequences import (
+    RequiredFrames,
+    TrackingDataset,
+    TrackingSequence,
+    image_files,
+)
 from cyclesiam.errors import DatasetError
 
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -21,7 +26,7 @@ TRACK_ID = re.compile(rb"<trackid>\s*(\d+)\s*</trackid>")
 FEWEST_FRAMES = 2  # a track of one frame cannot be followed
 
 
-class ImageNetVideo(SequenceReader):
+class ImageNetVID(TrackingDataset):
     """ILSVRC-2015 VID (Russakovsky et al., IJCV 2015): every track of a video is a sequence.
 
     Layout: `root/Data/VID/val/NAME/000000.JPEG` onwards and `root/Annotations/VID/val/NAME/
@@ -46,7 +51,7 @@ class ImageNetVideo(SequenceReader):
         self._frame_folder = Path(root) / "Data" / "VID" / split
         self._truth_folder = Path(root) / "Annotations" / "VID" / split
         pattern = "*/*" if split == "train" else "*"
-        videos = [path for path in text_files(self._truth_folder, pattern) if path.is_dir()]
+        videos = [path for path in find_files(self._truth_folder, pattern) if path.is_dir()]
         self._tracks = {
             f"{video.name}.{number}": (video, number)
             for video in videos
@@ -59,11 +64,11 @@ class ImageNetVideo(SequenceReader):
                 "`root` must be the folder ILSVRC2015, which holds Data and Annotations."
             )
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the track called `name`, such as `ILSVRC2015_val_00000000.0`."""
         video, number = self._tracks[name]
-        frames = picture_files(self._frame_folder / video.relative_to(self._truth_folder))
-        truths = text_files(video, "*.xml")
+        frames = image_files(self._frame_folder / video.relative_to(self._truth_folder))
+        truths = find_files(video, "*.xml")
         if pictures == "some":
             frames = tuple(frames[0].with_stem(path.stem) for path in truths)
         if [path.stem for path in frames] != [path.stem for path in truths]:
@@ -81,7 +86,7 @@ class ImageNetVideo(SequenceReader):
                     tags[flag][index] = thing.findtext(flag, "0").strip() == "1"
         seen = np.flatnonzero(np.isfinite(boxes[:, 0]))
         track = slice(seen[0], seen[-1] + 1)
-        return Sequence(
+        return TrackingSequence(
             name=name,
             frames=frames[track],
             boxes=boxes[track],
@@ -92,15 +97,15 @@ class ImageNetVideo(SequenceReader):
 def _track_numbers(video: Path) -> list[int]:
     """Tracks of a video that are in enough frames."""
     counts: dict[int, int] = {}
-    for truth in text_files(video, "*.xml"):
-        check_allowed(truth, "boxes")
+    for truth in find_files(video, "*.xml"):
+        check_label_access(truth, "boxes")
         for number in set(TRACK_ID.findall(truth.read_bytes())):
             counts[int(number)] = counts.get(int(number), 0) + 1
     return sorted(number for number, count in counts.items() if count >= FEWEST_FRAMES)
 
 
 def _find_track(truth: Path, number: int) -> ElementTree.Element | None:
-    check_allowed(truth, "boxes")
+    check_label_access(truth, "boxes")
     try:
         things = ElementTree.fromstring(truth.read_bytes()).findall("object")
     except ElementTree.ParseError as error:

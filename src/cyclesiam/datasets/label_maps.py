@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cyclesiam.datasets.label_policy import check_allowed
+from cyclesiam.datasets.label_policy import check_label_access
 from cyclesiam.errors import DatasetError
 
 VOID = 255
@@ -76,7 +76,7 @@ def read_mask(path: Path, *, first: bool = False) -> np.ndarray:
     return np.any(np.asarray(image.convert("RGB")), axis=2)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
+def image_size(path: Path) -> tuple[int, int]:
     """Give (W, H) of a picture from its header alone.
 
     Raises:
@@ -90,7 +90,7 @@ def picture_size(path: Path) -> tuple[int, int]:
 
 
 def _open(path: Path, first: bool) -> Image.Image:
-    check_allowed(path, "first mask" if first else "mask")
+    check_label_access(path, "first mask" if first else "mask")
     try:
         with Image.open(path) as image:
             image.load()

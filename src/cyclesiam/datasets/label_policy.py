@@ -14,10 +14,10 @@ from cyclesiam.errors import LabelPolicyError
 
 LabelPolicy = Literal["none", "first-box", "first-mask"]
 """No label at all; a target's box where it begins; its mask there (and so its box)."""
-Label = Literal["boxes", "first mask", "mask"]
+LabelKind = Literal["boxes", "first mask", "mask"]
 """What a file holds: boxes and all else that is text; the mask where an object begins; another."""
 
-_GRANTS: dict[LabelPolicy, frozenset[Label]] = {
+_GRANTS: dict[LabelPolicy, frozenset[LabelKind]] = {
     "none": frozenset(),
     "first-box": frozenset({"boxes"}),  # all of the file but its first box is dropped
     "first-mask": frozenset({"boxes", "first mask"}),
@@ -26,7 +26,7 @@ _POLICY: ContextVar[LabelPolicy | None] = ContextVar("label policy", default=Non
 
 
 @contextmanager
-def labels_allowed(policy: LabelPolicy) -> Iterator[None]:
+def enforce_policy(policy: LabelPolicy) -> Iterator[None]:
     """Let nothing but what the policy grants be read within; a policy within can only be narrower.
 
     It holds in this thread; a worker process enters a context of its own.
@@ -46,12 +46,12 @@ def labels_allowed(policy: LabelPolicy) -> Iterator[None]:
         _POLICY.reset(token)
 
 
-def only_beginnings() -> bool:
+def first_frame_only() -> bool:
     """Whether a policy is in force, so that nothing after a target's beginning may be told."""
     return _POLICY.get() is not None
 
 
-def check_allowed(path: Path, label: Label) -> None:
+def check_label_access(path: Path, label: LabelKind) -> None:
     """See that a file of annotations may be opened.
 
     Raises:

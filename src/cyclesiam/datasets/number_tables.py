@@ -12,17 +12,17 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.datasets.label_policy import check_allowed
+from cyclesiam.datasets.label_policy import check_label_access
 from cyclesiam.errors import DatasetError
 
-NaN = Literal["refused", "whole rows", "anywhere"]
+NaNRule = Literal["refused", "whole rows", "anywhere"]
 SEPARATORS = bytes.maketrans(b"\t;", b",,")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 SPACES = re.compile(rb"(?<=[^\s,]) +(?=[^\s,])")  # that separate two numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class NumberRows:
+class NumberTable:
     """The numbers of a file, lines with as many numbers in one array.
 
     Args:
@@ -31,15 +31,17 @@ class NumberRows:
     """
 
     length: int
-    kinds: Mapping[int, tuple[np.ndarray, np.ndarray]]
+    by_length: Mapping[int, tuple[np.ndarray, np.ndarray]]
 
     def table(self) -> np.ndarray:
         """Give all rows as (T, K), where all have the same K."""
-        ((_, values),) = self.kinds.values()
+        ((_, values),) = self.by_length.values()
         return values
 
 
-def read_number_rows(path: Path, columns: Collection[int], *, nan: NaN = "refused") -> NumberRows:
+def read_number_table(
+    path: Path, columns: Collection[int], *, nan: NaNRule = "refused"
+) -> NumberTable:
     """Read one row of numbers a line, separated by commas, semicolons, tabs or spaces.
 
     Args:
@@ -51,7 +53,7 @@ def read_number_rows(path: Path, columns: Collection[int], *, nan: NaN = "refuse
         DatasetError: the file is missing, empty or not UTF-8, or a line is not such a row.
         LabelPolicyError: no box may be read.
     """
-    check_allowed(path, "boxes")
+    check_label_access(path, "boxes")
     data = _read_bytes(path)
     if not data.removeprefix(BYTE_ORDER_MARK).strip():
         raise DatasetError(f"{path}: this file is empty. Write a row for each frame.")
@@ -73,11 +75,11 @@ def read_lines(path: Path, *, labels: bool = True) -> list[str]:
         LabelPolicyError: it holds labels, and no box may be read.
     """
     if labels:
-        check_allowed(path, "boxes")
+        check_label_access(path, "boxes")
     return _decode_lines(path, _read_bytes(path))
 
 
-def _read_quickly(data: bytes, columns: Collection[int]) -> NumberRows | None:
+def _read_quickly(data: bytes, columns: Collection[int]) -> NumberTable | None:
     """Parse all lines with as many commas together; None where anything is out of order."""
     if b"\t" in data or b";" in data:
         data = data.translate(SEPARATORS)
@@ -95,7 +97,7 @@ def _read_quickly(data: bytes, columns: Collection[int]) -> NumberRows | None:
         if values is None or len(values) != len(some) * (count + 1):
             return None
         kinds[count + 1] = some, values.reshape(-1, count + 1)
-    return NumberRows(length=len(lines), kinds=kinds)
+    return NumberTable(length=len(lines), by_length=kinds)
 
 
 def _parse(text: bytes) -> np.ndarray | None:
@@ -107,11 +109,11 @@ def _parse(text: bytes) -> np.ndarray | None:
             return None
 
 
-def _all_finite(rows: NumberRows) -> bool:
-    return all(np.isfinite(values).all() for _, values in rows.kinds.values())
+def _all_finite(rows: NumberTable) -> bool:
+    return all(np.isfinite(values).all() for _, values in rows.by_length.values())
 
 
-def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaN) -> NumberRows:
+def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaNRule) -> NumberTable:
     """Parse line by line, to read what is unusual and to say where a mistake is."""
     frames: dict[int, list[int]] = {}
     values: dict[int, list[list[float]]] = {}
@@ -121,7 +123,7 @@ def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaN)
         frames.setdefault(len(row), []).append(number)
         values.setdefault(len(row), []).append(row)
     kinds = {size: (np.array(frames[size]), np.array(values[size])) for size in frames}
-    return NumberRows(length=len(lines), kinds=kinds)
+    return NumberTable(length=len(lines), by_length=kinds)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -143,7 +145,7 @@ def _decode_lines(path: Path, data: bytes) -> list[str]:
         raise DatasetError(f"{path}, line {line}: this is not UTF-8. Save it as UTF-8.") from error
 
 
-def _parse_line(line: str, columns: Collection[int], place: str, nan: NaN) -> list[float]:
+def _parse_line(line: str, columns: Collection[int], place: str, nan: NaNRule) -> list[float]:
     words = re.split(r"[,;\s]+", line.strip(" \t\r,;"))
     try:
         row = [float(word) for word in words]

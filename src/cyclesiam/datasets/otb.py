@@ -7,19 +7,19 @@ from typing import Literal
 import numpy as np
 
 from cyclesiam.datasets.annotation_files import (
+    find_files,
     make_sequence,
     read_attributes,
     read_boxes,
-    text_files,
 )
-from cyclesiam.datasets.label_policy import check_allowed
+from cyclesiam.datasets.label_policy import check_label_access
 from cyclesiam.datasets.number_tables import read_lines
 from cyclesiam.datasets.sequences import (
-    Pictures,
-    Sequence,
-    SequenceReader,
+    RequiredFrames,
+    TrackingDataset,
+    TrackingSequence,
     frame_number,
-    picture_files,
+    image_files,
     subfolders,
 )
 from cyclesiam.errors import DatasetError
@@ -38,7 +38,7 @@ OTB_RANGES = {
 """First and last frame (from 1) of sequences that may have more pictures than annotated rows.
 Source: the benchmark's page, "Visual Tracker Benchmark", and its `configSeqs.m`."""
 
-OTB_OMITTED = {"Tiger1": 5}
+OTB_SKIPPED_FRAMES = {"Tiger1": 5}
 """Frames at the beginning of a whole annotation that the benchmark's program leaves out, since the
 target is hidden there. Source: its folder `initOmit`; so do pysot and pytracking, but not got10k.
 """
@@ -80,7 +80,7 @@ OTB_SUBSETS: Mapping[OTBSubset, Collection[str]] = {
 SHOWN = 8  # names of a list of what is missing
 
 
-class OTB(SequenceReader):
+class OTB(TrackingDataset):
     """OTB-2013, OTB-50 and OTB-100 (Wu et al., TPAMI 2015), and any subset of them.
 
     Layout: `root/NAME/img/0001.jpg` onwards and `root/NAME/groundtruth_rect.txt`, one `x,y,w,h` a
@@ -114,15 +114,15 @@ class OTB(SequenceReader):
                 "`root` must be the folder that holds the sequences' folders."
             )
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the target called `name`, such as `Bolt` or `Jogging.2`."""
         truth = self._truth[name]
         video = truth.parent.name
-        xywh, frames = read_boxes(truth), picture_files(truth.parent / "img")
+        xywh, frames = read_boxes(truth), image_files(truth.parent / "img")
         if video in OTB_RANGES:
             first, last = OTB_RANGES[video]
             if len(xywh) == last:
-                xywh = xywh[OTB_OMITTED.get(video, 0) :]
+                xywh = xywh[OTB_SKIPPED_FRAMES.get(video, 0) :]
             if len(frames) != len(xywh):
                 official = tuple(path for path in frames if first <= frame_number(path) <= last)
                 frames = official or frames
@@ -161,9 +161,9 @@ def _chosen(folders: list[Path], subset: OTBSubset, root: Path) -> list[Path]:
 
 def _targets(folder: Path) -> list[tuple[str, Path]]:
     """Name and annotation of each target of a folder, unless an annotation beside it is empty."""
-    truths = text_files(folder, "groundtruth_rect*.txt")
+    truths = find_files(folder, "groundtruth_rect*.txt")
     for truth in truths:
-        check_allowed(truth, "boxes")
+        check_label_access(truth, "boxes")
     filled = [truth for truth in truths if truth.read_bytes().strip(b"\xef\xbb\xbf \t\r\n")]
     truths = filled or truths
     if len(truths) == 1:

@@ -8,24 +8,24 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from cyclesiam.datasets.imagenet_vid import ImageNetVideo
+from cyclesiam.datasets.imagenet_vid import ImageNetVID
 from cyclesiam.datasets.otb import OTB
 from cyclesiam.datasets.segmentation_datasets import DAVIS2016, DAVIS2017, YouTubeVOS
-from cyclesiam.datasets.segmentation_sequences import ObjectBoxes, SegmentationReader
-from cyclesiam.datasets.sequences import SequenceReader
+from cyclesiam.datasets.segmentation_sequences import BoxesFromMasks, SegmentationDataset
+from cyclesiam.datasets.sequences import TrackingDataset
 from cyclesiam.datasets.tracking_datasets import UAV123, GOT10k, LaSOT, TrackingNet
 from cyclesiam.datasets.vot import VOT
 
 
-def _davis2016_boxes(root: Path) -> SequenceReader:
-    return ObjectBoxes(DAVIS2016(root))
+def _davis2016_boxes(root: Path) -> TrackingDataset:
+    return BoxesFromMasks(DAVIS2016(root))
 
 
-def _davis2017_boxes(root: Path) -> SequenceReader:
-    return ObjectBoxes(DAVIS2017(root))
+def _davis2017_boxes(root: Path) -> TrackingDataset:
+    return BoxesFromMasks(DAVIS2017(root))
 
 
-BOX_READERS: dict[str, Callable[[Path], SequenceReader]] = {
+TRACKING_DATASETS: dict[str, Callable[[Path], TrackingDataset]] = {
     "otb": OTB,
     "otb2013": partial(OTB, subset="otb2013"),
     "otb50": partial(OTB, subset="otb50"),
@@ -37,13 +37,13 @@ BOX_READERS: dict[str, Callable[[Path], SequenceReader]] = {
     "trackingnet": TrackingNet,
     "vot2016": VOT,
     "vot2018": VOT,
-    "vid": ImageNetVideo,
+    "vid": ImageNetVID,
     "davis2016": _davis2016_boxes,
     "davis2017": _davis2017_boxes,
 }
 """Name to the reader of a benchmark's root folder, as boxes."""
 
-SEGMENTATION_READERS: dict[str, Callable[[Path], SegmentationReader]] = {
+SEGMENTATION_DATASETS: dict[str, Callable[[Path], SegmentationDataset]] = {
     "davis2016": DAVIS2016,
     "davis2017": DAVIS2017,
     "youtubevos": YouTubeVOS,

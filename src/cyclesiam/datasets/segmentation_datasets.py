@@ -7,15 +7,15 @@ from typing import Literal
 import numpy as np
 
 from cyclesiam.datasets.annotation_files import read_names
-from cyclesiam.datasets.label_maps import VOID, picture_size, read_label_map
-from cyclesiam.datasets.label_policy import check_allowed, only_beginnings
+from cyclesiam.datasets.label_maps import VOID, image_size, read_label_map
+from cyclesiam.datasets.label_policy import check_label_access, first_frame_only
 from cyclesiam.datasets.number_tables import read_lines
-from cyclesiam.datasets.segmentation_sequences import SegmentationReader, SegmentationSequence
-from cyclesiam.datasets.sequences import Pictures, frame_number, picture_files, subfolders
+from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, SegmentationSequence
+from cyclesiam.datasets.sequences import RequiredFrames, frame_number, image_files, subfolders
 from cyclesiam.errors import DatasetError
 
 
-class DAVIS2016(SegmentationReader):
+class DAVIS2016(SegmentationDataset):
     """DAVIS-2016 at 480p (Perazzi et al., CVPR 2016): one object a video, a mask in every frame.
 
     Layout: `root/JPEGImages/480p/NAME/00000.jpg` onwards, `root/Annotations/480p/NAME/00000.png`
@@ -46,20 +46,24 @@ class DAVIS2016(SegmentationReader):
             self.names = tuple(f.name for f in subfolders(self._mask_folder, "DAVIS-2016"))
         _check_some(self.names, "DAVIS-2016", source)
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> SegmentationSequence:
         """Give the sequence called `name`; its object has the number 1."""
         frames, annotations = _aligned(
             self._frame_folder / name, self._mask_folder / name, pictures
         )
         _check_every_frame(frames, annotations)
         sequence = SegmentationSequence(
-            name=name, frames=frames, annotations=annotations, first_frames={1: 0}, one_object=True
+            name=name,
+            frames=frames,
+            annotations=annotations,
+            first_frames={1: 0},
+            single_object=True,
         )
         _check_beginnings(sequence)
         return sequence
 
 
-class DAVIS2017(SegmentationReader):
+class DAVIS2017(SegmentationDataset):
     """DAVIS-2017 at 480p (Pont-Tuset et al., 2017): several objects a video.
 
     Layout: as DAVIS-2016, with label maps as PNG files with a palette, and with
@@ -89,7 +93,7 @@ class DAVIS2017(SegmentationReader):
             self.names = tuple(f.name for f in subfolders(self._mask_folder, "DAVIS-2017"))
         _check_some(self.names, "DAVIS-2017", source)
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> SegmentationSequence:
         """Give the sequence called `name`."""
         frames, annotations = _aligned(
             self._frame_folder / name, self._mask_folder / name, pictures
@@ -107,7 +111,7 @@ class DAVIS2017(SegmentationReader):
         )
 
 
-class YouTubeVOS(SegmentationReader):
+class YouTubeVOS(SegmentationDataset):
     """YouTube-VOS (Xu et al., ECCV 2018): several objects a video, some of which come later.
 
     Layout: `root/JPEGImages/NAME/00000.jpg` onwards, `root/Annotations/NAME/00000.png`, label maps
@@ -137,7 +141,7 @@ class YouTubeVOS(SegmentationReader):
             source, self.names = self._meta, tuple(sorted(self._beginnings))
         _check_some(self.names, "YouTube-VOS", source)
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> SegmentationSequence:
         """Give the sequence called `name`; this reads the maps in which objects begin."""
         frames, annotations = _aligned(
             self._frame_folder / name, self._mask_folder / name, pictures
@@ -162,18 +166,18 @@ class YouTubeVOS(SegmentationReader):
 
 
 def _aligned(
-    frame_folder: Path, mask_folder: Path, pictures: Pictures
+    frame_folder: Path, mask_folder: Path, pictures: RequiredFrames
 ) -> tuple[tuple[Path, ...], tuple[Path | None, ...]]:
     """Frames, and the mask of each by its name; every mask has the size of its frame."""
-    there = picture_files(frame_folder)
-    masks = {path.stem: path for path in picture_files(mask_folder)}
+    there = image_files(frame_folder)
+    masks = {path.stem: path for path in image_files(mask_folder)}
     absent = sorted(masks.keys() - {path.stem for path in there})
     if absent and pictures == "all":
         raise DatasetError(
             f"{masks[absent[0]]}: this mask has no frame in {frame_folder}. "
             "Unpack the sequence again."
         )
-    for frame in there[:1] if only_beginnings() else there:
+    for frame in there[:1] if first_frame_only() else there:
         if frame.stem in masks:
             _check_size(frame, masks[frame.stem])
     named = (there[0].with_stem(stem) for stem in absent)
@@ -182,8 +186,8 @@ def _aligned(
 
 
 def _check_size(frame: Path, mask: Path) -> None:
-    check_allowed(mask, "first mask")
-    (width, height), (mask_width, mask_height) = picture_size(frame), picture_size(mask)
+    check_label_access(mask, "first mask")
+    (width, height), (mask_width, mask_height) = image_size(frame), image_size(mask)
     if (width, height) != (mask_width, mask_height):
         raise DatasetError(
             f"{mask}: this mask has {mask_width}x{mask_height} pixels, but its frame {frame} has "

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from cyclesiam.datasets.label_maps import VOID, read_label_map, read_mask
-from cyclesiam.datasets.label_policy import only_beginnings
-from cyclesiam.datasets.sequences import Pictures, Sequence, SequenceReader
+from cyclesiam.datasets.label_policy import first_frame_only
+from cyclesiam.datasets.sequences import RequiredFrames, TrackingDataset, TrackingSequence
 from cyclesiam.errors import DatasetError
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.regions import mask_to_box
 from cyclesiam.video import read_image
 
 
@@ -40,7 +40,7 @@ class SegmentationSequence:
     frames: tuple[Path, ...]
     annotations: tuple[Path | None, ...]
     first_frames: Mapping[int, int]
-    one_object: bool = False
+    single_object: bool = False
 
     def __post_init__(self) -> None:
         if not self.frames or len(self.annotations) != len(self.frames):
@@ -89,19 +89,19 @@ class SegmentationSequence:
         if path is None:
             raise ValueError(f"{self.name}: frame {frame} has no annotation")
         first = frame in self.first_frames.values()
-        if self.one_object:
+        if self.single_object:
             return read_mask(path, first=first).astype(np.uint8)
         labels = read_label_map(path, first=first)
         return np.where(labels == VOID, np.uint8(0), labels)
 
 
-class SegmentationReader(ABC):
+class SegmentationDataset(ABC):
     """A segmentation benchmark on disk: names of sequences, each read when it is asked for."""
 
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str, *, pictures: Pictures = "all") -> SegmentationSequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> SegmentationSequence:
         """Give the sequence called `name`, one of `names`.
 
         Args:
@@ -118,7 +118,7 @@ class SegmentationReader(ABC):
         return map(self.read, self.names)
 
 
-class ObjectBoxes(SequenceReader):
+class BoxesFromMasks(TrackingDataset):
     """A segmentation benchmark as one of boxes: an object is a target, its mask's extent the box.
 
     A target is called `NAME_3` after the number of its object, or `NAME` where the benchmark has
@@ -128,7 +128,7 @@ class ObjectBoxes(SequenceReader):
         benchmark: of masks; each of its sequences is read once for the numbers of its objects.
     """
 
-    def __init__(self, benchmark: SegmentationReader) -> None:
+    def __init__(self, benchmark: SegmentationDataset) -> None:
         self._benchmark = benchmark
         self._targets = {
             target: (name, number)
@@ -137,24 +137,24 @@ class ObjectBoxes(SequenceReader):
         }
         self.names = tuple(self._targets)
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the target called `name`; this reads all masks of its sequence that it may read."""
         video, number = self._targets[name]
         sequence = self._benchmark.read(video, pictures=pictures)
         first = sequence.first_frames[number]
         boxes = np.full((len(sequence) - first, 4), np.nan)
-        for frame in range(first, first + 1 if only_beginnings() else len(sequence)):
+        for frame in range(first, first + 1 if first_frame_only() else len(sequence)):
             if sequence.annotations[frame] is not None:
-                boxes[frame - first] = mask_extent(sequence.labels(frame) == number)
-        return Sequence(name=name, frames=sequence.frames[first:], boxes=boxes)
+                boxes[frame - first] = mask_to_box(sequence.labels(frame) == number)
+        return TrackingSequence(name=name, frames=sequence.frames[first:], boxes=boxes)
 
 
-def _targets(benchmark: SegmentationReader, name: str) -> list[tuple[str, int]]:
+def _targets(benchmark: SegmentationDataset, name: str) -> list[tuple[str, int]]:
     """Names and numbers of the objects of a sequence."""
     try:
         sequence = benchmark.read(name, pictures="some")
     except DatasetError:
         return [(name, 1)]  # loses no other sequence; reading this one tells what is wrong
-    if sequence.one_object:
+    if sequence.single_object:
         return [(name, 1)]
     return [(f"{name}_{number}", number) for number in sequence.objects]

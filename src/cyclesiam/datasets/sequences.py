@@ -12,16 +12,16 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.datasets.label_policy import only_beginnings
+from cyclesiam.datasets.label_policy import first_frame_only
 from cyclesiam.errors import DatasetError
-from cyclesiam.video import is_picture, read_image
+from cyclesiam.video import is_image, read_image
 
-Pictures = Literal["all", "some"]
+RequiredFrames = Literal["all", "some"]
 """Which pictures of a sequence must be on disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Sequence:
+class TrackingSequence:
     """Frames of a video and the truth about one target in it.
 
     Under a label policy (`labels_allowed`) nothing of the truth is kept but the first box.
@@ -34,10 +34,11 @@ class Sequence:
             rectangle x, y, w, h or a polygon x1, y1, x2, y2 ...; None for a benchmark of boxes.
         tags: name of an attribute to (T,) bool, the frames that have it; an attribute of the whole
             sequence holds in every frame.
-        cover: (T,) how much of the target is seen, 0 for nothing; None where it is not annotated.
+        visibility: (T,) how much of the target is seen, 0 for nothing; None where it is not
+            annotated.
 
     Raises:
-        DatasetError: no frames, or not one box, region, tag and cover for each frame.
+        DatasetError: no frames, or not one box, region, tag and visibility for each frame.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Sequence:
     boxes: np.ndarray
     regions: tuple[tuple[float, ...], ...] | None = None
     tags: Mapping[str, np.ndarray] = field(default_factory=dict)
-    cover: np.ndarray | None = None
+    visibility: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         boxes = np.array(self.boxes, dtype=np.float64)
@@ -59,16 +60,17 @@ class Sequence:
                 f"{self.name}: {len(self.frames)} frames, but {len(self.regions)} regions. "
                 "Unpack the sequence again."
             )
-        if only_beginnings():
+        if first_frame_only():
             boxes[1:] = np.nan
-            for name, nothing in (("regions", None), ("tags", {}), ("cover", None)):
+            for name, nothing in (("regions", None), ("tags", {}), ("visibility", None)):
                 object.__setattr__(self, name, nothing)
         boxes.setflags(write=False)
         object.__setattr__(self, "boxes", boxes)
         tags = {tag: self._per_frame(flags, bool, tag) for tag, flags in self.tags.items()}
         object.__setattr__(self, "tags", tags)
-        if self.cover is not None:
-            object.__setattr__(self, "cover", self._per_frame(self.cover, np.float64, "cover"))
+        if self.visibility is not None:
+            visibility = self._per_frame(self.visibility, np.float64, "visibility")
+            object.__setattr__(self, "visibility", visibility)
 
     def _per_frame(self, values: np.ndarray, dtype: type, what: str) -> np.ndarray:
         """A copy (T,) that cannot be written to."""
@@ -93,13 +95,13 @@ class Sequence:
         return map(read_image, self.frames[first:])
 
 
-class SequenceReader(ABC):
+class TrackingDataset(ABC):
     """A benchmark on disk: the names of its targets, each read when it is asked for."""
 
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`, one of `names`.
 
         Args:
@@ -112,7 +114,7 @@ class SequenceReader(ABC):
             DatasetError: its frames or its annotation are missing, malformed or disagree.
         """
 
-    def sequences(self) -> Iterator[Sequence]:
+    def sequences(self) -> Iterator[TrackingSequence]:
         """Read every sequence, in the order of `names`."""
         return map(self.read, self.names)
 
@@ -145,7 +147,7 @@ def frame_number(path: Path) -> int:
     return int(digits[-1]) if digits else -1
 
 
-def picture_files(folder: Path) -> tuple[Path, ...]:
+def image_files(folder: Path) -> tuple[Path, ...]:
     """List the pictures of a folder by their number, then by name.
 
     Raises:
@@ -157,7 +159,7 @@ def picture_files(folder: Path) -> tuple[Path, ...]:
         path
         for path in folder.iterdir()
         # a copy made on a Mac has "._NAME" beside each file, which is no picture
-        if is_picture(path) and not path.name.startswith(".")
+        if is_image(path) and not path.name.startswith(".")
     )
     frames = tuple(sorted(pictures, key=lambda path: (frame_number(path), path.name)))
     if not frames:

@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Literal
 
 from cyclesiam.datasets.annotation_files import (
+    find_files,
     make_sequence,
     pad_with_nan,
     read_attributes,
     read_boxes,
     read_names,
     read_values,
-    text_files,
 )
 from cyclesiam.datasets.sequences import (
-    Pictures,
-    Sequence,
-    SequenceReader,
+    RequiredFrames,
+    TrackingDataset,
+    TrackingSequence,
     frame_number,
-    picture_files,
+    image_files,
     subfolders,
 )
 from cyclesiam.errors import DatasetError
@@ -62,11 +62,11 @@ LASOT_ATTRIBUTES = tuple("IV POC DEF MB CM ROT BC VC SV FOC FM OV LR ARC".split(
 occlusion, deformation, motion blur, camera motion, rotation, background clutter, viewpoint change,
 scale variation, full occlusion, fast motion, out of view, low resolution, aspect ratio change."""
 
-COVER_LEVELS = frozenset(map(float, range(9)))
+VISIBILITY_LEVELS = frozenset(map(float, range(9)))
 """How much of a target GOT-10k sees: in eighths, 0 for nothing."""
 
 
-class UAV123(SequenceReader):
+class UAV123(TrackingDataset):
     """UAV123 (Mueller et al., ECCV 2016), at 10 or 30 frames a second.
 
     Layout: `root/data_seq/UAV123_10fps/NAME/000001.jpg` onwards and
@@ -93,17 +93,17 @@ class UAV123(SequenceReader):
         self.version = version or _uav123_version(root)
         self._truth_folder = root / "anno" / self.version
         self._frame_folder = root / "data_seq" / self.version
-        self.names = tuple(truth.stem for truth in text_files(self._truth_folder, "*.txt"))
+        self.names = tuple(truth.stem for truth in find_files(self._truth_folder, "*.txt"))
         if not self.names:
             raise DatasetError(
                 f"UAV123: no annotation in {self._truth_folder}. "
                 "`root` must be the folder that holds anno and data_seq."
             )
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`, such as `bike1` or `bird1_2`."""
         truth = self._truth_folder / f"{name}.txt"
-        xywh, frames = read_boxes(truth), picture_files(self._folder_of(name))
+        xywh, frames = read_boxes(truth), image_files(self._folder_of(name))
         if len(frames) != len(xywh):
             frames = self._annotated(name, frames, len(xywh)) or frames
         attributes = self._truth_folder / "att" / f"{name}.txt"
@@ -128,7 +128,7 @@ class UAV123(SequenceReader):
         return tuple(path for path in frames if start <= frame_number(path) < start + count)
 
 
-class LaSOT(SequenceReader):
+class LaSOT(TrackingDataset):
     """LaSOT (Fan et al., CVPR 2019): long videos, one target each.
 
     Layout: `root/CLASS/NAME/img/00000001.jpg` onwards, or without the folder of the class, and
@@ -150,7 +150,7 @@ class LaSOT(SequenceReader):
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
         subfolders(self._root, "LaSOT")
-        truths = text_files(self._root, "*/groundtruth.txt", "*/*/groundtruth.txt")
+        truths = find_files(self._root, "*/groundtruth.txt", "*/*/groundtruth.txt")
         self._folders = {truth.parent.name: truth.parent for truth in truths}
         listing = self._root / "testing_set.txt"
         self.names = read_names(listing) if listing.is_file() else tuple(sorted(self._folders))
@@ -160,14 +160,14 @@ class LaSOT(SequenceReader):
                 "`root` must be the folder that holds the classes' folders."
             )
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`, such as `airplane-1`."""
         if name not in self._folders:
             folder = self._root / name.rpartition("-")[0] / name
             raise DatasetError(f"{folder}: this sequence is missing. Unpack it there.")
         folder = self._folders[name]
         truth = folder / "groundtruth.txt"
-        xywh, frames = read_boxes(truth), picture_files(folder / "img")
+        xywh, frames = read_boxes(truth), image_files(folder / "img")
         tags = read_attributes(self._root / "att" / f"{name}.txt", LASOT_ATTRIBUTES, len(xywh))
         for tag in ("full_occlusion", "out_of_view"):
             path = folder / f"{tag}.txt"
@@ -176,7 +176,7 @@ class LaSOT(SequenceReader):
         return make_sequence(name, frames, xywh, truth, pictures=pictures, tags=tags)
 
 
-class GOT10k(SequenceReader):
+class GOT10k(TrackingDataset):
     """GOT-10k (Huang et al., TPAMI 2019): one target a video.
 
     Layout: `root/SPLIT/list.txt` names the sequences; `root/SPLIT/NAME/` holds `00000001.jpg`
@@ -203,11 +203,11 @@ class GOT10k(SequenceReader):
             )
         self.names = read_names(listing)
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`, such as `GOT-10k_Val_000001`."""
         folder = self._folder / name
         truth = folder / "groundtruth.txt"
-        xywh, frames = read_boxes(truth), picture_files(folder)
+        xywh, frames = read_boxes(truth), image_files(folder)
         if self._folder.name == "test":
             xywh = pad_with_nan(xywh, len(frames))
         tags = {
@@ -223,11 +223,13 @@ class GOT10k(SequenceReader):
             truth,
             pictures=pictures,
             tags=tags,
-            cover=read_values(cover, len(xywh), COVER_LEVELS) if cover.is_file() else None,
+            visibility=read_values(cover, len(xywh), VISIBILITY_LEVELS)
+            if cover.is_file()
+            else None,
         )
 
 
-class TrackingNet(SequenceReader):
+class TrackingNet(TrackingDataset):
     """TrackingNet (Müller et al., ECCV 2018).
 
     Layout: `root/TEST/frames/NAME/0.jpg` onwards and `root/TEST/anno/NAME.txt`, one `x,y,w,h` a
@@ -243,17 +245,17 @@ class TrackingNet(SequenceReader):
 
     def __init__(self, root: Path, chunk: str | None = None) -> None:
         self._folder = _split_folder(Path(root), chunk, ("TEST",), "anno")
-        self.names = tuple(path.stem for path in text_files(self._folder / "anno", "*.txt"))
+        self.names = tuple(path.stem for path in find_files(self._folder / "anno", "*.txt"))
         if not self.names:
             raise DatasetError(
                 f"TrackingNet: no annotation in {self._folder / 'anno'}. "
                 f"`root` must be the folder that holds TEST and TRAIN_0 ...; got {root}."
             )
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`."""
         truth = self._folder / "anno" / f"{name}.txt"
-        xywh, frames = read_boxes(truth), picture_files(self._folder / "frames" / name)
+        xywh, frames = read_boxes(truth), image_files(self._folder / "frames" / name)
         if self._folder.name == "TEST":
             xywh = pad_with_nan(xywh, len(frames))
         return make_sequence(name, frames, xywh, truth, pictures=pictures)

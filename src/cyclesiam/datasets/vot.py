@@ -8,27 +8,27 @@ from pathlib import Path, PureWindowsPath
 import numpy as np
 
 from cyclesiam.datasets.annotation_files import (
-    fit_frames,
+    find_files,
+    match_frames,
     read_names,
     read_values,
-    text_files,
 )
-from cyclesiam.datasets.number_tables import read_lines, read_number_rows
+from cyclesiam.datasets.number_tables import read_lines, read_number_table
 from cyclesiam.datasets.sequences import (
-    Pictures,
-    Sequence,
-    SequenceReader,
+    RequiredFrames,
+    TrackingDataset,
+    TrackingSequence,
     boxes_from_xywh,
-    picture_files,
+    image_files,
     subfolders,
 )
 from cyclesiam.errors import DatasetError
-from cyclesiam.geometry.regions import polygon_extent
+from cyclesiam.geometry.regions import polygon_to_box
 
 REGIONS = frozenset({4, *range(6, 1000, 2)})  # a rectangle; a polygon of three corners or more
 
 
-class VOT(SequenceReader):
+class VOT(TrackingDataset):
     """VOT-2016, VOT-2018 (Kristan et al.) and other short-term years of the same layout.
 
     Layout: `root/list.txt` names the sequences (without it, every folder with a truth is one);
@@ -66,16 +66,16 @@ class VOT(SequenceReader):
                 "`root` must be the folder that holds the sequences' folders."
             )
 
-    def read(self, name: str, *, pictures: Pictures = "all") -> Sequence:
+    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`."""
         folder = self._root / name
         properties = _properties(folder / "sequence")
         truth = folder / properties.get("groundtruth", "groundtruth.txt")
         boxes, regions = _read_regions(truth)
-        frames = picture_files(_frame_folder(folder, properties.get("channels.color")))
-        return Sequence(
+        frames = image_files(_frame_folder(folder, properties.get("channels.color")))
+        return TrackingSequence(
             name=name,
-            frames=fit_frames(name, frames, len(regions), truth, pictures),
+            frames=match_frames(name, frames, len(regions), truth, pictures),
             boxes=boxes,
             regions=regions,
             tags=_read_tags(folder, len(regions)),
@@ -110,13 +110,13 @@ def _frame_folder(folder: Path, channel: str | None) -> Path:
 def _read_regions(truth: Path) -> tuple[np.ndarray, tuple[tuple[float, ...], ...]]:
     """Boxes (T, 4) xyxy around the regions, and the regions as they are in the file."""
     try:
-        rows = read_number_rows(truth, REGIONS)
+        rows = read_number_table(truth, REGIONS)
     except DatasetError:
         _refuse_masks(truth)
         raise
     boxes = np.empty((rows.length, 4))
     regions: list[tuple[float, ...]] = [()] * rows.length
-    for size, (lines, values) in rows.kinds.items():
+    for size, (lines, values) in rows.by_length.items():
         boxes[lines] = boxes_from_xywh(values) if size == 4 else _extents(values)
         for line, region in zip(lines.tolist(), values.tolist(), strict=True):
             regions[line] = tuple(region)
@@ -139,7 +139,7 @@ def _refuse_masks(truth: Path) -> None:
 
 def _extents(polygons: np.ndarray) -> np.ndarray:
     """Upright boxes (N, 4) xyxy around polygons (N, K); NaN around one without an area."""
-    extents = polygon_extent(polygons)
+    extents = polygon_to_box(polygons)
     solid = np.all(extents[:, 2:] > extents[:, :2], axis=1)
     return np.where(solid[:, None], extents, np.nan)
 
@@ -147,5 +147,5 @@ def _extents(polygons: np.ndarray) -> np.ndarray:
 def _read_tags(folder: Path, length: int) -> dict[str, np.ndarray]:
     return {
         path.stem: read_values(path, length, short=True) == 1
-        for path in text_files(folder, "*.tag", "*.label")
+        for path in find_files(folder, "*.tag", "*.label")
     }

@@ -16,22 +16,22 @@ import numpy as np
 from cyclesiam.deployment.runtimes import Format, Graph, RuntimeConfig, open_graph
 from cyclesiam.deployment.signatures import (
     GraphName,
-    as_graph_has_it,
-    as_network_has_it,
     flatten_windows,
     signatures,
     stage_name,
+    to_graph_layout,
+    to_network_layout,
 )
 from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.config import NetworkConfig
-from cyclesiam.models.mask_windows import MaskContext, look_around
+from cyclesiam.models.mask_windows import MaskFeatures, slice_mask_windows
 from cyclesiam.models.metadata import (
     BUNDLE_FILE,
     TrainingRecord,
-    find_weights,
-    read_description,
+    load_metadata,
     read_json,
+    resolve_weights,
 )
 
 SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
@@ -104,7 +104,7 @@ class ExportedNetwork:
         features, masks = seen["features"], None
         if self.has_masks:
             stages = {stride: seen[stage_name(stride)] for stride in self.config.stage_strides}
-            masks = MaskContext(template[-1], crops, stages, features, reduced=True)
+            masks = MaskFeatures(template[-1], crops, stages, features, reduced=True)
         return Proposals(seen["boxes"], seen["scores"], masks, features)
 
     def segment(self, proposals: Proposals, chosen: np.ndarray, beliefs: np.ndarray) -> np.ndarray:
@@ -113,12 +113,12 @@ class ExportedNetwork:
         Raises:
             ValueError: the network has no masks, or the proposals are of another network.
         """
-        if not isinstance(proposals.response, MaskContext):
+        if not isinstance(proposals.response, MaskFeatures):
             raise ValueError("these proposals have no masks: search with an exported network")
         rows = np.arange(len(chosen))
-        boxes, positions = proposals.boxes[rows, chosen], self.config.positions(chosen)
+        boxes, positions = proposals.boxes[rows, chosen], self.config.proposal_cells(chosen)
         layout = self.config.mask_layout
-        windows = look_around(proposals.response, beliefs, rows, positions, boxes, layout)
+        windows = slice_mask_windows(proposals.response, beliefs, rows, positions, boxes, layout)
         return self._run("segment", flatten_windows(windows))["masks"]
 
     def mask_windows(self, chosen: np.ndarray) -> np.ndarray:
@@ -129,10 +129,10 @@ class ExportedNetwork:
         """Give a graph's outputs by name; without a copy where the memory is as it wants it."""
         signature = self._signatures[name]
         taken = zip(signature.inputs, inputs, strict=True)
-        arrays = [np.ascontiguousarray(as_graph_has_it(*part), np.float32) for part in taken]
+        arrays = [np.ascontiguousarray(to_graph_layout(*part), np.float32) for part in taken]
         outputs = self.graphs[name](arrays)
         return {
-            key: as_network_has_it(key, array)
+            key: to_network_layout(key, array)
             for key, array in zip(signature.outputs, outputs, strict=True)
         }
 
@@ -156,9 +156,9 @@ def load_bundle(
         WeightsError: it is no bundle, or a file is missing or not as it was written.
         MissingExtraError: what runs it is not installed.
     """
-    folder = find_weights(name)
+    folder = resolve_weights(name)
     manifest = read_manifest(folder)
-    network_config, record = read_description(folder)
+    network_config, record = load_metadata(folder)
     files = [
         f"{name}{end}" for name in signatures(network_config) for end in SUFFIXES[manifest.format]
     ]

@@ -22,8 +22,8 @@ from cyclesiam.deployment.bundles import (
     write_manifest,
 )
 from cyclesiam.deployment.graphs import make_graphs
-from cyclesiam.deployment.parity import View, check_parity, measure_differences, random_view
-from cyclesiam.deployment.quantization import quantise_graphs, quiet, record_feeds
+from cyclesiam.deployment.parity import ParityInput, check_parity, measure_differences, random_input
+from cyclesiam.deployment.quantization import collect_samples, quantize_graphs, silence_logger
 from cyclesiam.deployment.runtimes import (
     EXTRAS,
     READERS,
@@ -32,19 +32,19 @@ from cyclesiam.deployment.runtimes import (
     RuntimeName,
     installed_runtimes,
 )
-from cyclesiam.deployment.signatures import GraphName, as_graph_has_it, flatten_windows, signatures
+from cyclesiam.deployment.signatures import GraphName, flatten_windows, signatures, to_graph_layout
 from cyclesiam.errors import MissingExtraError, WeightsError
-from cyclesiam.models.fusion import for_inference
-from cyclesiam.models.mask_windows import look_around
-from cyclesiam.models.metadata import TrainingRecord, write_description
+from cyclesiam.models.fusion import fuse_for_inference
+from cyclesiam.models.mask_windows import slice_mask_windows
+from cyclesiam.models.metadata import TrainingRecord, save_metadata
 from cyclesiam.models.siamrpn import SiamRPN
 
 GRAPH_FILES = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
 EXPORTER = "torch.onnx._internal.exporter._registration"  # warns of packages nobody needs
-Batch = Literal["one", "any"]
-Follow = Callable[[ExportedNetwork], None]
-Judge = Callable[[ExportedNetwork, ExportedNetwork], dict[str, float]]
-TRACED: dict[Batch, int] = {"one": 1, "any": 2}  # targets while tracing; 1 would stay 1
+GraphBatch = Literal["one", "any"]
+CalibrationRun = Callable[[ExportedNetwork], None]
+AcceptanceCheck = Callable[[ExportedNetwork, ExportedNetwork], dict[str, float]]
+TRACED: dict[GraphBatch, int] = {"one": 1, "any": 2}  # targets while tracing; 1 would stay 1
 
 
 def export(
@@ -53,8 +53,8 @@ def export(
     output: str | Path,
     *,
     format: Format = "onnx",
-    batch: Batch = "one",
-    views: Sequence[View] = (),
+    batch: GraphBatch = "one",
+    views: Sequence[ParityInput] = (),
     files: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Write a float32 bundle that answers as its network.
@@ -76,11 +76,11 @@ def export(
         MissingExtraError: a package is not installed.
     """
     check_packages(format)
-    network = for_inference(network)
+    network = fuse_for_inference(network)
     with _appearing(Path(output)) as folder:
         _write_float32(network, record, folder, batch, files or {})
         _convert(folder, format, [*signatures(network.config)])
-        shown = [*views, *(random_view(network.config, targets) for targets in (1, 3))]
+        shown = [*views, *(random_input(network.config, targets) for targets in (1, 3))]
         manifest = _seal(folder, Manifest(format=format))
         measured = {
             name: check_parity(network, _open(folder, name), shown, f"the bundle in {name}")
@@ -90,11 +90,15 @@ def export(
 
 
 def _write_float32(
-    network: SiamRPN, record: TrainingRecord, folder: Path, batch: Batch, files: Mapping[str, str]
+    network: SiamRPN,
+    record: TrainingRecord,
+    folder: Path,
+    batch: GraphBatch,
+    files: Mapping[str, str],
 ) -> None:
     """Write ONNX graphs and what lies beside them, but for the manifest."""
     write_onnx(network, folder, batch)
-    write_description(folder, network.config, record)
+    save_metadata(folder, network.config, record)
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
 
@@ -105,11 +109,11 @@ def export_int8(
     output: str | Path,
     *,
     format: Format = "onnx",
-    batch: Batch = "one",
-    views: Sequence[View] = (),
+    batch: GraphBatch = "one",
+    views: Sequence[ParityInput] = (),
     files: Mapping[str, str] | None = None,
-    follow: Follow,
-    judge: Judge,
+    follow: CalibrationRun,
+    judge: AcceptanceCheck,
 ) -> Manifest:
     """Write a bundle whose convolutions compute in 8 bits.
 
@@ -130,12 +134,12 @@ def export_int8(
         MissingExtraError: a package is not installed.
     """
     check_packages(format)
-    network = for_inference(network)
+    network = fuse_for_inference(network)
     with _appearing(Path(output)) as folder:
         _write_float32(network, record, folder, batch, files or {})
         _seal(folder, Manifest(format="onnx"))
         original, _ = load_bundle(folder)
-        quantise_graphs(folder, record_feeds(original, follow))
+        quantize_graphs(folder, collect_samples(original, follow))
         _convert(folder, format, [*signatures(network.config)])
         manifest = _seal(folder, Manifest(format=format, numbers="int8"))
         measured = {
@@ -165,16 +169,16 @@ def check_packages(format: Format) -> None:
         )
 
 
-def write_onnx(network: SiamRPN, folder: Path, batch: Batch = "one") -> None:
+def write_onnx(network: SiamRPN, folder: Path, batch: GraphBatch = "one") -> None:
     """Trace a network's graphs, for one target or any number, as `.onnx` files in a folder."""
     known = signatures(network.config)
     targets = torch.export.Dim("targets", min=1, max=4096)
     examples = _examples(network, TRACED[batch])
     for name, graph in make_graphs(network).items():
         pairs = zip(known[name].inputs, examples[name], strict=True)
-        inputs = tuple(as_graph_has_it(key, tensor).contiguous() for key, tensor in pairs)
+        inputs = tuple(to_graph_layout(key, tensor).contiguous() for key, tensor in pairs)
         open_shapes = (({0: targets},) * len(inputs),)  # of all `*inputs`
-        with warnings.catch_warnings(), quiet(EXPORTER):
+        with warnings.catch_warnings(), silence_logger(EXPORTER):
             warnings.simplefilter("ignore")  # of torch's and onnxscript's own insides
             torch.onnx.export(
                 graph.eval(),
@@ -192,7 +196,7 @@ def write_onnx(network: SiamRPN, folder: Path, batch: Batch = "one") -> None:
 @torch.no_grad()
 def _examples(network: SiamRPN, targets: int) -> dict[GraphName, tuple[Tensor, ...]]:
     """Give inputs of each graph, as the network has them."""
-    view = random_view(network.config, targets)
+    view = random_input(network.config, targets)
     templates, boxes, crops = map(torch.from_numpy, (view.templates, view.boxes, view.crops))
     template = network.embed(templates, boxes)
     known = signatures(network.config)
@@ -205,11 +209,11 @@ def _examples(network: SiamRPN, targets: int) -> dict[GraphName, tuple[Tensor, .
         proposals = network.search(template, crops)
         rows, context = torch.arange(targets), proposals.response.masks
         assert network.mask is not None
-        windows = look_around(
+        windows = slice_mask_windows(
             context._replace(stages=network.mask.reduce(context), reduced=True),
             crops[:, :2, ::2, ::2] / 255,
             rows,
-            network.positions(rows),
+            network.proposal_cells(rows),
             proposals.boxes[rows, rows],
             network.config.mask_layout,
         )

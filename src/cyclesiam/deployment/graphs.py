@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from cyclesiam.deployment.signatures import (
     GraphName,
     Signature,
-    as_graph_has_it,
-    as_network_has_it,
     signatures,
+    to_graph_layout,
+    to_network_layout,
 )
-from cyclesiam.models.mask_windows import MaskWindows
+from cyclesiam.models.mask_windows import MaskInputs
 from cyclesiam.models.siamrpn import SiamRPN
 
 Item = TypeVar("Item")
@@ -44,9 +44,9 @@ class _Graph(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """Give the outputs of the inputs, all as the graph has them."""
         taken = zip(self.signature.inputs, inputs, strict=True)
-        given = self.compute([as_network_has_it(name, tensor) for name, tensor in taken])
+        given = self.compute([to_network_layout(name, tensor) for name, tensor in taken])
         named = zip(self.signature.outputs, given, strict=True)
-        return tuple(as_graph_has_it(name, tensor) for name, tensor in named)
+        return tuple(to_graph_layout(name, tensor) for name, tensor in named)
 
     def compute(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Give the outputs of the inputs, all as the network has them."""
@@ -76,9 +76,9 @@ class _Segment(_Graph):
         """Read masks from windows."""
         kernel, near, *stages, looks, beliefs, corners = inputs
         by_stride = dict(zip(self.network.config.stage_strides, stages, strict=True))
-        windows = MaskWindows(kernel, near, None, by_stride, looks, beliefs, corners)
+        windows = MaskInputs(kernel, near, None, by_stride, looks, beliefs, corners)
         mask = _there(self.network.mask)
-        return (mask.read(windows, coarse=False).sharp.sigmoid(),)
+        return (mask.predict(windows, coarse=False).sharp.sigmoid(),)
 
 
 def _there(value: Item | None) -> Item:

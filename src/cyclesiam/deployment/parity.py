@@ -16,7 +16,7 @@ LIMITS: Mapping[str, float] = {"boxes": 0.05, "scores": 1e-3, "masks": 1e-2, "fe
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ParityInput:
     """What a network may be shown.
 
     Args:
@@ -30,7 +30,7 @@ class View:
     crops: np.ndarray
 
 
-def random_view(config: NetworkConfig, targets: int, seed: int = 0) -> View:
+def random_input(config: NetworkConfig, targets: int, seed: int = 0) -> ParityInput:
     """Give crops of noise, with boxes of any size."""
     chance = np.random.default_rng(seed)
 
@@ -40,11 +40,11 @@ def random_view(config: NetworkConfig, targets: int, seed: int = 0) -> View:
     middles, halves = config.template_size / 2, chance.random((targets, 2), np.float32)
     reach = config.template_size * (0.05 + 0.3 * halves)
     boxes = np.concat((middles - reach, middles + reach), axis=1)
-    return View(noise(config.template_size), boxes, noise(config.search_size))
+    return ParityInput(noise(config.template_size), boxes, noise(config.search_size))
 
 
 def check_parity(
-    network: SiamRPN, exported: ExportedNetwork, views: Iterable[View], where: str
+    network: SiamRPN, exported: ExportedNetwork, views: Iterable[ParityInput], where: str
 ) -> dict[str, float]:
     """Give the greatest differences, if they are small enough.
 
@@ -69,7 +69,7 @@ def check_parity(
 
 
 def measure_differences(
-    network: SiamRPN, exported: ExportedNetwork, views: Iterable[View]
+    network: SiamRPN, exported: ExportedNetwork, views: Iterable[ParityInput]
 ) -> dict[str, float]:
     """Give the greatest differences of boxes, scores, features (over the greatest) and masks."""
     found: dict[str, float] = {}
@@ -84,7 +84,9 @@ def measure_differences(
     return found
 
 
-def _answers(network: SiamRPN | ExportedNetwork, view: View) -> Sequence[tuple[str, np.ndarray]]:
+def _answers(
+    network: SiamRPN | ExportedNetwork, view: ParityInput
+) -> Sequence[tuple[str, np.ndarray]]:
     """Give what a network says of a view; masks of as many places as there are targets."""
     template = network.embed(view.templates, view.boxes)
     proposals = network.search(template, view.crops)

@@ -16,11 +16,11 @@ from cyclesiam.deployment.signatures import GraphName, signatures
 from cyclesiam.errors import MissingExtraError, WeightsError
 
 MOST_SAMPLES = 96  # of each graph; more change ranges no further
-ANSWERS = "predict"  # part of the names of weights whose convolutions give answers
-Feeds = dict[GraphName, list[dict[str, np.ndarray]]]
+OUTPUT_LAYERS = "predict"  # part of the names of weights whose convolutions give answers
+Samples = dict[GraphName, list[dict[str, np.ndarray]]]
 
 
-class Recorder:
+class CalibrationRecorder:
     """A graph that remembers some of what it is given, of one target each time.
 
     Args:
@@ -42,9 +42,9 @@ class Recorder:
         return self._graph(inputs)
 
 
-def record_feeds(
+def collect_samples(
     network: ExportedNetwork, follow: Callable[[ExportedNetwork], None], every: int = 4
-) -> Feeds:
+) -> Samples:
     """Give what each graph is given while a network tracks.
 
     Args:
@@ -56,8 +56,9 @@ def record_feeds(
         WeightsError: nothing was tracked.
     """
     known = signatures(network.config)
-    recorders: dict[GraphName, Recorder] = {
-        name: Recorder(graph, known[name].inputs, every) for name, graph in network.graphs.items()
+    recorders: dict[GraphName, CalibrationRecorder] = {
+        name: CalibrationRecorder(graph, known[name].inputs, every)
+        for name, graph in network.graphs.items()
     }
     follow(ExportedNetwork(network.config, recorders, network.digest))
     for name, recorder in recorders.items():
@@ -69,7 +70,7 @@ def record_feeds(
     return {name: recorder.samples for name, recorder in recorders.items()}
 
 
-def quantise_graphs(folder: Path, feeds: Feeds) -> None:
+def quantize_graphs(folder: Path, feeds: Samples) -> None:
     """Let the convolutions of `.onnx` graphs in a folder compute in 8 bits.
 
     Weights have a scale for each output channel, activations one for each tensor. Only 3x3
@@ -91,7 +92,7 @@ def quantise_graphs(folder: Path, feeds: Feeds) -> None:
         ) from error
     for name, samples in feeds.items():
         file, quantised = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
-        with quiet("root"):
+        with silence_logger("root"):
             quantization.quantize_static(
                 file,
                 quantised,
@@ -117,7 +118,7 @@ def _in_float(file: Path) -> list[str]:
         node.name
         for node in graph.node
         if node.op_type == "Conv"
-        and (kernels.get(node.input[1]) != (3, 3) or ANSWERS in node.input[1])
+        and (kernels.get(node.input[1]) != (3, 3) or OUTPUT_LAYERS in node.input[1])
     ]
 
 
@@ -133,7 +134,7 @@ def _reader(quantization, samples: list[dict[str, np.ndarray]]):
 
 
 @contextmanager
-def quiet(name: str) -> Iterator[None]:
+def silence_logger(name: str) -> Iterator[None]:
     """Keep advice to the developers of models from those who export one."""
     logger = logging.getLogger(name)
     before = logger.level

@@ -12,9 +12,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from cyclesiam.deployment.signal_stack import kept_signal_stack
+from cyclesiam.deployment.signal_stack import preserve_signal_stack
 from cyclesiam.errors import MissingExtraError, WeightsError
-from cyclesiam.threads import abreast, allowed_threads
+from cyclesiam.threads import get_num_threads, parallel_map
 
 RuntimeName = Literal["onnxruntime", "openvino"]
 Format = Literal["onnx", "openvino"]
@@ -96,7 +96,7 @@ def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig, format
         MissingExtraError: what runs it is not installed.
     """
     name = choose_runtime(format, config)
-    threads = config.threads or allowed_threads()
+    threads = config.threads or get_num_threads()
     try:
         if name == "openvino":
             return OpenVinoGraph(file, outputs, config.precision, threads)
@@ -106,7 +106,7 @@ def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig, format
         raise WeightsError(f"{name} cannot read {file}: {reason}; export it again") from error
 
 
-class Abreast:
+class PerTargetGraph:
     """Runs a graph for several targets: each by itself, on a thread of its own.
 
     One by one, what a target needs stays in a core's cache; a batch of 16 took 1.9 times as long.
@@ -134,7 +134,7 @@ class Abreast:
             here = slice(row, row + 1)
             self._local.write([part[here] for part in inputs], [part[here] for part in outputs])
 
-        abreast(fill, range(len(inputs[0])), threads=self.threads)
+        parallel_map(fill, range(len(inputs[0])), threads=self.threads)
         return outputs
 
 
@@ -143,7 +143,7 @@ class OnnxRuntimeGraph:
 
     def __init__(self, file: Path, outputs: Sequence[str], threads: int) -> None:
         self._alone = _open_session(file, outputs, threads)
-        self._abreast: Abreast | None = None  # opened when several targets are first met
+        self._abreast: PerTargetGraph | None = None  # opened when several targets are first met
         # One session runs on any thread.
         self._open = lambda: self._alone if threads == 1 else _open_session(file, outputs, 1)
         self._threads = threads
@@ -156,14 +156,16 @@ class OnnxRuntimeGraph:
             self._abreast = self._open_abreast([part[:1] for part in inputs])
         return self._abreast(inputs)
 
-    def _open_abreast(self, one: Sequence[np.ndarray]) -> Abreast:
+    def _open_abreast(self, one: Sequence[np.ndarray]) -> PerTargetGraph:
         session = self._open()
 
         def write(inputs: Sequence[np.ndarray], outputs: Sequence[np.ndarray]) -> None:
             for output, found in zip(outputs, session(inputs), strict=True):
                 output[:] = found
 
-        return Abreast(lambda: write, [part.shape[1:] for part in session(one)], self._threads)
+        return PerTargetGraph(
+            lambda: write, [part.shape[1:] for part in session(one)], self._threads
+        )
 
 
 def _open_session(file: Path, outputs: Sequence[str], threads: int) -> Graph:
@@ -214,7 +216,7 @@ class OpenVinoGraph:
         }
 
         def compile(streams: int) -> Any:
-            with kept_signal_stack():
+            with preserve_signal_stack():
                 return core.compile_model(model, "CPU", {**settings, "NUM_STREAMS": streams})
 
         self._compile = compile
@@ -222,7 +224,7 @@ class OpenVinoGraph:
         self._alone = _writer(compile(1))
         self._streams: Any = None  # compiled when several targets are first met
         self._lock = threading.Lock()
-        self._abreast = Abreast(self._open_stream, self._shapes, threads)
+        self._abreast = PerTargetGraph(self._open_stream, self._shapes, threads)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Give the outputs of inputs; see `Graph`."""

@@ -21,7 +21,7 @@ class SignalStack(ctypes.Structure):
 
 
 @contextmanager
-def kept_signal_stack() -> Iterator[None]:
+def preserve_signal_stack() -> Iterator[None]:
     """Give the thread back, in the end, the signal stack that it had in the beginning (Linux)."""
     if sys.platform != "linux":
         yield

@@ -11,12 +11,12 @@ Shapes: B targets.
 from dataclasses import dataclass
 from typing import Literal
 
-from cyclesiam.arrays import AnyArray, namespace
+from cyclesiam.arrays import AnyArray, array_namespace
 from cyclesiam.models.config import NetworkConfig
-from cyclesiam.models.mask_windows import MaskWindows
+from cyclesiam.models.mask_windows import MaskInputs
 
 GraphName = Literal["embed", "search", "segment"]
-PICTURES = ("crops", "looks")  # channels-last
+IMAGE_INPUTS = ("crops", "looks")  # channels-last
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,17 @@ def stage_name(stride: int) -> str:
     return f"reduced_{stride}"
 
 
-def as_graph_has_it(name: str, array: AnyArray) -> AnyArray:
+def to_graph_layout(name: str, array: AnyArray) -> AnyArray:
     """Turn what a network takes or gives into a graph's: (B, 3, S, S) pictures to (B, S, S, 3)."""
-    return namespace(array).moveaxis(array, 1, -1) if name in PICTURES else array
+    return array_namespace(array).moveaxis(array, 1, -1) if name in IMAGE_INPUTS else array
 
 
-def as_network_has_it(name: str, array: AnyArray) -> AnyArray:
+def to_network_layout(name: str, array: AnyArray) -> AnyArray:
     """Turn a graph's input or output into a network's; the inverse of `as_graph_has_it`."""
-    return namespace(array).moveaxis(array, -1, 1) if name in PICTURES else array
+    return array_namespace(array).moveaxis(array, -1, 1) if name in IMAGE_INPUTS else array
 
 
-def flatten_windows(windows: MaskWindows) -> tuple[AnyArray, ...]:
+def flatten_windows(windows: MaskInputs) -> tuple[AnyArray, ...]:
     """Give the windows of masks in the order of the inputs of `segment`, as the network has it."""
     kernel, near, _, stages, *rest = windows
     return (kernel, near, *stages.values(), *rest)

@@ -4,19 +4,19 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from cyclesiam.datasets.registry import BOX_READERS, SEGMENTATION_READERS
-from cyclesiam.datasets.segmentation_sequences import SegmentationReader
-from cyclesiam.datasets.sequences import SequenceReader
+from cyclesiam.datasets.registry import SEGMENTATION_DATASETS, TRACKING_DATASETS
+from cyclesiam.datasets.segmentation_sequences import SegmentationDataset
+from cyclesiam.datasets.sequences import TrackingDataset
 from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.metrics.vot import EAO_INTERVALS, Interval
-from cyclesiam.evaluation.results.evaluation import Flavour, Protocol
+from cyclesiam.evaluation.results.evaluation import Protocol, ScoringRules
 from cyclesiam.evaluation.results.files import Layout, ResultFolder
 
-Reader = SequenceReader | SegmentationReader
-BENCHMARKS: tuple[str, ...] = tuple({**BOX_READERS, **SEGMENTATION_READERS})
+Dataset = TrackingDataset | SegmentationDataset
+BENCHMARKS: tuple[str, ...] = tuple({**TRACKING_DATASETS, **SEGMENTATION_DATASETS})
 """Names of all benchmarks."""
 
-FLAVOURS: dict[Protocol, tuple[Flavour, ...]] = {
+SCORING_RULES: dict[Protocol, tuple[ScoringRules, ...]] = {
     "ope": ("pysot", "got10k"),
     "reset": ("pysot", "vot_toolkit"),
     "segmentation": ("pysot",),
@@ -71,13 +71,13 @@ class Benchmark:
         """Lengths over which the EAO is a mean."""
         return EAO_INTERVALS.get(self.name)
 
-    def open(self, root: Path) -> Reader:
+    def open(self, root: Path) -> Dataset:
         """Open its folder.
 
         Raises:
             DatasetError: the folder is not that benchmark.
         """
-        readers = SEGMENTATION_READERS if self.protocol == "segmentation" else BOX_READERS
+        readers = SEGMENTATION_DATASETS if self.protocol == "segmentation" else TRACKING_DATASETS
         return readers[self.name](Path(root))
 
     def results(self, folder: Path) -> ResultFolder:
@@ -95,26 +95,26 @@ def protocols_of(benchmark: str) -> tuple[Protocol, ...]:
         raise ValueError(f"no benchmark {benchmark!r}; there are {', '.join(BENCHMARKS)}")
     if benchmark.startswith("vot"):
         return ("reset", "ope")
-    protocols: list[Protocol] = ["ope"] if benchmark in BOX_READERS else []
-    if benchmark in SEGMENTATION_READERS:
+    protocols: list[Protocol] = ["ope"] if benchmark in TRACKING_DATASETS else []
+    if benchmark in SEGMENTATION_DATASETS:
         protocols.append("segmentation")
     return tuple(protocols)
 
 
-def check_flavour(protocol: Protocol, flavour: Flavour) -> None:
+def check_rules(protocol: Protocol, flavour: ScoringRules) -> None:
     """See that a protocol can be scored by some rules.
 
     Raises:
         CycleSiamError: it cannot.
     """
-    there = FLAVOURS[protocol]
+    there = SCORING_RULES[protocol]
     if flavour not in there:
         raise CycleSiamError(
             f"the protocol {protocol!r} has no flavour {flavour!r}; choose {' or '.join(there)}"
         )
 
 
-def choose_names(
+def select_sequences(
     there: tuple[str, ...], wanted: Collection[str] | None, benchmark: str
 ) -> tuple[str, ...]:
     """Give the names of the wanted sequences in the benchmark's order; of None, all.

@@ -12,24 +12,24 @@ import cv2
 import numpy as np
 
 from cyclesiam.datasets.segmentation_sequences import SegmentationSequence
-from cyclesiam.datasets.sequences import Sequence
+from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import CycleSiamError, DatasetError
-from cyclesiam.evaluation.benchmarks import Benchmark, Reader
+from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
 from cyclesiam.evaluation.protocols.one_pass import (
     BoxTracker,
-    MaskExtents,
+    MasksAsBoxes,
     MaskTracker,
-    one_pass,
-    starting_frames,
+    run_one_pass,
+    start_frames,
 )
-from cyclesiam.evaluation.protocols.reset import run_supervised
-from cyclesiam.evaluation.protocols.segmentation import segment
+from cyclesiam.evaluation.protocols.reset import run_with_resets
+from cyclesiam.evaluation.protocols.segmentation import run_segmentation
 from cyclesiam.evaluation.results.evaluation import InitialInput
 from cyclesiam.evaluation.results.files import (
+    atomic_path,
     read_boxes,
     read_times,
     read_trajectory,
-    whole_file,
     write_boxes,
     write_regions,
     write_times,
@@ -57,17 +57,17 @@ class ProtocolSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ran:
+class SequenceRun:
     """A sequence whose raw result is on disk, and how fast it went; `fresh` if it ran just now."""
 
     name: str
     frames: int
     fps: float
-    fresh: bool = True
+    is_new: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
+class EvaluationJob:
     """What to run: everything in it can be sent to another process.
 
     Args:
@@ -86,7 +86,7 @@ class Job:
     folder: Path
     settings: ProtocolSettings = field(default_factory=ProtocolSettings)
 
-    def open(self) -> Reader:
+    def open(self) -> Dataset:
         """Open the benchmark.
 
         Raises:
@@ -94,7 +94,7 @@ class Job:
         """
         return self.benchmark.open(self.root)
 
-    def run(self, name: str, reader: Reader) -> Ran:
+    def run(self, name: str, reader: Dataset) -> SequenceRun:
         """Run one sequence and write its raw result, unless that is there already.
 
         Raises:
@@ -103,7 +103,7 @@ class Job:
         try:
             sequence = reader.read(name)
             if self._is_finished(sequence):
-                return Ran(name=name, frames=len(sequence), fps=float("nan"), fresh=False)
+                return SequenceRun(name=name, frames=len(sequence), fps=float("nan"), is_new=False)
             return self._run(sequence)
         except Exception as error:
             reason = " ".join(str(error).split())  # OpenCV's messages have several lines
@@ -112,7 +112,7 @@ class Job:
             place = f"{self.tracker} on {self.benchmark.name}, sequence {name}"
             raise CycleSiamError(f"{place}: {reason}") from error
 
-    def _run(self, sequence: Sequence | SegmentationSequence) -> Ran:
+    def _run(self, sequence: TrackingSequence | SegmentationSequence) -> SequenceRun:
         if isinstance(sequence, SegmentationSequence):
             return self._segmentation(sequence)
         return self._resets(sequence) if self.benchmark.protocol == "reset" else self._ope(sequence)
@@ -121,15 +121,15 @@ class Job:
         """Make a tracker for boxes; chance is the same whichever sequence came before."""
         _seed(run)
         tracker = self.make_tracker()
-        return MaskExtents(tracker) if isinstance(tracker, MaskTracker) else tracker
+        return MasksAsBoxes(tracker) if isinstance(tracker, MaskTracker) else tracker
 
-    def _ope(self, sequence: Sequence) -> Ran:
+    def _ope(self, sequence: TrackingSequence) -> SequenceRun:
         results = self.benchmark.results(self.folder)
-        starts = starting_frames(sequence, self.settings.starts)
+        starts = start_frames(sequence, self.settings.starts)
         seconds = np.zeros((len(sequence), len(starts)))
         main = np.empty(0)
         for run, first in enumerate(starts):
-            trajectory = one_pass(self._boxes_only(run), sequence, first=first)
+            trajectory = run_one_pass(self._boxes_only(run), sequence, first=first)
             seconds[first:, run] = trajectory.seconds
             corner, far = trajectory.boxes[:, :2], trajectory.boxes[:, 2:]
             boxes = np.concatenate((corner + self.benchmark.origin, far - corner), axis=1)
@@ -142,10 +142,10 @@ class Job:
         asked = sum(len(sequence) - first for first in starts)
         return _ran(sequence.name, len(sequence), asked, seconds)
 
-    def _resets(self, sequence: Sequence) -> Ran:
+    def _resets(self, sequence: TrackingSequence) -> SequenceRun:
         results = self.benchmark.results(self.folder)
         runs = [
-            run_supervised(self._boxes_only(repetition), sequence)
+            run_with_resets(self._boxes_only(repetition), sequence)
             for repetition in range(self.settings.repetitions)
         ]
         seconds = np.stack([run.seconds for run in runs], axis=1)
@@ -154,12 +154,14 @@ class Job:
             write_regions(results.run_file(sequence.name, number), run.regions)
         return _ran(sequence.name, len(sequence), int((seconds > 0).sum()), seconds)
 
-    def _segmentation(self, sequence: SegmentationSequence) -> Ran:
+    def _segmentation(self, sequence: SegmentationSequence) -> SequenceRun:
         results = self.benchmark.results(self.folder)
         _seed(0)
         seconds = []
-        answers = segment(self.make_tracker, sequence, initial_input=self.settings.initial_input)
-        with whole_file(results.run_file(sequence.name)) as part:
+        answers = run_segmentation(
+            self.make_tracker, sequence, initial_input=self.settings.initial_input
+        )
+        with atomic_path(results.run_file(sequence.name)) as part:
             part.mkdir(parents=True)
             for path, answer in zip(sequence.frames, answers, strict=True):
                 write_labels(part / f"{path.stem}.png", answer.labels)
@@ -167,7 +169,7 @@ class Job:
             write_times(results.time_file(sequence.name), np.array(seconds)[:, None])
         return _ran(sequence.name, len(sequence), len(sequence), np.array(seconds))
 
-    def _is_finished(self, sequence: Sequence | SegmentationSequence) -> bool:
+    def _is_finished(self, sequence: TrackingSequence | SegmentationSequence) -> bool:
         """Whether the raw result is there and whole; one that was cut off is run again."""
         results = self.benchmark.results(self.folder)
         if not results.run_file(sequence.name).exists():
@@ -185,15 +187,15 @@ class Job:
                     read_trajectory(results.run_file(sequence.name, run), len(sequence))
                 return True
             read_boxes(results.run_file(sequence.name), len(sequence))
-            for first in starting_frames(sequence, self.settings.starts)[1:]:
+            for first in start_frames(sequence, self.settings.starts)[1:]:
                 read_boxes(results.start_file(sequence.name, first), len(sequence) - first)
         except DatasetError:
             return False
         return True
 
 
-def _ran(name: str, frames: int, asked: int, seconds: np.ndarray) -> Ran:
-    return Ran(name=name, frames=frames, fps=asked / max(float(seconds.sum()), 1e-9))
+def _ran(name: str, frames: int, asked: int, seconds: np.ndarray) -> SequenceRun:
+    return SequenceRun(name=name, frames=frames, fps=asked / max(float(seconds.sum()), 1e-9))
 
 
 def _seed(run: int) -> None:

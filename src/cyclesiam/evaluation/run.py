@@ -10,15 +10,15 @@ from pathlib import Path
 from cyclesiam import __version__
 from cyclesiam.evaluation import runner
 from cyclesiam.evaluation import score as scoring
-from cyclesiam.evaluation.benchmarks import Benchmark, check_flavour, choose_names
-from cyclesiam.evaluation.jobs import Job, ProtocolSettings
-from cyclesiam.evaluation.results.evaluation import Evaluation, Flavour, RunInfo
-from cyclesiam.evaluation.results.run_record import begin_record
-from cyclesiam.evaluation.trackers.specs import TrackerSource
+from cyclesiam.evaluation.benchmarks import Benchmark, check_rules, select_sequences
+from cyclesiam.evaluation.jobs import EvaluationJob, ProtocolSettings
+from cyclesiam.evaluation.results.evaluation import Evaluation, RunInfo, ScoringRules
+from cyclesiam.evaluation.results.run_record import open_record
+from cyclesiam.evaluation.trackers.specs import TrackerSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class EvaluationPlan:
     """What to evaluate, whichever the tracker.
 
     Args:
@@ -40,21 +40,21 @@ class Plan:
     root: Path
     folder: Path
     settings: ProtocolSettings = field(default_factory=ProtocolSettings)
-    flavour: Flavour = "pysot"
+    flavour: ScoringRules = "pysot"
     names: Collection[str] | None = None
     workers: int = 1
     command: str | None = None
     device: str | None = None
 
     def __post_init__(self) -> None:
-        check_flavour(self.benchmark.protocol, self.flavour)
+        check_rules(self.benchmark.protocol, self.flavour)
 
 
 def evaluate(
-    plan: Plan,
-    source: TrackerSource,
+    plan: EvaluationPlan,
+    source: TrackerSpec,
     *,
-    on_run: runner.Progress | None = None,
+    on_run: runner.OnSequence | None = None,
     on_score: scoring.Progress | None = None,
 ) -> Evaluation:
     """Run a tracker over a benchmark and score its raw results; go on where it was stopped.
@@ -70,10 +70,10 @@ def evaluate(
         CycleSiamError: the folder holds results of other settings, or no sequence succeeded.
     """
     reader = plan.benchmark.open(plan.root)
-    names = choose_names(reader.names, plan.names, plan.benchmark.name)
+    names = select_sequences(reader.names, plan.names, plan.benchmark.name)
     folder = plan.folder / source.name
-    info = begin_record(folder, _describe(plan, source), plan.settings, source.identity)
-    job = Job(
+    info = open_record(folder, _describe(plan, source), plan.settings, source.identity)
+    job = EvaluationJob(
         benchmark=plan.benchmark,
         root=plan.root,
         make_tracker=source.make,
@@ -93,7 +93,7 @@ def evaluate(
     )
 
 
-def _describe(plan: Plan, source: TrackerSource) -> RunInfo:
+def _describe(plan: EvaluationPlan, source: TrackerSpec) -> RunInfo:
     return RunInfo(
         benchmark=plan.benchmark.name,
         protocol=plan.benchmark.protocol,

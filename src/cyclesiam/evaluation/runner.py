@@ -12,19 +12,23 @@ import cv2
 import torch
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.benchmarks import Reader
-from cyclesiam.evaluation.jobs import Job, Ran
-from cyclesiam.evaluation.results.evaluation import Failure
+from cyclesiam.evaluation.benchmarks import Dataset
+from cyclesiam.evaluation.jobs import EvaluationJob, SequenceRun
+from cyclesiam.evaluation.results.evaluation import FailedSequence
 
-Progress = Callable[[int, int, Ran | Failure], None]
+OnSequence = Callable[[int, int, SequenceRun | FailedSequence], None]
 """Told after each sequence: how many are done, of how many, and what became of this one."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ENDING = 5.0  # seconds that a process gets to end
 
 
 def run_sequences(
-    job: Job, names: Collection[str], *, workers: int = 1, on_sequence: Progress | None = None
-) -> tuple[Failure, ...]:
+    job: EvaluationJob,
+    names: Collection[str],
+    *,
+    workers: int = 1,
+    on_sequence: OnSequence | None = None,
+) -> tuple[FailedSequence, ...]:
     """Run a tracker on sequences and leave the raw results on disk.
 
     What is there already is not run again. Numbers depend neither on the number of workers nor on
@@ -49,7 +53,7 @@ def run_sequences(
     news = _run_here(job, names) if workers == 1 else _run_beside(job, names, workers)
     failures = []
     for done, what in enumerate(news, 1):
-        if isinstance(what, Failure):
+        if isinstance(what, FailedSequence):
             failures.append(what)
         if on_sequence is not None:
             on_sequence(done, len(names), what)
@@ -58,7 +62,7 @@ def run_sequences(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Compute in one thread: sums then do not depend on the machine's number of cores."""
     before = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
@@ -70,17 +74,17 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before[1])
 
 
-def _attempt(job: Job, name: str, reader: Reader) -> Ran | Failure:
+def _attempt(job: EvaluationJob, name: str, reader: Dataset) -> SequenceRun | FailedSequence:
     try:
         return job.run(name, reader)
     except CycleSiamError as error:
-        return Failure(name=name, message=str(error))
+        return FailedSequence(name=name, message=str(error))
 
 
-def _run_here(job: Job, names: Collection[str]) -> Iterator[Ran | Failure]:
+def _run_here(job: EvaluationJob, names: Collection[str]) -> Iterator[SequenceRun | FailedSequence]:
     reader = job.open()
     for name in names:
-        with one_thread():
+        with single_thread():
             news = _attempt(job, name, reader)
         yield news
 
@@ -88,7 +92,7 @@ def _run_here(job: Job, names: Collection[str]) -> Iterator[Ran | Failure]:
 class _Worker:
     """A process that runs one sequence after the other, as it is told."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: EvaluationJob) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=_work, args=(job, theirs), daemon=True)
@@ -112,7 +116,7 @@ class _Worker:
         with suppress(OSError):  # a process that died has its news in `take`
             self.pipe.send(name)
 
-    def take(self) -> Ran | Failure | None:
+    def take(self) -> SequenceRun | FailedSequence | None:
         """Take its news; None says that it is ready. Of a process that died, the news of that.
 
         Raises:
@@ -128,7 +132,7 @@ class _Worker:
                     f"{self._tracker}: {ended} before it could begin, for the reason above. Use "
                     "one worker to see more."
                 ) from None
-            return Failure(
+            return FailedSequence(
                 name=self._name, message=f"{self._tracker}, sequence {self._name}: {ended}"
             )
         self._is_ready = True
@@ -150,7 +154,9 @@ class _Worker:
         self._process.join(ENDING)
 
 
-def _run_beside(job: Job, names: Collection[str], workers: int) -> Iterator[Ran | Failure]:
+def _run_beside(
+    job: EvaluationJob, names: Collection[str], workers: int
+) -> Iterator[SequenceRun | FailedSequence]:
     pending = deque(names)
     busy: dict[Connection, _Worker] = {}
     idle: list[_Worker] = []
@@ -176,12 +182,12 @@ def _run_beside(job: Job, names: Collection[str], workers: int) -> Iterator[Ran 
             worker.end()
 
 
-def _work(job: Job, pipe: Connection) -> None:
+def _work(job: EvaluationJob, pipe: Connection) -> None:
     """Run what the pipe says until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process decides
     reader = job.open()
     pipe.send(None)
-    with one_thread():
+    with single_thread():
         while True:
             try:
                 name = pipe.recv()
@@ -205,7 +211,7 @@ def _single_threaded_children() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _unsendable(job: Job, error: Exception) -> CycleSiamError:
+def _unsendable(job: EvaluationJob, error: Exception) -> CycleSiamError:
     return CycleSiamError(
         f"the tracker {job.tracker} cannot be sent to other processes ({error}). Use one worker, "
         "or make it by a function or class of a module."

@@ -7,15 +7,15 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.benchmarks import Benchmark, Reader, check_flavour
-from cyclesiam.evaluation.results.evaluation import Evaluation, Failure, RunInfo, Score
+from cyclesiam.evaluation.benchmarks import Benchmark, Dataset, check_rules
+from cyclesiam.evaluation.results.evaluation import Evaluation, FailedSequence, RunInfo, Score
 from cyclesiam.evaluation.results.files import ResultFolder
 from cyclesiam.evaluation.scorers.boxes import BoxScorer
 from cyclesiam.evaluation.scorers.masks import MaskScorer
 from cyclesiam.evaluation.scorers.resets import ResetScorer
-from cyclesiam.evaluation.scorers.summary import Totals
+from cyclesiam.evaluation.scorers.summary import BenchmarkScores
 
-Progress = Callable[[int, int, Score | Failure], None]
+Progress = Callable[[int, int, Score | FailedSequence], None]
 """Told after each sequence: how many are done, of how many, and its score or why it has none."""
 
 
@@ -30,19 +30,19 @@ class Scorer(Protocol):
         """
         ...
 
-    def totals(self) -> Totals:
+    def totals(self) -> BenchmarkScores:
         """Score what was added, one sequence at least."""
         ...
 
 
 def score_results(
     benchmark: Benchmark,
-    reader: Reader,
+    reader: Dataset,
     results: ResultFolder,
     run: RunInfo,
     *,
     names: Collection[str],
-    failures: Collection[Failure] = (),
+    failures: Collection[FailedSequence] = (),
     on_sequence: Progress | None = None,
 ) -> Evaluation:
     """Score one tracker's raw results.
@@ -64,7 +64,7 @@ def score_results(
     scores: list[Score] = []
     errors = {failure.name: failure for failure in failures}
     for done, name in enumerate(names, 1):
-        news: Score | Failure
+        news: Score | FailedSequence
         if name in errors:
             news = errors[name]
         else:
@@ -72,7 +72,7 @@ def score_results(
                 news = scorer.add(name)
                 scores.append(news)
             except CycleSiamError as error:
-                news = errors[name] = Failure(name=name, message=str(error))
+                news = errors[name] = FailedSequence(name=name, message=str(error))
         if on_sequence is not None:
             on_sequence(done, len(names), news)
     if not scores:
@@ -93,13 +93,13 @@ def score_results(
 
 
 def make_scorer(
-    benchmark: Benchmark, reader: Reader, results: ResultFolder, run: RunInfo
+    benchmark: Benchmark, reader: Dataset, results: ResultFolder, run: RunInfo
 ) -> Scorer:
     """Give the scorer of a protocol.
 
     Raises:
         CycleSiamError: the run's flavour is of another protocol.
     """
-    check_flavour(benchmark.protocol, run.flavour)
+    check_rules(benchmark.protocol, run.flavour)
     scorers = {"ope": BoxScorer, "reset": ResetScorer, "segmentation": MaskScorer}
     return scorers[benchmark.protocol](benchmark, reader, results, run.flavour)

@@ -7,7 +7,7 @@ continuous: the box (0, 0, W, H) covers a W x H image exactly.
 
 import math
 
-from cyclesiam.arrays import Array, like, namespace
+from cyclesiam.arrays import Array, array_namespace, new_array
 
 MAX_LOG_SCALE = math.log(1000 / 16)  # a 16 px anchor may grow to 1000 px; keeps exp() finite
 
@@ -16,23 +16,23 @@ def xyxy_to_cxcywh(boxes: Array) -> Array:
     """Give the centre and size of (..., 4) boxes given by two corners."""
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
     parts = ((top_left + bottom_right) / 2, bottom_right - top_left)
-    return namespace(boxes).concat(parts, axis=-1)
+    return array_namespace(boxes).concat(parts, axis=-1)
 
 
 def cxcywh_to_xyxy(boxes: Array) -> Array:
     """Give the two corners of (..., 4) boxes given by centre and size."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return namespace(boxes).concat((centre - half, centre + half), axis=-1)
+    return array_namespace(boxes).concat((centre - half, centre + half), axis=-1)
 
 
 def xywh_to_xyxy(boxes: Array) -> Array:
     """Give the two corners of (..., 4) boxes given by top-left corner and size."""
-    return namespace(boxes).concat((boxes[..., :2], boxes[..., :2] + boxes[..., 2:]), axis=-1)
+    return array_namespace(boxes).concat((boxes[..., :2], boxes[..., :2] + boxes[..., 2:]), axis=-1)
 
 
 def xyxy_to_xywh(boxes: Array) -> Array:
     """Give the top-left corner and size of (..., 4) boxes given by two corners."""
-    return namespace(boxes).concat((boxes[..., :2], boxes[..., 2:] - boxes[..., :2]), axis=-1)
+    return array_namespace(boxes).concat((boxes[..., :2], boxes[..., 2:] - boxes[..., :2]), axis=-1)
 
 
 def encode_boxes(boxes: Array, anchors: Array) -> Array:
@@ -50,7 +50,7 @@ def encode_boxes(boxes: Array, anchors: Array) -> Array:
     """
     centre, size = boxes[..., :2], boxes[..., 2:]
     anchor_centre, anchor_size = anchors[..., :2], anchors[..., 2:]
-    xp = namespace(boxes)
+    xp = array_namespace(boxes)
     return xp.concat(((centre - anchor_centre) / anchor_size, xp.log(size / anchor_size)), axis=-1)
 
 
@@ -68,7 +68,7 @@ def decode_boxes(offsets: Array, anchors: Array) -> Array:
     """
     anchor_centre, anchor_size = anchors[..., :2], anchors[..., 2:]
     centre = offsets[..., :2] * anchor_size + anchor_centre
-    xp = namespace(offsets)
+    xp = array_namespace(offsets)
     size = xp.exp(offsets[..., 2:].clip(max=MAX_LOG_SCALE)) * anchor_size
     return xp.concat((centre, size), axis=-1)
 
@@ -89,7 +89,7 @@ def box_iou(boxes: Array, others: Array) -> Array:
     Returns:
         (...) in 0..1; 0 where both boxes are empty.
     """
-    xp = namespace(boxes)
+    xp = array_namespace(boxes)
     low = xp.maximum(boxes[..., :2], others[..., :2])
     high = xp.minimum(boxes[..., 2:], others[..., 2:])
     sides = (high - low).clip(min=0)
@@ -98,7 +98,9 @@ def box_iou(boxes: Array, others: Array) -> Array:
     return shared / union.clip(min=float(xp.finfo(union.dtype).tiny))
 
 
-def keep_in_frame(boxes: Array, frame_size: tuple[int, int], *, smallest: float = 4.0) -> Array:
+def clip_boxes_to_frame(
+    boxes: Array, frame_size: tuple[int, int], *, smallest: float = 4.0
+) -> Array:
     """Move and shrink boxes so that they stay targets that a tracker can look for.
 
     Args:
@@ -110,8 +112,8 @@ def keep_in_frame(boxes: Array, frame_size: tuple[int, int], *, smallest: float 
         (..., 4) xyxy with the centre inside the frame and sides from `smallest` to the frame's.
     """
     height, width = frame_size
-    xp = namespace(boxes)
-    limits = like(boxes, [width, height])
+    xp = array_namespace(boxes)
+    limits = new_array(boxes, [width, height])
     both = xyxy_to_cxcywh(boxes)
     centre = xp.minimum(both[..., :2].clip(min=0), limits)
     size = xp.minimum(both[..., 2:].clip(min=smallest), limits.clip(min=smallest))

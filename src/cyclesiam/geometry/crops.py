@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, Array, namespace, on_cpu, to_numpy
+from cyclesiam.arrays import AnyArray, Array, array_namespace, on_cpu, to_numpy
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from cyclesiam.threads import abreast
+from cyclesiam.threads import parallel_map
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ def context_windows(boxes: Array, *, scale: float = 1.0) -> Array:
 
     Source: SiamFC (Bertinetto et al., 2016), section 2.2.
     """
-    xp = namespace(boxes)
+    xp = array_namespace(boxes)
     both = xyxy_to_cxcywh(boxes)
     width, height = both[..., 2:3], both[..., 3:]
     padding = (width + height) / 2
@@ -46,7 +46,7 @@ def boxes_to_crop(boxes: Array, windows: Array, crop_size: int) -> Array:
     corners = cxcywh_to_xyxy(windows)
     origin, scale = corners[..., :2], crop_size / windows[..., 2:]
     parts = ((boxes[..., :2] - origin) * scale, (boxes[..., 2:] - origin) * scale)
-    return namespace(boxes).concat(parts, axis=-1)
+    return array_namespace(boxes).concat(parts, axis=-1)
 
 
 def boxes_to_image(boxes: Array, windows: Array, crop_size: int) -> Array:
@@ -54,10 +54,10 @@ def boxes_to_image(boxes: Array, windows: Array, crop_size: int) -> Array:
     corners = cxcywh_to_xyxy(windows)
     origin, scale = corners[..., :2], windows[..., 2:] / crop_size
     parts = (boxes[..., :2] * scale + origin, boxes[..., 2:] * scale + origin)
-    return namespace(boxes).concat(parts, axis=-1)
+    return array_namespace(boxes).concat(parts, axis=-1)
 
 
-def cut(
+def crop(
     frames: AnyArray, windows: AnyArray, crop_size: int, *, fill: float | None = None
 ) -> AnyArray:
     """Cut windows out of frames and resize them, bilinearly, to square crops.
@@ -80,8 +80,8 @@ def cut(
     if len(frames) not in (1, len(windows)):
         raise ValueError(f"{len(windows)} windows need 1 or as many frames, got {len(frames)}")
     if on_cpu(frames):
-        return cut_by_warp(frames, windows, crop_size, fill=fill)
-    return cut_by_sampling(frames, windows, crop_size, fill=fill)
+        return crop_with_opencv(frames, windows, crop_size, fill=fill)
+    return crop_with_grid_sample(frames, windows, crop_size, fill=fill)
 
 
 def frame_size(frames: AnyArray) -> tuple[int, int]:
@@ -103,7 +103,7 @@ def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) ->
     return np.array([[step_x, 0, left], [0, step_y, top]])
 
 
-def cut_by_warp(
+def crop_with_opencv(
     frames: Array, windows: Array, crop_size: int, *, fill: float | None = None
 ) -> Array:
     """`cut` by OpenCV, each window by itself; see there for arguments."""
@@ -127,8 +127,8 @@ def cut_by_warp(
         )
         crop[:] = warped.reshape(crop.shape)
 
-    abreast(fill_in, crops, sources, places)
-    return namespace(frames).asarray(crops.transpose(0, 3, 1, 2))
+    parallel_map(fill_in, crops, sources, places)
+    return array_namespace(frames).asarray(crops.transpose(0, 3, 1, 2))
 
 
 def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:
@@ -138,11 +138,11 @@ def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:
     return not (inside_x and height / 2 + 1 <= cy <= shape[0] - height / 2 - 1)
 
 
-def cut_by_sampling(
+def crop_with_grid_sample(
     frames: "Tensor", windows: "Tensor", crop_size: int, *, fill: float | None = None
 ) -> "Tensor":
     """`cut` by `grid_sample`, all windows at once on the frames' device; see there."""
-    torch = namespace(frames)
+    torch = array_namespace(frames)
     B, S = len(windows), crop_size
     images = frames.float()
     around = images.mean(dim=(-2, -1), keepdim=True) if fill is None else fill
@@ -156,7 +156,7 @@ def cut_by_sampling(
     return sampled + around
 
 
-def take_window(maps: Array, corner: Sequence[int], side: int, *, fill: float = 0.0) -> Array:
+def slice_window(maps: Array, corner: Sequence[int], side: int, *, fill: float = 0.0) -> Array:
     """Take a square out of maps as it is, not resized; a view where it lies inside.
 
     Args:
@@ -175,7 +175,7 @@ def take_window(maps: Array, corner: Sequence[int], side: int, *, fill: float = 
         return inside
     beyond = [max(cells, 0) for cells in (-left, left + side - width, -top, top + side - height)]
     if not isinstance(maps, np.ndarray):
-        return namespace(maps).nn.functional.pad(inside, beyond, value=fill)
+        return array_namespace(maps).nn.functional.pad(inside, beyond, value=fill)
     taken = np.full_like(maps, fill, shape=(*maps.shape[:-2], side, side))  # channels as they lie
     taken[..., beyond[2] : side - beyond[3], beyond[0] : side - beyond[1]] = inside
     return taken

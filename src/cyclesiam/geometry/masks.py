@@ -17,13 +17,13 @@ import numpy as np
 from pycocotools import mask as coco
 
 from cyclesiam.geometry.crops import crop_to_image_matrix
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.regions import mask_to_box
 
 RotatedBox = tuple[float, float, float, float, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Probability:
+class MaskProbability:
     """How likely the pixels of a rectangle are a target's; those beyond it are not.
 
     Args:
@@ -66,15 +66,15 @@ class Mask:
     @classmethod
     def from_array(cls, array: np.ndarray) -> Self:
         """Keep the rectangle around the pixels of an (H, W) array that are not zero."""
-        extent, size = mask_extent(array), (array.shape[0], array.shape[1])
+        extent, size = mask_to_box(array), (array.shape[0], array.shape[1])
         if np.isnan(extent).any():
             return cls(0, 0, np.zeros((0, 0), bool), size)
         x0, y0, x1, y1 = extent.astype(int).tolist()
         return cls(x0, y0, array[y0:y1, x0:x1].astype(bool), size)
 
-    def extent(self) -> np.ndarray:
+    def box(self) -> np.ndarray:
         """Give the (4,) xyxy box around it, as `mask_extent`."""
-        return mask_extent(self.pixels) + np.array([self.left, self.top] * 2)
+        return mask_to_box(self.pixels) + np.array([self.left, self.top] * 2)
 
     def rotated_box(self) -> RotatedBox | None:
         """Give the rectangle of least area around its largest connected part.
@@ -119,7 +119,9 @@ class Mask:
         return cls.from_array(decoded)
 
 
-def place(values: np.ndarray, window: Sequence[float], frame_size: tuple[int, int]) -> Probability:
+def paste_mask(
+    values: np.ndarray, window: Sequence[float], frame_size: tuple[int, int]
+) -> MaskProbability:
     """Lay a network's mask over the frame that it was seen in, bilinearly.
 
     Args:
@@ -132,14 +134,14 @@ def place(values: np.ndarray, window: Sequence[float], frame_size: tuple[int, in
     right = min(math.ceil(cx + width / 2), frame_size[1])
     bottom = min(math.ceil(cy + height / 2), frame_size[0])
     if right <= left or bottom <= top:
-        return Probability(0, 0, np.zeros((0, 0), np.float32))
+        return MaskProbability(0, 0, np.zeros((0, 0), np.float32))
     to_image = crop_to_image_matrix((cx - left, cy - top, width, height), values.shape[::-1])
     placed = cv2.warpAffine(values, to_image, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
-    return Probability(left, top, placed)
+    return MaskProbability(left, top, placed)
 
 
-def tell_apart(
-    probabilities: Sequence[Probability], frame_size: tuple[int, int], threshold: float
+def resolve_overlaps(
+    probabilities: Sequence[MaskProbability], frame_size: tuple[int, int], threshold: float
 ) -> list[Mask]:
     """Give each pixel to the target that it is most likely of, where any is likely enough.
 
@@ -167,14 +169,14 @@ def tell_apart(
     ]
 
 
-def fill_box(box: Sequence[float], frame_size: tuple[int, int]) -> Mask:
+def box_to_mask(box: Sequence[float], frame_size: tuple[int, int]) -> Mask:
     """Give the pixels whose centres lie in a box, xyxy in pixels."""
-    x0, y0, x1, y1 = pixels_of(box, frame_size)
+    x0, y0, x1, y1 = pixel_bounds(box, frame_size)
     pixels = np.ones((max(y1 - y0, 0), max(x1 - x0, 0)), bool)
     return Mask(x0, y0, pixels, frame_size)
 
 
-def pixels_of(box: Sequence[float], frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
+def pixel_bounds(box: Sequence[float], frame_size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Give the first column and row whose pixels lie in a box, and those just beyond it."""
     height, width = frame_size
     x0, y0, x1, y1 = (math.ceil(edge - 0.5) for edge in box)

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from cyclesiam.arrays import Array, namespace, numbers_like
+from cyclesiam.arrays import Array, array_namespace, new_arange
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
 
@@ -30,7 +30,7 @@ class Proposals:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ChoiceConfig:
+class SelectionConfig:
     """How far a tracker trusts the network, and how far its own last state.
 
     Source: SiamRPN (Li et al., CVPR 2018), section 4.4; values within the range of the published
@@ -53,7 +53,7 @@ class ChoiceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Selection:
     """The chosen proposal of each target.
 
     Args:
@@ -66,17 +66,17 @@ class Choice:
     index: Any
     boxes: Any
     scores: Any
-    constancy: Any
+    penalty: Any
 
 
-def padded_scale(sizes: Array) -> Array:
+def context_size(sizes: Array) -> Array:
     """Give the side of the context window of (..., 2) sizes: sqrt((w + p)(h + p))."""
     width, height = sizes[..., 0], sizes[..., 1]
     padding = (width + height) / 2
-    return namespace(sizes).sqrt((width + padding) * (height + padding))
+    return array_namespace(sizes).sqrt((width + padding) * (height + padding))
 
 
-def size_constancy(sizes: Array, last_sizes: Array, penalty: float) -> Array:
+def size_change_penalty(sizes: Array, last_sizes: Array, penalty: float) -> Array:
     """Score how little sizes changed in scale and in shape.
 
     Args:
@@ -89,9 +89,9 @@ def size_constancy(sizes: Array, last_sizes: Array, penalty: float) -> Array:
 
     Source: SiamRPN (Li et al., CVPR 2018), equation 13.
     """
-    scale = padded_scale(sizes) / padded_scale(last_sizes)
+    scale = context_size(sizes) / context_size(last_sizes)
     shape = (sizes[..., 0] / sizes[..., 1]) / (last_sizes[..., 0] / last_sizes[..., 1])
-    xp = namespace(sizes)
+    xp = array_namespace(sizes)
     change = xp.maximum(scale, 1 / scale) * xp.maximum(shape, 1 / shape)
     return xp.exp(-penalty * (change - 1))
 
@@ -103,11 +103,13 @@ def cosine_window(centres: Array, crop_size: int) -> Array:
     network may hold its anchors private.
     """
     distance = (abs(centres - crop_size / 2) / (crop_size / 2)).clip(max=1)
-    weights = 0.5 + 0.5 * namespace(centres).cos(math.pi * distance)
+    weights = 0.5 + 0.5 * array_namespace(centres).cos(math.pi * distance)
     return weights[..., 0] * weights[..., 1]
 
 
-def choose(proposals: Proposals, last_sizes: Array, crop_size: int, config: ChoiceConfig) -> Choice:
+def select_proposals(
+    proposals: Proposals, last_sizes: Array, crop_size: int, config: SelectionConfig
+) -> Selection:
     """Choose one proposal for each target.
 
     Args:
@@ -120,14 +122,14 @@ def choose(proposals: Proposals, last_sizes: Array, crop_size: int, config: Choi
         The best proposal by score times constancy of size, mixed with the cosine window.
     """
     boxes = xyxy_to_cxcywh(proposals.boxes)
-    constancy = size_constancy(boxes[..., 2:], last_sizes[:, None], config.size_penalty)
+    constancy = size_change_penalty(boxes[..., 2:], last_sizes[:, None], config.size_penalty)
     window = cosine_window(boxes[..., :2], crop_size)
     rank = proposals.scores * constancy * (1 - config.window_influence)
     index = (rank + window * config.window_influence).argmax(axis=-1)
-    rows = numbers_like(index, len(index))
-    return Choice(
+    rows = new_arange(index, len(index))
+    return Selection(
         index=index,
         boxes=proposals.boxes[rows, index],
         scores=proposals.scores[rows, index],
-        constancy=constancy[rows, index],
+        penalty=constancy[rows, index],
     )

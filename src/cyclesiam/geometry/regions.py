@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def polygon_extent(points: np.ndarray) -> np.ndarray:
+def polygon_to_box(points: np.ndarray) -> np.ndarray:
     """Give the box around polygons.
 
     Args:
@@ -12,14 +12,14 @@ def polygon_extent(points: np.ndarray) -> np.ndarray:
     Returns:
         (..., 4) xyxy; NaN where a corner is NaN.
 
-    >>> polygon_extent(np.array([2.0, 0.0, 4.0, 3.0, 2.0, 6.0, 0.0, 3.0]))
+    >>> polygon_to_box(np.array([2.0, 0.0, 4.0, 3.0, 2.0, 6.0, 0.0, 3.0]))
     array([0., 0., 4., 6.])
     """
     x, y = points[..., 0::2], points[..., 1::2]
     return np.stack((x.min(-1), y.min(-1), x.max(-1), y.max(-1)), axis=-1)
 
 
-def mask_extent(mask: np.ndarray) -> np.ndarray:
+def mask_to_box(mask: np.ndarray) -> np.ndarray:
     """Give the smallest box around a mask.
 
     Args:
@@ -29,7 +29,7 @@ def mask_extent(mask: np.ndarray) -> np.ndarray:
         (4,) float xyxy in continuous pixels, so a mask of one pixel has a box of size 1; NaN if
         the mask is empty.
 
-    >>> mask_extent(np.eye(3))
+    >>> mask_to_box(np.eye(3))
     array([0., 0., 3., 3.])
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

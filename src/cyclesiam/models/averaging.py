@@ -8,7 +8,7 @@ from cyclesiam.models.siamrpn import SiamRPN
 
 
 @torch.no_grad()
-def mean_network(first: SiamRPN, second: SiamRPN) -> SiamRPN:
+def average_networks(first: SiamRPN, second: SiamRPN) -> SiamRPN:
     """Give a network whose weights are half way between two.
 
     It works where one was trained on from the other, or both from a third: between them the loss
@@ -23,7 +23,7 @@ def mean_network(first: SiamRPN, second: SiamRPN) -> SiamRPN:
 
     Source: WiSE-FT (Wortsman et al., CVPR 2022), section 3, with a share of one half.
     """
-    if first.config != second.config or not (first.normalises and second.normalises):
+    if first.config != second.config or not (first.normalizes_input and second.normalizes_input):
         raise ValueError("only trainable networks of one config have a mean")
     mean = copy.deepcopy(first)
     others = second.state_dict()

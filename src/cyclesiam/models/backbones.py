@@ -16,20 +16,20 @@ class Backbone(Protocol):
     """Any module that embeds crops at stride 8.
 
     `channels` is the depth of what it gives, and `stage_channels` that of what it sees on the way,
-    by its stride: a mask needs finer maps. `mean` and `deviation` are the RGB statistics, in
+    by its stride: a mask needs finer maps. `mean` and `std` are the RGB statistics, in
     0..255, of the pictures that its weights expect.
     """
 
     channels: int
     stage_channels: ClassVar[Mapping[int, int]]
     mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
+    std: tuple[float, float, float]
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Embed (B, 3, S, S) normalised crops as (B, channels, (S - 7) / 8, (S - 7) / 8)."""
         ...
 
-    def embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+    def forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Embed them, and give stages on the way by their stride s.
 
         Their cells are centred in the crop, and (S + 1) / s - 1 or fewer on a side.
@@ -37,7 +37,7 @@ class Backbone(Protocol):
         ...
 
 
-def conv_norm(
+def conv_bn(
     in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: int = 0
 ) -> nn.Sequential:
     """Convolve and normalise."""
@@ -58,23 +58,23 @@ class SmallBackbone(nn.Module):
     channels = 128
     stage_channels: ClassVar[Mapping[int, int]] = {8: 128, 4: 48}
     mean = (114.0, 114.0, 114.0)
-    deviation = (58.0, 58.0, 58.0)
+    std = (58.0, 58.0, 58.0)
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            *conv_norm(3, 48, 7, stride=4),
+            *conv_bn(3, 48, 7, stride=4),
             nn.ReLU(inplace=True),
-            *conv_norm(48, 128, 3, stride=2),
+            *conv_bn(48, 128, 3, stride=2),
             nn.ReLU(inplace=True),
         )
         self.blocks = nn.Sequential(*(SmallBlock(128, 64, dilation) for dilation in (1, 2, 1, 2)))
 
     def forward(self, crops: Tensor) -> Tensor:
         """Embed (B, 3, S, S) crops as (B, 128, (S - 7) / 8, (S - 7) / 8)."""
-        return self.embed(crops)[0]
+        return self.forward_stages(crops)[0]
 
-    def embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+    def forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Embed them, and give the stages of strides 8 and 4."""
         fine = self.stem[:FIRST_STAGE](crops)
         coarse = self.stem[FIRST_STAGE:](fine)
@@ -87,12 +87,12 @@ class SmallBlock(nn.Module):
     def __init__(self, channels: int, narrow: int, dilation: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            *conv_norm(channels, narrow, 1),
+            *conv_bn(channels, narrow, 1),
             nn.ReLU(inplace=True),
             nn.Conv2d(narrow, narrow, 3, padding=dilation, dilation=dilation, bias=False),
             nn.BatchNorm2d(narrow),
             nn.ReLU(inplace=True),
-            *conv_norm(narrow, channels, 1),
+            *conv_bn(narrow, channels, 1),
         )
         self.relu = nn.ReLU(inplace=True)
 
@@ -135,7 +135,7 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(out)) + shortcut)
 
 
-class MiddleShortcut(nn.Sequential):
+class CenteredShortcut(nn.Sequential):
     """A strided 1x1 shortcut that reads where an unpadded strided 3x3 has its middles."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -160,7 +160,7 @@ class ResNet50(nn.Module):
     channels = 256
     stage_channels: ClassVar[Mapping[int, int]] = {8: 512, 4: 256, 2: 64}
     mean = (123.675, 116.28, 103.53)
-    deviation = (58.395, 57.12, 57.375)
+    std = (58.395, 57.12, 57.375)
 
     def __init__(self, *, wide_shortcuts: bool = False) -> None:
         super().__init__()
@@ -169,20 +169,20 @@ class ResNet50(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         if wide_shortcuts:
-            to_512, to_1024 = conv_norm(256, 512, 3, stride=2), conv_norm(512, 1024, 3, padding=1)
+            to_512, to_1024 = conv_bn(256, 512, 3, stride=2), conv_bn(512, 1024, 3, padding=1)
         else:
-            to_512 = MiddleShortcut(*conv_norm(256, 512, 1, stride=2))
-            to_1024 = conv_norm(512, 1024, 1)
-        self.layer1 = _resnet_layer(64, 64, 3, conv_norm(64, 256, 1))
+            to_512 = CenteredShortcut(*conv_bn(256, 512, 1, stride=2))
+            to_1024 = conv_bn(512, 1024, 1)
+        self.layer1 = _resnet_layer(64, 64, 3, conv_bn(64, 256, 1))
         self.layer2 = _resnet_layer(256, 128, 4, to_512, stride=2)
         self.layer3 = _resnet_layer(512, 256, 6, to_1024, dilation=2)
-        self.adjust = conv_norm(1024, 256, 1)
+        self.adjust = conv_bn(1024, 256, 1)
 
     def forward(self, crops: Tensor) -> Tensor:
         """Embed (B, 3, S, S) crops as (B, 256, (S - 7) / 8, (S - 7) / 8)."""
-        return self.embed(crops)[0]
+        return self.forward_stages(crops)[0]
 
-    def embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+    def forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         """Embed them, and give `layer2`, `layer1` and `conv1` as stages."""
         first = self.relu(self.bn1(self.conv1(crops)))
         fine = self.layer1(self.maxpool(first))

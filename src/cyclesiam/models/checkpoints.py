@@ -16,13 +16,13 @@ from torch import Tensor
 
 from cyclesiam.errors import WeightsError
 from cyclesiam.models.backbones import ResNet50
-from cyclesiam.models.fusion import for_inference
+from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.metadata import (
     BUNDLE_FILE,
     TrainingRecord,
-    find_weights,
-    read_description,
-    write_description,
+    load_metadata,
+    resolve_weights,
+    save_metadata,
 )
 from cyclesiam.models.siamrpn import SiamRPN
 
@@ -38,12 +38,12 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
         WeightsError: the folder cannot be written.
         ValueError: the network was made for inference, and its weights are no longer apart.
     """
-    if not network.normalises:
+    if not network.normalizes_input:
         raise ValueError("a network made for inference cannot be saved; load it as trainable")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_description(folder, network.config, record)
+        save_metadata(folder, network.config, record)
         tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
         unfinished = folder / "model.safetensors.part"
         save_file(tensors, unfinished)
@@ -62,13 +62,13 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
     Raises:
         WeightsError: there are none, or they are unreadable, or of another network.
     """
-    folder = find_weights(name)
+    folder = resolve_weights(name)
     if (folder / BUNDLE_FILE).is_file():
         raise WeightsError(
             f"{folder} was exported: it tracks, but cannot be trained or changed; give the weights "
             "that it was exported from"
         )
-    config, origin = read_description(folder)
+    config, origin = load_metadata(folder)
     try:
         network = SiamRPN(config)
     except (TypeError, ValueError) as error:
@@ -86,10 +86,10 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
             f"{file} holds the weights of another network than its config.json describes: "
             f"{lines[1].strip() if len(lines) > 1 else lines[0]}"
         ) from error
-    return (network if trainable else for_inference(network)).eval(), origin
+    return (network if trainable else fuse_for_inference(network)).eval(), origin
 
 
-def load_whole(network: SiamRPN, name: str | Path) -> None:
+def load_pretrained(network: SiamRPN, name: str | Path) -> None:
     """Begin with all weights of a network of the same kind, or of one that only lacks masks.
 
     Either may search crops of another size: to a convolution that is all the same.

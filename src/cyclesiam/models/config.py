@@ -6,13 +6,13 @@ Shapes: K anchors, G x G response positions, M chosen proposals of K * G * G.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cyclesiam.arrays import AnyArray, namespace
+from cyclesiam.arrays import AnyArray, array_namespace
 from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.models.mask_windows import MaskLayout
 
 BackboneName = Literal["small", "resnet50"]
 STAGE_STRIDES: dict[BackboneName, tuple[int, ...]] = {"small": (8, 4), "resnet50": (8, 4, 2)}
-TEMPLATE_GRID = 7  # the middle of the 15 x 15 template features; the rest is context and border
+TEMPLATE_CELLS = 7  # the middle of the 15 x 15 template features; the rest is context and border
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,17 +59,17 @@ class NetworkConfig:
                     f"strides meet the crop's centre; got {getattr(self, name)}"
                 )
         template, search = (self.template_size - 7) // 8, (self.search_size - 7) // 8
-        fits = TEMPLATE_GRID <= template <= search and template % 2 == 1
+        fits = TEMPLATE_CELLS <= template <= search and template % 2 == 1
         if self.anchors.stride != 8 or not fits:
             raise ValueError(
                 "anchors must have the backbones' stride 8, the template an odd number of "
-                f"{TEMPLATE_GRID} features or more on a side, and the search no fewer; got {self}"
+                f"{TEMPLATE_CELLS} features or more on a side, and the search no fewer; got {self}"
             )
 
     @property
-    def grid(self) -> int:
+    def response_size(self) -> int:
         """Positions on a side of the response."""
-        return (self.search_size - 7) // self.anchors.stride - TEMPLATE_GRID + 1
+        return (self.search_size - 7) // self.anchors.stride - TEMPLATE_CELLS + 1
 
     @property
     def stage_strides(self) -> tuple[int, ...]:
@@ -81,15 +81,19 @@ class NetworkConfig:
         """Which windows masks are read from."""
         return MaskLayout(self.template_size, self.adapter_kernel // 2)
 
-    def positions(self, chosen: AnyArray) -> AnyArray:
+    def proposal_cells(self, chosen: AnyArray) -> AnyArray:
         """Give the (M, 2) column and row in the response of (M,) proposals."""
-        place = chosen % self.grid**2
-        return namespace(place).stack((place % self.grid, place // self.grid), axis=-1)
+        place = chosen % self.response_size**2
+        return array_namespace(place).stack(
+            (place % self.response_size, place // self.response_size), axis=-1
+        )
 
     def mask_windows(self, chosen: AnyArray) -> AnyArray:
         """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
-        xp = namespace(chosen)
-        positions = xp.asarray(self.positions(chosen), dtype=xp.float32)
-        middles = self.anchors.stride * (positions - (self.grid - 1) / 2) + self.search_size / 2
+        xp = array_namespace(chosen)
+        positions = xp.asarray(self.proposal_cells(chosen), dtype=xp.float32)
+        middles = (
+            self.anchors.stride * (positions - (self.response_size - 1) / 2) + self.search_size / 2
+        )
         sides = xp.full_like(middles, self.template_size)
         return xp.concat((middles, sides), axis=-1)

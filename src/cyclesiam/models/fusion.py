@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cyclesiam.models.siamrpn import SiamRPN
 
 
-def for_inference(network: SiamRPN) -> SiamRPN:
+def fuse_for_inference(network: SiamRPN) -> SiamRPN:
     """Give a copy that answers alike (to rounding) and faster, but cannot learn or be saved.
 
     Each norm is folded into the convolution before it, the normalisation of colours into the
@@ -20,7 +20,7 @@ def for_inference(network: SiamRPN) -> SiamRPN:
         network: any, in any mode; it is not changed. One that was made for inference already is
             given back.
     """
-    if not network.normalises:
+    if not network.normalizes_input:
         return network
     fused = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(fused.modules()):
@@ -43,6 +43,6 @@ def _fold_colours(network: SiamRPN) -> None:
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     assert first.bias is not None
     assert not any(first.padding)
-    first.bias.data -= (first.weight * (network.mean / network.deviation)).sum(dim=(1, 2, 3))
-    first.weight.data /= network.deviation
-    network.normalises = False
+    first.bias.data -= (first.weight * (network.mean / network.std)).sum(dim=(1, 2, 3))
+    first.weight.data /= network.std
+    network.normalizes_input = False

@@ -11,7 +11,7 @@ from cyclesiam.models.correlation import DepthwiseCorrelation, cross_correlate_p
 Modulation = tuple[Tensor, Tensor]  # gain and shift of each channel, each (B, C, 1, 1)
 
 
-class Branch(nn.Module):
+class DepthwiseHead(nn.Module):
     """One task of the tracker: adapt, correlate, predict.
 
     Args:
@@ -40,7 +40,7 @@ class Branch(nn.Module):
             nn.Conv2d(hidden_channels, out_channels, 1),
         )
 
-    def embed(self, template: Tensor) -> Tensor:
+    def template_kernel(self, template: Tensor) -> Tensor:
         """Turn (B, C, h, w) template features into the branch's (B, hidden, h, w) kernels."""
         return self.correlation.adapt_template(template)
 
@@ -57,7 +57,7 @@ class Branch(nn.Module):
         return self.predict(modulate(self.normalise(self.correlation(kernel, search)), modulation))
 
 
-class PixelwiseBranch(nn.Module):
+class PixelwiseHead(nn.Module):
     """One task of the tracker that sees which part of the template lies where.
 
     The similarities of a search cell with all cells of the template, as shares, and some of its
@@ -97,7 +97,7 @@ class PixelwiseBranch(nn.Module):
         self.look = nn.Sequential(*layers)
         self.predict = nn.Conv2d(hidden_channels, out_channels, 1)
 
-    def embed(self, template: Tensor) -> Tensor:
+    def template_kernel(self, template: Tensor) -> Tensor:
         """Turn (B, C, h, w) template features into (B, h * w, 64) unit vectors."""
         return F.normalize(self.adapt_template(template).float().flatten(2), dim=1).mT
 
@@ -105,16 +105,16 @@ class PixelwiseBranch(nn.Module):
         self, kernel: Tensor, search: Tensor, modulation: Modulation | None = None
     ) -> Tensor:
         """Predict (B, out, H - h + 1, W - w + 1) maps; arguments as `Branch`."""
-        return self.read(self.see(kernel, search), modulation)
+        return self.predict_maps(self.correlate(kernel, search), modulation)
 
-    def see(self, kernel: Tensor, search: Tensor) -> Tensor:
+    def correlate(self, kernel: Tensor, search: Tensor) -> Tensor:
         """Give (B, hidden, H, W) maps that show which part of the template lies where."""
         compared = F.normalize(self.adapt_search(search).float(), dim=1)
         similarity = cross_correlate_pixelwise(compared, kernel)
         shares = (self.sharpness * similarity).softmax(dim=1) * self.cells
         return self.look(torch.cat((shares, self.own(search)), dim=1))
 
-    def read(self, seen: Tensor, modulation: Modulation | None = None) -> Tensor:
+    def predict_maps(self, seen: Tensor, modulation: Modulation | None = None) -> Tensor:
         """Predict from what `see` gave."""
         margin = self.cells // 2
         seen = seen[..., margin:-margin, margin:-margin]

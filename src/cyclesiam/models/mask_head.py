@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cyclesiam.models.backbones import conv_norm
-from cyclesiam.models.mask_inputs import PIXEL_CHANNELS, picture_pixels, resize
-from cyclesiam.models.mask_windows import MaskContext, MaskLayout, MaskWindows, look_around
+from cyclesiam.models.backbones import conv_bn
+from cyclesiam.models.mask_inputs import PIXEL_CHANNELS, pixel_inputs, resize_maps
+from cyclesiam.models.mask_windows import MaskFeatures, MaskInputs, MaskLayout, slice_mask_windows
 
 WIDTHS = {8: 64, 4: 32, 2: 16}  # stride to channels of the refinement
 STAGE_WIDTH = 24  # channels that a stage of the backbone is reduced to
@@ -36,7 +36,7 @@ class MaskLogits(NamedTuple):
     sharp: Tensor
 
 
-class MaskBranch(nn.Module):
+class MaskHead(nn.Module):
     """Read masks from the response, and sharpen them.
 
     Args:
@@ -70,20 +70,20 @@ class MaskBranch(nn.Module):
         self.adapt_search = nn.Conv2d(in_channels, hidden_channels, kernel_size, bias=False)
         side = (template_size - 1) // 2
         self.coarse = nn.Sequential(
-            *conv_norm(hidden_channels, hidden_channels, 1),
+            *conv_bn(hidden_channels, hidden_channels, 1),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden_channels, side * side, 1),
         )
         own = in_channels + extent_channels
         self.refine = MaskRefinement(hidden_channels, own, stage_channels)
 
-    def embed(self, template: Tensor) -> Tensor:
+    def template_kernel(self, template: Tensor) -> Tensor:
         """Turn (B, C, 7, 7) template features into the branch's (B, hidden, 7, 7) kernels."""
         return self.adapt_template(template)
 
     def forward(
         self,
-        context: MaskContext,
+        context: MaskFeatures,
         beliefs: Tensor,
         rows: Tensor,
         positions: Tensor,
@@ -104,30 +104,30 @@ class MaskBranch(nn.Module):
             coarse: give the coarse mask, too.
         """
         layout = MaskLayout(self.size, self.padding)
-        windows = look_around(context, beliefs, rows, positions, boxes, layout)
-        return self.read(windows, coarse=coarse)
+        windows = slice_mask_windows(context, beliefs, rows, positions, boxes, layout)
+        return self.predict(windows, coarse=coarse)
 
-    def read(self, windows: MaskWindows, *, coarse: bool = True) -> MaskLogits:
+    def predict(self, windows: MaskInputs, *, coarse: bool = True) -> MaskLogits:
         """Give the masks of M positions whose windows were taken; else as `forward`."""
-        vector = self.respond(windows.kernel, windows.near)
+        vector = self.correlate(windows.kernel, windows.template_window)
         reduced = windows.stages
-        if windows.own is not None:
-            reduced = self.refine.reduce(windows.own, windows.stages)
-        pixels = picture_pixels(windows.looks, windows.beliefs, windows.corners)
+        if windows.stride8 is not None:
+            reduced = self.refine.reduce(windows.stride8, windows.stages)
+        pixels = pixel_inputs(windows.pixels, windows.color_priors, windows.boxes)
         sharp = self.refine(vector, reduced, pixels)
         if not coarse:
             return MaskLogits(None, sharp)
         side = (self.size - 1) // 2
         return MaskLogits(self.coarse(vector).reshape(-1, side, side), sharp)
 
-    def reduce(self, context: MaskContext) -> dict[int, Tensor]:
+    def reduce(self, context: MaskFeatures) -> dict[int, Tensor]:
         """Reduce all maps of crops to what masks take of them: stride to (B, width, n, n).
 
         Windows of these are as good as windows of the maps: a graph that gives them gives less.
         """
         return self.refine.reduce(context.own, context.stages)
 
-    def respond(self, kernel: Tensor, near: Tensor) -> Tensor:
+    def correlate(self, kernel: Tensor, near: Tensor) -> Tensor:
         """Correlate at chosen positions only; (M, hidden, 1, 1). Arguments as `MaskWindows`."""
         response = self.adapt_search(near) * kernel
         return self.normalise(response.sum(dim=(2, 3), keepdim=True))
@@ -205,18 +205,18 @@ class MaskRefinement(nn.Module):
         first = _shift(_shift(reduced[8], self.own.bias), self._stage(8).bias)
         out = self.blocks["8"](F.relu(self.vector(vector) + first))
         for stride in (4, 2):
-            out = double(self.narrow[str(2 * stride)](out))
+            out = upsample_2x(self.narrow[str(2 * stride)](out))
             out = self.blocks[str(stride)](torch.cat((out, *seen[stride]), dim=1))
-        return double(self.predict(out))[:, 0]
+        return upsample_2x(self.predict(out))[:, 0]
 
 
-def double(maps: Tensor) -> Tensor:
+def upsample_2x(maps: Tensor) -> Tensor:
     """Turn (M, C, n, n) maps into (M, C, 2n + 1, 2n + 1), bilinearly.
 
     Cell i of the maps lies at cell 2i + 1, as unpadded strided 3x3 convolutions have it.
     """
     padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
-    return resize(padded, 2 * padded.shape[-1] - 1)[..., 1:-1, 1:-1]
+    return resize_maps(padded, 2 * padded.shape[-1] - 1)[..., 1:-1, 1:-1]
 
 
 def _shift(maps: Tensor, bias: Tensor | None) -> Tensor:
@@ -228,6 +228,6 @@ def _conv(
     in_channels: int, out_channels: int, *, stride: int = 1, padding: int = 1
 ) -> nn.Sequential:
     return nn.Sequential(
-        *conv_norm(in_channels, out_channels, 3, stride=stride, padding=padding),
+        *conv_bn(in_channels, out_channels, 3, stride=stride, padding=padding),
         nn.ReLU(inplace=True),
     )

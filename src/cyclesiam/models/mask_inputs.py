@@ -13,13 +13,13 @@ EDGE = 4.0  # crop pixels over which the picture of a box fades, to each side
 FEW = 8  # channels below which runtimes resize slowly, and multiply matrices quickly
 
 
-def picture_pixels(looks: Tensor, beliefs: Tensor, corners: Tensor) -> Tensor:
+def pixel_inputs(looks: Tensor, beliefs: Tensor, corners: Tensor) -> Tensor:
     """Give what is known of every pixel of masks, (M, 6, T, T); arguments as `MaskWindows`."""
     size = looks.shape[-1]
     parts = (
         looks * (1 / SPREAD) - MIDDLE / SPREAD,
-        resize(beliefs, size) - 0.5,
-        picture_boxes(corners, size)[:, None],
+        resize_maps(beliefs, size) - 0.5,
+        box_maps(corners, size)[:, None],
     )
     if torch.compiler.is_exporting():
         return torch.cat(parts, dim=1)
@@ -32,7 +32,7 @@ def picture_pixels(looks: Tensor, beliefs: Tensor, corners: Tensor) -> Tensor:
     return pixels
 
 
-def resize(maps: Tensor, size: int) -> Tensor:
+def resize_maps(maps: Tensor, size: int) -> Tensor:
     """Give (M, C, size, size) of (M, C, n, n) maps, bilinearly, corner upon corner."""
     if not (torch.compiler.is_exporting() and maps.shape[1] < FEW):
         return F.interpolate(maps, size=(size, size), mode="bilinear", align_corners=True)
@@ -43,7 +43,7 @@ def resize(maps: Tensor, size: int) -> Tensor:
     return rows @ maps @ rows.mT
 
 
-def picture_boxes(boxes: Tensor, size: int) -> Tensor:
+def box_maps(boxes: Tensor, size: int) -> Tensor:
     """Draw (M, 4) xyxy boxes as (M, size, size): 1 inside, -1 outside, fading at the edges."""
     middles = torch.arange(size, device=boxes.device) + 0.5
     x0, y0, x1, y1 = boxes[..., None].unbind(dim=1)

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, concat_some, like, namespace
-from cyclesiam.geometry.crops import take_window
+from cyclesiam.arrays import AnyArray, array_namespace, concat_rows, new_array
+from cyclesiam.geometry.crops import slice_window
 
 KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares
 
 
-class MaskContext(NamedTuple):
+class MaskFeatures(NamedTuple):
     """What masks are read from, of B search crops.
 
     Args:
@@ -42,10 +42,10 @@ class MaskContext(NamedTuple):
         """(B, own, n, n), all maps at stride 8 that came with the response."""
         if self.extent is None:
             return self.features
-        return namespace(self.features).concat((self.features, self.extent), axis=1)
+        return array_namespace(self.features).concat((self.features, self.extent), axis=1)
 
 
-class MaskWindows(NamedTuple):
+class MaskInputs(NamedTuple):
     """What the masks of M positions are read from: the parts of a `MaskContext` around them.
 
     Args:
@@ -60,12 +60,12 @@ class MaskWindows(NamedTuple):
     """
 
     kernel: AnyArray
-    near: AnyArray
-    own: AnyArray | None
+    template_window: AnyArray
+    stride8: AnyArray | None
     stages: Mapping[int, AnyArray]
-    looks: AnyArray
-    beliefs: AnyArray
-    corners: AnyArray
+    pixels: AnyArray
+    color_priors: AnyArray
+    boxes: AnyArray
 
 
 class MaskLayout(NamedTuple):
@@ -85,14 +85,14 @@ class MaskLayout(NamedTuple):
         return (self.size - 63) // 2
 
 
-def look_around(
-    context: MaskContext,
+def slice_mask_windows(
+    context: MaskFeatures,
     beliefs: AnyArray,
     rows: AnyArray,
     positions: AnyArray,
     boxes: AnyArray,
     layout: MaskLayout,
-) -> MaskWindows:
+) -> MaskInputs:
     """Take the windows of M positions out of all maps.
 
     Args:
@@ -109,28 +109,28 @@ def look_around(
         # Unpadded convolutions lost cells all around.
         lost = ((context.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
         side, reach = (cells + 1) * (8 // stride) - 1, margin // stride + lost
-        return take_windows(maps, rows, positions * (8 // stride), side, reach)
+        return slice_windows(maps, rows, positions * (8 // stride), side, reach)
 
     own = None
     if not context.reduced:
         parts = (context.features, context.extent)
         shown = [window(maps, 8) for maps in parts if maps is not None]
-        own = namespace(boxes).concat(shown, axis=1)
+        own = array_namespace(boxes).concat(shown, axis=1)
     side = KERNEL + 2 * layout.padding
-    corners = like(boxes, positions * 8 - margin)
-    return MaskWindows(
+    corners = new_array(boxes, positions * 8 - margin)
+    return MaskInputs(
         context.kernel[rows],
-        take_windows(context.features, rows, positions, side, layout.padding),
+        slice_windows(context.features, rows, positions, side, layout.padding),
         own,
         {stride: window(maps, stride) for stride, maps in context.stages.items()},
-        take_windows(context.crops, rows, positions * 8, layout.size, margin),
+        slice_windows(context.crops, rows, positions * 8, layout.size, margin),
         # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
-        take_windows(beliefs, rows, positions * 4, half, margin // 2),
-        boxes - namespace(boxes).concat((corners, corners), axis=1),
+        slice_windows(beliefs, rows, positions * 4, half, margin // 2),
+        boxes - array_namespace(boxes).concat((corners, corners), axis=1),
     )
 
 
-def take_windows(
+def slice_windows(
     maps: AnyArray, rows: AnyArray, first: AnyArray, side: int, margin: int
 ) -> AnyArray:
     """Take square windows out of maps; beyond their border there are zeros.
@@ -148,8 +148,8 @@ def take_windows(
     """
     if isinstance(maps, np.ndarray) or _one_by_one(maps):
         corners = zip(rows.tolist(), (first - margin).tolist(), strict=True)
-        return concat_some([take_window(maps[row : row + 1], at, side) for row, at in corners])
-    torch = namespace(maps)
+        return concat_rows([slice_window(maps[row : row + 1], at, side) for row, at in corners])
+    torch = array_namespace(maps)
     padded = torch.nn.functional.pad(maps, (margin,) * 4)
     steps = torch.arange(side, device=maps.device)
     x, y = (first[:, axis, None] + steps for axis in (0, 1))
@@ -159,5 +159,5 @@ def take_windows(
 
 def _one_by_one(maps: AnyArray) -> bool:
     """Whether windows of a tensor are views: on a CPU, where no graph and no gradient is wanted."""
-    exporting = namespace(maps).compiler.is_exporting()
+    exporting = array_namespace(maps).compiler.is_exporting()
     return maps.device.type == "cpu" and not (maps.requires_grad or exporting)

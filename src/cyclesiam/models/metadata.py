@@ -12,16 +12,16 @@ from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.models.config import NetworkConfig
 
-Policy = Literal["none", "first-box", "first-mask", "untrained"]
+TrainingPolicy = Literal["none", "first-box", "first-mask", "untrained"]
 BUNDLE_FILE = "bundle.json"  # marks a folder that `cyclesiam export` wrote
-SHIPPED = Path(__file__).parents[1] / "weights"
+SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRecord:
     """Where weights come from."""
 
-    policy: Policy = "untrained"
+    policy: TrainingPolicy = "untrained"
     """Which labels were read: `none`, `first-box`, `first-mask`; `untrained` weights read none."""
     recipe: str = ""
     """The recipe that trained them."""
@@ -35,7 +35,7 @@ class TrainingRecord:
     """What the backbone began with."""
 
 
-def read_description(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
+def load_metadata(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
     """Read what a folder of weights, or an exported bundle, says of its network.
 
     Raises:
@@ -50,13 +50,13 @@ def read_description(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
         raise WeightsError(f"{folder} describes another kind of network: {error}") from error
 
 
-def write_description(folder: Path, config: NetworkConfig, record: TrainingRecord) -> None:
+def save_metadata(folder: Path, config: NetworkConfig, record: TrainingRecord) -> None:
     """Write what `read_description` reads."""
     for name, content in (("config.json", config), ("record.json", record)):
         _replace(folder / name, json.dumps(asdict(content), indent=2) + "\n")
 
 
-def find_weights(name: str | Path) -> Path:
+def resolve_weights(name: str | Path) -> Path:
     """Give the folder of weights by its own name, or by that of shipped weights.
 
     Raises:
@@ -64,9 +64,11 @@ def find_weights(name: str | Path) -> Path:
     """
     if (folder := Path(name)).is_dir():
         return folder
-    if (folder := SHIPPED / str(name)).is_dir():
+    if (folder := SHIPPED_WEIGHTS / str(name)).is_dir():
         return folder
-    shipped = sorted(path.name for path in SHIPPED.glob("*/")) if SHIPPED.is_dir() else []
+    shipped = (
+        sorted(path.name for path in SHIPPED_WEIGHTS.glob("*/")) if SHIPPED_WEIGHTS.is_dir() else []
+    )
     raise WeightsError(
         f"there are no weights {str(name)!r}: give a folder that `cyclesiam train` wrote, or one "
         f"of the shipped weights: {', '.join(shipped) or 'none'}"

@@ -14,7 +14,7 @@ from cyclesiam.geometry.proposals import Proposals
 Method = Callable[..., Any]
 
 
-def also_numpy(method: Method) -> Method:
+def accepts_numpy(method: Method) -> Method:
     """Let a network's method take NumPy's arrays, too: it then gives some, and no gradients.
 
     Args:

@@ -14,21 +14,21 @@ from cyclesiam.geometry.anchors import make_anchors
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import Backbone, ResNet50, SmallBackbone
-from cyclesiam.models.config import TEMPLATE_GRID, NetworkConfig
-from cyclesiam.models.heads import Branch, Modulation, PixelwiseBranch, ShapePrior
-from cyclesiam.models.mask_head import MaskBranch, MaskLogits
-from cyclesiam.models.mask_windows import MaskContext
-from cyclesiam.models.numpy_interface import also_numpy
+from cyclesiam.models.config import TEMPLATE_CELLS, NetworkConfig
+from cyclesiam.models.heads import DepthwiseHead, Modulation, PixelwiseHead, ShapePrior
+from cyclesiam.models.mask_head import MaskHead, MaskLogits
+from cyclesiam.models.mask_windows import MaskFeatures
+from cyclesiam.models.numpy_interface import accepts_numpy
 
 
-class Seen(NamedTuple):
+class SearchFeatures(NamedTuple):
     """(B, 3, S, S) crops, 0..255, and the backbone's stages of them, by stride."""
 
     crops: Tensor
     stages: Mapping[int, Tensor]
 
 
-class Response(NamedTuple):
+class HeadOutputs(NamedTuple):
     """What the heads say before it is read as boxes: what training compares with labels.
 
     Args:
@@ -42,7 +42,7 @@ class Response(NamedTuple):
     logits: Tensor
     offsets: Tensor
     features: Tensor
-    masks: MaskContext | None = None
+    masks: MaskFeatures | None = None
 
 
 class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license="mit"):
@@ -59,28 +59,28 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
 
     anchors: Tensor  # (N, 4) cxcywh in crop pixels
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or NetworkConfig()
-        self.normalises = True  # colours; False once that is folded into the backbone
+        self.normalizes_input = True  # colours; False once that is folded into the backbone
         self._hub_mixin_config = config  # so that a default is written out, too
         self.backbone = make_backbone(config)
         K, channels = len(config.anchors.ratios), self.backbone.channels
         hidden, adapter = config.hidden_channels, config.adapter_kernel
-        self.score = Branch(channels, hidden, 2 * K, adapter)
+        self.score = DepthwiseHead(channels, hidden, 2 * K, adapter)
         if config.box_head == "pixelwise":
             box_hidden = config.box_channels
-            self.box = PixelwiseBranch(channels, box_hidden, 4 * K, TEMPLATE_GRID)
+            self.box = PixelwiseHead(channels, box_hidden, 4 * K, TEMPLATE_CELLS)
         else:
             box_hidden = hidden
-            self.box = Branch(channels, hidden, 4 * K, adapter)
+            self.box = DepthwiseHead(channels, hidden, 4 * K, adapter)
         self.shape_prior = ShapePrior((hidden, box_hidden)) if config.shape_prior else None
         self.mask = _make_mask_branch(config, self.backbone) if config.masks else None
-        anchors = make_anchors(config.anchors, config.grid, config.search_size)
+        anchors = make_anchors(config.anchors, config.response_size, config.search_size)
         self.register_buffer("anchors", torch.from_numpy(anchors), persistent=False)
-        for name in ("mean", "deviation"):
+        for name in ("mean", "std"):
             statistic = torch.tensor(getattr(self.backbone, name)).reshape(3, 1, 1)
             self.register_buffer(name, statistic, persistent=False)
 
@@ -102,14 +102,14 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
     @property
     def grid(self) -> int:
         """Positions on a side of the response."""
-        return self.config.grid
+        return self.config.response_size
 
     @property
     def has_masks(self) -> bool:
         """Whether `segment` can be called."""
         return self.mask is not None
 
-    @also_numpy
+    @accepts_numpy
     def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         """Embed templates.
 
@@ -121,31 +121,31 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             The kernels of score and box, with a shape prior their modulations, and with masks
             the kernels of these.
         """
-        features = self.features(crops)
-        margin = (features.shape[-1] - TEMPLATE_GRID) // 2
-        within = slice(margin, margin + TEMPLATE_GRID)
+        features = self.extract_features(crops)
+        margin = (features.shape[-1] - TEMPLATE_CELLS) // 2
+        within = slice(margin, margin + TEMPLATE_CELLS)
         middle = features[..., within, within]
-        kernels = [self.score.embed(middle), self.box.embed(middle)]
+        kernels = [self.score.template_kernel(middle), self.box.template_kernel(middle)]
         if self.shape_prior is not None:
             # A square target fills half of its template: its size is the unit.
             sizes = (boxes[:, 2:] - boxes[:, :2]) / (self.template_size / 2)
             kernels += self.shape_prior(sizes.clamp(min=1e-3).log())
         if self.mask is not None:
-            kernels.append(self.mask.embed(middle))
+            kernels.append(self.mask.template_kernel(middle))
         return tuple(kernels)
 
-    def features(self, crops: Tensor) -> Tensor:
+    def extract_features(self, crops: Tensor) -> Tensor:
         """Give the (B, C, H, W) features of (B, 3, S, S) crops, 0..255: what `compare` takes."""
         return self._embed(crops)[0]
 
     def _embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        if self.normalises:
-            crops = (crops - self.mean) / self.deviation
-        return self.backbone.embed(crops.contiguous(memory_format=torch.channels_last))
+        if self.normalizes_input:
+            crops = (crops - self.mean) / self.std
+        return self.backbone.forward_stages(crops.contiguous(memory_format=torch.channels_last))
 
-    def respond(
-        self, template: tuple[Tensor, ...], features: Tensor, seen: Seen | None = None
-    ) -> Response:
+    def run_heads(
+        self, template: tuple[Tensor, ...], features: Tensor, seen: SearchFeatures | None = None
+    ) -> HeadOutputs:
         """Compare templates with search crops; give the heads' raw answer.
 
         Args:
@@ -158,31 +158,31 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         if self.shape_prior is not None:
             score_modulation, box_modulation = (_gain_and_shift(part) for part in rest[:2])
         extent = None
-        if isinstance(self.box, PixelwiseBranch):
-            extent = self.box.see(box_kernel, features)
-            offsets = self.box.read(extent, box_modulation)
+        if isinstance(self.box, PixelwiseHead):
+            extent = self.box.correlate(box_kernel, features)
+            offsets = self.box.predict_maps(extent, box_modulation)
         else:
             offsets = self.box(box_kernel, features, box_modulation)
         masks = None
         if self.mask is not None and seen is not None:
-            masks = MaskContext(rest[-1], *seen, features, extent)
-        return Response(
+            masks = MaskFeatures(rest[-1], *seen, features, extent)
+        return HeadOutputs(
             _per_proposal(self.score(score_kernel, features, score_modulation), 2),
             _per_proposal(offsets, 4),
             features,
             masks,
         )
 
-    @also_numpy
+    @accepts_numpy
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
         """Search (B, 3, 255, 255) crops, 0..255, for templates; as `compare` answers.
 
         Only what `search` gives can be segmented.
         """
         features, stages = self._embed(crops)
-        return self._propose(self.respond(template, features, Seen(crops, stages)))
+        return self._propose(self.run_heads(template, features, SearchFeatures(crops, stages)))
 
-    @also_numpy
+    @accepts_numpy
     def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
         """Give the masks of chosen proposals.
 
@@ -203,12 +203,12 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         """
         rows = torch.arange(len(chosen), device=chosen.device)
         boxes = proposals.boxes[rows, chosen]
-        logits = self.draw_masks(proposals.response, beliefs, rows, chosen, boxes, coarse=False)
+        logits = self.mask_logits(proposals.response, beliefs, rows, chosen, boxes, coarse=False)
         return logits.sharp.float().sigmoid()
 
-    def draw_masks(
+    def mask_logits(
         self,
-        response: Response,
+        response: HeadOutputs,
         beliefs: Tensor,
         rows: Tensor,
         chosen: Tensor,
@@ -228,35 +228,35 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         """
         if self.mask is None or response.masks is None:
             raise ValueError("these proposals have no masks: search crops, with a network that has")
-        positions = self.positions(chosen)
+        positions = self.proposal_cells(chosen)
         return self.mask(response.masks, beliefs, rows, positions, boxes, coarse=coarse)
 
-    def positions(self, chosen: Tensor) -> Tensor:
+    def proposal_cells(self, chosen: Tensor) -> Tensor:
         """Give the (M, 2) column and row in the response of (M,) proposals."""
-        return self.config.positions(chosen)
+        return self.config.proposal_cells(chosen)
 
     def mask_windows(self, chosen: Tensor) -> Tensor:
         """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
         return self.config.mask_windows(chosen)
 
-    def compare(self, template: tuple[Tensor, ...], features: Tensor) -> Proposals:
+    def search_features(self, template: tuple[Tensor, ...], features: Tensor) -> Proposals:
         """Search the features of (B, 3, 255, 255) crops for templates.
 
         Returns:
             Decoded boxes in crop pixels and object probabilities; their `response` is the
             `Response` that they were read from.
         """
-        return self._propose(self.respond(template, features))
+        return self._propose(self.run_heads(template, features))
 
-    def _propose(self, response: Response) -> Proposals:
+    def _propose(self, response: HeadOutputs) -> Proposals:
         boxes = cxcywh_to_xyxy(decode_boxes(response.offsets.float(), self.anchors))
         background, ours = response.logits.float().unbind(dim=-1)
         scores = (ours - background).sigmoid()  # what a softmax of two gives, at half the price
         return Proposals(boxes, scores, response, response.features)
 
 
-def _make_mask_branch(config: NetworkConfig, backbone: Backbone) -> MaskBranch:
-    return MaskBranch(
+def _make_mask_branch(config: NetworkConfig, backbone: Backbone) -> MaskHead:
+    return MaskHead(
         backbone.channels,
         backbone.stage_channels,
         config.box_channels if config.box_head == "pixelwise" else 0,

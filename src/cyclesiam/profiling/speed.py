@@ -20,11 +20,11 @@ import torch
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.protocols.one_pass import XYWH, BoxTracker
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
-from cyclesiam.profiling.timer import STAGES, Stopwatch, TimedNetwork
-from cyclesiam.threads import allow_threads, allowed_threads
-from cyclesiam.tracking.drawing import draw
+from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
+from cyclesiam.threads import get_num_threads, set_num_threads
+from cyclesiam.tracking.drawing import draw_results
 from cyclesiam.tracking.following import at_once
-from cyclesiam.tracking.pipelined import Ahead
+from cyclesiam.tracking.pipelined import PipelinedTracker
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.video import open_frames
@@ -33,7 +33,7 @@ BUSY_WAIT = 0.1  # seconds: for so long at most OpenCV's idle threads burn time 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pass:
+class RunTiming:
     """One tracker, once over the frames; milliseconds a frame.
 
     Args:
@@ -72,23 +72,23 @@ class Workload:
             raise ValueError(f"there must be frames and boxes to track, got {self}")
 
 
-class Contestant(Protocol):
+class TimedTracker(Protocol):
     """Whatever can be timed over a workload."""
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
         """Begin anew in the first frame."""
         ...
 
-    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+    def step(self, image: np.ndarray, watch: StageTimer) -> None:
         """Follow into the next frame, and end in no stage but those of the step."""
         ...
 
-    def paste(self, image: np.ndarray) -> None:
+    def draw(self, image: np.ndarray) -> None:
         """Draw what was found."""
         ...
 
 
-class NetworkContestant:
+class TimedCycleSiam:
     """Our tracker over a network; all targets are one batch.
 
     Args:
@@ -109,27 +109,27 @@ class NetworkContestant:
         self._network, self._device, self._threads = network, device, threads
         self._config = config
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
         """Begin anew in the first frame."""
         if self._threads is not None:
-            allow_threads(self._threads)
+            set_num_threads(self._threads)
         if self._device.startswith("cuda"):
             watch.finish = torch.cuda.synchronize
         network = TimedNetwork(self._network, watch)
         self._tracker = Tracker(network, self._config, device=self._device)
         self._results = self._tracker.start(image, boxes)
 
-    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+    def step(self, image: np.ndarray, watch: StageTimer) -> None:
         """Follow into the next frame."""
-        watch.enter("crop")
+        watch.start("crop")
         self._results = self._tracker.step(image)
 
-    def paste(self, image: np.ndarray) -> None:
+    def draw(self, image: np.ndarray) -> None:
         """Draw boxes and masks."""
-        draw(image, self._results)
+        draw_results(image, self._results)
 
 
-class AheadContestant:
+class TimedPipelined:
     """Our tracker with a thread that learns and draws masks beside; only whole steps are timed.
 
     Args:
@@ -145,24 +145,24 @@ class AheadContestant:
         self._network, self._device, self._threads = network, device, threads
         self._config = config
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
         """Begin anew in the first frame."""
-        allow_threads(self._threads)
+        set_num_threads(self._threads)
         tracker = Tracker(self._network, self._config, device=self._device)
         self._results = tracker.start(image, boxes)
-        self._ahead, self._promise = Ahead(tracker), at_once(lambda: self._results)
+        self._ahead, self._promise = PipelinedTracker(tracker), at_once(lambda: self._results)
 
-    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+    def step(self, image: np.ndarray, watch: StageTimer) -> None:
         """Follow into the next frame, and take the results of the one before."""
-        watch.enter("step")
-        before, self._promise = self._promise, self._ahead.step(image)
+        watch.start("step")
+        before, self._promise = self._promise, self._ahead.submit(image)
         self._results = before.result()
 
-    def paste(self, image: np.ndarray) -> None:
+    def draw(self, image: np.ndarray) -> None:
         """Draw nothing: no masks are there yet that belong to this frame."""
 
 
-class OpenCVContestant:
+class TimedOpenCV:
     """One of OpenCV's trackers, once for each target.
 
     Args:
@@ -172,36 +172,36 @@ class OpenCVContestant:
     def __init__(self, make: Callable[[], BoxTracker]) -> None:
         self._make = make
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: Stopwatch) -> None:
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
         """Begin anew in the first frame."""
         self._trackers = [self._make() for _ in boxes]
         for tracker, box in zip(self._trackers, boxes, strict=True):
             tracker.init(image, box)
 
-    def step(self, image: np.ndarray, watch: Stopwatch) -> None:
+    def step(self, image: np.ndarray, watch: StageTimer) -> None:
         """Follow into the next frame."""
-        watch.enter("step")
+        watch.start("step")
         for tracker in self._trackers:
             tracker.update(image)
 
-    def paste(self, image: np.ndarray) -> None:
+    def draw(self, image: np.ndarray) -> None:
         """Draw nothing: of these trackers only the step counts."""
 
 
-CLASSICS = {name: OpenCVContestant(OPENCV_TRACKERS[name]) for name in ("csrt", "kcf")}
+OPENCV_BASELINES = {name: TimedOpenCV(OPENCV_TRACKERS[name]) for name in ("csrt", "kcf")}
 """OpenCV's trackers to compare with, by name."""
 
 
-def run_once(contestant: Contestant, workload: Workload) -> Pass:
+def time_once(contestant: TimedTracker, workload: Workload) -> RunTiming:
     """Time a contestant over all frames; starting is not counted."""
-    watch, cpu = Stopwatch(), 0.0
+    watch, cpu = StageTimer(), 0.0
     with open_frames(workload.source) as frames:
         contestant.start(next(frames).image, workload.boxes, watch)
-        watch.enter(None)
+        watch.start(None)
         watch.spent = dict.fromkeys(STAGES, 0.0)
         for number in range(workload.frames):
             cpu_before = time.process_time()
-            watch.enter("decode")
+            watch.start("decode")
             frame = next(frames, None)
             if frame is None:
                 raise SourceError(
@@ -209,18 +209,18 @@ def run_once(contestant: Contestant, workload: Workload) -> Pass:
                     f"{number} after the first"
                 )
             contestant.step(frame.image, watch)
-            watch.enter(None)
+            watch.start(None)
             cpu += time.process_time() - cpu_before
-            watch.enter("paste")
-            contestant.paste(frame.image)
-            watch.enter(None)
+            watch.start("paste")
+            contestant.draw(frame.image)
+            watch.start(None)
     stages = {stage: spent / workload.frames for stage, spent in watch.spent.items()}
-    return Pass(stages=stages, cpu=1000 * cpu / workload.frames)
+    return RunTiming(stages=stages, cpu=1000 * cpu / workload.frames)
 
 
-def run_rounds(
-    contestants: dict[str, Contestant], workload: Workload, rounds: int
-) -> Iterable[dict[str, Pass]]:
+def time_rounds(
+    contestants: dict[str, TimedTracker], workload: Workload, rounds: int
+) -> Iterable[dict[str, RunTiming]]:
     """Time all contestants in turn, again and again; each round has one pass of each.
 
     Before the first, a few frames warm everything up.
@@ -229,12 +229,12 @@ def run_rounds(
         raise ValueError(f"there must be a round or more, got {rounds}")
     few = Workload(source=workload.source, boxes=workload.boxes, frames=min(3, workload.frames))
     for contestant in contestants.values():
-        run_once(contestant, few)
+        time_once(contestant, few)
     for _ in range(rounds):
         passes = {}
         for name, contestant in contestants.items():
             time.sleep(BUSY_WAIT)
-            passes[name] = run_once(contestant, workload)
+            passes[name] = time_once(contestant, workload)
         yield passes
 
 
@@ -262,7 +262,7 @@ class Timing:
         return 1000 / self.wall
 
 
-def summarise(passes: Sequence[Pass]) -> Timing:
+def summarize(passes: Sequence[RunTiming]) -> Timing:
     """Give medians and range of one contestant's passes."""
     walls = [one.wall for one in passes]
     return Timing(
@@ -274,15 +274,15 @@ def summarise(passes: Sequence[Pass]) -> Timing:
     )
 
 
-def first_that_holds(timings: dict[str, Timing], fps: float) -> str | None:
+def first_reaching(timings: dict[str, Timing], fps: float) -> str | None:
     """Name the first, in the order given, that takes no longer than 1 / fps; None of none."""
     return next((name for name, timing in timings.items() if timing.fps >= fps), None)
 
 
-def more_boxes(boxes: Sequence[XYWH], count: int) -> tuple[XYWH, ...]:
+def replicate_boxes(boxes: Sequence[XYWH], count: int) -> tuple[XYWH, ...]:
     """Give `count` boxes: those given, then the same moved right by a tenth of their width each.
 
-    >>> more_boxes([(10.0, 20.0, 30.0, 40.0)], 3)
+    >>> replicate_boxes([(10.0, 20.0, 30.0, 40.0)], 3)
     ((10.0, 20.0, 30.0, 40.0), (13.0, 20.0, 30.0, 40.0), (16.0, 20.0, 30.0, 40.0))
     """
 
@@ -306,5 +306,5 @@ def processor() -> str:
 def set_threads(count: int | None) -> int:
     """Let torch and OpenCV use so many threads each, or what they use anyway; give how many."""
     if count is not None:
-        allow_threads(count)
-    return allowed_threads()
+        set_num_threads(count)
+    return get_num_threads()

@@ -19,7 +19,7 @@ share it. paste: boxes and masks drawn into the frame."""
 
 
 @dataclass
-class Stopwatch:
+class StageTimer:
     """Milliseconds by stage; at any time one stage runs, or none.
 
     Args:
@@ -31,7 +31,7 @@ class Stopwatch:
     stage: str | None = None
     _since: float = 0.0
 
-    def enter(self, stage: str | None) -> None:
+    def start(self, stage: str | None) -> None:
         """End the stage that runs, and begin another."""
         self.finish()
         now = time.perf_counter()
@@ -48,7 +48,7 @@ class TimedNetwork:
         watch: is in stage `crop` when a step begins.
     """
 
-    def __init__(self, network: Network, watch: Stopwatch) -> None:
+    def __init__(self, network: Network, watch: StageTimer) -> None:
         self._network, self._watch = network, watch
 
     def __getattr__(self, name: str) -> Any:
@@ -77,24 +77,24 @@ class TimedNetwork:
     def embed(self, crops: Tensor, boxes: Tensor) -> Template:
         """Embed templates, as `Network.embed`."""
         stage = self._watch.stage
-        self._watch.enter("network")
+        self._watch.start("network")
         template = self._network.embed(crops, boxes)
-        self._watch.enter(stage)
+        self._watch.start(stage)
         return template
 
     def search(self, template: Template, crops: Tensor) -> Proposals:
         """Search crops, as `Network.search`."""
-        self._watch.enter("network")
+        self._watch.start("network")
         proposals = self._network.search(template, crops)
-        self._watch.enter("choose")
+        self._watch.start("choose")
         return proposals
 
     def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
         """Give masks, as `SegmentingNetwork.segment`."""
         assert isinstance(self._network, SegmentingNetwork)
-        self._watch.enter("network")
+        self._watch.start("network")
         masks = self._network.segment(proposals, chosen, beliefs)
-        self._watch.enter("masks")
+        self._watch.start("masks")
         return masks
 
     def mask_windows(self, chosen: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.regions import mask_to_box
 
-FILLED = 0.75  # share of a sprite's side that its shape spans; the rest is room to bend
-FINEST, COARSEST = 128, 24  # sides of sprites in pixels: about as large as they are shown
+SPRITE_FILL = 0.75  # share of a sprite's side that its shape spans; the rest is room to bend
+MAX_SPRITE_SIZE, COARSEST = 128, 24  # sides of sprites in pixels: about as large as they are shown
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +74,7 @@ class Sprite(NamedTuple):
     aspect: float = 1.0
 
 
-class Composition(NamedTuple):
+class CompositeClip(NamedTuple):
     """What `composite` made.
 
     Args:
@@ -111,7 +111,7 @@ def composite(
     config: CompositingConfig,
     *,
     objects: Sequence[Sprite] = (),
-) -> Composition:
+) -> CompositeClip:
     """Let cut-outs move over frames.
 
     Args:
@@ -124,8 +124,8 @@ def composite(
     """
     height, width = frames[0].shape[:2]
     whole = objects[0] if objects and random.random() < config.objects else None
-    path = draw_path(len(frames), (height, width), random, config, whole.aspect if whole else 1.0)
-    target = whole or cut_sprite(donors[0], _resolution(path), random)
+    path = random_path(len(frames), (height, width), random, config, whole.aspect if whole else 1.0)
+    target = whole or random_cutout(donors[0], _resolution(path), random)
     before: list[tuple[Sprite, list[Pose]]] = []
     behind: list[tuple[Sprite, list[Pose]]] = []
     for _ in range(random.integers(config.companions + 1)):
@@ -138,22 +138,22 @@ def composite(
         elif not alike and objects and random.random() < config.objects:
             sprite = objects[int(random.integers(len(objects)))]
         else:
-            sprite = cut_sprite(donor, _resolution(poses), random)
+            sprite = random_cutout(donor, _resolution(poses), random)
         layer.append((sprite, poses))
     shown, boxes, masks = [], [], []
     for time, frame in enumerate(frames):
         picture, mask = frame.copy(), np.zeros((height, width), np.float32)
         for sprite, poses in behind:
-            paste(picture, bend(sprite, random, config), poses[time])
-        boxes.append(paste(picture, bend(target, random, config), path[time], mask, 1))
+            paste_sprite(picture, deform(sprite, random, config), poses[time])
+        boxes.append(paste_sprite(picture, deform(target, random, config), path[time], mask, 1))
         for sprite, poses in before:
-            paste(picture, bend(sprite, random, config), poses[time], mask, 0)
+            paste_sprite(picture, deform(sprite, random, config), poses[time], mask, 0)
         shown.append(picture)
         masks.append(mask > 0.5)
-    return Composition(shown, np.stack(boxes), np.stack(masks))
+    return CompositeClip(shown, np.stack(boxes), np.stack(masks))
 
 
-def cut_sprite(picture: np.ndarray, side: int, random: np.random.Generator) -> Sprite:
+def random_cutout(picture: np.ndarray, side: int, random: np.random.Generator) -> Sprite:
     """Cut a piece of random shape out of an (H, W, 3) picture, as a sprite of a side in pixels."""
     shorter = min(picture.shape[:2])
     span = min(max(int(shorter * np.exp(random.uniform(np.log(0.15), np.log(0.7)))), 16), shorter)
@@ -161,10 +161,10 @@ def cut_sprite(picture: np.ndarray, side: int, random: np.random.Generator) -> S
     x = random.integers(picture.shape[1] - span + 1)
     piece = picture[y : y + span, x : x + span]
     way = cv2.INTER_AREA if span > side else cv2.INTER_LINEAR
-    return Sprite(cv2.resize(piece, (side, side), interpolation=way), draw_shape(side, random))
+    return Sprite(cv2.resize(piece, (side, side), interpolation=way), random_shape(side, random))
 
 
-def draw_shape(side: int, random: np.random.Generator) -> np.ndarray:
+def random_shape(side: int, random: np.random.Generator) -> np.ndarray:
     """Draw an alpha, (S, S) float32: one to four lobes that span `FILLED` of both its sides.
 
     Between lobes the background shows, as it does in the box around most real objects.
@@ -178,8 +178,8 @@ def draw_shape(side: int, random: np.random.Generator) -> np.ndarray:
         draw = _bar if random.random() < 0.25 else _blob
         x, y = grid - middle
         inside |= draw(x, y, random)
-    x0, y0, x1, y1 = mask_extent(inside).astype(int)
-    margin = round(side * (1 - FILLED) / 2)
+    x0, y0, x1, y1 = mask_to_box(inside).astype(int)
+    margin = round(side * (1 - SPRITE_FILL) / 2)
     shape = inside[y0:y1, x0:x1].astype(np.float32)
     shape = cv2.resize(shape, (side - 2 * margin,) * 2, interpolation=cv2.INTER_LINEAR)
     return cv2.GaussianBlur(np.pad((shape > 0.5).astype(np.float32), margin), (3, 3), 0)
@@ -202,7 +202,7 @@ def _blob(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarr
     return np.hypot(*random.uniform(1, 1.8, 2)[:, None, None] * (x, y)) < radius
 
 
-def draw_path(
+def random_path(
     count: int,
     frame_size: tuple[int, int],
     random: np.random.Generator,
@@ -212,7 +212,7 @@ def draw_path(
     """Draw `count` poses of a target of an aspect on its way through frames of (height, width)."""
     height, width = frame_size
     low, high = np.log([config.smallest, config.largest])
-    side = min(frame_size) * np.exp(random.uniform(low, high)) / FILLED
+    side = min(frame_size) * np.exp(random.uniform(low, high)) / SPRITE_FILL
     stretch = np.sqrt(aspect) * np.exp(random.normal(0, 0.3))
     start = Pose(
         np.array([random.uniform(0.15, 0.85) * width, random.uniform(0.15, 0.85) * height]),
@@ -232,7 +232,7 @@ def _follow(
     poses = [start]
     for _ in range(count - 1):
         last = poses[-1]
-        side = FILLED * np.sqrt(last.size.prod())
+        side = SPRITE_FILL * np.sqrt(last.size.prod())
         centre = last.centre + (shift + random.normal(0, config.shift / 3, 2)) * side
         size = last.size * np.exp(growth + random.normal(0, config.scale / 3))
         poses.append(Pose(centre, size, last.angle + turn))
@@ -255,10 +255,10 @@ def _beside(path: list[Pose], random: np.random.Generator, config: CompositingCo
 
 def _resolution(poses: list[Pose]) -> int:
     """Side in pixels of a sprite that is shown about as large as it is stored."""
-    return int(np.clip(np.sqrt(poses[0].size.prod()), COARSEST, FINEST))
+    return int(np.clip(np.sqrt(poses[0].size.prod()), COARSEST, MAX_SPRITE_SIZE))
 
 
-def bend(sprite: Sprite, random: np.random.Generator, config: CompositingConfig) -> Sprite:
+def deform(sprite: Sprite, random: np.random.Generator, config: CompositingConfig) -> Sprite:
     """Change a sprite a little, as things change from one frame to the next: form and light."""
     side = len(sprite.alpha)
     coarse = random.normal(0, config.bend * side, (4, 4, 2)).astype(np.float32)
@@ -273,7 +273,7 @@ def bend(sprite: Sprite, random: np.random.Generator, config: CompositingConfig)
     return Sprite(lit, alpha, sprite.aspect)
 
 
-def paste(
+def paste_sprite(
     frame: np.ndarray,
     sprite: Sprite,
     pose: Pose,
@@ -310,4 +310,4 @@ def paste(
     part[:] = part + (pixels.astype(np.float32) - part) * alpha[..., None]
     if mask is not None:
         mask[y0:y1, x0:x1] += (value - mask[y0:y1, x0:x1]) * alpha
-    return mask_extent(alpha > 0.5) + np.array([x0, y0, x0, y0])
+    return mask_to_box(alpha > 0.5) + np.array([x0, y0, x0, y0])

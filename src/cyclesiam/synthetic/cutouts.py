@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from cyclesiam.geometry.crops import crop_to_image_matrix
-from cyclesiam.geometry.regions import mask_extent
-from cyclesiam.synthetic.compositing import FILLED, FINEST, Sprite
+from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.synthetic.compositing import MAX_SPRITE_SIZE, SPRITE_FILL, Sprite
 
 ROUNDS = 3  # of GrabCut; more change next to nothing
 
@@ -49,7 +49,7 @@ class CutoutConfig:
             raise ValueError(f"0 < smallest < largest <= 1 and 0..4 edges must hold, got {self}")
 
 
-def find_object(picture: np.ndarray, config: CutoutConfig) -> np.ndarray | None:
+def segment_object(picture: np.ndarray, config: CutoutConfig) -> np.ndarray | None:
     """Find the object of a picture, if it shows one that stands out from its border.
 
     Args:
@@ -84,16 +84,18 @@ def find_object(picture: np.ndarray, config: CutoutConfig) -> np.ndarray | None:
     return (regions == best).astype(np.uint8) if good else None
 
 
-def cut_sprite_of(picture: np.ndarray, mask: np.ndarray) -> Sprite:
+def object_cutout(picture: np.ndarray, mask: np.ndarray) -> Sprite:
     """Cut out of an (H, W, 3) picture what a mask (H, W) holds, as a sprite of its own aspect."""
-    x0, y0, x1, y1 = mask_extent(mask)
+    x0, y0, x1, y1 = mask_to_box(mask)
     width, height = x1 - x0, y1 - y0
     # What is cut out spans `FILLED` of the sprite, both ways.
-    window = ((x0 + x1) / 2, (y0 + y1) / 2, width / FILLED, height / FILLED)
-    matrix = crop_to_image_matrix(window, (FINEST, FINEST))
+    window = ((x0 + x1) / 2, (y0 + y1) / 2, width / SPRITE_FILL, height / SPRITE_FILL)
+    matrix = crop_to_image_matrix(window, (MAX_SPRITE_SIZE, MAX_SPRITE_SIZE))
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    pixels = cv2.warpAffine(picture, matrix, (FINEST, FINEST), flags=flags)
-    shape = cv2.warpAffine(mask.astype(np.float32), matrix, (FINEST, FINEST), flags=flags)
+    pixels = cv2.warpAffine(picture, matrix, (MAX_SPRITE_SIZE, MAX_SPRITE_SIZE), flags=flags)
+    shape = cv2.warpAffine(
+        mask.astype(np.float32), matrix, (MAX_SPRITE_SIZE, MAX_SPRITE_SIZE), flags=flags
+    )
     alpha = cv2.GaussianBlur((shape > 0.5).astype(np.float32), (3, 3), 0)
     return Sprite(pixels, alpha, width / height)
 
@@ -113,7 +115,7 @@ class ObjectBank:
     def mask(self, path: Path, picture: np.ndarray) -> np.ndarray | None:
         """Give the (H, W) uint8 mask, 1 on the object, of a picture; None where there is none."""
         if path not in self._masks:
-            self._masks[path] = find_object(picture, self.config)
+            self._masks[path] = segment_object(picture, self.config)
         small = self._masks[path]
         if small is None:
             return None
@@ -126,5 +128,5 @@ class ObjectBank:
             mask = self.mask(path, picture)
             if mask is None:
                 return None
-            self._sprites[path] = cut_sprite_of(picture, mask)
+            self._sprites[path] = object_cutout(picture, mask)
         return self._sprites[path]

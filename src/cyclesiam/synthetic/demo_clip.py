@@ -27,7 +27,7 @@ LEAF = ((62, 84, 26), (116, 128, 44), (168, 150, 66))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MadeClip:
+class DemoClip:
     """A clip and the truth about its target.
 
     Attributes:
@@ -40,7 +40,7 @@ class MadeClip:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sprite:
+class DemoSprite:
     """An object to be laid over a picture, centred in its own.
 
     Attributes:
@@ -57,7 +57,7 @@ class Sprite:
 
 
 @dataclass(frozen=True, slots=True)
-class Pose:
+class DemoPose:
     """Where an object is in the image: centre in pixels, scale, angle in radians (clockwise)."""
 
     x: float
@@ -71,7 +71,9 @@ class Pose:
         return np.array([[c, -s], [s, c]])
 
 
-def make_clip(seed: int = 0, frames: int = 120, width: int = 480, height: int = 360) -> MadeClip:
+def make_demo_clip(
+    seed: int = 0, frames: int = 120, width: int = 480, height: int = 360
+) -> DemoClip:
     """Make a clip; the same arguments always give the same one.
 
     Args:
@@ -98,39 +100,41 @@ def make_clip(seed: int = 0, frames: int = 120, width: int = 480, height: int = 
     for frame in range(frames):
         since = frame - LEAF_FRAME
         drop = 0.013 * height * falls * since
-        leaf_pose = Pose(
+        leaf_pose = DemoPose(
             meeting.x + 2.0 * math.sin(0.2 * since), meeting.y + drop, 1.0, 0.05 * since
         )
         pose = move_target(frame)
         picture = _view_ground(ground, move_camera(frame), width, height)
-        picture = lay_over(picture, distractor, move_distractor(frame), shadow=True)
-        picture = lay_over(picture, target, pose, shadow=True)
-        picture = lay_over(picture, leaf, leaf_pose, shadow=False)
+        picture = composite_sprite(picture, distractor, move_distractor(frame), shadow=True)
+        picture = composite_sprite(picture, target, pose, shadow=True)
+        picture = composite_sprite(picture, leaf, leaf_pose, shadow=False)
         images.append(_photograph(picture, noise, frame))
-        boxes.append(outline_box(target, pose))
-    return MadeClip(images, np.stack(boxes))
+        boxes.append(sprite_box(target, pose))
+    return DemoClip(images, np.stack(boxes))
 
 
-def outline_box(sprite: Sprite, pose: Pose) -> np.ndarray:
+def sprite_box(sprite: DemoSprite, pose: DemoPose) -> np.ndarray:
     """Give the box (4,) xyxy of an object's whole outline, in image pixels."""
     points = sprite.radius * sprite.outline @ pose.rotation().T + (pose.x, pose.y)
     return np.concatenate((points.min(0), points.max(0)))
 
 
-def lay_over(picture: np.ndarray, sprite: Sprite, pose: Pose, *, shadow: bool) -> np.ndarray:
+def composite_sprite(
+    picture: np.ndarray, sprite: DemoSprite, pose: DemoPose, *, shadow: bool
+) -> np.ndarray:
     """Lay an object over a picture, float32 (H, W, 3); give the new one."""
     H, W = picture.shape[:2]
     opacity = _warp(sprite.opacity, pose, W, H)
     if shadow:  # the sun stands at the upper left
         off = 0.12 * sprite.radius * pose.scale
-        below = Pose(pose.x + off, pose.y + off, pose.scale, pose.angle)
+        below = DemoPose(pose.x + off, pose.y + off, pose.scale, pose.angle)
         dark = cv2.GaussianBlur(_warp(sprite.opacity, below, W, H), (0, 0), max(0.5, off / 2))
         picture = picture * (1 - 0.45 * dark[..., None])
     colour = _warp(sprite.colour, pose, W, H)
     return picture + opacity[..., None] * (colour - picture)
 
 
-def _warp(layer: np.ndarray, pose: Pose, width: int, height: int) -> np.ndarray:
+def _warp(layer: np.ndarray, pose: DemoPose, width: int, height: int) -> np.ndarray:
     """Bring a sprite's layer to its place in an image of (height, width)."""
     turn = pose.rotation() / SUPERSAMPLING
     middle = layer.shape[0] / 2
@@ -144,27 +148,27 @@ def _draw_paths(rng: np.random.Generator, width: int, height: int):
     side = rng.choice([-1.0, 1.0])
     p = rng.uniform(0, 2 * math.pi, 9)  # phases
 
-    def target(frame: int) -> Pose:
+    def target(frame: int) -> DemoPose:
         u = 2 * math.pi * frame / PERIOD
-        return Pose(
+        return DemoPose(
             x=width * (0.5 - 0.28 * side * math.cos(u)),
             y=height * (0.5 + 0.18 * math.sin(1.5 * u + p[0])),
             scale=1.4 ** math.sin(1.2 * u + p[1]),
             angle=math.radians(35) * math.sin(1.4 * u + p[2]),
         )
 
-    def distractor(frame: int) -> Pose:
+    def distractor(frame: int) -> DemoPose:
         u = 2 * math.pi * frame / PERIOD
-        return Pose(
+        return DemoPose(
             x=width * (0.5 + 0.34 * side * math.cos(0.8 * u)),
             y=height * (0.5 + 0.36 * math.sin(0.9 * u + p[3])),
             scale=1.15 ** math.sin(u + p[4]),
             angle=0.8 * u + p[5],
         )
 
-    def camera(frame: int) -> Pose:
+    def camera(frame: int) -> DemoPose:
         u = 2 * math.pi * frame / PERIOD
-        return Pose(
+        return DemoPose(
             x=width * (1 + 0.2 * math.sin(0.7 * u + p[6])),
             y=height * (1 + 0.2 * math.sin(0.6 * u + p[7])),
             scale=1.15 + 0.1 * math.sin(0.8 * u + p[8]),
@@ -174,7 +178,7 @@ def _draw_paths(rng: np.random.Generator, width: int, height: int):
     return target, distractor, camera
 
 
-def _view_ground(ground: np.ndarray, camera: Pose, width: int, height: int) -> np.ndarray:
+def _view_ground(ground: np.ndarray, camera: DemoPose, width: int, height: int) -> np.ndarray:
     """Cut what the camera sees: its pose gives the centre in the ground, zoom and roll."""
     turn = camera.rotation()
     shift = np.array([width / 2, height / 2]) - turn @ np.array([camera.x, camera.y])
@@ -252,7 +256,7 @@ def _make_beetle(
     *,
     slimness: float,
     stripes: float,
-) -> Sprite:
+) -> DemoSprite:
     """Make a shiny body with a dark head, a seam, two eyes, and stripes or spots."""
     unit = radius * SUPERSAMPLING
     size, x, y = _grid(unit)
@@ -274,10 +278,10 @@ def _make_beetle(
         eye = np.clip(12 * (0.1 - far), 0, 1)[..., None]
         colour += eye * (np.array((226, 216, 180), np.float32) - colour)
     colour *= _shade(opacity, 1.0)[..., None]
-    return Sprite(np.clip(colour, 0, 255), opacity, outline, radius)
+    return DemoSprite(np.clip(colour, 0, 255), opacity, outline, radius)
 
 
-def _make_leaf(rng: np.random.Generator, radius: float) -> Sprite:
+def _make_leaf(rng: np.random.Generator, radius: float) -> DemoSprite:
     """Make a pointed leaf with veins."""
     unit = radius * SUPERSAMPLING
     size, x, y = _grid(unit)
@@ -290,7 +294,7 @@ def _make_leaf(rng: np.random.Generator, radius: float) -> Sprite:
     colour = _paint(_cloud(rng, size, size, unit / 2), LEAF)
     veins = np.cos(9 * math.pi * (x - 0.9 * np.abs(y))) ** 24 + np.exp(-((y / 0.03) ** 2))
     colour *= (1 + 0.3 * np.clip(veins, 0, 1) + 0.25 * y)[..., None]
-    return Sprite(np.clip(colour, 0, 255), opacity, outline, radius)
+    return DemoSprite(np.clip(colour, 0, 255), opacity, outline, radius)
 
 
 def _make_ground(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
@@ -303,23 +307,25 @@ def _make_ground(rng: np.random.Generator, width: int, height: int) -> np.ndarra
         radius = height * rng.uniform(0.006, 0.034)
         stone = _make_stone(rng, radius)
         x, y = rng.uniform(0, width), rng.uniform(0, height)
-        _embed(ground, stone, Pose(x, y, 1.0, rng.uniform(0, 2 * math.pi)))
+        _embed(ground, stone, DemoPose(x, y, 1.0, rng.uniform(0, 2 * math.pi)))
     return ground
 
 
-def _make_stone(rng: np.random.Generator, radius: float) -> Sprite:
+def _make_stone(rng: np.random.Generator, radius: float) -> DemoSprite:
     unit = radius * SUPERSAMPLING
     size, _, _ = _grid(unit)
     outline = _blob(rng, rng.uniform(0.6, 0.95), 0.12)
     opacity = _fill(outline, unit, size)
     colour = _paint(0.3 * rng.random() + 0.7 * _cloud(rng, size, size, max(3, unit / 2)), STONE)
     colour *= (rng.uniform(0.55, 1.05) * _shade(opacity, 0.8))[..., None]
-    return Sprite(np.clip(colour, 0, 255), opacity, outline, radius)
+    return DemoSprite(np.clip(colour, 0, 255), opacity, outline, radius)
 
 
-def _embed(ground: np.ndarray, stone: Sprite, pose: Pose) -> None:
+def _embed(ground: np.ndarray, stone: DemoSprite, pose: DemoPose) -> None:
     """Lay a stone into the ground, in place; only its neighbourhood is touched."""
     reach = math.ceil(1.8 * stone.radius) + 2
     left, top = max(0, int(pose.x) - reach), max(0, int(pose.y) - reach)
     part = ground[top : int(pose.y) + reach, left : int(pose.x) + reach]
-    part[:] = lay_over(part, stone, Pose(pose.x - left, pose.y - top, 1.0, pose.angle), shadow=True)
+    part[:] = composite_sprite(
+        part, stone, DemoPose(pose.x - left, pose.y - top, 1.0, pose.angle), shadow=True
+    )

@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 
-from cyclesiam.synthetic.demo_clip import make_clip
+from cyclesiam.synthetic.demo_clip import make_demo_clip
 
 WIDTH, HEIGHT = 320, 240  # of each
 
 
-def make_crowd(count: int, frames: int) -> tuple[list[np.ndarray], np.ndarray]:
+def make_demo_grid(count: int, frames: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Make a clip with `count` targets, each in a made clip of its own.
 
     Args:
@@ -29,7 +29,7 @@ def make_crowd(count: int, frames: int) -> tuple[list[np.ndarray], np.ndarray]:
     images = [np.zeros((rows * HEIGHT, columns * WIDTH, 3), np.uint8) for _ in range(frames)]
     boxes = np.empty((frames, count, 4))
     for seed in range(count):
-        clip = make_clip(seed=seed, frames=frames, width=WIDTH, height=HEIGHT)
+        clip = make_demo_clip(seed=seed, frames=frames, width=WIDTH, height=HEIGHT)
         top, left = seed // columns * HEIGHT, seed % columns * WIDTH
         for image, part in zip(images, clip.images, strict=True):
             image[top : top + HEIGHT, left : left + WIDTH] = part

@@ -13,7 +13,7 @@ from cyclesiam.geometry.crops import crop_to_image_matrix
 INSIDE = 0.75, 1.0  # zooms of views that show nothing beyond the picture's border
 
 
-class Wander(NamedTuple):
+class PannedClip(NamedTuple):
     """Frames of a still by a view that drifts and zooms.
 
     Args:
@@ -25,41 +25,43 @@ class Wander(NamedTuple):
     """
 
     frames: list[np.ndarray]
-    motions: list[tuple[float, np.ndarray]]
+    transforms: list[tuple[float, np.ndarray]]
     first: np.ndarray
     mirrored: bool
 
-    def follow(self, box: np.ndarray) -> np.ndarray:
+    def boxes_of(self, box: np.ndarray) -> np.ndarray:
         """Give the (T, 4) boxes in all frames of what has a (4,) box in the first."""
         height, width = self.frames[0].shape[:2]
         middle = np.array([width, height]) / 2
-        boxes = [(box.reshape(2, 2) - middle) * scale + middle + at for scale, at in self.motions]
+        boxes = [
+            (box.reshape(2, 2) - middle) * scale + middle + at for scale, at in self.transforms
+        ]
         return np.stack(boxes).reshape(-1, 4)
 
 
-def wander(
+def pan_still(
     image: np.ndarray,
     count: int,
     canvas: tuple[int, int],
     random: np.random.Generator,
     *,
     zooms: tuple[float, float] = INSIDE,
-) -> Wander:
+) -> PannedClip:
     """Make `count` frames (height, width) of a still; for `zooms` see `draw_view`."""
-    view = first = draw_view(image.shape, canvas, random, zooms=zooms)
+    view = first = random_view(image.shape, canvas, random, zooms=zooms)
     drift = random.normal(0, 0.02 * min(image.shape[:2]), 2)
     zoom = np.exp(random.normal(0, 0.04))
     mirrored = random.random() < 0.5
     frames, motions = [], []
     for _ in range(count):
-        frames.append(look(image, view, canvas, mirrored))
+        frames.append(render_view(image, view, canvas, mirrored))
         shift = (first[:2] - view[:2]) * canvas[0] / view[3]
         motions.append((first[3] / view[3], shift * (-1, 1) if mirrored else shift))
         view = np.concatenate((view[:2] + drift, view[2:] * zoom))
-    return Wander(frames, motions, first, mirrored)
+    return PannedClip(frames, motions, first, mirrored)
 
 
-def draw_view(
+def random_view(
     shape: tuple[int, ...],
     canvas: tuple[int, int],
     random: np.random.Generator,
@@ -83,7 +85,7 @@ def draw_view(
     return np.array([x, y, w, h])
 
 
-def look(
+def render_view(
     image: np.ndarray,
     view: np.ndarray,
     canvas: tuple[int, int],

@@ -17,19 +17,19 @@ import numpy as np
 
 from cyclesiam.arrays import (
     AnyArray,
-    count,
+    array_namespace,
+    bincount,
     gather,
     lerp,
-    like,
-    namespace,
-    numbers_like,
-    zeros,
+    new_arange,
+    new_array,
+    new_zeros,
 )
 from cyclesiam.geometry.boxes import box_area
 
-STEP = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
-LEVELS = 16  # of each of red, green, blue
-NEIGHBOURS = (0.2, 0.6, 0.2)  # a colour counts for the next level, too: light changes
+BIN_STRIDE = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
+BINS_PER_CHANNEL = 16  # of each of red, green, blue
+SMOOTHING = (0.2, 0.6, 0.2)  # a colour counts for the next level, too: light changes
 FLOOR = 1e-4  # share of pixels that a colour is taken to have at least
 LEAST_CONTRAST = 0.05  # keeps a division finite where target and surroundings look alike
 
@@ -71,7 +71,7 @@ class ColourConfig:
             )
 
 
-class Belief(NamedTuple):
+class Likelihood(NamedTuple):
     """How likely each pixel of search crops is the target's.
 
     Args:
@@ -80,11 +80,11 @@ class Belief(NamedTuple):
     """
 
     pixels: AnyArray
-    sums: AnyArray
+    integral: AnyArray
 
 
 @dataclass(frozen=True, slots=True)
-class ColourState:
+class ColorModel:
     """The colours of B targets.
 
     Args:
@@ -96,27 +96,29 @@ class ColourState:
         config: how they learn and vote.
     """
 
-    inside: AnyArray
-    outside: AnyArray
-    nearby: AnyArray
-    held: AnyArray
-    leaked: AnyArray
+    foreground: AnyArray
+    background: AnyArray
+    ring: AnyArray
+    inside_likelihood: AnyArray
+    outside_likelihood: AnyArray
     config: ColourConfig
 
 
-def bin_colours(crops: AnyArray) -> AnyArray:
+def color_bins(crops: AnyArray) -> AnyArray:
     """Give the (B, n, n) bins, 0..K - 1, of (B, 3, S, S) crops in 0..255."""
-    xp = namespace(crops)
-    levels = xp.asarray(crops[..., ::STEP, ::STEP] * (LEVELS / 256), dtype=xp.int64)
-    return (levels[:, 0] * LEVELS + levels[:, 1]) * LEVELS + levels[:, 2]
+    xp = array_namespace(crops)
+    levels = xp.asarray(
+        crops[..., ::BIN_STRIDE, ::BIN_STRIDE] * (BINS_PER_CHANNEL / 256), dtype=xp.int64
+    )
+    return (levels[:, 0] * BINS_PER_CHANNEL + levels[:, 1]) * BINS_PER_CHANNEL + levels[:, 2]
 
 
-def learn_colours(
+def init_color_model(
     bins: AnyArray,
     boxes: AnyArray,
     config: ColourConfig,
     masks: AnyArray | None = None,
-) -> ColourState:
+) -> ColorModel:
     """Learn the colours of targets in the frame of their first box.
 
     Args:
@@ -129,22 +131,22 @@ def learn_colours(
     if masks is not None:
         within = places.close | places.core | masks
         places = _Places(masks, ~masks, within & ~masks)
-    nothing = zeros(boxes, (len(boxes),))
-    state = ColourState(*_count(bins, places), nothing, nothing, config)
-    belief = believe(state, bins)
+    nothing = new_zeros(boxes, (len(boxes),))
+    state = ColorModel(*_count(bins, places), nothing, nothing, config)
+    belief = color_likelihood(state, bins)
     total, cells = belief.pixels.sum(axis=(1, 2)), bins.shape[1] * bins.shape[2]
-    held, area = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
+    held, area = (part[:, 0] for part in _box_sums(belief.integral, boxes[:, None]))
     leaked = (total - held) / (cells - area).clip(min=1)
-    return replace(state, held=held / area, leaked=leaked)
+    return replace(state, inside_likelihood=held / area, outside_likelihood=leaked)
 
 
-def believe(state: ColourState, bins: AnyArray) -> Belief:
+def color_likelihood(state: ColorModel, bins: AnyArray) -> Likelihood:
     """Say how likely each pixel of (B, n, n) bins is the target's, and not its surroundings'."""
-    pixels = _share(state.inside, state.outside, bins, state.config.floor)
+    pixels = _share(state.foreground, state.background, bins, state.config.floor)
     B, n, _ = pixels.shape
-    sums = zeros(pixels, (B, n + 1, n + 1))
+    sums = new_zeros(pixels, (B, n + 1, n + 1))
     sums[:, 1:, 1:] = pixels.cumsum(1).cumsum(2)
-    return Belief(pixels, sums.reshape(B, -1))
+    return Likelihood(pixels, sums.reshape(B, -1))
 
 
 def _share(ours: AnyArray, others: AnyArray, bins: AnyArray, floor: float) -> AnyArray:
@@ -153,7 +155,7 @@ def _share(ours: AnyArray, others: AnyArray, bins: AnyArray, floor: float) -> An
     return gather(odds, bins.reshape(len(bins), -1)).reshape(bins.shape)
 
 
-def mask_beliefs(state: ColourState, bins: AnyArray, belief: Belief) -> AnyArray:
+def mask_priors(state: ColorModel, bins: AnyArray, belief: Likelihood) -> AnyArray:
     """Say of pixels how likely they are the target's, for masks.
 
     Args:
@@ -165,13 +167,15 @@ def mask_beliefs(state: ColourState, bins: AnyArray, belief: Belief) -> AnyArray
         (B, 2, n, n): the belief against all surroundings, as the first box had it, inside as 1 and
         outside as 0; and the belief against what is close around the target, 0..1.
     """
-    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)[:, None, None]
-    relative = (belief.pixels - state.leaked[:, None, None]) / contrast
-    close = _share(state.inside, state.nearby, bins, state.config.floor)
-    return namespace(close).stack((relative.clip(-0.5, 1.5), close), axis=1)
+    contrast = (state.inside_likelihood - state.outside_likelihood).clip(min=LEAST_CONTRAST)[
+        :, None, None
+    ]
+    relative = (belief.pixels - state.outside_likelihood[:, None, None]) / contrast
+    close = _share(state.foreground, state.ring, bins, state.config.floor)
+    return array_namespace(close).stack((relative.clip(-0.5, 1.5), close), axis=1)
 
 
-def colour_votes(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArray:
+def color_scores(state: ColorModel, belief: Likelihood, boxes: AnyArray) -> AnyArray:
     """Say how well boxes hold what has the target's colours, and nothing else.
 
     Args:
@@ -183,17 +187,19 @@ def colour_votes(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArra
         (B, N) overlap of each box with the coloured pixels, as a share of the best, 0..1. The
         belief of a pixel counts as the first box had it: inside as 1, outside as 0.
     """
-    leaked = state.leaked[:, None]
-    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)[:, None]
-    sums, areas = _box_sums(belief.sums, boxes)
-    xp, full = namespace(boxes), box_area(boxes) / STEP**2
+    leaked = state.outside_likelihood[:, None]
+    contrast = (state.inside_likelihood - state.outside_likelihood).clip(min=LEAST_CONTRAST)[
+        :, None
+    ]
+    sums, areas = _box_sums(belief.integral, boxes)
+    xp, full = array_namespace(boxes), box_area(boxes) / BIN_STRIDE**2
     shared = xp.minimum(((sums - leaked * areas) / contrast).clip(min=0), full)
     everything = (belief.pixels - leaked[..., None]).sum(axis=(1, 2))[:, None] / contrast
     overlap = shared / (full + (everything.clip(min=0) - shared).clip(min=0)).clip(min=1)
     return overlap / xp.amax(overlap, axis=1)[:, None].clip(min=1e-3)
 
 
-def held_shares(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArray:
+def box_likelihood(state: ColorModel, belief: Likelihood, boxes: AnyArray) -> AnyArray:
     """Say how much of a box has the target's colours.
 
     Args:
@@ -204,28 +210,28 @@ def held_shares(state: ColourState, belief: Belief, boxes: AnyArray) -> AnyArray
     Returns:
         (B,) mean belief inside: 1 as inside the first box, 0 as outside it; -0.5 to 1.5.
     """
-    sums, areas = (part[:, 0] for part in _box_sums(belief.sums, boxes[:, None]))
-    contrast = (state.held - state.leaked).clip(min=LEAST_CONTRAST)
-    return ((sums / areas - state.leaked) / contrast).clip(-0.5, 1.5)
+    sums, areas = (part[:, 0] for part in _box_sums(belief.integral, boxes[:, None]))
+    contrast = (state.inside_likelihood - state.outside_likelihood).clip(min=LEAST_CONTRAST)
+    return ((sums / areas - state.outside_likelihood) / contrast).clip(-0.5, 1.5)
 
 
-def vote_shares(state: ColourState) -> AnyArray:
+def color_weights(state: ColorModel) -> AnyArray:
     """Give the (B,) share of each target's vote: less where colours hardly tell it."""
-    contrast = (state.held - state.leaked).clip(min=0)
+    contrast = (state.inside_likelihood - state.outside_likelihood).clip(min=0)
     return state.config.share * (contrast / state.config.contrast).clip(max=1)
 
 
-def refresh_colours(
-    state: ColourState, bins: AnyArray, boxes: AnyArray, sure: AnyArray
-) -> ColourState:
+def update_color_model(
+    state: ColorModel, bins: AnyArray, boxes: AnyArray, sure: AnyArray
+) -> ColorModel:
     """Learn from a frame, (B, n, n) bins and (B, 4) xyxy boxes, the targets that are (B,) sure."""
-    rate = (state.config.rate * like(boxes, sure))[:, None]
+    rate = (state.config.rate * new_array(boxes, sure))[:, None]
     inside, outside, nearby = _count(bins, _divide(bins, boxes, state.config))
     return replace(
         state,
-        inside=lerp(state.inside, inside, rate),
-        outside=lerp(state.outside, outside, rate),
-        nearby=lerp(state.nearby, nearby, rate),
+        foreground=lerp(state.foreground, inside, rate),
+        background=lerp(state.background, outside, rate),
+        ring=lerp(state.ring, nearby, rate),
     )
 
 
@@ -238,7 +244,7 @@ class _Places(NamedTuple):
 
 
 def _divide(bins: AnyArray, boxes: AnyArray, config: ColourConfig) -> _Places:
-    middles = (numbers_like(boxes, bins.shape[-1]) + 0.5) * STEP
+    middles = (new_arange(boxes, bins.shape[-1]) + 0.5) * BIN_STRIDE
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     away = abs(middles - centre[..., None])  # (B, 2, n)
 
@@ -261,9 +267,9 @@ def log_odds(bins: AnyArray, ours: AnyArray, others: AnyArray) -> AnyArray:
     Returns:
         (B, n, n) logarithms of how often a pixel's colour is among the ones, over the others.
     """
-    xp, index = namespace(ours), bins.reshape(len(bins), -1)
+    xp, index = array_namespace(ours), bins.reshape(len(bins), -1)
     both = (weights.reshape(index.shape) for weights in (ours, others))
-    counts = xp.stack([count(index, LEVELS**3, weights) for weights in both], axis=1)
+    counts = xp.stack([bincount(index, BINS_PER_CHANNEL**3, weights) for weights in both], axis=1)
     shares = _smooth(counts / counts.sum(axis=-1)[..., None].clip(min=1)) + FLOOR
     odds = xp.log(shares[:, 0] / shares[:, 1])
     return gather(odds, index).reshape(bins.shape)
@@ -271,10 +277,10 @@ def log_odds(bins: AnyArray, ours: AnyArray, others: AnyArray) -> AnyArray:
 
 def _count(bins: AnyArray, places: _Places) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Give the smoothed histograms of the places, each (B, K) shares of its pixels."""
-    xp, B, K = namespace(bins), len(bins), LEVELS**3
+    xp, B, K = array_namespace(bins), len(bins), BINS_PER_CHANNEL**3
     # The close are among those beyond: each pixel is counted once, and these are added up after.
     place = xp.where(places.core, 0, xp.where(places.close, 1, xp.where(places.beyond, 2, 3)))
-    counts = count((place * K + bins).reshape(B, -1), 4 * K).reshape(B, 4, K)
+    counts = bincount((place * K + bins).reshape(B, -1), 4 * K).reshape(B, 4, K)
     core, close, farther = counts[:, 0], counts[:, 1], counts[:, 2]
     whole = xp.stack((core, close + farther, close), axis=1)
     shares = _smooth(whole / whole.sum(axis=-1)[..., None].clip(min=1))
@@ -283,30 +289,33 @@ def _count(bins: AnyArray, places: _Places) -> tuple[AnyArray, AnyArray, AnyArra
 
 def _smooth(shares: AnyArray) -> AnyArray:
     """Let each colour of (B, P, K) histograms count for its neighbours, too."""
-    spread = like(shares, SPREAD)
-    cube, xp = shares.reshape(-1, LEVELS, LEVELS, LEVELS), namespace(shares)
+    spread = new_array(shares, SMOOTHING_MATRIX)
+    cube, xp = (
+        shares.reshape(-1, BINS_PER_CHANNEL, BINS_PER_CHANNEL, BINS_PER_CHANNEL),
+        array_namespace(shares),
+    )
     for _ in range(3):  # along blue, green, then red
-        mixed = cube.reshape(-1, LEVELS) @ spread
+        mixed = cube.reshape(-1, BINS_PER_CHANNEL) @ spread
         cube = xp.moveaxis(mixed.reshape(cube.shape), -1, 1)
     return cube.reshape(shares.shape)
 
 
 def _spread() -> np.ndarray:
     """Give the (LEVELS, LEVELS) matrix that lets each level count for its neighbours."""
-    matrix = np.zeros((LEVELS, LEVELS), np.float32)
-    for level in range(LEVELS):
-        for step, share in zip((-1, 0, 1), NEIGHBOURS, strict=True):
-            matrix[level, min(max(level + step, 0), LEVELS - 1)] += share
+    matrix = np.zeros((BINS_PER_CHANNEL, BINS_PER_CHANNEL), np.float32)
+    for level in range(BINS_PER_CHANNEL):
+        for step, share in zip((-1, 0, 1), SMOOTHING, strict=True):
+            matrix[level, min(max(level + step, 0), BINS_PER_CHANNEL - 1)] += share
     return matrix
 
 
-SPREAD = _spread()
+SMOOTHING_MATRIX = _spread()
 
 
 def _box_sums(sums: AnyArray, boxes: AnyArray) -> tuple[AnyArray, AnyArray]:
     """Sum a belief over (B, N, 4) boxes in crop pixels; also the (B, N) areas in cells."""
-    xp, n = namespace(sums), math.isqrt(sums.shape[1]) - 1
-    edges = xp.asarray(xp.round(boxes / STEP).clip(0, n), dtype=xp.int64)
+    xp, n = array_namespace(sums), math.isqrt(sums.shape[1]) - 1
+    edges = xp.asarray(xp.round(boxes / BIN_STRIDE).clip(0, n), dtype=xp.int64)
     x0, y0, x1, y1 = xp.moveaxis(edges, -1, 0)
     x0, y0 = x0.clip(max=n - 1), y0.clip(max=n - 1)
     x1, y1 = xp.maximum(x1, x0 + 1), xp.maximum(y1, y0 + 1)  # a box has a cell at least

@@ -12,11 +12,11 @@ Shapes: B targets.
 
 from dataclasses import dataclass, replace
 
-from cyclesiam.arrays import AnyArray, like, logit, namespace, numbers_like, sigmoid
-from cyclesiam.tracking.color_model import held_shares
-from cyclesiam.tracking.mask_boxes import MaskFit
+from cyclesiam.arrays import AnyArray, array_namespace, logit, new_arange, new_array, sigmoid
+from cyclesiam.tracking.color_model import box_likelihood
+from cyclesiam.tracking.mask_boxes import MaskBoxFit
 from cyclesiam.tracking.results import State
-from cyclesiam.tracking.siamese import Observation, TargetState
+from cyclesiam.tracking.siamese import SearchResult, TargetState
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,7 +65,7 @@ class ConfidenceConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class TargetStatus:
     """What is thought of B targets.
 
     Args:
@@ -78,24 +78,24 @@ class Standing:
     """
 
     confidences: AnyArray
-    doubts: AnyArray
+    frames_below: AnyArray
     lost: AnyArray
-    fresh: AnyArray
-    sure_boxes: AnyArray
-    searched: AnyArray
+    recovered_left: AnyArray
+    last_confident_boxes: AnyArray
+    windows_searched: AnyArray
 
 
-def begin_standing(state: TargetState) -> Standing:
+def init_status(state: TargetState) -> TargetStatus:
     """Be sure of targets as they are started."""
-    xp = namespace(state.scores)
+    xp = array_namespace(state.scores)
     nothing, nowhere = (xp.zeros_like(state.scores, dtype=kind) for kind in (xp.int64, xp.bool))
     certain = xp.ones_like(state.scores)
-    return Standing(certain, nothing, nowhere, nothing, state.boxes, nothing)
+    return TargetStatus(certain, nothing, nowhere, nothing, state.boxes, nothing)
 
 
-def believe_boxes(
+def box_confidence(
     state: TargetState,
-    observation: Observation,
+    observation: SearchResult,
     config: ConfidenceConfig,
     fresh: AnyArray | None = None,
 ) -> AnyArray:
@@ -109,17 +109,19 @@ def believe_boxes(
     """
     assert state.chosen is not None
     colours = config.usual_colours
-    if state.colours is not None and observation.belief is not None:
-        rows = numbers_like(state.chosen, len(state.chosen))
+    if state.colours is not None and observation.likelihood is not None:
+        rows = new_arange(state.chosen, len(state.chosen))
         boxes = observation.proposals.boxes[rows, state.chosen]
-        colours = held_shares(state.colours, observation.belief, boxes)
+        colours = box_likelihood(state.colours, observation.likelihood, boxes)
     odds = config.bias + config.of_score * state.scores + config.of_colours * colours
     if fresh is not None:
-        odds = odds - config.caution * like(odds, fresh)
+        odds = odds - config.caution * new_array(odds, fresh)
     return sigmoid(odds)
 
 
-def believe_told(confidences: AnyArray, fit: MaskFit, config: ConfidenceConfig) -> AnyArray:
+def reported_confidence(
+    confidences: AnyArray, fit: MaskBoxFit, config: ConfidenceConfig
+) -> AnyArray:
     """Give the (B,) probabilities of boxes that heeded masks.
 
     Args:
@@ -127,37 +129,40 @@ def believe_told(confidences: AnyArray, fit: MaskFit, config: ConfidenceConfig) 
         fit: whether masks agree.
         config: what counts.
     """
-    xp, agreement = namespace(confidences), fit.agreement
+    xp, agreement = array_namespace(confidences), fit.iou
     agreed = xp.where(xp.isnan(agreement), config.without_mask, config.of_agreement * agreement)
     odds = config.with_mask + config.of_belief * logit(confidences) + agreed
     return xp.where(fit.known, sigmoid(odds), confidences)
 
 
-def judge(
-    standing: Standing, state: TargetState, confidences: AnyArray, config: ConfidenceConfig
-) -> Standing:
+def update_status(
+    standing: TargetStatus, state: TargetState, confidences: AnyArray, config: ConfidenceConfig
+) -> TargetStatus:
     """Think again of targets, once they are settled in a frame and believed so far."""
-    xp = namespace(confidences)
+    xp = array_namespace(confidences)
     sure, doubtful = confidences >= config.sure_from, confidences < config.lost_below
-    doubts = xp.where(doubtful, standing.doubts + 1, 0)
+    doubts = xp.where(doubtful, standing.frames_below + 1, 0)
     lost = (standing.lost & ~sure) | (doubts >= config.patience)
     found = standing.lost & ~lost
-    fresh = xp.where(found, config.fresh, (standing.fresh - 1).clip(min=0))
+    fresh = xp.where(found, config.fresh, (standing.recovered_left - 1).clip(min=0))
     return replace(
         standing,
         confidences=confidences,
-        doubts=doubts,
+        frames_below=doubts,
         lost=lost,
-        fresh=xp.where(lost, 0, fresh),
-        sure_boxes=xp.where(sure[:, None], state.boxes, standing.sure_boxes),
-        searched=xp.where(lost, standing.searched, 0),
+        recovered_left=xp.where(lost, 0, fresh),
+        last_confident_boxes=xp.where(sure[:, None], state.boxes, standing.last_confident_boxes),
+        windows_searched=xp.where(lost, standing.windows_searched, 0),
     )
 
 
-def name_states(standing: Standing, config: ConfidenceConfig) -> list[State]:
+def state_names(standing: TargetStatus, config: ConfidenceConfig) -> list[State]:
     """Say what state each target is in."""
     rows = zip(
-        standing.confidences.tolist(), standing.lost.tolist(), standing.fresh.tolist(), strict=True
+        standing.confidences.tolist(),
+        standing.lost.tolist(),
+        standing.recovered_left.tolist(),
+        strict=True,
     )
     return [
         "lost"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cyclesiam.errors import WeightsError
-from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.tracking.color_model import ColourConfig
 from cyclesiam.tracking.confidence import ConfidenceConfig
 from cyclesiam.tracking.median_flow import PointsConfig
@@ -20,7 +20,7 @@ from cyclesiam.tracking.template_memory import MemoryConfig
 class TrackerConfig:
     """How a tracker reads its network."""
 
-    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
+    choice: SelectionConfig = field(default_factory=SelectionConfig)
     """Penalty, window and smoothing."""
     online: FilterConfig = field(default_factory=FilterConfig)
     """What each target learns for itself on the way."""
@@ -44,22 +44,22 @@ class TrackerConfig:
             raise ValueError(f"most_shared must lie in 0..1, got {self.most_shared}")
 
 
-SETTINGS_FILE = "tracker.json"
+CONFIG_FILE = "tracker.json"
 Settings = TypeVar("Settings")
 
 
-def settings_as_text(config: TrackerConfig) -> str:
+def dump_config(config: TrackerConfig) -> str:
     """Give what `SETTINGS_FILE` holds: JSON, an object for each part."""
     return json.dumps(asdict(config), indent=2) + "\n"
 
 
-def read_settings(folder: Path) -> TrackerConfig:
+def load_config(folder: Path) -> TrackerConfig:
     """Read the settings that lie beside weights; what is not said there is as usual.
 
     Raises:
         WeightsError: the file cannot be read, or says what no setting is.
     """
-    file = folder / SETTINGS_FILE
+    file = folder / CONFIG_FILE
     if not file.exists():
         return TrackerConfig()
     try:

@@ -9,21 +9,21 @@ Shapes: B targets, L that have to choose again, N proposals.
 
 from dataclasses import replace
 
-from cyclesiam.arrays import AnyArray, namespace, replace_rows
+from cyclesiam.arrays import AnyArray, array_namespace, set_rows
 from cyclesiam.geometry.boxes import box_iou
 from cyclesiam.geometry.crops import boxes_to_crop
-from cyclesiam.geometry.proposals import ChoiceConfig, Proposals
-from cyclesiam.tracking.batching import keep_rows
-from cyclesiam.tracking.siamese import Observation, TargetState, settle
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig
+from cyclesiam.tracking.batching import select_targets
+from cyclesiam.tracking.siamese import SearchResult, TargetState, localize
 
 
-def keep_apart(
+def resolve_conflicts(
     before: TargetState,
     settled: TargetState,
-    observation: Observation,
+    observation: SearchResult,
     search_size: int,
     frame_size: tuple[int, int],
-    choice: ChoiceConfig,
+    choice: SelectionConfig,
     most_shared: float,
 ) -> TargetState:
     """Let targets choose again that chose what matches another one better.
@@ -42,7 +42,7 @@ def keep_apart(
     rivals = new & (rank[:, None] > rank)  # (B, B): row gives way to column
     if not rivals.any():
         return settled
-    xp = namespace(rivals)
+    xp = array_namespace(rivals)
     rows = xp.where(rivals.any(axis=1))[0]
     proposals, windows = observation.proposals, observation.windows[rows]
     boxes, scores = proposals.boxes[rows], proposals.scores[rows]
@@ -50,16 +50,16 @@ def keep_apart(
         taken = boxes_to_crop(settled.boxes[rivals[row]], windows[number], search_size)
         shared = box_iou(boxes[number][:, None], taken[None])
         scores[number, (shared > most_shared / 2).any(axis=1)] = 0
-    seen = Observation(Proposals(boxes, scores), windows)
-    last = keep_rows(replace(before, chosen=None), rows)
-    again = settle(last, seen, search_size, frame_size, choice)
+    seen = SearchResult(Proposals(boxes, scores), windows)
+    last = select_targets(replace(before, chosen=None), rows)
+    again = localize(last, seen, search_size, frame_size, choice)
     assert settled.chosen is not None
     assert again.chosen is not None
     return replace(
         settled,
-        boxes=replace_rows(settled.boxes, rows, again.boxes),
-        scores=replace_rows(settled.scores, rows, again.scores),
-        chosen=replace_rows(settled.chosen, rows, again.chosen),
+        boxes=set_rows(settled.boxes, rows, again.boxes),
+        scores=set_rows(settled.scores, rows, again.scores),
+        chosen=set_rows(settled.chosen, rows, again.chosen),
     )
 
 

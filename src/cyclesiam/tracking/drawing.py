@@ -36,12 +36,12 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_HEIGHT = 22  # pixels of a capital letter at scale 1
 
 
-def colour_of(id: int) -> Colour:
+def target_color(id: int) -> Colour:
     """Give the colour of a target by its number, from 1; after the last, the first again."""
     return PALETTE[(id - 1) % len(PALETTE)]
 
 
-def draw(image: np.ndarray, targets: Sequence[TrackResult]) -> np.ndarray:
+def draw_results(image: np.ndarray, targets: Sequence[TrackResult]) -> np.ndarray:
     """Draw targets into a copy of an image: mask, box, number and score.
 
     Args:
@@ -62,7 +62,7 @@ def draw(image: np.ndarray, targets: Sequence[TrackResult]) -> np.ndarray:
     return drawn
 
 
-def outline(
+def draw_box(
     image: np.ndarray, box: Sequence[float], colour: Colour = WHITE, *, thick: bool = False
 ) -> np.ndarray:
     """Draw a frame, xyxy, into a copy of an image: a thin one for the truth, say."""
@@ -74,7 +74,7 @@ def outline(
     return drawn
 
 
-def captioned(image: np.ndarray, text: str) -> np.ndarray:
+def add_caption(image: np.ndarray, text: str) -> np.ndarray:
     """Put a line of text below an image (H, W, 3), black on white.
 
     Letters that the font lacks become question marks; what does not fit is cut off.
@@ -118,8 +118,8 @@ def line_width(image: np.ndarray) -> int:
 
 def _draw_target(image: np.ndarray, target: TrackResult) -> None:
     if target.mask is not None and target.mask_source == "network":
-        _draw_mask(image, target.mask, colour_of(target.id))
-    width, corners, colour = line_width(image), _corners(image, target.box), colour_of(target.id)
+        _draw_mask(image, target.mask, target_color(target.id))
+    width, corners, colour = line_width(image), _corners(image, target.box), target_color(target.id)
     lost = target.state == "lost"
     _draw_lines(image, corners, BLACK, width + 2, dashed=lost)  # an edge that shows on any ground
     _draw_lines(image, corners, colour, width, dashed=lost)

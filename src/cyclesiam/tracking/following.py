@@ -12,44 +12,44 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cyclesiam.arrays import AnyArray, namespace, tracking
+from cyclesiam.arrays import AnyArray, array_namespace, inference_context
 from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.masks import Mask
-from cyclesiam.tracking.color_model import ColourState
-from cyclesiam.tracking.confidence import Standing, believe_told, name_states
+from cyclesiam.tracking.color_model import ColorModel
+from cyclesiam.tracking.confidence import TargetStatus, reported_confidence, state_names
 from cyclesiam.tracking.config import TrackerConfig
-from cyclesiam.tracking.mask_boxes import MaskFit, heed_masks, note_masks, say_boxes
-from cyclesiam.tracking.online_filter import FilterState
+from cyclesiam.tracking.mask_boxes import MaskBoxFit, blend_boxes, boxes_from_masks, update_fit
+from cyclesiam.tracking.online_filter import OnlineFilter
 from cyclesiam.tracking.results import MaskSource, TrackResult
-from cyclesiam.tracking.segmentation import Segmented, segment_targets
+from cyclesiam.tracking.segmentation import SegmentedTargets, segment_targets
 from cyclesiam.tracking.siamese import (
     Network,
-    Observation,
+    SearchResult,
     SegmentingNetwork,
     TargetState,
     Template,
-    keep_look,
-    teach,
+    update_colors,
+    update_filters,
 )
-from cyclesiam.tracking.template_memory import Memory, keep_looks
+from cyclesiam.tracking.template_memory import TemplateMemory, update_templates
 
-Label = tuple[int, str | None]  # number and name of a target
+TargetLabel = tuple[int, str | None]  # number and name of a target
 Results = tuple[TrackResult, ...]
 Run = Callable[[Callable[[], Any]], Future]  # lets a task be done, now or later
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class TrackState:
     """All that is known of B targets, batch first."""
 
     targets: TargetState
-    memory: Memory
-    standing: Standing
-    fit: MaskFit
+    memory: TemplateMemory
+    standing: TargetStatus
+    fit: MaskBoxFit
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Prediction:
     """Targets in a frame that they were settled in.
 
     Args:
@@ -60,35 +60,35 @@ class Sighting:
     """
 
     frame: AnyArray
-    observation: Observation
-    followed: Followed
-    labels: tuple[Label, ...]
+    observation: SearchResult
+    followed: TrackState
+    labels: tuple[TargetLabel, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
     """What targets learn from a frame, done or on its way."""
 
-    looks: Future[tuple[Template, Memory]]
+    looks: Future[tuple[Template, TemplateMemory]]
     """What is searched for next, and what it was made of."""
-    votes: Future[tuple[FilterState | None, ColourState | None]]
+    votes: Future[tuple[OnlineFilter | None, ColorModel | None]]
     """What votes beside the network next."""
-    told: Future[tuple[Results, MaskFit]]
+    told: Future[tuple[Results, MaskBoxFit]]
     """The results of the frame, and how masks lie about boxes now."""
 
-    def add_looks(self, followed: Followed) -> Followed:
+    def add_looks(self, followed: TrackState) -> TrackState:
         """Give targets that may be searched for; waits for what that takes."""
         template, memory = self.looks.result()
         targets = replace(followed.targets, template=template)
         return replace(followed, targets=targets, memory=memory)
 
-    def add_votes(self, followed: Followed) -> Followed:
+    def add_votes(self, followed: TrackState) -> TrackState:
         """Give targets that may be settled where they are found; waits for that."""
         online, colours = self.votes.result()
         followed = self.add_looks(followed)
         return replace(followed, targets=replace(followed.targets, online=online, colours=colours))
 
-    def add_all(self, followed: Followed) -> Followed:
+    def add_all(self, followed: TrackState) -> TrackState:
         """Give targets with all that was learnt; waits for it."""
         return replace(self.add_votes(followed), fit=self.told.result()[1])
 
@@ -100,8 +100,8 @@ def at_once(task: Callable[[], Any]) -> Future:
     return done
 
 
-def learn_from(
-    network: Network, sighting: Sighting, step: int, config: TrackerConfig, run: Run
+def update(
+    network: Network, sighting: Prediction, step: int, config: TrackerConfig, run: Run
 ) -> Learning:
     """Tell where targets are, and let them learn from a frame; those that are lost do not.
 
@@ -113,29 +113,29 @@ def learn_from(
         run: at once, or beside.
     """
     known, memory = sighting.followed.targets, sighting.followed.memory
-    scores = namespace(known.scores).where(sighting.followed.standing.lost, 0.0, known.scores)
+    scores = array_namespace(known.scores).where(sighting.followed.standing.lost, 0.0, known.scores)
     targets, seen = replace(known, scores=scores), sighting.observation
 
-    def looks() -> tuple[Template, Memory]:
+    def looks() -> tuple[Template, TemplateMemory]:
         if not config.memory.share or step % config.memory.every:
             return targets.template, memory
-        learnt, later = keep_looks(network, targets, memory, sighting.frame, config.memory)
+        learnt, later = update_templates(network, targets, memory, sighting.frame, config.memory)
         return learnt.template, later
 
-    def votes() -> tuple[FilterState | None, ColourState | None]:
+    def votes() -> tuple[OnlineFilter | None, ColorModel | None]:
         online, colours = targets.online, targets.colours
         if online is not None and step % config.online.every == 0:
-            online = teach(network, targets, seen).online
+            online = update_filters(network, targets, seen).online
         if colours is not None:
-            colours = keep_look(network, targets, seen).colours
+            colours = update_colors(network, targets, seen).colours
         return online, colours
 
-    def told() -> tuple[Results, MaskFit]:
-        return tell(network, sighting, config)
+    def told() -> tuple[Results, MaskBoxFit]:
+        return segment_and_report(network, sighting, config)
 
     def learning(task: Callable[[], Any]) -> Future:
         def learn() -> Any:
-            with tracking(sighting.frame):
+            with inference_context(sighting.frame):
                 return task()
 
         return run(learn)
@@ -143,7 +143,9 @@ def learn_from(
     return Learning(learning(looks), learning(votes), learning(told))
 
 
-def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[Results, MaskFit]:
+def segment_and_report(
+    network: Network, sighting: Prediction, config: TrackerConfig
+) -> tuple[Results, MaskBoxFit]:
     """Give the results of targets in a frame, with masks where the network gives any.
 
     Returns:
@@ -152,34 +154,34 @@ def tell(network: Network, sighting: Sighting, config: TrackerConfig) -> tuple[R
     followed = sighting.followed
     own, fit = followed.targets.boxes, followed.fit
     if not (config.mask.wanted and network.has_masks):
-        return list_results(followed, own, sighting.labels, config), fit
+        return make_results(followed, own, sighting.labels, config), fit
     found = segment(network, sighting, config)
-    said = say_boxes(found.extents, fit)
-    boxes = heed_masks(own, said, config.mask.box_share)
-    fit = note_masks(fit, own, said, config.mask.size_rate)
+    said = boxes_from_masks(found.boxes, fit)
+    boxes = blend_boxes(own, said, config.mask.box_share)
+    fit = update_fit(fit, own, said, config.mask.size_rate)
     heard = replace(followed, fit=fit)
-    return list_results(heard, boxes, sighting.labels, config, found.masks), fit
+    return make_results(heard, boxes, sighting.labels, config, found.masks), fit
 
 
-def segment(network: Network, sighting: Sighting, config: TrackerConfig) -> Segmented:
+def segment(network: Network, sighting: Prediction, config: TrackerConfig) -> SegmentedTargets:
     """Give the masks of targets in a frame, of a network that has any."""
     assert isinstance(network, SegmentingNetwork)
     targets, size = sighting.followed.targets, frame_size(sighting.frame)
     return segment_targets(network, targets, sighting.observation, size, config.mask)
 
 
-def list_results(
-    followed: Followed,
+def make_results(
+    followed: TrackState,
     boxes: AnyArray,
-    labels: Sequence[Label],
+    labels: Sequence[TargetLabel],
     config: TrackerConfig,
     masks: Sequence[tuple[Mask, MaskSource]] | None = None,
 ) -> Results:
     """Give the results of targets, in their order, at (B, 4) xyxy boxes."""
     believed = followed.standing.confidences
     if masks is not None:
-        believed = believe_told(believed, followed.fit, config.confidence)
-    states = name_states(followed.standing, config.confidence)
+        believed = reported_confidence(believed, followed.fit, config.confidence)
+    states = state_names(followed.standing, config.confidence)
     rows = zip(labels, boxes.tolist(), believed.tolist(), states, strict=True)
     results = tuple(
         TrackResult(id=number, name=name, box=tuple(box), score=score, state=state)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, namespace, sent_to
+from cyclesiam.arrays import AnyArray, array_namespace, to_device_of
 from cyclesiam.errors import TargetError
 
 
-def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
+def validate_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
     """Give a box as four floats, if it can be a target.
 
     Args:
@@ -39,7 +39,7 @@ def check_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[fl
     return box
 
 
-def frame_of(image: np.ndarray, kind: AnyArray) -> AnyArray:
+def to_frame(image: np.ndarray, kind: AnyArray) -> AnyArray:
     """Give an image as (1, 3, H, W), without a copy on a CPU.
 
     Args:
@@ -53,11 +53,11 @@ def frame_of(image: np.ndarray, kind: AnyArray) -> AnyArray:
         raise ValueError(
             f"an image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
         )
-    pixels = sent_to(kind, np.require(image, requirements=["C", "W"]))
-    return namespace(kind).moveaxis(pixels, -1, 0)[None]
+    pixels = to_device_of(kind, np.require(image, requirements=["C", "W"]))
+    return array_namespace(kind).moveaxis(pixels, -1, 0)[None]
 
 
-def frames_of(masks: Sequence[np.ndarray], kind: AnyArray) -> AnyArray:
+def to_masks(masks: Sequence[np.ndarray], kind: AnyArray) -> AnyArray:
     """Give (H, W) masks as (B, 1, H, W) uint8, 255 where they are not zero; else as `frame_of`."""
     stacked = np.stack([np.where(mask, 255, 0) for mask in masks]).astype(np.uint8)
-    return sent_to(kind, stacked)[:, None]
+    return to_device_of(kind, stacked)[:, None]

@@ -15,17 +15,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, lerp, namespace
-from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
+from cyclesiam.arrays import AnyArray, array_namespace, lerp
+from cyclesiam.geometry.boxes import box_iou, clip_boxes_to_frame, cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.masks import Mask
 
-BEYOND = 0.01  # share of a mask's pixels left out on each side: few are often not the target's
+TRIM = 0.01  # share of a mask's pixels left out on each side: few are often not the target's
 MOST_CHANGE = 2.0  # factor of a size from a mask's extent to its box, and to the tracker's own
 MOST_SHIFT = 0.5  # of a middle, over the extent's size
 
 
 @dataclass(frozen=True, slots=True)
-class MaskFit:
+class MaskBoxFit:
     """How the given boxes of B targets lie about the extents of their masks.
 
     Args:
@@ -40,23 +40,23 @@ class MaskFit:
 
     shifts: AnyArray
     scales: AnyArray
-    excess: AnyArray
-    agreement: AnyArray
+    size_drift: AnyArray
+    iou: AnyArray
 
     @property
     def known(self) -> AnyArray:
         """(B,) bool, whose first mask is known."""
-        return namespace(self.scales).isfinite(self.scales).all(axis=1)
+        return array_namespace(self.scales).isfinite(self.scales).all(axis=1)
 
 
-def no_fit(boxes: AnyArray) -> MaskFit:
+def unknown_fit(boxes: AnyArray) -> MaskBoxFit:
     """Give what is known without masks of (B, 4) boxes: nothing."""
-    xp = namespace(boxes)
+    xp = array_namespace(boxes)
     unknown = xp.full_like(boxes[:, :2], math.nan)
-    return MaskFit(unknown, unknown, xp.zeros_like(unknown), unknown[:, 0])
+    return MaskBoxFit(unknown, unknown, xp.zeros_like(unknown), unknown[:, 0])
 
 
-def bulk_extents(masks: Sequence[Mask | None]) -> np.ndarray:
+def trimmed_boxes(masks: Sequence[Mask | None]) -> np.ndarray:
     """Give the (B, 4) xyxy that hold masks but for few pixels; NaN of none and of empty ones."""
     found = np.full((len(masks), 4), np.nan, np.float32)
     for row, mask in enumerate(masks):
@@ -69,17 +69,17 @@ def bulk_extents(masks: Sequence[Mask | None]) -> np.ndarray:
 def _middle(counts: np.ndarray) -> tuple[float, float]:
     """Give where all but `BEYOND` of what is counted begins and ends, between whole numbers."""
     below = np.concatenate(([0.0], counts.cumsum() / counts.sum()))
-    first, last = np.interp((BEYOND, 1 - BEYOND), below, np.arange(len(below)))
+    first, last = np.interp((TRIM, 1 - TRIM), below, np.arange(len(below)))
     return float(first), float(last)
 
 
-def fit_boxes(boxes: AnyArray, extents: AnyArray) -> MaskFit:
+def fit_boxes_to_masks(boxes: AnyArray, extents: AnyArray) -> MaskBoxFit:
     """Learn how (B, 4) given boxes lie about the (B, 4) extents of their masks, both xyxy."""
-    xp = namespace(boxes)
+    xp = array_namespace(boxes)
     given, seen = xyxy_to_cxcywh(boxes), xyxy_to_cxcywh(extents)
     shifts = (given[:, :2] - seen[:, :2]) / seen[:, 2:]
     scales = given[:, 2:] / seen[:, 2:]
-    return MaskFit(
+    return MaskBoxFit(
         shifts.clip(-MOST_SHIFT, MOST_SHIFT),
         scales.clip(1 / MOST_CHANGE, MOST_CHANGE),
         xp.zeros_like(scales),
@@ -87,15 +87,15 @@ def fit_boxes(boxes: AnyArray, extents: AnyArray) -> MaskFit:
     )
 
 
-def say_boxes(extents: AnyArray, fit: MaskFit) -> AnyArray:
+def boxes_from_masks(extents: AnyArray, fit: MaskBoxFit) -> AnyArray:
     """Give the (B, 4) xyxy boxes that the (B, 4) extents of masks say; NaN where they do not."""
     seen = xyxy_to_cxcywh(extents)
     sizes = seen[:, 2:]
     parts = (seen[:, :2] + fit.shifts * sizes, fit.scales * sizes)
-    return cxcywh_to_xyxy(namespace(seen).concat(parts, axis=1))
+    return cxcywh_to_xyxy(array_namespace(seen).concat(parts, axis=1))
 
 
-def heed_masks(boxes: AnyArray, said: AnyArray, share: float) -> AnyArray:
+def blend_boxes(boxes: AnyArray, said: AnyArray, share: float) -> AnyArray:
     """Let masks have a say in boxes.
 
     Args:
@@ -106,11 +106,11 @@ def heed_masks(boxes: AnyArray, said: AnyArray, share: float) -> AnyArray:
     Returns:
         (B, 4) xyxy; the tracker's own where a mask says nothing.
     """
-    xp = namespace(boxes)
+    xp = array_namespace(boxes)
     return xp.where(xp.isnan(said), boxes, lerp(boxes, said, share))
 
 
-def note_masks(fit: MaskFit, boxes: AnyArray, said: AnyArray, rate: float) -> MaskFit:
+def update_fit(fit: MaskBoxFit, boxes: AnyArray, said: AnyArray, rate: float) -> MaskBoxFit:
     """Remember what masks say of boxes: whether they agree, and how much larger targets are.
 
     Args:
@@ -120,15 +120,15 @@ def note_masks(fit: MaskFit, boxes: AnyArray, said: AnyArray, rate: float) -> Ma
         rate: weight of this frame among those of late, 0..1.
     """
     factors = (said[:, 2:] - said[:, :2]) / (boxes[:, 2:] - boxes[:, :2])
-    xp = namespace(boxes)
-    news = xp.log(factors.clip(1 / MOST_CHANGE, MOST_CHANGE)) - fit.excess
-    excess = fit.excess + rate * xp.nan_to_num(news)
-    return replace(fit, excess=excess, agreement=box_iou(said, boxes))
+    xp = array_namespace(boxes)
+    news = xp.log(factors.clip(1 / MOST_CHANGE, MOST_CHANGE)) - fit.size_drift
+    excess = fit.size_drift + rate * xp.nan_to_num(news)
+    return replace(fit, size_drift=excess, iou=box_iou(said, boxes))
 
 
-def pull_sizes(
+def correct_sizes(
     boxes: AnyArray,
-    fit: MaskFit,
+    fit: MaskBoxFit,
     sure: AnyArray,
     slack: float,
     pull: float,
@@ -147,12 +147,12 @@ def pull_sizes(
     Returns:
         (B, 4) xyxy of the same middles.
     """
-    beyond = abs(fit.excess) - math.log(slack)
+    beyond = abs(fit.size_drift) - math.log(slack)
     pulled = sure & (beyond > 0).any(axis=1)
     if not pulled.any():  # as a rule
         return boxes
-    xp, own = namespace(boxes), xyxy_to_cxcywh(boxes)
-    beyond = xp.sign(fit.excess) * beyond.clip(min=0)
+    xp, own = array_namespace(boxes), xyxy_to_cxcywh(boxes)
+    beyond = xp.sign(fit.size_drift) * beyond.clip(min=0)
     changed = xp.concat((own[:, :2], own[:, 2:] * xp.exp(pull * beyond)), axis=1)
-    changed = keep_in_frame(cxcywh_to_xyxy(changed), frame_size)
+    changed = clip_boxes_to_frame(cxcywh_to_xyxy(changed), frame_size)
     return xp.where(pulled[:, None], changed, boxes)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, copy_of, like, share_memory, to_numpy
-from cyclesiam.geometry.boxes import keep_in_frame
+from cyclesiam.arrays import AnyArray, copy, new_array, shares_memory, to_numpy
+from cyclesiam.geometry.boxes import clip_boxes_to_frame
 from cyclesiam.geometry.crops import frame_size
 
 
@@ -45,7 +45,7 @@ class PointsConfig:
             )
 
 
-def carry_boxes(
+def propagate_boxes(
     boxes: AnyArray,
     last: AnyArray,
     doubted: AnyArray,
@@ -65,19 +65,19 @@ def carry_boxes(
     """
     rows = np.flatnonzero(to_numpy(doubted)).tolist()
     # A picture that was written over, or is of another size, is no frame before.
-    comparable = before.shape == now.shape and not share_memory(before, now)
+    comparable = before.shape == now.shape and not shares_memory(before, now)
     if not rows or not config.grid or not comparable:
         return boxes
-    carried = copy_of(boxes)
+    carried = copy(boxes)
     for row in rows:
-        move = follow_points(before, now, last[row].tolist(), config)
+        move = median_displacement(before, now, last[row].tolist(), config)
         if move is not None:
-            moved = last[row] + like(last, [*move, *move])
-            carried[row] = keep_in_frame(moved, frame_size(now))
+            moved = last[row] + new_array(last, [*move, *move])
+            carried[row] = clip_boxes_to_frame(moved, frame_size(now))
     return carried
 
 
-def follow_points(
+def median_displacement(
     before: AnyArray, now: AnyArray, box: Sequence[float], config: PointsConfig
 ) -> np.ndarray | None:
     """Say how far what lay in a box has moved.

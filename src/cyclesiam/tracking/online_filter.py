@@ -14,17 +14,17 @@ from itertools import product
 
 from cyclesiam.arrays import (
     AnyArray,
-    concat_some,
-    like,
-    namespace,
-    numbers_like,
+    array_namespace,
+    concat_rows,
+    new_arange,
+    new_array,
+    new_zeros,
     on_cpu,
-    read_at,
-    zeros,
+    sample_bilinear,
 )
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
-EMPTY = 1e-9  # keeps a division finite where a filter has nothing to learn
+EPSILON = 1e-9  # keeps a division finite where a filter has nothing to learn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ class FilterConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class FilterState:
+class OnlineFilter:
     """The filters of B targets and what they learn from.
 
     Args:
@@ -85,16 +85,16 @@ class FilterState:
     """
 
     kernel: AnyArray
-    basis: AnyArray
-    middle: AnyArray
+    projection: AnyArray
+    projected_mean: AnyArray
     samples: tuple[AnyArray, ...]
-    wanted: tuple[AnyArray, ...]
+    labels: tuple[AnyArray, ...]
     weights: AnyArray
-    views: int
+    num_init_samples: int
     config: FilterConfig
 
 
-def learn_filter(features: AnyArray, wanted: AnyArray, config: FilterConfig) -> FilterState:
+def init_filter(features: AnyArray, wanted: AnyArray, config: FilterConfig) -> OnlineFilter:
     """Learn a filter for each target from views of its first frame.
 
     Args:
@@ -102,30 +102,30 @@ def learn_filter(features: AnyArray, wanted: AnyArray, config: FilterConfig) -> 
         wanted: (V, B, h, w) as `wanted_peaks` gives them, for h = H - size + 1.
         config: how.
     """
-    xp = namespace(features)
+    xp = array_namespace(features)
     V, B, D, H, W = features.shape
     cells = features[0].reshape(B, D, H * W)
     mean = cells.mean(axis=2)[..., None]
     spread = (cells - mean) @ (cells - mean).swapaxes(1, 2) / (H * W)
     variances, vectors = xp.linalg.eigh(spread)  # ascending
     channels = min(config.channels, D)
-    scale = xp.sqrt(variances[:, -1:, None].clip(min=EMPTY))
+    scale = xp.sqrt(variances[:, -1:, None].clip(min=EPSILON))
     basis = vectors[..., -channels:].swapaxes(1, 2) / scale
-    state = FilterState(
-        kernel=zeros(features, (B, channels, config.size, config.size)),
-        basis=basis,
-        middle=basis @ mean,
+    state = OnlineFilter(
+        kernel=new_zeros(features, (B, channels, config.size, config.size)),
+        projection=basis,
+        projected_mean=basis @ mean,
         samples=(),
-        wanted=tuple(wanted),
-        weights=zeros(features, (V, B)) + 1 / V,
-        views=V,
+        labels=tuple(wanted),
+        weights=new_zeros(features, (V, B)) + 1 / V,
+        num_init_samples=V,
         config=config,
     )
     state = replace(state, samples=tuple(project(state, view) for view in features))
-    return improve(state, config.first_steps)
+    return optimize_filter(state, config.first_steps)
 
 
-def wanted_peaks(
+def gaussian_labels(
     boxes: AnyArray, stride: int, crop_size: int, positions: int, width: float
 ) -> AnyArray:
     """Give what the filter is to answer: a Gaussian peak on the target.
@@ -140,8 +140,8 @@ def wanted_peaks(
     Returns:
         (..., positions, positions) in 0..1.
     """
-    xp, both = namespace(boxes), xyxy_to_cxcywh(boxes)
-    steps = numbers_like(boxes, positions) - (positions - 1) / 2
+    xp, both = array_namespace(boxes), xyxy_to_cxcywh(boxes)
+    steps = new_arange(boxes, positions) - (positions - 1) / 2
     places = crop_size / 2 + stride * steps
     deviation = width * xp.sqrt(both[..., 2] * both[..., 3])[..., None, None]
     distance = (places - both[..., :2, None]) / deviation  # (..., 2, positions)
@@ -149,18 +149,20 @@ def wanted_peaks(
     return peaks[..., 1, :, None] * peaks[..., 0, None, :]
 
 
-def project(state: FilterState, features: AnyArray) -> AnyArray:
+def project(state: OnlineFilter, features: AnyArray) -> AnyArray:
     """Reduce (B, D, H, W) features to the filter's (B, C, H, W)."""
     B, D, H, W = features.shape
-    return (state.basis @ features.reshape(B, D, H * W) - state.middle).reshape(B, -1, H, W)
+    return (state.projection @ features.reshape(B, D, H * W) - state.projected_mean).reshape(
+        B, -1, H, W
+    )
 
 
-def answer(state: FilterState, projected: AnyArray) -> AnyArray:
+def filter_response(state: OnlineFilter, projected: AnyArray) -> AnyArray:
     """Give the filters' answers (B, h, w) to (B, C, H, W) projected features."""
     return _apply(projected[None], state.kernel)[0]
 
 
-def votes(answers: AnyArray, centres: AnyArray, stride: int, crop_size: int) -> AnyArray:
+def sample_response(answers: AnyArray, centres: AnyArray, stride: int, crop_size: int) -> AnyArray:
     """Read answers where proposals lie.
 
     Args:
@@ -173,12 +175,12 @@ def votes(answers: AnyArray, centres: AnyArray, stride: int, crop_size: int) -> 
         (B, M) in 0..1, bilinear between positions.
     """
     cells = (centres - crop_size / 2) / stride + (answers.shape[-1] - 1) / 2
-    return read_at(answers, cells).clip(0, 1)
+    return sample_bilinear(answers, cells).clip(0, 1)
 
 
-def remember(
-    state: FilterState, projected: AnyArray, wanted: AnyArray, sure: AnyArray
-) -> FilterState:
+def add_sample(
+    state: OnlineFilter, projected: AnyArray, wanted: AnyArray, sure: AnyArray
+) -> OnlineFilter:
     """Add a sample to what the filters learn from; the oldest later one makes room.
 
     Args:
@@ -187,52 +189,52 @@ def remember(
         wanted: (B, h, w).
         sure: (B,) bool; to the others the sample counts nothing.
     """
-    xp, views, config = namespace(projected), state.views, state.config
-    samples, answers, weights = state.samples, state.wanted, state.weights
+    xp, views, config = array_namespace(projected), state.num_init_samples, state.config
+    samples, answers, weights = state.samples, state.labels, state.weights
     if len(samples) - views >= config.memory:
         samples = samples[:views] + samples[views + 1 :]
         answers = answers[:views] + answers[views + 1 :]
         weights = xp.concat((weights[:views], weights[views + 1 :]))
-    news = config.rate * like(weights, sure)
+    news = config.rate * new_array(weights, sure)
     later = xp.concat((weights[views:] * (1 - news), news[None]))
     # the later ones' sum is what the first frame leaves them, or less while they are few
     total = later.sum(axis=0)
-    room = total.clip(max=1 - config.first_share) / total.clip(min=EMPTY)
+    room = total.clip(max=1 - config.first_share) / total.clip(min=EPSILON)
     first = weights[:views] / weights[:views].sum(axis=0) * (1 - total * room)
     return replace(
         state,
         samples=(*samples, projected),
-        wanted=(*answers, wanted),
+        labels=(*answers, wanted),
         weights=xp.concat((first, later * room)),
     )
 
 
-def align_filters(one: FilterState, other: FilterState) -> tuple[FilterState, FilterState]:
+def pad_samples(one: OnlineFilter, other: OnlineFilter) -> tuple[OnlineFilter, OnlineFilter]:
     """Give two batches as many samples, by empty ones of no weight after the fewer."""
     count = max(len(one.samples), len(other.samples))
     return _lengthen(one, count), _lengthen(other, count)
 
 
-def _lengthen(state: FilterState, count: int) -> FilterState:
-    xp, more = namespace(state.kernel), count - len(state.samples)
-    nothing = zeros(state.weights, (more, len(state.kernel)))
+def _lengthen(state: OnlineFilter, count: int) -> OnlineFilter:
+    xp, more = array_namespace(state.kernel), count - len(state.samples)
+    nothing = new_zeros(state.weights, (more, len(state.kernel)))
     return replace(
         state,
         samples=state.samples + (xp.zeros_like(state.samples[0]),) * more,
-        wanted=state.wanted + (xp.zeros_like(state.wanted[0]),) * more,
+        labels=state.labels + (xp.zeros_like(state.labels[0]),) * more,
         weights=xp.concat((state.weights, nothing)),
     )
 
 
-def improve(state: FilterState, steps: int) -> FilterState:
+def optimize_filter(state: OnlineFilter, steps: int) -> OnlineFilter:
     """Take steepest-descent steps of exact length towards the least weighted squared error."""
-    xp, B = namespace(state.kernel), len(state.kernel)
+    xp, B = array_namespace(state.kernel), len(state.kernel)
     # One after another on a CPU, where what one target has seen fits into the cache.
     parts = [slice(b, b + 1) for b in range(B)] if on_cpu(state.kernel) else [slice(None)]
     kernels = [
         _descend(
             xp.stack([sample[rows] for sample in state.samples]),
-            xp.stack([answer[rows] for answer in state.wanted]),
+            xp.stack([answer[rows] for answer in state.labels]),
             state.weights[:, rows, None, None],
             state.kernel[rows],
             state.config.ridge,
@@ -240,7 +242,7 @@ def improve(state: FilterState, steps: int) -> FilterState:
         )
         for rows in parts
     ]
-    return replace(state, kernel=concat_some(kernels))
+    return replace(state, kernel=concat_rows(kernels))
 
 
 def _descend(
@@ -258,7 +260,7 @@ def _descend(
         change = _apply(samples, gradient)
         square = (gradient**2).sum(axis=(1, 2, 3))
         curvature = (weights * change**2).sum(axis=(0, 2, 3)) + ridge * square
-        length = (square / curvature.clip(min=EMPTY))[:, None, None]
+        length = (square / curvature.clip(min=EPSILON))[:, None, None]
         kernel = kernel - length[..., None] * gradient
         error = error - length * change
     return kernel
@@ -273,7 +275,7 @@ def _apply(samples: AnyArray, kernel: AnyArray) -> AnyArray:
     N, B, C, H, W = samples.shape
     size = kernel.shape[-1]
     products = kernel.reshape(B, C, size**2).swapaxes(1, 2) @ samples.reshape(N, B, C, H * W)
-    answers = zeros(samples, (N, B, H - size + 1, W - size + 1))
+    answers = new_zeros(samples, (N, B, H - size + 1, W - size + 1))
     for shifted in _shifts(products, size, H, W):
         answers += shifted
     return answers
@@ -293,7 +295,7 @@ def _shifts(maps: AnyArray, size: int, height: int, width: int) -> Iterator[AnyA
 def _slope(samples: AnyArray, errors: AnyArray, size: int) -> AnyArray:
     """Give the gradient of half the squared errors, (N, B, h, w), by (B, C, size, size) kernels."""
     N, B, C, H, W = samples.shape
-    spread = zeros(samples, (N, B, size**2, H * W))
+    spread = new_zeros(samples, (N, B, size**2, H * W))
     for shifted in _shifts(spread, size, H, W):
         shifted[:] = errors
     gradients = spread @ samples.reshape(N, B, C, H * W).swapaxes(2, 3)

@@ -14,7 +14,7 @@ from cyclesiam.tracking.tracker import Tracker
 Promise = Future[tuple[TrackResult, ...]]
 
 
-class Ahead:
+class PipelinedTracker:
     """Follow a tracker's targets with more frames a second; a context manager.
 
     The results are those of `Tracker.step`, to the bit, but each is there only when the frame after
@@ -34,7 +34,7 @@ class Ahead:
         self._tracker = tracker
         self._beside = ThreadPoolExecutor(1, "cyclesiam beside")
 
-    def step(self, image: np.ndarray) -> Promise:
+    def submit(self, image: np.ndarray) -> Promise:
         """Follow all targets into the next frame, (H, W, 3) uint8 RGB.
 
         Args:
@@ -52,7 +52,7 @@ class Ahead:
         told = self._tracker.learn(sighting, self._beside.submit).told
         return self._beside.submit(lambda: told.result()[0])
 
-    def follow(self, images: Iterable[np.ndarray]) -> Iterator[tuple[TrackResult, ...]]:
+    def track(self, images: Iterable[np.ndarray]) -> Iterator[tuple[TrackResult, ...]]:
         """Give the results of each image, in order, once the next was searched.
 
         Where images end, by an error or otherwise, the last results come first.
@@ -61,7 +61,7 @@ class Ahead:
         waiting = iter(images)
         while True:
             try:
-                promises.append(self.step(next(waiting)))
+                promises.append(self.submit(next(waiting)))
             except BaseException as end:
                 while promises:
                     yield promises.popleft().result()

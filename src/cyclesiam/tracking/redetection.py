@@ -12,22 +12,24 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, copy_of, like, namespace, numbers_like
+from cyclesiam.arrays import AnyArray, array_namespace, copy, new_arange, new_array
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import frame_size
-from cyclesiam.geometry.proposals import ChoiceConfig
-from cyclesiam.tracking.batching import keep_rows
-from cyclesiam.tracking.confidence import ConfidenceConfig, Standing, believe_boxes
+from cyclesiam.geometry.proposals import SelectionConfig
+from cyclesiam.tracking.batching import select_targets
+from cyclesiam.tracking.confidence import ConfidenceConfig, TargetStatus, box_confidence
 from cyclesiam.tracking.siamese import (
     Network,
-    Observation,
+    SearchResult,
     TargetState,
+    localize,
     look,
     search_windows,
-    settle,
 )
 
-STEP = 0.6  # from one place to the next, over the window's side: every spot is well inside one
+WINDOW_STEP = (
+    0.6  # from one place to the next, over the window's side: every spot is well inside one
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,14 +50,14 @@ class RecoveryConfig:
             )
 
 
-def find_nearby(
+def relocalize(
     last: TargetState,
     settled: TargetState,
-    observation: Observation,
+    observation: SearchResult,
     confidences: AnyArray,
     search_size: int,
     size: tuple[int, int],
-    choice: ChoiceConfig,
+    choice: SelectionConfig,
     confidence: ConfidenceConfig,
     config: RecoveryConfig,
 ) -> TargetState:
@@ -79,13 +81,13 @@ def find_nearby(
     if not doubted.any():
         return settled
     anywhere = replace(choice, window_influence=0.0)
-    nearby = settle(last, observation, search_size, size, anywhere)
-    found = doubted & (believe_boxes(nearby, observation, confidence) >= config.sure_from)
+    nearby = localize(last, observation, search_size, size, anywhere)
+    found = doubted & (box_confidence(nearby, observation, confidence) >= config.sure_from)
     if not found.any():
         return settled
     assert nearby.chosen is not None
     assert settled.chosen is not None
-    xp = namespace(found)
+    xp = array_namespace(found)
     return replace(
         settled,
         boxes=xp.where(found[:, None], nearby.boxes, settled.boxes),
@@ -94,15 +96,15 @@ def find_nearby(
     )
 
 
-def find_again(
+def redetect(
     network: Network,
     state: TargetState,
-    standing: Standing,
+    standing: TargetStatus,
     frames: AnyArray,
-    choice: ChoiceConfig,
+    choice: SelectionConfig,
     confidence: ConfidenceConfig,
     config: RecoveryConfig,
-) -> tuple[TargetState, Standing]:
+) -> tuple[TargetState, TargetStatus]:
     """Look for lost targets in some places of a frame, before it is searched as usual.
 
     Args:
@@ -117,38 +119,38 @@ def find_again(
     Returns:
         The targets, those that were found moved there; and what is thought of them now.
     """
-    xp = namespace(standing.lost)
+    xp = array_namespace(standing.lost)
     lost = xp.where(standing.lost)[0]
-    lost = lost[standing.searched[lost].argsort(stable=True)][: config.targets]
+    lost = lost[standing.windows_searched[lost].argsort(stable=True)][: config.targets]
     if not len(lost) or not config.places:
         return state, standing
     places, size = config.places, frame_size(frames)
     tries = [
-        _choose_places(network, standing.sure_boxes[row], size, first, places)
-        for row, first in zip(lost.tolist(), standing.searched[lost].tolist(), strict=True)
+        _choose_places(network, standing.last_confident_boxes[row], size, first, places)
+        for row, first in zip(lost.tolist(), standing.windows_searched[lost].tolist(), strict=True)
     ]
     rows = [row for row in lost.tolist() for _ in range(places)]
-    tried = replace(keep_rows(replace(state, chosen=None), rows), boxes=xp.concat(tries))
+    tried = replace(select_targets(replace(state, chosen=None), rows), boxes=xp.concat(tries))
     seen = look(network, tried, frames)
     anywhere = replace(choice, window_influence=0.0)
-    tried = settle(tried, seen, network.search_size, size, anywhere)
-    believed = believe_boxes(tried, seen, confidence).reshape(len(lost), places)
+    tried = localize(tried, seen, network.search_size, size, anywhere)
+    believed = box_confidence(tried, seen, confidence).reshape(len(lost), places)
     best = xp.amax(believed, axis=1)
     found = (best >= config.sure_from) & (best > standing.confidences[lost])
-    which = numbers_like(lost, len(lost)) * places + believed.argmax(axis=1)
-    boxes, searched = copy_of(state.boxes), copy_of(standing.searched)
+    which = new_arange(lost, len(lost)) * places + believed.argmax(axis=1)
+    boxes, searched = copy(state.boxes), copy(standing.windows_searched)
     boxes[lost[found]] = tried.boxes[which][found]
     searched[lost] += places
-    return replace(state, boxes=boxes), replace(standing, searched=searched)
+    return replace(state, boxes=boxes), replace(standing, windows_searched=searched)
 
 
 def _choose_places(
     network: Network, box: AnyArray, size: tuple[int, int], first: int, count: int
 ) -> AnyArray:
     """Give `count` boxes to search around, (P, 4) xyxy, the `first` after those before."""
-    xp, own = namespace(box), xyxy_to_cxcywh(box)
+    xp, own = array_namespace(box), xyxy_to_cxcywh(box)
     height, width = size
-    steps = STEP * search_windows(network, box[None])[0, 2:]
+    steps = WINDOW_STEP * search_windows(network, box[None])[0, 2:]
     numbers = [
         max(math.ceil(side / step), 1)
         for side, step in zip((width, height), steps.tolist(), strict=True)
@@ -157,7 +159,7 @@ def _choose_places(
         (np.arange(number) + 0.5) * side / number
         for number, side in zip(numbers, (width, height), strict=True)
     )
-    grid = like(box, np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
+    grid = new_array(box, np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
     grid = xp.concat((own[None, :2], grid))
     order = ((grid - own[:2]) ** 2).sum(axis=1).argsort(stable=True)
     chosen = grid[order[[(first + number) % len(grid) for number in range(count)]]]

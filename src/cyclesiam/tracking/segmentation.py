@@ -11,18 +11,27 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, concat_some, like, namespace, to_numpy
+from cyclesiam.arrays import AnyArray, array_namespace, concat_rows, new_array, to_numpy
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
-from cyclesiam.geometry.crops import boxes_to_image, take_window
-from cyclesiam.geometry.masks import Mask, Probability, fill_box, pixels_of, place, tell_apart
-from cyclesiam.threads import abreast
-from cyclesiam.tracking.color_model import STEP, log_odds, mask_beliefs
-from cyclesiam.tracking.mask_boxes import bulk_extents
+from cyclesiam.geometry.crops import boxes_to_image, slice_window
+from cyclesiam.geometry.masks import (
+    Mask,
+    MaskProbability,
+    box_to_mask,
+    paste_mask,
+    pixel_bounds,
+    resolve_overlaps,
+)
+from cyclesiam.threads import parallel_map
+from cyclesiam.tracking.color_model import BIN_STRIDE, log_odds, mask_priors
+from cyclesiam.tracking.mask_boxes import trimmed_boxes
 from cyclesiam.tracking.results import MaskSource
-from cyclesiam.tracking.siamese import Observation, SegmentingNetwork, TargetState
+from cyclesiam.tracking.siamese import SearchResult, SegmentingNetwork, TargetState
 
-NOWHERE = -1  # the bin of what lies outside the crop
-LEAST = 0.002  # probability that a network is taken to give at least: colours may overrule it
+OUTSIDE = -1  # the bin of what lies outside the crop
+MIN_PROBABILITY = (
+    0.002  # probability that a network is taken to give at least: colours may overrule it
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,12 +75,12 @@ class MaskConfig:
             raise ValueError(f"0 <= least_share < most_share must hold, got {self}")
 
     @property
-    def moves_boxes(self) -> bool:
+    def changes_boxes(self) -> bool:
         """Whether boxes are others than without masks."""
         return bool(self.box_share or self.size_pull)
 
 
-class Segmented(NamedTuple):
+class SegmentedTargets(NamedTuple):
     """The masks of B targets in a frame.
 
     Args:
@@ -81,31 +90,31 @@ class Segmented(NamedTuple):
     """
 
     masks: list[tuple[Mask, MaskSource]]
-    extents: AnyArray
+    boxes: AnyArray
 
 
 def segment_targets(
     network: SegmentingNetwork,
     state: TargetState,
-    observation: Observation,
+    observation: SearchResult,
     frame_size: tuple[int, int],
     config: MaskConfig,
-) -> Segmented:
+) -> SegmentedTargets:
     """Give the masks of targets in a frame (H, W); else `see_masks`."""
     boxes = state.boxes.tolist()
-    placed = place_masks(*see_masks(network, state, observation, config), frame_size)
-    masks = tell_apart(placed, frame_size, config.threshold)
-    judged = alone = judge_masks(masks, boxes, config)
+    placed = paste_masks(*predict_masks(network, state, observation, config), frame_size)
+    masks = resolve_overlaps(placed, frame_size, config.threshold)
+    judged = alone = replace_implausible_masks(masks, boxes, config)
     if len(placed) > 1:
-        masks = [tell_apart([one], frame_size, config.threshold)[0] for one in placed]
-        alone = judge_masks(masks, boxes, config)
+        masks = [resolve_overlaps([one], frame_size, config.threshold)[0] for one in placed]
+        alone = replace_implausible_masks(masks, boxes, config)
     believed = [mask if source == "network" else None for mask, source in alone]
-    extents = like(state.boxes, bulk_extents(believed))
-    return Segmented(judged, extents)
+    extents = new_array(state.boxes, trimmed_boxes(believed))
+    return SegmentedTargets(judged, extents)
 
 
-def see_masks(
-    network: SegmentingNetwork, state: TargetState, observation: Observation, config: MaskConfig
+def predict_masks(
+    network: SegmentingNetwork, state: TargetState, observation: SearchResult, config: MaskConfig
 ) -> tuple[AnyArray, AnyArray]:
     """Segment the targets at the proposals that were chosen.
 
@@ -120,22 +129,22 @@ def see_masks(
     """
     assert state.chosen is not None
     assert state.colours is not None
-    assert observation.bins is not None
-    assert observation.belief is not None
-    beliefs = mask_beliefs(state.colours, observation.bins, observation.belief)
+    assert observation.color_bins is not None
+    assert observation.likelihood is not None
+    beliefs = mask_priors(state.colours, observation.color_bins, observation.likelihood)
     masks = network.segment(observation.proposals, state.chosen, beliefs)
     in_crop = cxcywh_to_xyxy(network.mask_windows(state.chosen))
     if config.own_colours:
-        bins = _bins_in(observation.bins, in_crop)
-        masks = weigh_colours(masks, bins, config.own_colours)
+        bins = _bins_in(observation.color_bins, in_crop)
+        masks = refine_by_color(masks, bins, config.own_colours)
     in_image = boxes_to_image(in_crop, observation.windows, network.search_size)
     if config.edge_reach:
         assert observation.crops is not None
-        masks = draw_to_edges(masks, observation.crops, in_crop, config)
+        masks = refine_edges(masks, observation.crops, in_crop, config)
     return masks, xyxy_to_cxcywh(in_image)
 
 
-def weigh_colours(masks: AnyArray, bins: AnyArray, weight: float) -> AnyArray:
+def refine_by_color(masks: AnyArray, bins: AnyArray, weight: float) -> AnyArray:
     """Let the colours of a mask speak for pixels like its own, and against others.
 
     Where a network is undecided, and a part of its window has the colours of what it is sure of,
@@ -150,13 +159,13 @@ def weigh_colours(masks: AnyArray, bins: AnyArray, weight: float) -> AnyArray:
     Returns:
         (B, T, T) probabilities.
     """
-    xp, every_second = namespace(masks), masks[:, ::2, ::2]
-    seen = like(masks, bins != NOWHERE)
+    xp, every_second = array_namespace(masks), masks[:, ::2, ::2]
+    seen = new_array(masks, bins != OUTSIDE)
     odds = log_odds(bins.clip(min=0), every_second * seen, (1 - every_second) * seen)
     n = odds.shape[-1]
-    near, between = like(odds, _near(n)), like(odds, _between(n, masks.shape[-1]))
+    near, between = new_array(odds, _near(n)), new_array(odds, _between(n, masks.shape[-1]))
     odds = between @ xp.exp(near @ odds @ near.T * weight) @ between.T
-    masks = masks.clip(LEAST, 1 - LEAST)
+    masks = masks.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
     ours = masks * odds
     return ours / (ours + 1 - masks)
 
@@ -176,7 +185,7 @@ def _between(n: int, size: int) -> np.ndarray:
     return (1 - abs(places - np.arange(n))).clip(min=0).astype(np.float32)
 
 
-def draw_to_edges(
+def refine_edges(
     masks: AnyArray, crops: AnyArray, windows: AnyArray, config: MaskConfig
 ) -> AnyArray:
     """Let the borders of masks follow the edges of what is seen.
@@ -192,46 +201,50 @@ def draw_to_edges(
     T = masks.shape[-1]
 
     def draw(mask: np.ndarray, crop: np.ndarray, window: Sequence[float]) -> np.ndarray:
-        seen = take_window(crop, (round(window[0]), round(window[1])), T)
+        seen = slice_window(crop, (round(window[0]), round(window[1])), T)
         guide = seen.transpose(1, 2, 0).astype(np.uint8, order="C")
         return cv2.ximgproc.guidedFilter(  # pyright: ignore
             guide, mask, config.edge_reach, config.edge_noise**2
         )
 
-    return like(masks, np.stack(abreast(draw, to_numpy(masks), to_numpy(crops), windows.tolist())))
+    return new_array(
+        masks, np.stack(parallel_map(draw, to_numpy(masks), to_numpy(crops), windows.tolist()))
+    )
 
 
 def _bins_in(bins: AnyArray, windows: AnyArray) -> AnyArray:
     """Take the bins of (B, 4) xyxy windows of the crops out of (B, n, n); `NOWHERE` outside."""
-    side = int(windows[0, 2] - windows[0, 0] + 1) // STEP
-    corners = np.rint(to_numpy(windows)[:, :2] / STEP).astype(int).tolist()
+    side = int(windows[0, 2] - windows[0, 0] + 1) // BIN_STRIDE
+    corners = np.rint(to_numpy(windows)[:, :2] / BIN_STRIDE).astype(int).tolist()
     taken = [
-        take_window(bins[row : row + 1], corner, side, fill=NOWHERE)
+        slice_window(bins[row : row + 1], corner, side, fill=OUTSIDE)
         for row, corner in enumerate(corners)
     ]
-    return concat_some(taken)
+    return concat_rows(taken)
 
 
-def place_masks(
+def paste_masks(
     masks: AnyArray, windows: AnyArray, frame_size: tuple[int, int]
-) -> list[Probability]:
+) -> list[MaskProbability]:
     """Lay (B, T, T) probabilities over a frame (H, W), at (B, 4) cxcywh windows."""
     rows = zip(to_numpy(masks), windows.tolist(), strict=True)
-    return [place(values, window, frame_size) for values, window in rows]
+    return [paste_mask(values, window, frame_size) for values, window in rows]
 
 
-def judge_masks(
+def replace_implausible_masks(
     masks: Sequence[Mask], boxes: Sequence[Sequence[float]], config: MaskConfig
 ) -> list[tuple[Mask, MaskSource]]:
     """Replace masks that have nothing to do with their boxes, xyxy, by these boxes, filled."""
     return [
-        (mask, "network") if _agree(mask, box, config) else (fill_box(box, mask.frame_size), "box")
+        (mask, "network")
+        if _agree(mask, box, config)
+        else (box_to_mask(box, mask.frame_size), "box")
         for mask, box in zip(masks, boxes, strict=True)
     ]
 
 
 def _agree(mask: Mask, box: Sequence[float], config: MaskConfig) -> bool:
-    x0, y0, x1, y1 = pixels_of(box, mask.frame_size)
+    x0, y0, x1, y1 = pixel_bounds(box, mask.frame_size)
     filled, area = max(x1 - x0, 0) * max(y1 - y0, 0), mask.area
     if not area > 0 or not config.least_share * filled <= area <= config.most_share * filled:
         return False

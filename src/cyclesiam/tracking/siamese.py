@@ -10,43 +10,56 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
-from cyclesiam.arrays import AnyArray, like, namespace
-from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy, keep_in_frame, xyxy_to_cxcywh
-from cyclesiam.geometry.crops import boxes_to_crop, boxes_to_image, context_windows, cut, frame_size
-from cyclesiam.geometry.proposals import ChoiceConfig, Proposals, choose
+from cyclesiam.arrays import AnyArray, array_namespace, new_array
+from cyclesiam.geometry.boxes import box_iou, clip_boxes_to_frame, cxcywh_to_xyxy, xyxy_to_cxcywh
+from cyclesiam.geometry.crops import (
+    boxes_to_crop,
+    boxes_to_image,
+    context_windows,
+    crop,
+    frame_size,
+)
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig, select_proposals
 from cyclesiam.tracking.color_model import (
-    STEP,
-    Belief,
+    BIN_STRIDE,
+    ColorModel,
     ColourConfig,
-    ColourState,
-    believe,
-    bin_colours,
-    colour_votes,
-    learn_colours,
-    refresh_colours,
-    vote_shares,
+    Likelihood,
+    color_bins,
+    color_likelihood,
+    color_scores,
+    color_weights,
+    init_color_model,
+    update_color_model,
 )
 from cyclesiam.tracking.online_filter import (
     FilterConfig,
-    FilterState,
-    answer,
-    improve,
-    learn_filter,
+    OnlineFilter,
+    add_sample,
+    filter_response,
+    gaussian_labels,
+    init_filter,
+    optimize_filter,
     project,
-    remember,
-    votes,
-    wanted_peaks,
+    sample_response,
 )
 
 # Where a filter's first views lie: shift of the search window, over its side, and its scale. No
 # cell of the features is then always the target's, and sizes are not learnt by heart.
-VIEWS = ((0, 0, 1), (0.25, 0.2, 1), (-0.25, 0.2, 1), (0.2, -0.25, 1), (-0.2, -0.25, 1), (0, 0, 1.2))
+INIT_VIEWS = (
+    (0, 0, 1),
+    (0.25, 0.2, 1),
+    (-0.25, 0.2, 1),
+    (0.2, -0.25, 1),
+    (-0.2, -0.25, 1),
+    (0, 0, 1.2),
+)
 
 Template = tuple[AnyArray, ...]
-CropChange = Callable[[AnyArray], AnyArray]
+CropTransform = Callable[[AnyArray], AnyArray]
 
 
-def unchanged(crops: AnyArray) -> AnyArray:
+def identity(crops: AnyArray) -> AnyArray:
     """Give (B, 3, S, S) crops as they are."""
     return crops
 
@@ -131,13 +144,13 @@ class TargetState:
     boxes: AnyArray
     scores: AnyArray
     template: Template
-    online: FilterState | None = None
-    colours: ColourState | None = None
+    online: OnlineFilter | None = None
+    colours: ColorModel | None = None
     chosen: AnyArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class SearchResult:
     """What the network sees of B targets in a frame.
 
     Args:
@@ -150,17 +163,17 @@ class Observation:
 
     proposals: Proposals
     windows: AnyArray
-    bins: AnyArray | None = None
-    belief: Belief | None = None
+    color_bins: AnyArray | None = None
+    likelihood: Likelihood | None = None
     crops: AnyArray | None = None
 
 
-def embed_targets(
+def embed_templates(
     network: Network,
     frames: AnyArray,
     boxes: AnyArray,
     windows: AnyArray | None = None,
-    change: CropChange = unchanged,
+    change: CropTransform = identity,
 ) -> Template:
     """Cut the templates of targets with their context, and embed them.
 
@@ -172,7 +185,7 @@ def embed_targets(
         change: what is done to the crops before they are embedded (augmentation).
     """
     around: AnyArray = context_windows(boxes) if windows is None else windows
-    crops = change(cut(frames, around, network.template_size))
+    crops = change(crop(frames, around, network.template_size))
     return network.embed(crops, boxes_to_crop(boxes, around, network.template_size))
 
 
@@ -181,19 +194,19 @@ def search_windows(network: Network, boxes: AnyArray) -> AnyArray:
     return context_windows(boxes, scale=network.search_size / network.template_size)
 
 
-def start(network: Network, frames: AnyArray, boxes: AnyArray) -> TargetState:
+def init_targets(network: Network, frames: AnyArray, boxes: AnyArray) -> TargetState:
     """Begin to follow targets, (B, 4) xyxy in frames (F, 3, H, W) uint8."""
-    template = embed_targets(network, frames, boxes)
-    return TargetState(boxes, namespace(boxes).ones_like(boxes[:, 0]), template)
+    template = embed_templates(network, frames, boxes)
+    return TargetState(boxes, array_namespace(boxes).ones_like(boxes[:, 0]), template)
 
 
-def observe(
+def search(
     network: Network,
     template: Template,
     frames: AnyArray,
     windows: AnyArray,
-    change: CropChange = unchanged,
-) -> Observation:
+    change: CropTransform = identity,
+) -> SearchResult:
     """Search windows of frames for templates.
 
     Args:
@@ -203,12 +216,12 @@ def observe(
         windows: (B, 4) cxcywh in image pixels.
         change: what is done to the crops before they are searched (augmentation).
     """
-    crops = change(cut(frames, windows, network.search_size))
-    return Observation(network.search(template, crops), windows)
+    crops = change(crop(frames, windows, network.search_size))
+    return SearchResult(network.search(template, crops), windows)
 
 
 def advance(
-    network: Network, state: TargetState, frames: AnyArray, config: ChoiceConfig
+    network: Network, state: TargetState, frames: AnyArray, config: SelectionConfig
 ) -> TargetState:
     """Follow targets into the next frame: search around the last boxes, choose, smooth.
 
@@ -219,50 +232,50 @@ def advance(
         config: how far the network's answer is trusted.
     """
     observation = look(network, state, frames)
-    return settle(state, observation, network.search_size, frame_size(frames), config)
+    return localize(state, observation, network.search_size, frame_size(frames), config)
 
 
-def look(network: Network, state: TargetState, frames: AnyArray) -> Observation:
+def look(network: Network, state: TargetState, frames: AnyArray) -> SearchResult:
     """Search frames (F, 3, H, W) around the last boxes; what targets learnt on the way votes."""
-    return vote(network, state, search_around(network, state, frames))
+    return rescore(network, state, search_frame(network, state, frames))
 
 
-def search_around(network: Network, state: TargetState, frames: AnyArray) -> Observation:
+def search_frame(network: Network, state: TargetState, frames: AnyArray) -> SearchResult:
     """Search frames (F, 3, H, W) around the last boxes: what the network alone sees."""
     windows = search_windows(network, state.boxes)
-    crops = cut(frames, windows, network.search_size)
-    return Observation(network.search(state.template, crops), windows, crops=crops)
+    crops = crop(frames, windows, network.search_size)
+    return SearchResult(network.search(state.template, crops), windows, crops=crops)
 
 
-def vote(network: Network, state: TargetState, observation: Observation) -> Observation:
+def rescore(network: Network, state: TargetState, observation: SearchResult) -> SearchResult:
     """Let what targets learnt on the way vote beside the scores that `search_around` gave."""
     proposals, bins, belief = observation.proposals, None, None
     scores = proposals.scores
     if state.online is not None:
         share = state.online.config.share
-        answers = answer(state.online, project(state.online, _features(proposals)))
+        answers = filter_response(state.online, project(state.online, _features(proposals)))
         centres = xyxy_to_cxcywh(proposals.boxes)[..., :2]
-        heard = votes(answers, centres, network.stride, network.search_size)
+        heard = sample_response(answers, centres, network.stride, network.search_size)
         scores = (1 - share) * scores + share * heard
     if state.colours is not None:
         assert observation.crops is not None
-        bins = bin_colours(observation.crops)
-        belief = believe(state.colours, bins)
+        bins = color_bins(observation.crops)
+        belief = color_likelihood(state.colours, bins)
         if state.colours.config.share:
-            share = vote_shares(state.colours)[:, None]
-            heard = colour_votes(state.colours, belief, proposals.boxes)
+            share = color_weights(state.colours)[:, None]
+            heard = color_scores(state.colours, belief, proposals.boxes)
             scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
     return replace(
-        observation, proposals=replace(proposals, scores=scores), bins=bins, belief=belief
+        observation, proposals=replace(proposals, scores=scores), color_bins=bins, likelihood=belief
     )
 
 
-def settle(
+def localize(
     state: TargetState,
-    observation: Observation,
+    observation: SearchResult,
     search_size: int,
     size: tuple[int, int],
-    config: ChoiceConfig,
+    config: SelectionConfig,
 ) -> TargetState:
     """Choose among what was observed in frames (H, W) and give the targets' next state.
 
@@ -273,23 +286,25 @@ def settle(
     """
     crop_to_image = observation.windows[:, 2:] / search_size
     last_sizes = state.boxes[:, 2:] - state.boxes[:, :2]
-    choice = choose(observation.proposals, last_sizes / crop_to_image, search_size, config)
+    choice = select_proposals(
+        observation.proposals, last_sizes / crop_to_image, search_size, config
+    )
     chosen = xyxy_to_cxcywh(boxes_to_image(choice.boxes, observation.windows, search_size))
-    trust = (config.size_smoothing * choice.scores * choice.constancy)[:, None]
+    trust = (config.size_smoothing * choice.scores * choice.penalty)[:, None]
     sizes = last_sizes + trust * (chosen[:, 2:] - last_sizes)
-    boxes = namespace(sizes).concat((chosen[:, :2], sizes), axis=-1)
-    boxes = keep_in_frame(cxcywh_to_xyxy(boxes), size)
+    boxes = array_namespace(sizes).concat((chosen[:, :2], sizes), axis=-1)
+    boxes = clip_boxes_to_frame(cxcywh_to_xyxy(boxes), size)
     return replace(state, boxes=boxes, scores=choice.scores, chosen=choice.index)
 
 
-def settle_on(state: TargetState, observation: Observation, search_size: int) -> TargetState:
+def match_boxes(state: TargetState, observation: SearchResult, search_size: int) -> TargetState:
     """Choose the proposals that overlap the boxes most, where these are known to be right."""
     boxes = boxes_to_crop(state.boxes, observation.windows, search_size)
     overlaps = box_iou(observation.proposals.boxes, boxes[:, None])
     return replace(state, chosen=overlaps.argmax(axis=1))
 
 
-def learn(
+def init_filters(
     network: Network, state: TargetState, frames: AnyArray, config: FilterConfig
 ) -> TargetState:
     """Let each target learn a filter of its own in the frame of its first box.
@@ -301,17 +316,17 @@ def learn(
         config: how filters learn and vote.
     """
     windows = search_windows(network, state.boxes)
-    xp, features, wanted = namespace(windows), [], []
-    for *shift, scale in VIEWS:
-        moved = windows[:, :2] + like(windows, shift) * windows[:, 2:]
+    xp, features, wanted = array_namespace(windows), [], []
+    for *shift, scale in INIT_VIEWS:
+        moved = windows[:, :2] + new_array(windows, shift) * windows[:, 2:]
         view = xp.concat((moved, scale * windows[:, 2:]), axis=-1)
-        features.append(_features(observe(network, state.template, frames, view).proposals))
+        features.append(_features(search(network, state.template, frames, view).proposals))
         wanted.append(_wanted(network, state.boxes, view, features[-1], config))
-    online = learn_filter(xp.stack(features), xp.stack(wanted), config)
+    online = init_filter(xp.stack(features), xp.stack(wanted), config)
     return replace(state, online=online)
 
 
-def learn_look(
+def init_colors(
     network: Network,
     state: TargetState,
     frames: AnyArray,
@@ -328,25 +343,25 @@ def learn_look(
         masks: (B, 1, H, W) uint8, the targets' pixels, 255; else their boxes' count.
     """
     windows, size = search_windows(network, state.boxes), network.search_size
-    bins = bin_colours(cut(frames, windows, size))
+    bins = color_bins(crop(frames, windows, size))
     boxes = boxes_to_crop(state.boxes, windows, size)
     inside = None
     if masks is not None:
-        inside = cut(masks, windows, size, fill=0)[:, 0, ::STEP, ::STEP] > 127
-    return replace(state, colours=learn_colours(bins, boxes, config, inside))
+        inside = crop(masks, windows, size, fill=0)[:, 0, ::BIN_STRIDE, ::BIN_STRIDE] > 127
+    return replace(state, colours=init_color_model(bins, boxes, config, inside))
 
 
-def keep_look(network: Network, state: TargetState, observation: Observation) -> TargetState:
+def update_colors(network: Network, state: TargetState, observation: SearchResult) -> TargetState:
     """Let the colours of targets follow a frame; arguments as `teach`."""
     assert state.colours is not None
-    assert observation.bins is not None
+    assert observation.color_bins is not None
     sure = state.scores >= state.colours.config.least_score
     boxes = boxes_to_crop(state.boxes, observation.windows, network.search_size)
-    colours = refresh_colours(state.colours, observation.bins, boxes, sure)
+    colours = update_color_model(state.colours, observation.color_bins, boxes, sure)
     return replace(state, colours=colours)
 
 
-def teach(network: Network, state: TargetState, observation: Observation) -> TargetState:
+def update_filters(network: Network, state: TargetState, observation: SearchResult) -> TargetState:
     """Let the filters of targets learn from a frame, as far as the targets are sure of it.
 
     Args:
@@ -361,15 +376,15 @@ def teach(network: Network, state: TargetState, observation: Observation) -> Tar
         return state
     features = _features(observation.proposals)
     wanted = _wanted(network, state.boxes, observation.windows, features, config)
-    online = remember(state.online, project(state.online, features), wanted, sure)
-    return replace(state, online=improve(online, config.steps))
+    online = add_sample(state.online, project(state.online, features), wanted, sure)
+    return replace(state, online=optimize_filter(online, config.steps))
 
 
 def _features(proposals: Proposals) -> AnyArray:
     """Give what a filter learns from, in its precision."""
     if proposals.features is None:
         raise ValueError("this network gives no features to learn from: set the filter's share 0")
-    xp = namespace(proposals.features)
+    xp = array_namespace(proposals.features)
     return xp.asarray(proposals.features, dtype=xp.float32)
 
 
@@ -379,4 +394,4 @@ def _wanted(
     size = network.search_size
     positions = features.shape[-1] - config.size + 1
     in_crop = boxes_to_crop(boxes, windows, size)
-    return wanted_peaks(in_crop, network.stride, size, positions, config.width)
+    return gaussian_labels(in_crop, network.stride, size, positions, config.width)

@@ -9,8 +9,8 @@ Shapes: B targets.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cyclesiam.arrays import AnyArray, lerp, like, namespace
-from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_targets
+from cyclesiam.arrays import AnyArray, array_namespace, lerp, new_array
+from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_templates
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,21 +35,25 @@ class MemoryConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class TemplateMemory:
     """The looks of B targets, as `Network.embed` gives them."""
 
-    first: Template
-    present: Template
+    initial: Template
+    recent: Template
 
 
-def begin_memory(state: TargetState) -> Memory:
+def init_templates(state: TargetState) -> TemplateMemory:
     """Remember how targets look as they are started."""
-    return Memory(state.template, state.template)
+    return TemplateMemory(state.template, state.template)
 
 
-def keep_looks(
-    network: Network, state: TargetState, memory: Memory, frames: AnyArray, config: MemoryConfig
-) -> tuple[TargetState, Memory]:
+def update_templates(
+    network: Network,
+    state: TargetState,
+    memory: TemplateMemory,
+    frames: AnyArray,
+    config: MemoryConfig,
+) -> tuple[TargetState, TemplateMemory]:
     """Let the present look follow a frame, of the targets that are sure of it.
 
     Args:
@@ -65,11 +69,11 @@ def keep_looks(
     sure = state.scores >= config.least_score
     if not sure.any():
         return state, memory
-    rates = config.rate * like(state.scores, sure)
-    seen = embed_targets(network, frames, state.boxes)
-    present = _mix(memory.present, seen, rates)
-    template = _mix(memory.first, present, namespace(rates).full_like(rates, config.share))
-    return replace(state, template=template), replace(memory, present=present)
+    rates = config.rate * new_array(state.scores, sure)
+    seen = embed_templates(network, frames, state.boxes)
+    present = _mix(memory.recent, seen, rates)
+    template = _mix(memory.initial, present, array_namespace(rates).full_like(rates, config.share))
+    return replace(state, template=template), replace(memory, recent=present)
 
 
 def _mix(ones: Sequence[AnyArray], others: Sequence[AnyArray], shares: AnyArray) -> Template:

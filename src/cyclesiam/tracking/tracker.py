@@ -7,50 +7,50 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from cyclesiam.arrays import AnyArray, empty_on, like, tracking
+from cyclesiam.arrays import AnyArray, empty_on_device, inference_context, new_array
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.masks import Mask
-from cyclesiam.tracking.batching import join_rows, keep_rows
+from cyclesiam.tracking.batching import concat_targets, select_targets
 from cyclesiam.tracking.confidence import (
-    Standing,
-    begin_standing,
-    believe_boxes,
-    judge,
+    TargetStatus,
+    box_confidence,
+    init_status,
+    update_status,
 )
 from cyclesiam.tracking.config import TrackerConfig
-from cyclesiam.tracking.conflicts import keep_apart
+from cyclesiam.tracking.conflicts import resolve_conflicts
 from cyclesiam.tracking.following import (
-    Followed,
-    Label,
     Learning,
+    Prediction,
     Run,
-    Sighting,
+    TargetLabel,
+    TrackState,
     at_once,
-    learn_from,
-    list_results,
+    make_results,
     segment,
+    update,
 )
-from cyclesiam.tracking.inputs import check_box, frame_of, frames_of
-from cyclesiam.tracking.mask_boxes import fit_boxes, no_fit, pull_sizes
-from cyclesiam.tracking.median_flow import carry_boxes
-from cyclesiam.tracking.redetection import find_again, find_nearby
+from cyclesiam.tracking.inputs import to_frame, to_masks, validate_box
+from cyclesiam.tracking.mask_boxes import correct_sizes, fit_boxes_to_masks, unknown_fit
+from cyclesiam.tracking.median_flow import propagate_boxes
+from cyclesiam.tracking.redetection import redetect, relocalize
 from cyclesiam.tracking.results import MaskSource, TrackResult
 from cyclesiam.tracking.siamese import (
     Network,
-    Observation,
+    SearchResult,
     TargetState,
-    learn,
-    learn_look,
+    init_colors,
+    init_filters,
+    init_targets,
+    localize,
     look,
-    search_around,
-    settle,
-    settle_on,
-    start,
-    vote,
+    match_boxes,
+    rescore,
+    search_frame,
 )
-from cyclesiam.tracking.template_memory import begin_memory
+from cyclesiam.tracking.template_memory import init_templates
 
 Result = TypeVar("Result")
 
@@ -60,7 +60,7 @@ def _computes(method: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(method)
     def call(self: "Tracker", *values: Any, **named: Any) -> Result:
-        with tracking(self._kind):
+        with inference_context(self._kind):
             return method(self, *values, **named)
 
     return call
@@ -96,8 +96,8 @@ class Tracker:
         self.network = network
         self.config = config or TrackerConfig()
         self.device = str(device)
-        self._kind = empty_on(self.device)
-        self._followed: Followed | None = None  # but for what is still being learnt
+        self._kind = empty_on_device(self.device)
+        self._followed: TrackState | None = None  # but for what is still being learnt
         self._learning: Learning | None = None
         self._last: AnyArray | None = None  # the frame at hand
         self._ids: list[int] = []  # of the rows
@@ -123,7 +123,7 @@ class Tracker:
         return self.step(image)[0]
 
     @property
-    def gives_masks(self) -> bool:
+    def has_masks(self) -> bool:
         """Whether results have masks."""
         return self.config.mask.wanted and self.network.has_masks
 
@@ -145,12 +145,12 @@ class Tracker:
         Raises:
             TargetError, ValueError: as `init`.
         """
-        frame = frame_of(image, self._kind)
+        frame = to_frame(image, self._kind)
         followed, found = self._begin(frame, boxes_xywh, masks)
         self._followed, self._learning, self._steps = followed, None, 0
         self._last, self._ids = frame, list(range(1, len(followed.targets.boxes) + 1))
         self._next_id, self._names = len(self._ids) + 1, {}
-        return list_results(followed, followed.targets.boxes, self._labels(), self.config, found)
+        return make_results(followed, followed.targets.boxes, self._labels(), self.config, found)
 
     @_computes
     def add(
@@ -181,7 +181,7 @@ class Tracker:
         if self._followed is None:
             self._followed, self._steps = new, 0
         else:
-            self._followed = join_rows(_unchosen(self._known()), new)
+            self._followed = concat_targets(_unchosen(self._known()), new)
         self._last = frame
         self._ids.append(self._next_id)
         if name is not None:
@@ -202,7 +202,7 @@ class Tracker:
             self._followed = self._learning = None
             return
         rows = [number for number in range(len(self._ids) + 1) if number != row]
-        self._followed = keep_rows(self._known(), rows)
+        self._followed = select_targets(self._known(), rows)
 
     @_computes
     def correct(
@@ -223,7 +223,7 @@ class Tracker:
         new, _ = self._begin(frame, [box_xywh])
         count = len(self._ids)
         rows = [count if number == row else number for number in range(count)]
-        self._followed = keep_rows(join_rows(_unchosen(self._known()), new), rows)
+        self._followed = select_targets(concat_targets(_unchosen(self._known()), new), rows)
         self._last = frame
 
     @property
@@ -236,31 +236,31 @@ class Tracker:
         frame: AnyArray,
         boxes_xywh: Sequence[Sequence[float]],
         masks: Sequence[np.ndarray] | None = None,
-    ) -> tuple[Followed, list[tuple[Mask, MaskSource]] | None]:
+    ) -> tuple[TrackState, list[tuple[Mask, MaskSource]] | None]:
         """Give targets as they are started in a frame, and their masks there if any are wanted."""
-        boxes = [check_box(box, frame_size(frame)) for box in boxes_xywh]
+        boxes = [validate_box(box, frame_size(frame)) for box in boxes_xywh]
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
-        corners = xywh_to_xyxy(like(self._kind, boxes))
-        targets = start(self.network, frame, corners)
+        corners = xywh_to_xyxy(new_array(self._kind, boxes))
+        targets = init_targets(self.network, frame, corners)
         if self.config.online.share:
-            targets = learn(self.network, targets, frame, self.config.online)
-        if self.config.colour.share or self.gives_masks:
-            given = None if masks is None else frames_of(masks, self._kind)
-            targets = learn_look(self.network, targets, frame, self.config.colour, given)
-        beginning = begin_memory(targets), begin_standing(targets)
-        followed = Followed(targets, *beginning, no_fit(targets.boxes))
-        if not self.gives_masks:
+            targets = init_filters(self.network, targets, frame, self.config.online)
+        if self.config.colour.share or self.has_masks:
+            given = None if masks is None else to_masks(masks, self._kind)
+            targets = init_colors(self.network, targets, frame, self.config.colour, given)
+        beginning = init_templates(targets), init_status(targets)
+        followed = TrackState(targets, *beginning, unknown_fit(targets.boxes))
+        if not self.has_masks:
             return followed, None
         seen = look(self.network, targets, frame)
-        known = settle_on(targets, seen, self.network.search_size)
-        sighting = Sighting(frame, seen, replace(followed, targets=known), ())
+        known = match_boxes(targets, seen, self.network.search_size)
+        sighting = Prediction(frame, seen, replace(followed, targets=known), ())
         found = segment(self.network, sighting, self.config)
-        return replace(followed, fit=fit_boxes(targets.boxes, found.extents)), found.masks
+        return replace(followed, fit=fit_boxes_to_masks(targets.boxes, found.boxes)), found.masks
 
     def _present(self, image: np.ndarray | None) -> AnyArray:
         if image is not None:
-            return frame_of(image, self._kind)
+            return to_frame(image, self._kind)
         if self._last is None:
             raise TargetError("no frame was seen yet: give the image that the box is in")
         return self._last
@@ -289,7 +289,7 @@ class Tracker:
         return learning.told.result()[0]
 
     @_computes
-    def find(self, image: np.ndarray) -> Sighting | None:
+    def find(self, image: np.ndarray) -> Prediction | None:
         """Settle all targets in the next frame, (H, W, 3) uint8 RGB: the first part of a step.
 
         `learn` is the other, which tells results; it may be done beside the next call, see `Ahead`.
@@ -302,7 +302,7 @@ class Tracker:
         """
         if self._last is None:
             raise TargetError("a target must be set with .init(image, box) before .update(image)")
-        before, frame = self._last, frame_of(image, self._kind)
+        before, frame = self._last, to_frame(image, self._kind)
         self._last = frame
         if self._followed is None:
             return None
@@ -312,7 +312,7 @@ class Tracker:
             followed = self._learning.add_looks(followed)
         targets = followed.targets
         if standing.lost.any():
-            targets, standing = find_again(
+            targets, standing = redetect(
                 network,
                 self._known().targets,
                 standing,
@@ -321,31 +321,33 @@ class Tracker:
                 config.confidence,
                 config.recovery,
             )
-        around = search_around(network, targets, frame)
+        around = search_frame(network, targets, frame)
         if self._learning is not None:
             self._followed = self._learning.add_votes(self._followed)
         last = replace(self._followed.targets, boxes=targets.boxes)
-        seen = vote(network, last, around)
+        seen = rescore(network, last, around)
         targets, confidences = self._settle(last, seen, standing, frame_size(frame))
         doubted = confidences < config.confidence.lost_below
         last_boxes = self._followed.targets.boxes
-        boxes = carry_boxes(targets.boxes, last_boxes, doubted, before, frame, config.points)
+        boxes = propagate_boxes(targets.boxes, last_boxes, doubted, before, frame, config.points)
         targets = self._resize(replace(targets, boxes=boxes), confidences, frame_size(frame))
-        standing = judge(standing, targets, confidences, config.confidence)
+        standing = update_status(standing, targets, confidences, config.confidence)
         self._followed = replace(self._known(), targets=targets, standing=standing)
-        return Sighting(frame, seen, self._followed, self._labels())
+        return Prediction(frame, seen, self._followed, self._labels())
 
     def _settle(
-        self, last: TargetState, seen: Observation, standing: Standing, size: tuple[int, int]
+        self, last: TargetState, seen: SearchResult, standing: TargetStatus, size: tuple[int, int]
     ) -> tuple[TargetState, AnyArray]:
         """Give where targets are in a frame (H, W), apart from each other, and how surely."""
         config, sizes = self.config, (self.network.search_size, size)
-        settled = settle(last, seen, *sizes, config.choice)
+        settled = localize(last, seen, *sizes, config.choice)
         confidences = self._believe(settled, seen, standing)
         options = config.choice, config.confidence, config.recovery
-        targets = find_nearby(last, settled, seen, confidences, *sizes, *options)
+        targets = relocalize(last, settled, seen, confidences, *sizes, *options)
         if len(self._ids) > 1:
-            targets = keep_apart(last, targets, seen, *sizes, config.choice, config.most_shared)
+            targets = resolve_conflicts(
+                last, targets, seen, *sizes, config.choice, config.most_shared
+            )
         if targets is not settled:
             confidences = self._believe(targets, seen, standing)
         return targets, confidences
@@ -355,28 +357,30 @@ class Tracker:
     ) -> TargetState:
         """Let masks of the frames before have their say in the sizes of targets."""
         mask = self.config.mask
-        if not self.gives_masks or not mask.size_pull:
+        if not self.has_masks or not mask.size_pull:
             return targets
         sure, fit = confidences >= self.config.confidence.sure_from, self._known().fit
-        boxes = pull_sizes(targets.boxes, fit, sure, mask.size_slack, mask.size_pull, size)
+        boxes = correct_sizes(targets.boxes, fit, sure, mask.size_slack, mask.size_pull, size)
         return replace(targets, boxes=boxes)
 
-    def _labels(self) -> tuple[Label, ...]:
+    def _labels(self) -> tuple[TargetLabel, ...]:
         return tuple((number, self._names.get(number)) for number in self._ids)
 
-    def _known(self) -> Followed:
+    def _known(self) -> TrackState:
         """Give what is known of the targets, once all that was to be learnt is."""
         assert self._followed is not None
         if self._learning is not None:
             self._followed, self._learning = self._learning.add_all(self._followed), None
         return self._followed
 
-    def _believe(self, targets: TargetState, seen: Observation, standing: Standing) -> AnyArray:
+    def _believe(
+        self, targets: TargetState, seen: SearchResult, standing: TargetStatus
+    ) -> AnyArray:
         """Give the (B,) probabilities of boxes; those just found again are believed less."""
-        fresh = standing.lost | (standing.fresh > 0)
-        return believe_boxes(targets, seen, self.config.confidence, fresh)
+        fresh = standing.lost | (standing.recovered_left > 0)
+        return box_confidence(targets, seen, self.config.confidence, fresh)
 
-    def learn(self, sighting: Sighting, run: Run) -> Learning:
+    def learn(self, sighting: Prediction, run: Run) -> Learning:
         """Tell where targets are, and let them learn; the next `find` waits for what it needs.
 
         Args:
@@ -387,10 +391,10 @@ class Tracker:
             What is on its way; the results are `told`.
         """
         self._steps += 1
-        self._learning = learn_from(self.network, sighting, self._steps, self.config, run)
+        self._learning = update(self.network, sighting, self._steps, self.config, run)
         return self._learning
 
 
-def _unchosen(followed: Followed) -> Followed:
+def _unchosen(followed: TrackState) -> TrackState:
     """Forget which proposals boxes came from: those of another frame mean nothing."""
     return replace(followed, targets=replace(followed.targets, chosen=None))

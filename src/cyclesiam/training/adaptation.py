@@ -5,19 +5,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cyclesiam.models.checkpoints import load_weights, save_weights
-from cyclesiam.models.metadata import Policy, TrainingRecord
+from cyclesiam.models.metadata import TrainingPolicy, TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
-from cyclesiam.training.recipes import FAST, small
+from cyclesiam.training.recipes import FAST_OPTIMIZER, small
 from cyclesiam.training.trainer import TrainingConfig
-from cyclesiam.validation.score import LabelFreeScores, compare
+from cyclesiam.validation.score import LabelFreeScores, paired_gain
 
 HELD_OUT = 0.2  # share of videos, and of pictures, that only judge
-NOISE = 2.0  # standard errors that a gain must exceed: examples of one scene are not independent
-LABELLED: tuple[Policy, ...] = ("untrained", "none", "first-box", "first-mask")  # ever more
+MIN_GAIN = 2.0  # standard errors that a gain must exceed: examples of one scene are not independent
+POLICY_ORDER: tuple[TrainingPolicy, ...] = (
+    "untrained",
+    "none",
+    "first-box",
+    "first-mask",
+)  # ever more
 
 
-def adapt(start: str | Path) -> TrainingConfig:
+def adaptation_recipe(start: str | Path) -> TrainingConfig:
     """Give the recipe that goes on from weights, of the same network, as `small` learns.
 
     The rate is a tenth of that of random weights: little footage shall not undo much training.
@@ -32,7 +37,7 @@ def adapt(start: str | Path) -> TrainingConfig:
         plain,
         recipe="adapt",
         steps=300,
-        policy=max(plain.policy, record.policy, key=LABELLED.index),
+        policy=max(plain.policy, record.policy, key=POLICY_ORDER.index),
         save_every=100,
         averaging=0.98,
         network=network.config,
@@ -44,7 +49,7 @@ def adapt(start: str | Path) -> TrainingConfig:
             longest=1,
             review=0.5,
         ),
-        optimiser=replace(FAST, first_rate=2e-5, rate=2e-4, last_rate=1e-5),
+        optimiser=replace(FAST_OPTIMIZER, first_rate=2e-5, rate=2e-4, last_rate=1e-5),
     )
 
 
@@ -66,16 +71,16 @@ class Verdict(NamedTuple):
     """Whether the best candidate is kept: the `rise` of its score, and its standard `error`."""
 
     best: str
-    rise: float
+    gain: float
     error: float
 
     @property
     def kept(self) -> bool:
         """Whether the score rose by more than noise."""
-        return self.rise > NOISE * self.error
+        return self.gain > MIN_GAIN * self.error
 
 
-def keep_the_best(
+def keep_best(
     output: str | Path, start: str | Path, before: LabelFreeScores, candidates: dict[str, Candidate]
 ) -> Verdict:
     """Write the best candidate into a folder if it gained, else the weights at the start.
@@ -88,7 +93,7 @@ def keep_the_best(
     """
     best = max(candidates, key=lambda name: candidates[name].scores.total)
     network, record, scores = candidates[best]
-    verdict = Verdict(best, *compare(before, scores))
+    verdict = Verdict(best, *paired_gain(before, scores))
     if not verdict.kept:
         network, record = load_weights(start, trainable=True)
     save_weights(output, network, record)

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cyclesiam.data.row_rng import Chance, draw_rows
+from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy
 
-OBJECT, BACKGROUND, IGNORED = 1, 0, -1
+POSITIVE, NEGATIVE, IGNORE = 1, 0, -1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LabelConfig:
+class AnchorLabelConfig:
     """Which anchors teach.
 
     Source: thresholds from CycleSiam (Yuan et al., IROS 2020), section IV.B; numbers from the
@@ -45,7 +45,7 @@ class LabelConfig:
             raise ValueError(f"there must be object and background anchors, got {self}")
 
 
-def label_anchors(anchors: Tensor, targets: Tensor, config: LabelConfig) -> Tensor:
+def label_anchors(anchors: Tensor, targets: Tensor, config: AnchorLabelConfig) -> Tensor:
     """Label anchors by their overlap with the target.
 
     Args:
@@ -57,15 +57,15 @@ def label_anchors(anchors: Tensor, targets: Tensor, config: LabelConfig) -> Tens
         (B, N) int64 of `OBJECT`, `BACKGROUND` and `IGNORED`.
     """
     iou = box_iou(cxcywh_to_xyxy(anchors), targets[:, None])
-    labels = torch.full(iou.shape, IGNORED, device=iou.device)
-    labels[iou < config.background_below] = BACKGROUND
+    labels = torch.full(iou.shape, IGNORE, device=iou.device)
+    labels[iou < config.background_below] = NEGATIVE
     best = iou.amax(dim=1, keepdim=True)
-    labels[iou > (config.nearest_share * best).clamp(max=config.object_above)] = OBJECT
+    labels[iou > (config.nearest_share * best).clamp(max=config.object_above)] = POSITIVE
     return labels
 
 
-def sample_labels(
-    labels: Tensor, object_scores: Tensor, config: LabelConfig, generator: Chance
+def subsample_labels(
+    labels: Tensor, object_scores: Tensor, config: AnchorLabelConfig, generator: Rng
 ) -> Tensor:
     """Silence all but a few anchors of each image.
 
@@ -78,13 +78,13 @@ def sample_labels(
     Returns:
         (B, N) int64 with at most `objects` and `backgrounds` labels in a row.
     """
-    chance = draw_rows(generator, *labels.shape)
-    kept = torch.full_like(labels, IGNORED)
+    chance = rand_rows(generator, *labels.shape)
+    kept = torch.full_like(labels, IGNORE)
     hard = round(config.backgrounds * config.hard_share)
     for label, count, rank in (
-        (OBJECT, config.objects, chance),
-        (BACKGROUND, config.backgrounds - hard, chance),
-        (BACKGROUND, hard, object_scores.detach()),
+        (POSITIVE, config.objects, chance),
+        (NEGATIVE, config.backgrounds - hard, chance),
+        (NEGATIVE, hard, object_scores.detach()),
     ):
         if count:
             rank = rank.masked_fill(labels != label, -1.0)

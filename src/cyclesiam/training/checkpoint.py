@@ -10,28 +10,28 @@ import torch
 
 from cyclesiam.errors import TrainingError
 
-STATE_FILE = "training.ckpt"
-INDIFFERENT = ("save_every", "log_every")  # settings that change nothing that is learnt
+CHECKPOINT_FILE = "training.ckpt"
+NOT_COMPARED = ("save_every", "log_every")  # settings that change nothing that is learnt
 
 
-def write_state(folder: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write a state; it appears whole or not at all, whenever the process or the power ends.
 
     Raises:
         TrainingError: it cannot be written.
     """
-    unfinished = folder / f"{STATE_FILE}.part"
+    unfinished = folder / f"{CHECKPOINT_FILE}.part"
     try:
         with unfinished.open("wb") as file:
             torch.save(state, file)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(folder / STATE_FILE)
+        unfinished.replace(folder / CHECKPOINT_FILE)
     except (OSError, RuntimeError) as error:
         raise TrainingError(f"cannot write {unfinished}: {_first_line(error)}") from error
 
 
-def read_state(folder: Path, device: torch.device, config: dict[str, Any]) -> dict[str, Any]:
+def load_checkpoint(folder: Path, device: torch.device, config: dict[str, Any]) -> dict[str, Any]:
     """Read the state of a run.
 
     Args:
@@ -43,14 +43,14 @@ def read_state(folder: Path, device: torch.device, config: dict[str, Any]) -> di
     Raises:
         TrainingError: there is none, it is damaged, or it belongs to a run with another config.
     """
-    file = folder / STATE_FILE
+    file = folder / CHECKPOINT_FILE
     if not file.is_file():
         raise TrainingError(f"there is no run to resume in {folder}: {file} is missing")
     try:
         state = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:
         raise TrainingError(f"cannot resume from {file}: {_first_line(error)}") from error
-    indifferent = {name: config[name] for name in INDIFFERENT}
+    indifferent = {name: config[name] for name in NOT_COMPARED}
     if config | state["config"] | indifferent != config:
         raise TrainingError(
             f"{file} belongs to a run with another recipe or settings; "
@@ -59,7 +59,7 @@ def read_state(folder: Path, device: torch.device, config: dict[str, Any]) -> di
     return state
 
 
-def plain(config: Any) -> dict[str, Any]:
+def to_plain(config: Any) -> dict[str, Any]:
     """Give a dataclass as JSON holds it, which compares and loads without any class."""
     return json.loads(json.dumps(asdict(config)))
 

@@ -49,23 +49,23 @@ class Curriculum:
     """
 
     level: int = 0
-    since: int = 0
+    steps_at_level: int = 0
     accuracy: float = 0.0
 
-    def draw(self, config: CurriculumConfig, step: int, seed: int) -> Stage:
+    def sample_stage(self, config: CurriculumConfig, step: int, seed: int) -> Stage:
         """Give the stage to practise at a step: the current one or, for review, an earlier one."""
         random = np.random.default_rng((seed, 3, step))
         if self.level and random.random() < config.review:
             return config.stages[random.integers(self.level)]
         return config.stages[self.level]
 
-    def after(self, config: CurriculumConfig, stage: Stage, accuracy: float) -> "Curriculum":
+    def advance(self, config: CurriculumConfig, stage: Stage, accuracy: float) -> "Curriculum":
         """Give the state after a step at `stage` in which `accuracy` of the targets were found."""
         if stage != config.stages[self.level]:
             return self
-        share = 1 / min(self.since + 1, 50)  # a plain mean at first, then a running one
+        share = 1 / min(self.steps_at_level + 1, 50)  # a plain mean at first, then a running one
         running = self.accuracy + share * (accuracy - self.accuracy)
-        since = self.since + 1
+        since = self.steps_at_level + 1
         ready = since >= config.patience and running >= config.success
         if (ready or since >= config.longest) and self.level + 1 < len(config.stages):
             return Curriculum(self.level + 1)

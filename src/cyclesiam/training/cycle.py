@@ -10,27 +10,32 @@ import torch
 from torch import Tensor
 
 from cyclesiam.geometry.crops import context_windows, frame_size
-from cyclesiam.geometry.proposals import ChoiceConfig
+from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.tracking.siamese import (
-    CropChange,
+    CropTransform,
     Network,
-    Observation,
+    SearchResult,
     TargetState,
-    embed_targets,
+    embed_templates,
+    identity,
+    init_targets,
+    localize,
     look,
-    observe,
+    search,
     search_windows,
-    settle,
-    start,
-    unchanged,
 )
-from cyclesiam.training.feature_reuse import ComparingNetwork, View, compare, view
+from cyclesiam.training.feature_reuse import (
+    CachedFeatures,
+    FeatureNetwork,
+    compute_features,
+    search_cached,
+)
 
 TemplateFrom = Literal["last", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class CycleTrack:
     """Where the targets of B clips were found before the way home.
 
     Args:
@@ -62,17 +67,17 @@ class Middle(NamedTuple):
     """
 
     began: Tensor
-    walked: Walk
+    walked: CycleTrack
 
 
 @dataclass(frozen=True, slots=True)
-class HomeChange:
+class CycleTransform:
     """What training does to windows and crops of the last step, and inference never does."""
 
-    template_windows: CropChange = unchanged
-    template_crops: CropChange = unchanged
-    search_windows: CropChange = unchanged
-    search_crops: CropChange = unchanged
+    template_windows: CropTransform = identity
+    template_crops: CropTransform = identity
+    search_windows: CropTransform = identity
+    search_crops: CropTransform = identity
 
 
 def palindrome(turn: int) -> list[int]:
@@ -87,15 +92,15 @@ def palindrome(turn: int) -> list[int]:
 
 
 @torch.no_grad()
-def walk(
+def track_cycle(
     network: Network,
     clips: Tensor,
     boxes: Tensor,
     turn: int,
-    config: ChoiceConfig,
+    config: SelectionConfig,
     *,
     share_features: bool = False,
-) -> Walk:
+) -> CycleTrack:
     """Follow targets forward to frame `turn` and back to frame 1: plain inference.
 
     At every step the next template is cut at the last prediction, at the predicted size.
@@ -112,41 +117,47 @@ def walk(
     scores = torch.ones_like(boxes[:, 0])
     at, at_turn = 0, boxes
     found = [boxes]
-    seen: dict[int, View] = {}
+    seen: dict[int, CachedFeatures] = {}
     for frame in palindrome(turn)[1:-1]:
-        state, frames = start(network, clips[:, at], boxes), clips[:, frame]
+        state, frames = init_targets(network, clips[:, at], boxes), clips[:, frame]
         if share_features:
             observation = _look_again(network, state, frames, seen, frame)
         else:
             observation = look(network, state, frames)
-        state = settle(state, observation, network.search_size, frame_size(frames), config)
+        state = localize(state, observation, network.search_size, frame_size(frames), config)
         boxes, scores, at = state.boxes, torch.minimum(scores, state.scores), frame
         at_turn = boxes if at == turn else at_turn
         found.append(boxes)
-    middle = Middle(found[1], Walk(found[-2], at_turn, scores, turn - 1)) if turn > 1 else None
-    return Walk(boxes, at_turn, scores, turn, middle)
+    middle = (
+        Middle(found[1], CycleTrack(found[-2], at_turn, scores, turn - 1)) if turn > 1 else None
+    )
+    return CycleTrack(boxes, at_turn, scores, turn, middle)
 
 
 def _look_again(
-    network: Network, state: TargetState, frames: Tensor, seen: dict[int, View], frame: int
-) -> Observation:
+    network: Network,
+    state: TargetState,
+    frames: Tensor,
+    seen: dict[int, CachedFeatures],
+    frame: int,
+) -> SearchResult:
     """Search a frame by what was seen of it, which is noted in `seen`."""
-    if not isinstance(network, ComparingNetwork):
+    if not isinstance(network, FeatureNetwork):
         raise ValueError("this network gives no features to compare: set share_features False")
     windows = search_windows(network, state.boxes)
-    seen[frame] = view(network, frames, windows, seen.get(frame))
-    return compare(network, state.template, seen[frame], windows)
+    seen[frame] = compute_features(network, frames, windows, seen.get(frame))
+    return search_cached(network, state.template, seen[frame], windows)
 
 
-def find_last(
+def last_positions(
     network: Network,
     clips: Tensor,
     truth: Tensor,
     turn: int,
-    config: ChoiceConfig,
+    config: SelectionConfig,
     *,
     share_features: bool = False,
-) -> Walk:
+) -> CycleTrack:
     """Give where targets are before the way home: as it is known, or else by a walk.
 
     Args:
@@ -165,7 +176,7 @@ def find_last(
     if not len(rows):
         return known
     everyone = len(rows) == len(truth)  # nothing to pick out: frames are large
-    walked = walk(
+    walked = track_cycle(
         network,
         clips if everyone else clips[rows],
         truth[rows, 0],
@@ -176,16 +187,16 @@ def find_last(
     return _put_in(known, rows, walked)
 
 
-def _known_walk(truth: Tensor, turn: int) -> Walk:
+def _known_walk(truth: Tensor, turn: int) -> CycleTrack:
     """Give the walk of targets that are where (B, T, 4) truth says."""
     sure = torch.ones_like(truth[:, 0, 0])
     middle = None
     if turn > 1:
-        middle = Middle(truth[:, 1], Walk(truth[:, 2], truth[:, turn], sure, turn - 1))
-    return Walk(truth[:, min(turn, 1)], truth[:, turn], sure, turn, middle)
+        middle = Middle(truth[:, 1], CycleTrack(truth[:, 2], truth[:, turn], sure, turn - 1))
+    return CycleTrack(truth[:, min(turn, 1)], truth[:, turn], sure, turn, middle)
 
 
-def _put_in(known: Walk, rows: Tensor, walked: Walk) -> Walk:
+def _put_in(known: CycleTrack, rows: Tensor, walked: CycleTrack) -> CycleTrack:
     """Put (M,) rows that were walked into a walk of all."""
 
     def put(all_rows: Tensor, found: Tensor) -> Tensor:
@@ -195,7 +206,7 @@ def _put_in(known: Walk, rows: Tensor, walked: Walk) -> Walk:
     if known.middle is not None and walked.middle is not None:
         began = put(known.middle.began, walked.middle.began)
         middle = Middle(began, _put_in(known.middle.walked, rows, walked.middle.walked))
-    return Walk(
+    return CycleTrack(
         put(known.boxes, walked.boxes),
         put(known.at_turn, walked.at_turn),
         put(known.scores, walked.scores),
@@ -204,14 +215,14 @@ def _put_in(known: Walk, rows: Tensor, walked: Walk) -> Walk:
     )
 
 
-def go_home(
+def search_first_frame(
     network: Network,
     clips: Tensor,
-    walked: Walk,
-    change: HomeChange,
+    walked: CycleTrack,
+    change: CycleTransform,
     partners: Tensor | None = None,
     template_from: TemplateFrom = "last",
-) -> Observation:
+) -> SearchResult:
     """Search frame 0, where the targets were last, for how they looked.
 
     Args:
@@ -225,7 +236,7 @@ def go_home(
     """
     farther = template_from == "turn"
     frame, boxes = (walked.turn, walked.at_turn) if farther else (walked.frame, walked.boxes)
-    template = embed_targets(
+    template = embed_templates(
         network,
         clips[:, frame],
         boxes,
@@ -235,12 +246,12 @@ def go_home(
     if partners is not None:
         template = tuple(part[partners] for part in template)
     windows = change.search_windows(search_windows(network, walked.boxes))
-    return observe(network, template, clips[:, 0], windows, change.search_crops)
+    return search(network, template, clips[:, 0], windows, change.search_crops)
 
 
 def run_cycle(
-    network: Network, clips: Tensor, boxes: Tensor, turn: int, config: ChoiceConfig
-) -> Observation:
+    network: Network, clips: Tensor, boxes: Tensor, turn: int, config: SelectionConfig
+) -> SearchResult:
     """Track forward to frame `turn` and back; return what the tracker sees in frame 0.
 
     Args:
@@ -256,4 +267,6 @@ def run_cycle(
 
     Source: CycleSiam (Yuan et al., IROS 2020), section III.A.
     """
-    return go_home(network, clips, walk(network, clips, boxes, turn, config), HomeChange())
+    return search_first_frame(
+        network, clips, track_cycle(network, clips, boxes, turn, config), CycleTransform()
+    )

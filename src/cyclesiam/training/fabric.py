@@ -58,7 +58,7 @@ def make_fabric(device: str, precision: Precision, output: Path, *, devices: int
     return fabric
 
 
-def is_first_process() -> bool:
+def is_rank_zero() -> bool:
     """Whether this process speaks and writes for all that train together."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
 

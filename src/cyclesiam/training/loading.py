@@ -6,13 +6,17 @@ from collections.abc import Iterable, Iterator
 
 from torch.utils.data import DataLoader, Dataset
 
-from cyclesiam.data.clips import Batch, ClipDataset, Request
-from cyclesiam.datasets.label_policy import LabelPolicy, labels_allowed
+from cyclesiam.data.clips import Batch, BatchRequest, ClipDataset
+from cyclesiam.datasets.label_policy import LabelPolicy, enforce_policy
 from cyclesiam.errors import CycleSiamError
 
 
 def load_batches(
-    clips: ClipDataset, requests: Iterable[Request], workers: int, *, policy: LabelPolicy = "none"
+    clips: ClipDataset,
+    requests: Iterable[BatchRequest],
+    workers: int,
+    *,
+    policy: LabelPolicy = "none",
 ) -> Iterator[Batch]:
     """Give the batches that are requested, in order.
 
@@ -52,9 +56,9 @@ class _Answers(Dataset[Batch | CycleSiamError]):
         self.clips = clips
         self.policy: LabelPolicy = policy  # travels with the clips into workers
 
-    def __getitem__(self, request: Request) -> Batch | CycleSiamError:
+    def __getitem__(self, request: BatchRequest) -> Batch | CycleSiamError:
         try:
-            with labels_allowed(self.policy):
+            with enforce_policy(self.policy):
                 return self.clips[request]
         except CycleSiamError as error:
             return error

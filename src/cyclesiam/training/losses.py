@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from cyclesiam.training.anchor_labels import IGNORED, OBJECT
+from cyclesiam.training.anchor_labels import IGNORE, POSITIVE
 
 BOX_WEIGHT = 1.0  # lambda 1 of equation 7
-LEAST_WEIGHT = 1e-6  # keeps the mean of nothing finite
+MIN_WEIGHT = 1e-6  # keeps the mean of nothing finite
 MASK_WEIGHT = 30.0  # lambda 2 of equation 9
 
 
@@ -33,7 +33,7 @@ class WeightedSum(NamedTuple):
     @property
     def mean(self) -> Tensor:
         """The weighted mean; 0 of nothing."""
-        return self.sum / self.weight.clamp(min=LEAST_WEIGHT)
+        return self.sum / self.weight.clamp(min=MIN_WEIGHT)
 
 
 def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
@@ -49,10 +49,8 @@ def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
 
     Source: CycleSiam (Yuan et al., IROS 2020), equation 6.
     """
-    entropy = F.cross_entropy(
-        logits.transpose(1, 2), labels, ignore_index=IGNORED, reduction="none"
-    )
-    counted = (labels != IGNORED) * weights[:, None]
+    entropy = F.cross_entropy(logits.transpose(1, 2), labels, ignore_index=IGNORE, reduction="none")
+    counted = (labels != IGNORE) * weights[:, None]
     return WeightedSum((entropy * counted).sum(), counted.sum())
 
 
@@ -71,7 +69,7 @@ def box_loss(offsets: Tensor, wanted: Tensor, labels: Tensor, weights: Tensor) -
     Source: CycleSiam (Yuan et al., IROS 2020), equation 5.
     """
     distance = F.smooth_l1_loss(offsets, wanted, reduction="none", beta=1.0).sum(dim=-1)
-    counted = (labels == OBJECT) * weights[:, None]
+    counted = (labels == POSITIVE) * weights[:, None]
     return WeightedSum((distance * counted).sum(), counted.sum())
 
 
@@ -92,7 +90,7 @@ def mask_loss(logits: Tensor, wanted: Tensor, weights: Tensor) -> WeightedSum:
     return WeightedSum((entropy.mean(dim=(1, 2)) * weights).sum(), weights.sum())
 
 
-def cycle_loss(
+def total_loss(
     score: WeightedSum,
     box: WeightedSum,
     mask: WeightedSum | None = None,

@@ -8,36 +8,36 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from cyclesiam.data.clips import OFF, UNKNOWN
-from cyclesiam.data.row_rng import Chance, draw_rows
-from cyclesiam.geometry.crops import boxes_to_crop, cut
-from cyclesiam.models.mask_windows import take_windows
+from cyclesiam.data.clips import MASK_OFF, MASK_UNKNOWN
+from cyclesiam.data.row_rng import Rng, rand_rows
+from cyclesiam.geometry.crops import boxes_to_crop, crop
+from cyclesiam.models.mask_windows import slice_windows
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.color_model import (
     ColourConfig,
-    believe,
-    bin_colours,
-    learn_colours,
-    mask_beliefs,
+    color_bins,
+    color_likelihood,
+    init_color_model,
+    mask_priors,
 )
-from cyclesiam.tracking.siamese import Observation, search_windows
-from cyclesiam.training.anchor_labels import OBJECT
-from cyclesiam.training.cycle import Walk
+from cyclesiam.tracking.siamese import SearchResult, search_windows
+from cyclesiam.training.anchor_labels import POSITIVE
+from cyclesiam.training.cycle import CycleTrack
 from cyclesiam.training.losses import WeightedSum, mask_loss
 
 BOX_JITTER = 0.15  # deviation of the box shown to the mask branch, over its size: it is no oracle
 
 
-def learn_masks(
+def mask_objective(
     network: SiamRPN,
     frames: Tensor,
     masks: Tensor | None,
-    walked: Walk,
-    observation: Observation,
+    walked: CycleTrack,
+    observation: SearchResult,
     labels: Tensor,
     weights: Tensor,
     count: int,
-    chance: Chance,
+    chance: Rng,
 ) -> WeightedSum:
     """Compare masks at a few object anchors with the masks of frame 0, where these are known.
 
@@ -55,10 +55,10 @@ def learn_masks(
     nothing = WeightedSum(weights.new_zeros(()), weights.new_zeros(()))
     if network.mask is None or masks is None or not count:
         return nothing
-    known = (masks[:, 0, 0] != UNKNOWN) & (weights > 0)
-    draw = draw_rows(chance, *labels.shape)
-    strays = BOX_JITTER * (2 * draw_rows(chance, len(labels), 4 * count) - 1)
-    best, index = draw.masked_fill((labels != OBJECT) | ~known[:, None], -1).topk(count, dim=1)
+    known = (masks[:, 0, 0] != MASK_UNKNOWN) & (weights > 0)
+    draw = rand_rows(chance, *labels.shape)
+    strays = BOX_JITTER * (2 * rand_rows(chance, len(labels), 4 * count) - 1)
+    best, index = draw.masked_fill((labels != POSITIVE) | ~known[:, None], -1).topk(count, dim=1)
     strays = strays.reshape(len(labels), count, 4)
     rows, places = (best >= 0).nonzero(as_tuple=True)
     if len(rows) < 2 and not dist.is_initialized():  # no norm can be taken over so few
@@ -66,14 +66,14 @@ def learn_masks(
     chosen = index[rows, places]
     boxes = observation.proposals.boxes.detach()[rows, chosen]
     sizes = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    logits = network.draw_masks(
+    logits = network.mask_logits(
         observation.proposals.response,
-        see_beliefs(network, frames, walked, observation.windows),
+        color_priors(network, frames, walked, observation.windows),
         rows,
         chosen,
         boxes + sizes * strays[rows, places],
     )
-    wanted = cut_masks(network, masks, observation.windows, rows, chosen)
+    wanted = crop_mask_labels(network, masks, observation.windows, rows, chosen)
     assert logits.coarse is not None
     coarse = mask_loss(logits.coarse.float(), wanted[:, 1::2, 1::2], weights[rows])
     sharp = mask_loss(logits.sharp.float(), wanted, weights[rows])
@@ -81,7 +81,7 @@ def learn_masks(
 
 
 @torch.no_grad()
-def see_beliefs(network: SiamRPN, frames: Tensor, walked: Walk, windows: Tensor) -> Tensor:
+def color_priors(network: SiamRPN, frames: Tensor, walked: CycleTrack, windows: Tensor) -> Tensor:
     """Say of pixels of frame 0 how likely their colours are the targets', as a tracker does.
 
     Without augmentation: for that, neighbouring frames are too alike in a tracker's view.
@@ -97,16 +97,16 @@ def see_beliefs(network: SiamRPN, frames: Tensor, walked: Walk, windows: Tensor)
     """
     size = network.search_size
     around = search_windows(network, walked.boxes)
-    colours = learn_colours(
-        bin_colours(cut(frames[:, walked.frame], around, size)),
+    colours = init_color_model(
+        color_bins(crop(frames[:, walked.frame], around, size)),
         boxes_to_crop(walked.boxes, around, size),
         ColourConfig(),
     )
-    bins = bin_colours(cut(frames[:, 0], windows, size))
-    return mask_beliefs(colours, bins, believe(colours, bins))
+    bins = color_bins(crop(frames[:, 0], windows, size))
+    return mask_priors(colours, bins, color_likelihood(colours, bins))
 
 
-def cut_masks(
+def crop_mask_labels(
     network: SiamRPN, masks: Tensor, windows: Tensor, rows: Tensor, chosen: Tensor
 ) -> Tensor:
     """Cut (B, H, W) masks for (M,) proposals of (B, 4) windows; (M, T, T) of 0 and 1."""
@@ -115,6 +115,6 @@ def cut_masks(
         network.search_size + 2 * network.config.mask_layout.margin
     )  # masks may reach beyond the crop
     wider = torch.cat((windows[:, :2], windows[:, 2:] * size / network.search_size), dim=-1)
-    crops = (cut(masks[:, None], wider, size, fill=OFF) > 127).float()
-    first = network.positions(chosen) * network.stride
-    return take_windows(crops, rows, first, network.template_size, 0)[:, 0]
+    crops = (crop(masks[:, None], wider, size, fill=MASK_OFF) > 127).float()
+    first = network.proposal_cells(chosen) * network.stride
+    return slice_windows(crops, rows, first, network.template_size, 0)[:, 0]

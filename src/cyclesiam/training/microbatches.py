@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Microbatch:
     """Some rows of a batch.
 
     Args:
@@ -27,16 +27,16 @@ class Part:
     """
 
     rows: tuple[int, ...]
-    guests: int
+    halo: int
     total: int
 
 
-def split_rows(total: int, parts: int) -> list[Part]:
+def split_batch(total: int, parts: int) -> list[Microbatch]:
     """Split a batch of `total` rows evenly.
 
-    >>> [part.rows for part in split_rows(5, 2)]
+    >>> [part.rows for part in split_batch(5, 2)]
     [(4, 0, 1), (1, 2, 3, 4)]
-    >>> split_rows(2, 1)
+    >>> split_batch(2, 1)
     [Part(rows=(0, 1), guests=0, total=2)]
 
     Raises:
@@ -45,14 +45,15 @@ def split_rows(total: int, parts: int) -> list[Part]:
     if not 1 <= parts <= total:
         raise ValueError(f"a batch of {total} clips cannot be split into {parts} parts")
     if parts == 1:
-        return [Part(tuple(range(total)), 0, total)]
+        return [Microbatch(tuple(range(total)), 0, total)]
     bounds = [total * part // parts for part in range(parts + 1)]
     return [
-        Part(((first - 1) % total, *range(first, end)), 1, total) for first, end in pairwise(bounds)
+        Microbatch(((first - 1) % total, *range(first, end)), 1, total)
+        for first, end in pairwise(bounds)
     ]
 
 
-def add_over_ranks(values: Tensor) -> Tensor:
+def all_reduce_sum(values: Tensor) -> Tensor:
     """Add up a tensor over the ranks of the run, with gradients to all of them."""
     if not dist.is_initialized():
         return values
@@ -74,7 +75,7 @@ class _AddOverRanks(torch.autograd.Function):
         return total
 
 
-def add_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
+def all_reduce_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
     """Add up gradients over the ranks of the run, in one message."""
     if not dist.is_initialized():
         return list(gradients)
@@ -86,7 +87,7 @@ def add_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
     ]
 
 
-class SharedBatchNorm2d(nn.BatchNorm2d):
+class SyncBatchNorm2d(nn.BatchNorm2d):
     """Batch norm whose statistics are of the same part on all ranks, guests left out.
 
     PyTorch's own `SyncBatchNorm` knows no guests, and only works on GPUs.
@@ -108,12 +109,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         counted = values[self.guests :]
         C = counted.shape[1]
         count = counted.new_tensor([counted.numel() / C])
-        sums = add_over_ranks(torch.cat((counted.sum(dim=(0, 2, 3)), count)))
+        sums = all_reduce_sum(torch.cat((counted.sum(dim=(0, 2, 3)), count)))
         count = sums[C].detach().clamp(min=2)  # fewer have no variance
         mean = sums[:C] / count
         centred = values - mean[:, None, None]
         squares = centred[self.guests :].square().sum(dim=(0, 2, 3))
-        variance = add_over_ranks(squares) / count
+        variance = all_reduce_sum(squares) / count
         self._remember(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
         output = centred * scale[:, None, None] + self.bias[:, None, None]
@@ -130,7 +131,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance, self.momentum)
 
 
-def share_norms(network: nn.Module, guests: int) -> None:
+def convert_sync_batchnorm(network: nn.Module, guests: int) -> None:
     """Replace every batch norm in a network by one that counts over ranks, but not guests.
 
     Those of the mask branch see positions, not rows: no guest teaches a mask, so none is there.
@@ -139,7 +140,7 @@ def share_norms(network: nn.Module, guests: int) -> None:
         if type(norm) is not nn.BatchNorm2d:
             continue
         own = 0 if name.startswith("mask.") else guests
-        shared = SharedBatchNorm2d(norm.num_features, own).to(norm.weight.device)
+        shared = SyncBatchNorm2d(norm.num_features, own).to(norm.weight.device)
         shared.eps, shared.momentum = norm.eps, norm.momentum
         shared.load_state_dict(norm.state_dict())
         shared.train(norm.training)

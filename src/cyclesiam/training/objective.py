@@ -11,29 +11,40 @@ from torch import Tensor
 
 from cyclesiam.data.augmentation import (
     AugmentationConfig,
+    jitter_colors,
     jitter_windows,
     occlude,
-    recolour,
 )
-from cyclesiam.data.row_rng import Chance, draw_rows
+from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
-from cyclesiam.geometry.proposals import ChoiceConfig
-from cyclesiam.models.fusion import for_inference
+from cyclesiam.geometry.proposals import SelectionConfig
+from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.siamese import Observation
-from cyclesiam.training.anchor_labels import BACKGROUND, LabelConfig, label_anchors, sample_labels
-from cyclesiam.training.cycle import HomeChange, TemplateFrom, Walk, find_last, go_home
+from cyclesiam.tracking.siamese import SearchResult
+from cyclesiam.training.anchor_labels import (
+    NEGATIVE,
+    AnchorLabelConfig,
+    label_anchors,
+    subsample_labels,
+)
+from cyclesiam.training.cycle import (
+    CycleTrack,
+    CycleTransform,
+    TemplateFrom,
+    last_positions,
+    search_first_frame,
+)
 from cyclesiam.training.losses import (
     BOX_WEIGHT,
     MASK_WEIGHT,
     Losses,
     WeightedSum,
     box_loss,
-    cycle_loss,
     score_loss,
+    total_loss,
 )
-from cyclesiam.training.mask_objective import learn_masks
+from cyclesiam.training.mask_objective import mask_objective
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +73,9 @@ class LessonConfig:
     """Weight of the mask loss, of a network with masks; 0 where masks are not to be taught."""
     mask_anchors: int = 2
     """Most object anchors of a clip at which a mask is taught."""
-    labels: LabelConfig = field(default_factory=LabelConfig)
+    labels: AnchorLabelConfig = field(default_factory=AnchorLabelConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    choice: ChoiceConfig = field(default_factory=ChoiceConfig)
+    choice: SelectionConfig = field(default_factory=SelectionConfig)
 
     def __post_init__(self) -> None:
         for name in ("negatives", "trust"):
@@ -74,7 +85,7 @@ class LessonConfig:
             raise ValueError(f"middle must be 0 or more, got {self.middle}")
 
 
-class Lesson(NamedTuple):
+class LossSums(NamedTuple):
     """What a batch, or a part of one, taught: means that add up over parts.
 
     Args:
@@ -87,13 +98,13 @@ class Lesson(NamedTuple):
 
     score: WeightedSum
     box: WeightedSum
-    found: WeightedSum
+    matched: WeightedSum
     dropped: WeightedSum
     mask: WeightedSum
 
     def losses(self, config: LessonConfig) -> Losses:
         """Give the loss that this lesson alone would have."""
-        return cycle_loss(
+        return total_loss(
             self.score,
             self.box,
             self.mask,
@@ -101,7 +112,7 @@ class Lesson(NamedTuple):
             mask_weight=config.mask_weight,
         )
 
-    def beside(self, other: "Lesson", share: float) -> "Lesson":
+    def beside(self, other: "LossSums", share: float) -> "LossSums":
         """Add the losses of another lesson, of which each part counts by a share."""
 
         def add(own: WeightedSum, more: WeightedSum) -> WeightedSum:
@@ -110,18 +121,18 @@ class Lesson(NamedTuple):
         return self._replace(score=add(self.score, other.score), box=add(self.box, other.box))
 
 
-def learn_from(
+def cycle_objective(
     network: SiamRPN,
     guide: SiamRPN,
     frames: Tensor,
     boxes: Tensor,
     turn: int,
     config: LessonConfig,
-    chance: Chance,
+    chance: Rng,
     *,
     masks: Tensor | None = None,
     guests: int = 0,
-) -> Lesson:
+) -> LossSums:
     """Walk the cycles of a batch and compare what is seen at home with where they began.
 
     Args:
@@ -137,8 +148,8 @@ def learn_from(
             the row after them a template and pixels.
     """
     if config.fold_norms and turn:
-        guide = for_inference(guide)
-    walked = find_last(
+        guide = fuse_for_inference(guide)
+    walked = last_positions(
         guide, frames, boxes, turn, config.choice, share_features=config.share_features
     )
     lesson = _teach(network, frames, masks, boxes[:, 0], walked, config, chance, guests)
@@ -154,51 +165,53 @@ def _teach(
     frames: Tensor,
     masks: Tensor | None,
     home: Tensor,
-    walked: Walk,
+    walked: CycleTrack,
     config: LessonConfig,
-    chance: Chance,
+    chance: Rng,
     guests: int,
-) -> Lesson:
+) -> LossSums:
     """Search frame 0 once more for targets that are at home, (B, 4); else as `learn_from`."""
     observation, negative = _come_home(network, frames, walked, config, chance)
     rows = torch.arange(len(home), device=home.device)
     targets = boxes_to_crop(home, observation.windows, network.search_size)
     proposals = observation.proposals
     labels = label_anchors(network.anchors, targets, config.labels)
-    labels[negative] = BACKGROUND
+    labels[negative] = NEGATIVE
     kept = (walked.scores >= config.trust) & _inside(targets, network.search_size)
     counted = rows >= guests
     weights = torch.where(kept & counted, walked.scores, 0.0)
     count = config.mask_anchors if config.mask_weight else 0
-    seen_masks = learn_masks(
+    seen_masks = mask_objective(
         network, frames, masks, walked, observation, labels, weights, count, chance
     )
-    labels = sample_labels(labels, proposals.scores, config.labels, chance)
+    labels = subsample_labels(labels, proposals.scores, config.labels, chance)
     logits, offsets, *_ = proposals.response
     wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
     best = proposals.scores.argmax(dim=1)
     hits = box_iou(proposals.boxes[rows, best], targets) > 0.5
     shown = ~negative & counted
-    return Lesson(
+    return LossSums(
         score=score_loss(logits.float(), labels, weights),
         box=box_loss(offsets.float(), wanted, labels, weights),
-        found=_count(hits & shown, shown),
+        matched=_count(hits & shown, shown),
         dropped=_count(~kept & counted, counted),
         mask=seen_masks,
     )
 
 
 def _come_home(
-    network: SiamRPN, frames: Tensor, walked: Walk, config: LessonConfig, chance: Chance
-) -> tuple[Observation, Tensor]:
+    network: SiamRPN, frames: Tensor, walked: CycleTrack, config: LessonConfig, chance: Rng
+) -> tuple[SearchResult, Tensor]:
     """Search frame 0, see `learn_from`; and say of (B,) clips which are negative pairs."""
     B = len(frames)
-    negative = draw_rows(chance, B) < config.negatives
+    negative = rand_rows(chance, B) < config.negatives
     negative &= B > 1  # alone, a clip has no other's template
     rows = torch.arange(B, device=frames.device)
     partners = torch.where(negative, rows.roll(1), rows)
-    change = draw_change(network, B, config.augmentation, chance)
-    observation = go_home(network, frames, walked, change, partners, config.template_from)
+    change = sample_transform(network, B, config.augmentation, chance)
+    observation = search_first_frame(
+        network, frames, walked, change, partners, config.template_from
+    )
     return observation, negative
 
 
@@ -212,16 +225,16 @@ def _inside(boxes: Tensor, size: int) -> Tensor:
     return ((middle > 0) & (middle < size)).all(dim=1)
 
 
-def draw_change(
-    network: SiamRPN, count: int, config: AugmentationConfig, chance: Chance
-) -> HomeChange:
+def sample_transform(
+    network: SiamRPN, count: int, config: AugmentationConfig, chance: Rng
+) -> CycleTransform:
     """Draw the augmentation of one step of `count` clips."""
-    grey = draw_rows(chance, count) < config.grey
+    grey = rand_rows(chance, count) < config.grey
 
     def recoloured(crops: Tensor) -> Tensor:
-        return recolour(crops, config, chance, grey=grey)
+        return jitter_colors(crops, config, chance, grey=grey)
 
-    return HomeChange(
+    return CycleTransform(
         template_windows=lambda windows: jitter_windows(
             windows,
             network.template_size,

@@ -54,7 +54,7 @@ def learning_rate(config: OptimiserConfig, progress: float) -> float:
     return config.rate * (config.last_rate / config.rate) ** part
 
 
-def make_optimiser(config: OptimiserConfig, network: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(config: OptimiserConfig, network: nn.Module) -> torch.optim.Optimizer:
     """Build the optimiser of a network's parameters; biases and norms do not decay."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
@@ -66,7 +66,7 @@ def make_optimiser(config: OptimiserConfig, network: nn.Module) -> torch.optim.O
     return torch.optim.SGD(groups, lr=config.first_rate, momentum=config.momentum)
 
 
-def running_average(
+def ema_update(
     decay: float,
 ) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     """Give `AveragedModel` an exponential average over fewer steps while there are few.

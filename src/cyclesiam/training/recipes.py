@@ -5,16 +5,16 @@ from dataclasses import replace
 
 from cyclesiam.data.augmentation import AugmentationConfig
 from cyclesiam.data.clips import ClipConfig
-from cyclesiam.data.discovery import CAREFUL
+from cyclesiam.data.discovery import STRICT_DISCOVERY
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.synthetic.compositing import CompositingConfig
-from cyclesiam.training.anchor_labels import LabelConfig
+from cyclesiam.training.anchor_labels import AnchorLabelConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.objective import LessonConfig
 from cyclesiam.training.optimizer import OptimiserConfig
 from cyclesiam.training.trainer import TrainingConfig
 
-FAST = OptimiserConfig(
+FAST_OPTIMIZER = OptimiserConfig(
     method="adamw",
     first_rate=1e-4,
     rate=2e-3,
@@ -36,7 +36,7 @@ def smoke() -> TrainingConfig:
         log_every=10,
         clips=ClipConfig(batch_size=8, height=192, width=256),
         curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=80, longest=80),
-        optimiser=FAST,
+        optimiser=FAST_OPTIMIZER,
     )
 
 
@@ -54,12 +54,12 @@ def small() -> TrainingConfig:
         lesson=LessonConfig(
             trust=0.5,
             box_weight=10.0,
-            labels=LabelConfig(nearest_share=0.8, objects=32, backgrounds=96, hard_share=0.5),
+            labels=AnchorLabelConfig(nearest_share=0.8, objects=32, backgrounds=96, hard_share=0.5),
             augmentation=AugmentationConfig(
                 search_scale=0.35, stretch=0.25, noise=8.0, occlusion=0.15
             ),
         ),
-        optimiser=FAST,
+        optimiser=FAST_OPTIMIZER,
     )
 
 
@@ -73,10 +73,10 @@ def objects() -> TrainingConfig:
         curriculum=replace(before.curriculum, patience=50, longest=150),
         clips=replace(
             before.clips,
-            discovery=replace(CAREFUL, least_texture=10.0),
+            discovery=replace(STRICT_DISCOVERY, least_texture=10.0),
             compositing=replace(before.clips.compositing, objects=0.8),
         ),
-        optimiser=replace(FAST, rate=1.2e-3),
+        optimiser=replace(FAST_OPTIMIZER, rate=1.2e-3),
     )
 
 

@@ -6,14 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from cyclesiam.training.losses import LEAST_WEIGHT, Losses, WeightedSum
-from cyclesiam.training.microbatches import Part, add_gradients, add_over_ranks
-from cyclesiam.training.objective import Lesson, LessonConfig
+from cyclesiam.training.losses import MIN_WEIGHT, Losses, WeightedSum
+from cyclesiam.training.microbatches import Microbatch, all_reduce_gradients, all_reduce_sum
+from cyclesiam.training.objective import LessonConfig, LossSums
 
 LOSSES = "score", "box", "mask"  # of a lesson
 
 
-class Figures(NamedTuple):
+class StepLosses(NamedTuple):
     """What the whole batch taught, over all parts and ranks; each a scalar without gradient."""
 
     losses: Losses
@@ -21,12 +21,12 @@ class Figures(NamedTuple):
     dropped: Tensor
 
 
-def find_gradients(
-    teach: Callable[[Part], Lesson],
-    parts: Sequence[Part],
+def batch_gradients(
+    teach: Callable[[Microbatch], LossSums],
+    parts: Sequence[Microbatch],
     network: nn.Module,
     config: LessonConfig,
-) -> Figures:
+) -> StepLosses:
     """Set the gradients of a network's parameters to those of the whole batch's loss.
 
     The losses are weighted means over the batch, and the weight of the whole is known last. One
@@ -65,12 +65,12 @@ def find_gradients(
         weights = {"score": 1.0, "box": config.box_weight, "mask": config.mask_weight}
         gradients = _zeros(parameters)
         for name in LOSSES:
-            share = weights[name] / getattr(whole, name).weight.clamp(min=LEAST_WEIGHT)
+            share = weights[name] / getattr(whole, name).weight.clamp(min=MIN_WEIGHT)
             _add(gradients, [share * gradient for gradient in totals[name]])
-    for parameter, gradient in zip(parameters, add_gradients(gradients), strict=True):
+    for parameter, gradient in zip(parameters, all_reduce_gradients(gradients), strict=True):
         parameter.grad = gradient
-    found = whole.found.sum / whole.found.weight.clamp(min=1)
-    return Figures(whole.losses(config), found, whole.dropped.mean)
+    found = whole.matched.sum / whole.matched.weight.clamp(min=1)
+    return StepLosses(whole.losses(config), found, whole.dropped.mean)
 
 
 def _gradients(loss: Tensor, parameters: list[Tensor], *, keep: bool = False) -> list[Tensor]:
@@ -92,12 +92,12 @@ def _add(totals: list[Tensor], gradients: list[Tensor]) -> None:
         total += gradient
 
 
-def _detach(lesson: Lesson) -> Lesson:
-    return Lesson(*(WeightedSum(mean.sum.detach(), mean.weight.detach()) for mean in lesson))
+def _detach(lesson: LossSums) -> LossSums:
+    return LossSums(*(WeightedSum(mean.sum.detach(), mean.weight.detach()) for mean in lesson))
 
 
-def _add_up(lessons: list[Lesson]) -> Lesson:
+def _add_up(lessons: list[LossSums]) -> LossSums:
     """Add up lessons, also over the ranks; without gradients."""
     numbers = torch.stack([torch.stack([*map(torch.stack, lesson)]) for lesson in lessons])
-    total = add_over_ranks(numbers.detach().sum(dim=0))
-    return Lesson(*(WeightedSum(*row.unbind()) for row in total))
+    total = all_reduce_sum(numbers.detach().sum(dim=0))
+    return LossSums(*(WeightedSum(*row.unbind()) for row in total))

@@ -10,33 +10,38 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from cyclesiam.data.clips import Batch, ClipConfig, ClipDataset, Request
-from cyclesiam.data.row_rng import RowChance
+from cyclesiam.data.clips import Batch, BatchRequest, ClipConfig, ClipDataset
+from cyclesiam.data.row_rng import RowGenerator
 from cyclesiam.data.scenes import Scene
 from cyclesiam.datasets.label_policy import LabelPolicy
 from cyclesiam.errors import TrainingError
-from cyclesiam.models.checkpoints import load_backbone, load_whole, save_weights
+from cyclesiam.models.checkpoints import load_backbone, load_pretrained, save_weights
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.training.checkpoint import STATE_FILE, plain, read_state, write_state
+from cyclesiam.training.checkpoint import (
+    CHECKPOINT_FILE,
+    load_checkpoint,
+    save_checkpoint,
+    to_plain,
+)
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
 from cyclesiam.training.fabric import Precision, make_fabric
 from cyclesiam.training.loading import load_batches
-from cyclesiam.training.microbatches import Part, add_over_ranks, share_norms, split_rows
-from cyclesiam.training.objective import Lesson, LessonConfig, learn_from
-from cyclesiam.training.optimizer import (
-    OptimiserConfig,
-    learning_rate,
-    make_optimiser,
-    running_average,
+from cyclesiam.training.microbatches import (
+    Microbatch,
+    all_reduce_sum,
+    convert_sync_batchnorm,
+    split_batch,
 )
-from cyclesiam.training.train_step import find_gradients
+from cyclesiam.training.objective import LessonConfig, LossSums, cycle_objective
+from cyclesiam.training.optimizer import OptimiserConfig, ema_update, learning_rate, make_optimizer
+from cyclesiam.training.train_step import batch_gradients
 
-__all__ = ["STATE_FILE", "Report", "Trainer", "TrainingConfig"]
+__all__ = ["CHECKPOINT_FILE", "Trainer", "TrainingConfig", "TrainingReport"]
 
 
-Learns = Literal["all", "masks"]
+TrainedPart = Literal["all", "masks"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +58,7 @@ class TrainingConfig:
     """Which labels are read."""
     averaging: float = 0.998
     """Decay of the running average of the weights, which walks and which is saved."""
-    learns: Learns = "all"
+    learns: TrainedPart = "all"
     """Which part of the network learns: all of it, or its mask branch while all else stays."""
     precision: Precision = "auto"
     """`auto` takes bf16 where the device has arithmetic for it."""
@@ -87,7 +92,7 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class TrainingReport:
     """The state of a run, averaged over the steps since the last report."""
 
     step: int
@@ -157,19 +162,19 @@ class Trainer:
             load_backbone(network, backbone_weights)
             self.initial_weights = Path(backbone_weights).name
         if start_weights is not None and not resume:
-            load_whole(network, start_weights)
+            load_pretrained(network, start_weights)
             self.initial_weights = Path(start_weights).name
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.guide = AveragedModel(
-            network, multi_avg_fn=running_average(config.averaging), use_buffers=True
+        self.ema = AveragedModel(
+            network, multi_avg_fn=ema_update(config.averaging), use_buffers=True
         ).to(self.fabric.device)
-        self.guide.eval().requires_grad_(False)
+        self.ema.eval().requires_grad_(False)
         self.network = network.to(self.fabric.device).train()
         if config.learns == "masks":
-            learn_only_masks(self.network)
-        if guests := self._parts[0].guests:
-            share_norms(self.network, guests)
-        self.optimiser = make_optimiser(config.optimiser, self.network)
+            freeze_all_but_masks(self.network)
+        if guests := self._parts[0].halo:
+            convert_sync_batchnorm(self.network, guests)
+        self.optimiser = make_optimizer(config.optimiser, self.network)
         self.chance = torch.Generator(self.fabric.device)
         self.chance.manual_seed(config.seed)
         self.curriculum = Curriculum()
@@ -181,7 +186,7 @@ class Trainer:
         self._dataset = ClipDataset(scenes, config.clips, config.seed, rows=self._rows)
         self._problems: dict[str, bool] = {}  # what could not be read: whether it was told
 
-    def run(self) -> Iterator[Report]:
+    def fit(self) -> Iterator[TrainingReport]:
         """Train to the last step, reporting on the way; interrupted, it leaves a checkpoint.
 
         Raises:
@@ -219,18 +224,18 @@ class Trainer:
         """
         if not self.fabric.is_global_zero:
             return
-        write_state(
+        save_checkpoint(
             self.output,
             {
                 "network": self.network.state_dict(),
-                "guide": self.guide.state_dict(),
+                "guide": self.ema.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
                 "chance": self.chance.get_state(),
                 "curriculum": asdict(self.curriculum),
                 "step": self.step,
                 "asked": [(number, *stage) for number, stage in self._asked.items()],
                 "initial_weights": self.initial_weights,
-                "config": plain(self.config),
+                "config": to_plain(self.config),
             },
         )
         self._save_weights()
@@ -248,9 +253,9 @@ class Trainer:
         save_weights(self.output, self._guide, record)
 
     def _load(self) -> None:
-        state = read_state(self.output, self.fabric.device, plain(self.config))
+        state = load_checkpoint(self.output, self.fabric.device, to_plain(self.config))
         self.network.load_state_dict(state["network"])
-        self.guide.load_state_dict(state["guide"])
+        self.ema.load_state_dict(state["guide"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.chance.set_state(state["chance"].cpu())
         self.curriculum = Curriculum(**state["curriculum"])
@@ -260,11 +265,11 @@ class Trainer:
         if self.fabric.is_global_zero:
             self._save_weights()
 
-    def _share(self) -> tuple[list[Part], tuple[int, ...]]:
+    def _share(self) -> tuple[list[Microbatch], tuple[int, ...]]:
         """Give this rank's parts of every batch, and the rows that it draws for them."""
         total, own = self.config.clips.batch_size, self.config.accumulate
         try:
-            parts = split_rows(total, own * self.fabric.world_size)
+            parts = split_batch(total, own * self.fabric.world_size)
         except ValueError as error:
             raise TrainingError(f"{error}; take fewer devices, or accumulate less") from error
         parts = parts[self.fabric.global_rank * own :][:own]
@@ -273,31 +278,31 @@ class Trainer:
     def _should_stop(self) -> bool:
         """Say whether any rank was asked to stop: all stop after the same step."""
         asked = torch.tensor(float(self._stopping), device=self.fabric.device)
-        return bool(add_over_ranks(asked))
+        return bool(all_reduce_sum(asked))
 
     @property
     def _guide(self) -> SiamRPN:
         """The network with averaged weights."""
-        assert isinstance(self.guide.module, SiamRPN)
-        return self.guide.module
+        assert isinstance(self.ema.module, SiamRPN)
+        return self.ema.module
 
     def _batches(self) -> Iterator[Batch]:
         config = self.config
         return load_batches(self._dataset, self._requests(), config.workers, policy=config.policy)
 
-    def _requests(self) -> Iterator[Request]:
+    def _requests(self) -> Iterator[BatchRequest]:
         """Ask for the batches that remain, each of the stage that the curriculum is at by then."""
         config = self.config
         for number in range(self.step, config.steps):
             if number not in self._asked:  # else it was asked for before the run was resumed
-                stage = self.curriculum.draw(config.curriculum, number, config.seed)
+                stage = self.curriculum.sample_stage(config.curriculum, number, config.seed)
                 self._asked[number] = stage
-            yield Request(number, *self._asked[number])
+            yield BatchRequest(number, *self._asked[number])
 
     def _learn(self, batch: Batch) -> dict[str, float]:
         """Take one step of the optimiser; give its figures."""
         config = self.config
-        losses, found, dropped = find_gradients(
+        losses, found, dropped = batch_gradients(
             self._teacher(batch), self._parts, self.network, config.lesson
         )
         self._check_finite("loss", losses.total, batch)
@@ -307,10 +312,10 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip)
         self._check_finite("gradient", norm, batch)
         self.optimiser.step()
-        self.guide.update_parameters(self.network)
+        self.ema.update_parameters(self.network)
         accuracy = found.item()
         stage = Stage(batch.request.turn, batch.request.gap)
-        self.curriculum = self.curriculum.after(config.curriculum, stage, accuracy)
+        self.curriculum = self.curriculum.advance(config.curriculum, stage, accuracy)
         self._asked.pop(batch.request.number, None)
         return {
             "loss": losses.total.item(),
@@ -321,21 +326,21 @@ class Trainer:
             "dropped": dropped.item(),
         }
 
-    def _teacher(self, batch: Batch) -> Callable[[Part], Lesson]:
+    def _teacher(self, batch: Batch) -> Callable[[Microbatch], LossSums]:
         """Give what teaches a part of a batch, with the same chance as the whole."""
         device, chance = self.fabric.device, self.chance
         before = chance.get_state()
         places = {row: place for place, row in enumerate(self._rows)}
 
-        def teach(part: Part) -> Lesson:
+        def teach(part: Microbatch) -> LossSums:
             frames, boxes, masks, drawn = batch.frames, batch.boxes, batch.masks, chance
-            if part.guests:
+            if part.halo:
                 chance.set_state(before)
-                drawn = RowChance(chance, torch.tensor(part.rows, device=device), part.total)
+                drawn = RowGenerator(chance, torch.tensor(part.rows, device=device), part.total)
                 own = [places[row] for row in part.rows]
                 frames, boxes, masks = frames[own], boxes[own], masks[own]
             with self.fabric.autocast():
-                return learn_from(
+                return cycle_objective(
                     self.network,
                     self._guide,
                     frames.to(device),
@@ -344,7 +349,7 @@ class Trainer:
                     self.config.lesson,
                     drawn,
                     masks=masks.to(device),
-                    guests=part.guests,
+                    guests=part.halo,
                 )
 
         return teach
@@ -357,12 +362,12 @@ class Trainer:
                 "stands: lower the learning rate, or leave these clips out"
             )
 
-    def _report(self, tallies: list[dict[str, float]], seconds: float) -> Report:
+    def _report(self, tallies: list[dict[str, float]], seconds: float) -> TrainingReport:
         means = {name: sum(t[name] for t in tallies) / len(tallies) for name in tallies[0]}
         per_step = seconds / len(tallies)
         problems = tuple(problem for problem, told in self._problems.items() if not told)
         self._problems = dict.fromkeys(self._problems, True)
-        report = Report(
+        report = TrainingReport(
             step=self.step,
             steps=self.config.steps,
             stage=self.config.curriculum.stages[self.curriculum.level],
@@ -377,7 +382,7 @@ class Trainer:
         return report
 
 
-def learn_only_masks(network: SiamRPN) -> None:
+def freeze_all_but_masks(network: SiamRPN) -> None:
     """Let all but the mask branch stay as it is, its norms' statistics, too."""
     assert network.mask is not None
     network.eval().requires_grad_(False)

@@ -23,14 +23,14 @@ from cyclesiam.synthetic.compositing import (
     CompositingConfig,
     Pose,
     Sprite,
-    bend,
-    cut_sprite,
-    paste,
+    deform,
+    paste_sprite,
+    random_cutout,
 )
-from cyclesiam.video import read_image, read_run
+from cyclesiam.video import read_frames, read_image
 
-Kind = Literal["zooms", "pasted", "cycles"]
-KINDS: tuple[Kind, ...] = ("zooms", "pasted", "cycles")
+ExampleKind = Literal["zooms", "pasted", "cycles"]
+KINDS: tuple[ExampleKind, ...] = ("zooms", "pasted", "cycles")
 VIEW = (352, 256)  # width and height of the frames of a zoom
 SHORTER_SIDE = 256  # of all other frames: some thousand of them must fit into memory
 SHORTEST_CYCLE = 5  # frames to the turn, below which a video shows no drift
@@ -75,13 +75,13 @@ class Example:
         moving: of a cycle, by frame: (N, 4) regions that move otherwise than the camera.
     """
 
-    kind: Kind
+    kind: ExampleKind
     frames: list[np.ndarray]
     boxes: np.ndarray
-    moving: dict[int, np.ndarray]
+    moving_regions: dict[int, np.ndarray]
 
 
-def draw_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Example]:
+def make_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Example]:
     """Draw examples from scenes; the same scenes and config give the same ones.
 
     Kinds that the scenes do not allow are missing in the answer: zooms need a still (or a frame of
@@ -106,7 +106,7 @@ def draw_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Exampl
 def _zooms(
     scenes: Sequence[Scene], count: int, config: ExampleConfig, random: np.random.Generator
 ) -> Iterator[Example]:
-    for image in draw_pictures(scenes, count, random):
+    for image in sample_images(scenes, count, random):
         height, width = image.shape[:2]
         scale = 0.6 * min(width / VIEW[0], height / VIEW[1])
         start = np.array([width / 2, height / 2, VIEW[0] * scale, VIEW[1] * scale])
@@ -116,7 +116,7 @@ def _zooms(
             for part in np.linspace(0, 1, config.frames)
         ]
         frames = [_look(image, view) for view in views]
-        target = discover_target(frames[0], None, random, DiscoveryConfig())
+        target = discover_target(frames[0], None, random, DiscoveryConfig()).box
         boxes = np.array([_seen(target, views[0], view) for view in views])
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2
         boxes[((middles < 0) | (middles > VIEW)).any(axis=1)] = np.nan  # mostly out of sight
@@ -141,9 +141,9 @@ def _pasted(
 ) -> Iterator[Example]:
     """Let a cut-out go to and fro over a scene, and turn into another of the same picture."""
     videos = [scene for scene in scenes if scene.frames > 1] or list(scenes)
-    donors = draw_pictures(scenes, 2 * count, random)
-    for scene in take_turns(videos, count, random):
-        run = read_small(scene, 0, config.frames)
+    donors = sample_images(scenes, 2 * count, random)
+    for scene in round_robin(videos, count, random):
+        run = read_downscaled(scene, 0, config.frames)
         pair = [donor for _, donor in zip(range(2), donors, strict=False)]
         if not run or len(pair) < 2:
             continue
@@ -160,9 +160,9 @@ def _paste_over(
     count, frame_size = len(run), (run[0].shape[0], run[0].shape[1])
     path = _wander(count, frame_size, random)
     side = int(np.clip(np.sqrt(path[0].size.prod()), 24, 128))
-    target, later = cut_sprite(donors[0], side, random), cut_sprite(donors[0], side, random)
-    alike = Sprite(target.pixels, cut_sprite(donors[0], side, random).alpha)
-    occluder = cut_sprite(donors[1], side, random)
+    target, later = random_cutout(donors[0], side, random), random_cutout(donors[0], side, random)
+    alike = Sprite(target.pixels, random_cutout(donors[0], side, random).alpha)
+    occluder = random_cutout(donors[1], side, random)
     behind = _resized(_wander(count, frame_size, random), path)
     before = _resized(_wander(count, frame_size, random), path)
     frames, boxes = [], []
@@ -170,10 +170,10 @@ def _paste_over(
         picture = frame.copy()
         share = 0.6 * time / max(count - 1, 1)  # at the end, most of the look is new
         pixels = cv2.addWeighted(target.pixels, 1 - share, later.pixels, share, 0)
-        paste(picture, bend(alike, random, JITTER), behind[time])
-        changed = bend(Sprite(np.asarray(pixels), target.alpha), random, JITTER)
-        boxes.append(paste(picture, changed, path[time]))
-        paste(picture, bend(occluder, random, JITTER), before[time])
+        paste_sprite(picture, deform(alike, random, JITTER), behind[time])
+        changed = deform(Sprite(np.asarray(pixels), target.alpha), random, JITTER)
+        boxes.append(paste_sprite(picture, changed, path[time]))
+        paste_sprite(picture, deform(occluder, random, JITTER), before[time])
         frames.append(picture)
     return frames, np.stack(boxes)
 
@@ -202,10 +202,10 @@ def _cycles(
     scenes: Sequence[Scene], count: int, config: ExampleConfig, random: np.random.Generator
 ) -> Iterator[Example]:
     videos = [scene for scene in scenes if scene.frames > SHORTEST_CYCLE]
-    for scene in take_turns(videos, count, random):
+    for scene in round_robin(videos, count, random):
         for _ in range(ATTEMPTS):
             first = int(random.integers(max(scene.frames - config.reach, 1)))
-            run = read_small(scene, first, config.reach + 1)
+            run = read_downscaled(scene, first, config.reach + 1)
             if len(run) <= SHORTEST_CYCLE:
                 continue
             targets = moving_regions(run[0], run[MOTION_GAP])
@@ -223,28 +223,30 @@ def _moving(run: list[np.ndarray]) -> dict[int, np.ndarray]:
     return {mark: regions for mark, regions in found.items() if len(regions)}
 
 
-def draw_pictures(
+def sample_images(
     scenes: Sequence[Scene], count: int, random: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Give `count` stills or, where there are none, frames of videos; unreadable ones are left."""
     stills = [scene for scene in scenes if scene.frames == 1] or list(scenes)
-    for scene in take_turns(stills, count, random):
-        run = read_small(scene, int(random.integers(scene.frames)), 1)
+    for scene in round_robin(stills, count, random):
+        run = read_downscaled(scene, int(random.integers(scene.frames)), 1)
         yield from run
 
 
-def take_turns(scenes: Sequence[Scene], count: int, random: np.random.Generator) -> Iterator[Scene]:
+def round_robin(
+    scenes: Sequence[Scene], count: int, random: np.random.Generator
+) -> Iterator[Scene]:
     """Give `count` scenes in a random order, each again only when all were given."""
     order = random.permutation(len(scenes))
     for number in range(count if len(scenes) else 0):
         yield scenes[order[number % len(order)]]
 
 
-def read_small(scene: Scene, first: int, count: int) -> list[np.ndarray]:
+def read_downscaled(scene: Scene, first: int, count: int) -> list[np.ndarray]:
     """Read frames of one size, reduced to `SHORTER_SIDE`; none where the scene is broken."""
     try:
         still = scene.path.is_file() and scene.frames == 1
-        run = [read_image(scene.path)] if still else read_run(scene.path, first, count)
+        run = [read_image(scene.path)] if still else read_frames(scene.path, first, count)
     except SourceError:
         return []
     run = [image for image in run if image.shape == run[0].shape]

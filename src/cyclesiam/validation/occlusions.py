@@ -16,18 +16,18 @@ import numpy as np
 
 from cyclesiam.data.scenes import Scene
 from cyclesiam.synthetic.compositing import (
-    FINEST,
+    MAX_SPRITE_SIZE,
     CompositingConfig,
     Pose,
     Sprite,
-    bend,
-    cut_sprite,
-    paste,
+    deform,
+    paste_sprite,
+    random_cutout,
 )
-from cyclesiam.synthetic.cutouts import CutoutConfig, cut_sprite_of, find_object
-from cyclesiam.validation.examples import draw_pictures, read_small, take_turns
+from cyclesiam.synthetic.cutouts import CutoutConfig, object_cutout, segment_object
+from cyclesiam.validation.examples import read_downscaled, round_robin, sample_images
 
-Way = Literal["covered", "leaves"]
+OcclusionKind = Literal["covered", "leaves"]
 JITTER = CompositingConfig(bend=0.015, light=0.03)  # of a target, from frame to frame
 CLEAR = 0.1  # share of a target's pixels below which nothing of it counts as seen
 COVER = 1.7  # side of what covers, over the target's
@@ -38,7 +38,7 @@ PACE = 9  # frames that a target takes to vanish and to come back
 
 
 @dataclass(frozen=True, slots=True)
-class HiddenClip:
+class OcclusionClip:
     """What a tracker is shown, and where the target was.
 
     Args:
@@ -48,13 +48,13 @@ class HiddenClip:
         back: the first frame in which a target that was hidden is wholly seen again.
     """
 
-    way: Way
+    kind: OcclusionKind
     frames: list[np.ndarray]
     boxes: np.ndarray
-    back: int
+    reappears_at: int
 
 
-def draw_hidden_clips(scenes: Sequence[Scene], count: int, seed: int) -> list[HiddenClip]:
+def make_occlusion_clips(scenes: Sequence[Scene], count: int, seed: int) -> list[OcclusionClip]:
     """Draw clips from scenes, every other one covered; the same arguments give the same ones.
 
     Targets are whole objects where stills show such, else pieces of pictures; a scene that cannot
@@ -62,17 +62,17 @@ def draw_hidden_clips(scenes: Sequence[Scene], count: int, seed: int) -> list[Hi
     """
     random = np.random.default_rng((seed, 5))
     videos = [scene for scene in scenes if scene.frames > 1] or list(scenes)
-    pictures = draw_pictures(scenes, (TRIES + 1) * count, random)
-    clips: list[HiddenClip] = []
-    for scene in take_turns(videos, count, random):
-        run = read_small(scene, 0, LENGTH)
+    pictures = sample_images(scenes, (TRIES + 1) * count, random)
+    clips: list[OcclusionClip] = []
+    for scene in round_robin(videos, count, random):
+        run = read_downscaled(scene, 0, LENGTH)
         target, cover = _find_target(pictures, random), next(pictures, None)
         if not run or target is None or cover is None:
             continue
         run = ((run + run[-2::-1]) * LENGTH)[:LENGTH]  # a short scene goes to and fro
-        way: Way = "leaves" if len(clips) % 2 else "covered"
+        way: OcclusionKind = "leaves" if len(clips) % 2 else "covered"
         hidden = int(random.integers(SHORTEST, LONGEST))
-        clips.append(hide_target(run, target, cover, random, way=way, hidden=hidden))
+        clips.append(render_occlusion(run, target, cover, random, way=way, hidden=hidden))
     return clips
 
 
@@ -80,23 +80,23 @@ def _find_target(pictures: Iterator[np.ndarray], random: np.random.Generator) ->
     """Cut the first object out of some pictures, or a piece of the last; None without pictures."""
     picture = None
     for picture in islice(pictures, TRIES):
-        mask = find_object(picture, CutoutConfig())
+        mask = segment_object(picture, CutoutConfig())
         if mask is not None:
             size = (picture.shape[1], picture.shape[0])
             mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-            return cut_sprite_of(picture, np.asarray(mask))
-    return None if picture is None else cut_sprite(picture, FINEST, random)
+            return object_cutout(picture, np.asarray(mask))
+    return None if picture is None else random_cutout(picture, MAX_SPRITE_SIZE, random)
 
 
-def hide_target(
+def render_occlusion(
     run: list[np.ndarray],
     target: Sprite,
     cover: np.ndarray,
     random: np.random.Generator,
     *,
-    way: Way,
+    way: OcclusionKind,
     hidden: int = 15,
-) -> HiddenClip:
+) -> OcclusionClip:
     """Let a target move over frames and hide once, half way.
 
     Args:
@@ -118,21 +118,24 @@ def hide_target(
     depth = _depths(count, first, hidden)
     if way == "leaves":
         path = _leave(path, depth, (height, width), random)
-    front = Sprite(cut_sprite(cover, FINEST, random).pixels, np.ones((FINEST,) * 2, np.float32))
+    front = Sprite(
+        random_cutout(cover, MAX_SPRITE_SIZE, random).pixels,
+        np.ones((MAX_SPRITE_SIZE,) * 2, np.float32),
+    )
     direction = random.uniform(0, 2 * np.pi)
     frames, boxes, shares = [], [], []
     for time, frame in enumerate(run):
         picture = frame.copy()
         mask = np.zeros((height, width), np.float32)
-        changed = bend(target, random, JITTER)
-        boxes.append(paste(picture, changed, path[time], mask))
+        changed = deform(target, random, JITTER)
+        boxes.append(paste_sprite(picture, changed, path[time], mask))
         if way == "covered":
-            paste(picture, front, _beside(path[time], depth[time], direction), mask, 0)
+            paste_sprite(picture, front, _beside(path[time], depth[time], direction), mask, 0)
         area = np.sum(target.alpha) * path[time].size.prod() / target.alpha.size
         shares.append(float(mask.sum() / area))
         frames.append(picture)
     seen = np.array(shares)
-    return HiddenClip(way, frames, _without(np.stack(boxes), seen), _find_back(seen, first))
+    return OcclusionClip(way, frames, _without(np.stack(boxes), seen), _find_back(seen, first))
 
 
 def _drift(

@@ -17,9 +17,9 @@ from cyclesiam.geometry.boxes import box_iou
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
-from cyclesiam.validation.examples import KINDS, Example, Kind
+from cyclesiam.validation.examples import KINDS, Example, ExampleKind
 
-MEETS = 0.2  # overlap with a moving region that tells a box on it from one left behind
+MIN_MOTION_OVERLAP = 0.2  # overlap with a moving region that tells a box on it from one left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class LabelFreeScores:
         overlaps: the score of each example, 0..1.
     """
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ExampleKind, ...]
     overlaps: tuple[float, ...]
 
     @property
-    def by_kind(self) -> dict[Kind, float]:
+    def by_kind(self) -> dict[ExampleKind, float]:
         """The mean of each kind that there is."""
         return {kind: float(values.mean()) for kind, values in _split(self).items()}
 
@@ -66,7 +66,7 @@ def label_free_score(
     return LabelFreeScores(tuple(example.kind for example in examples), overlaps)
 
 
-def compare(before: LabelFreeScores, after: LabelFreeScores) -> tuple[float, float]:
+def paired_gain(before: LabelFreeScores, after: LabelFreeScores) -> tuple[float, float]:
     """Compare the totals of two networks on the same examples.
 
     Returns:
@@ -84,7 +84,7 @@ def compare(before: LabelFreeScores, after: LabelFreeScores) -> tuple[float, flo
     return rise, float(np.sqrt(sum(variances)) / len(variances))
 
 
-def _split(scores: LabelFreeScores) -> dict[Kind, np.ndarray]:
+def _split(scores: LabelFreeScores) -> dict[ExampleKind, np.ndarray]:
     kinds, values = np.array(scores.kinds), np.array(scores.overlaps)
     return {kind: values[kinds == kind] for kind in KINDS if kind in scores.kinds}
 
@@ -113,8 +113,8 @@ def _score_cycle(tracker: Tracker, example: Example) -> float:
     out, home = found[:turn], found[:turn:-1]  # both of frames 0 ... turn - 1
     agreement = float(_overlap(out, home).mean())
     meets = [
-        _overlap(np.broadcast_to(found[mark], regions.shape), regions).max() > MEETS
-        for mark, regions in example.moving.items()
+        _overlap(np.broadcast_to(found[mark], regions.shape), regions).max() > MIN_MOTION_OVERLAP
+        for mark, regions in example.moving_regions.items()
     ]
     return agreement * float(np.mean(meets)) if meets else agreement
 

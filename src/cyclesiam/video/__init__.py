@@ -5,18 +5,18 @@ Grey and palette pictures become RGB, transparency is dropped, 16 bits are scale
 count from 0, and the first frame is at 0 seconds.
 """
 
-from cyclesiam.video.images import is_picture, read_image
+from cyclesiam.video.images import is_image, read_image
 from cyclesiam.video.read_ahead import ReadAhead
 from cyclesiam.video.sources import (
     Frame,
     Frames,
     SourceInfo,
+    is_camera,
+    is_url,
     is_video,
-    names_camera,
-    names_url,
     open_frames,
     probe,
-    read_run,
+    read_frames,
 )
 from cyclesiam.video.writer import VideoWriter
 
@@ -26,12 +26,12 @@ __all__ = [
     "ReadAhead",
     "SourceInfo",
     "VideoWriter",
-    "is_picture",
+    "is_camera",
+    "is_image",
+    "is_url",
     "is_video",
-    "names_camera",
-    "names_url",
     "open_frames",
     "probe",
+    "read_frames",
     "read_image",
-    "read_run",
 ]

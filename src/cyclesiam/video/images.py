@@ -12,7 +12,7 @@ from cyclesiam.errors import SourceError
 PICTURE_SUFFIXES = frozenset(".jpg .jpeg .png .bmp .webp .tif .tiff .ppm .pgm .pnm".split())
 
 
-def is_picture(path: str | Path) -> bool:
+def is_image(path: str | Path) -> bool:
     """Whether the name ends like a picture's."""
     return Path(path).suffix.lower() in PICTURE_SUFFIXES
 
@@ -41,14 +41,14 @@ def read_image(path: str | Path) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
 
 
-def list_pictures(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """List a folder's pictures in natural order: 2.jpg before 10.jpg."""
 
     def by_numbers(path: Path) -> tuple[list[tuple[int, str]], str]:
         parts = re.findall(r"\d+|\D+", path.stem)
         return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
 
-    files = [p for p in folder.iterdir() if is_picture(p) and not p.name.startswith(".")]
+    files = [p for p in folder.iterdir() if is_image(p) and not p.name.startswith(".")]
     if not files:
         raise SourceError(
             f"{folder}: holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}"

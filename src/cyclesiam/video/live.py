@@ -14,11 +14,11 @@ Connection = tuple[TimedImages, Callable[[], None]]  # images from 0 s on, and w
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0  # seconds between attempts, doubled from one to the next
 
 
-def say_nothing(news: str) -> None:
+def ignore_event(news: str) -> None:
     """Keep news to oneself."""
 
 
-class LiveImages:
+class ReconnectingSource:
     """Timed images of a source that is opened again where it breaks.
 
     Times go on as the clock does: the first image after a break has the time of the last one
@@ -43,7 +43,7 @@ class LiveImages:
         reopen: Callable[[], Connection],
         *,
         patience: float = 0.0,
-        tell: Callable[[str], None] = say_nothing,
+        tell: Callable[[str], None] = ignore_event,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._name, self._connect, self._patience = name, reopen, patience

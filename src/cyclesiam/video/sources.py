@@ -22,8 +22,8 @@ from cyclesiam.video.decoding import (
     read_from_key_frame,
     to_upright_rgb,
 )
-from cyclesiam.video.images import is_picture, list_pictures, read_image
-from cyclesiam.video.live import Connection, LiveImages, TimedImages, say_nothing
+from cyclesiam.video.images import is_image, list_images, read_image
+from cyclesiam.video.live import Connection, ReconnectingSource, TimedImages, ignore_event
 
 VIDEO_SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .y4m .gif".split()
@@ -133,12 +133,12 @@ def is_video(path: str | Path) -> bool:
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
-def names_camera(source: str | Path | int) -> bool:
+def is_camera(source: str | Path | int) -> bool:
     """Whether it is a camera's number: 5, or "5" where no file has that name."""
     return isinstance(source, int) or (str(source).isdigit() and not Path(source).exists())
 
 
-def names_url(source: str | Path | int) -> bool:
+def is_url(source: str | Path | int) -> bool:
     """Whether it is a URL: of a stream, or of a file on a server."""
     return "://" in str(source)
 
@@ -147,7 +147,7 @@ def open_frames(
     source: str | Path | int,
     *,
     patience: float = 0.0,
-    tell: Callable[[str], None] = say_nothing,
+    tell: Callable[[str], None] = ignore_event,
 ) -> Frames:
     """Open whatever gives frames.
 
@@ -164,14 +164,14 @@ def open_frames(
             damaged or ends early gives the frames before, then raises with the frame's number.
     """
     name = str(source)
-    if names_camera(source):
+    if is_camera(source):
         return _open_live(f"/dev/video{name}", format="v4l2", patience=patience, tell=tell)
-    if names_url(source):
+    if is_url(source):
         return _open_live(name, patience=patience, tell=tell)
     path = Path(name)
     if path.is_dir():
-        return _open_pictures(list_pictures(path))
-    if is_picture(path):
+        return _open_pictures(list_images(path))
+    if is_image(path):
         return _open_pictures([path])
     return _open_video(name)
 
@@ -187,13 +187,13 @@ def probe(path: str | Path) -> SourceInfo:
         assert frames.size is not None
         width, height = frames.size
         fps, count = frames.fps, frames.count
-    if not (path.is_dir() or is_picture(path)):
+    if not (path.is_dir() or is_image(path)):
         count = packet_index(path).frames
     assert count is not None
     return SourceInfo(path, count, fps, width, height)
 
 
-def read_run(path: str | Path, start: int, count: int) -> list[np.ndarray]:
+def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
     """Read consecutive frames of a video file or picture folder, without those before.
 
     A video is read from the key frame before `start`, so short distances between key frames make
@@ -213,8 +213,8 @@ def read_run(path: str | Path, start: int, count: int) -> list[np.ndarray]:
     if start < 0 or count < 0:
         raise ValueError(f"a run starts and counts at 0 or above, got {start} and {count}")
     path = Path(path)
-    if path.is_dir() or is_picture(path):
-        files = list_pictures(path) if path.is_dir() else [path]
+    if path.is_dir() or is_image(path):
+        files = list_images(path) if path.is_dir() else [path]
         return [read_image(file) for file in files[start : start + count]]
     index = packet_index(path)
     times = index.times[start : start + count]
@@ -264,7 +264,7 @@ def _open_live(
 
     container, stream = connect()
     live = container.duration is None
-    images = LiveImages(
+    images = ReconnectingSource(
         name,
         read(container, stream),
         lambda: read(*connect()),

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from cyclesiam.datasets.sequences import boxes_from_xywh
 from cyclesiam.evaluation.metrics.boxes import (
     SUCCESS_THRESHOLDS,
-    centre_errors,
-    frame_overlaps,
-    overlap,
+    center_errors,
+    frame_ious,
+    iou,
     precision_at,
     success_auc,
     success_curve,
@@ -26,7 +26,7 @@ xyxy = st.tuples(corner, corner, side, side).map(
 
 
 @pytest.mark.parametrize(
-    ("box", "iou"),
+    ("box", "expected"),
     [
         ([10, 20, 30, 40], 1.0),
         ([20, 20, 40, 40], 1 / 3),  # half of each is shared
@@ -37,25 +37,25 @@ xyxy = st.tuples(corner, corner, side, side).map(
         ([NAN] * 4, NAN),
     ],
 )
-def test_overlap_known(box, iou):
-    np.testing.assert_allclose(overlap(np.array(box, dtype=float), BOX), iou)
+def test_overlap_known(box, expected):
+    np.testing.assert_allclose(iou(np.array(box, dtype=float), BOX), expected)
 
 
 def test_overlap_of_two_empty_boxes_is_undefined():
-    assert np.isnan(overlap(np.zeros(4), np.zeros(4)))
+    assert np.isnan(iou(np.zeros(4), np.zeros(4)))
 
 
 @given(xyxy, xyxy, st.floats(0.1, 10), st.floats(-100, 100))
 def test_overlap_is_symmetric_and_ignores_scale_and_place(a, b, scale, shift):
-    iou = overlap(a, b)
-    assert 0 <= iou <= 1
-    assert overlap(b, a) == pytest.approx(iou, abs=1e-9)
-    assert overlap(a * scale + shift, b * scale + shift) == pytest.approx(iou, abs=1e-6)
+    overlap = iou(a, b)
+    assert 0 <= overlap <= 1
+    assert iou(b, a) == pytest.approx(overlap, abs=1e-9)
+    assert iou(a * scale + shift, b * scale + shift) == pytest.approx(overlap, abs=1e-6)
 
 
 def test_overlap_broadcasts():
     boxes = np.stack([BOX, BOX + 10, BOX + 100])
-    table = overlap(boxes[:, None], boxes[None])
+    table = iou(boxes[:, None], boxes[None])
     assert table.shape == (3, 3)
     np.testing.assert_allclose(table, table.T)
     np.testing.assert_allclose(np.diag(table), 1)
@@ -74,7 +74,7 @@ def test_success_auc_of_a_perfect_tracker_misses_one_threshold():
 def test_precision_counts_exactly_twenty_pixels():
     truth = np.tile(BOX, (3, 1))
     moves = np.array([[0, 0, 0, 0], [12, 16, 12, 16], [12, 16.1, 12, 16.1]])
-    errors = centre_errors(truth + moves, truth)
+    errors = center_errors(truth + moves, truth)
     np.testing.assert_allclose(errors[:2], [0, 20])
     assert precision_at(errors) == pytest.approx(2 / 3)
 
@@ -82,14 +82,14 @@ def test_precision_counts_exactly_twenty_pixels():
 def test_frames_without_truth_miss_success_and_pass_precision():
     truth = np.array([BOX, [NAN] * 4])
     boxes = np.array([BOX, BOX])
-    np.testing.assert_array_equal(frame_overlaps(boxes, truth), [1, -1])
-    np.testing.assert_array_equal(centre_errors(boxes, truth), [0, -1])
+    np.testing.assert_array_equal(frame_ious(boxes, truth), [1, -1])
+    np.testing.assert_array_equal(center_errors(boxes, truth), [0, -1])
 
 
 def test_nan_results_miss_both():
     truth, boxes = np.array([BOX, BOX]), np.array([BOX, [NAN] * 4])
-    assert success_auc(frame_overlaps(boxes, truth)) == pytest.approx(10 / 21)
-    assert precision_at(centre_errors(boxes, truth)) == 0.5
+    assert success_auc(frame_ious(boxes, truth)) == pytest.approx(10 / 21)
+    assert precision_at(center_errors(boxes, truth)) == 0.5
 
 
 def to_xyxy(rows):
@@ -106,7 +106,7 @@ def test_pysot_gives_the_same_numbers(shared):
         expected = case["expected"]["pysot"]
         ious, errors = zip(
             *(
-                (frame_overlaps(boxes, truth), centre_errors(boxes, truth))
+                (frame_ious(boxes, truth), center_errors(boxes, truth))
                 for s in case["sequences"]
                 for boxes, truth in [(to_xyxy(s["result"]), to_xyxy(s["groundtruth"]))]
             ),
@@ -124,4 +124,4 @@ def test_pysot_gives_the_same_numbers(shared):
 def test_zero_sized_truth_is_unknown_to_readers_and_metrics_alike():
     truth = np.array([[5.0, 5, 0, 0]])
     boxes = np.array([BOX])
-    assert frame_overlaps(boxes, to_xyxy(truth)) == frame_overlaps(boxes, boxes_from_xywh(truth))
+    assert frame_ious(boxes, to_xyxy(truth)) == frame_ious(boxes, boxes_from_xywh(truth))

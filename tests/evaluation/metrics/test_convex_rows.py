@@ -17,7 +17,7 @@ def test_pixels_are_those_of_any_polygon(a, b, tips):
     quick = [convex_rows(corners, *SIZE, tips=tips) for corners in (a, b)]
     slow = [polygon_spans(corners, *SIZE, tips=tips) for corners in (a, b)]
     assert [rows.count()[0] for rows in quick] == [spans.count()[0] for spans in slow]
-    assert quick[0].count_shared(quick[1]) == slow[0].count_shared(slow[1])
+    assert quick[0].count_intersection(quick[1]) == slow[0].count_intersection(slow[1])
 
 
 def test_many_at_once_equal_one_by_one():
@@ -26,7 +26,7 @@ def test_many_at_once_equal_one_by_one():
     corners = corners[are_convex(corners)]
     others = np.roll(corners, 1, axis=0)
     size = random.integers(1, 40, (len(corners), 2))
-    shared = convex_rows(corners, *size.T, tips=False).count_shared(
+    shared = convex_rows(corners, *size.T, tips=False).count_intersection(
         convex_rows(others, *size.T, tips=False)
     )
     assert len(corners) > 20
@@ -35,7 +35,7 @@ def test_many_at_once_equal_one_by_one():
             convex_rows(many[n : n + 1], *size[n : n + 1].T, tips=False)
             for many in (corners, others)
         )
-        assert one.count_shared(other)[0] == shared[n]
+        assert one.count_intersection(other)[0] == shared[n]
 
 
 def test_what_is_convex():
@@ -54,4 +54,4 @@ def test_rectangles_are_counted_and_may_be_empty():
     rows = rectangle_rows(first, last)
     assert rows.count().tolist() == [6, 0, 0]
     other = rectangle_rows(np.array([[4.0, 0], [0, 0], [0, 0]]), np.array([[9.0, 9]] * 3))
-    assert rows.count_shared(other).tolist() == [2, 0, 0]
+    assert rows.count_intersection(other).tolist() == [2, 0, 0]

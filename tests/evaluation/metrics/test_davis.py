@@ -7,11 +7,11 @@ from cyclesiam.errors import DatasetError
 from cyclesiam.evaluation.metrics.davis import (
     boundary,
     contour_accuracy,
+    mean_recall_decay,
     mean_scores,
     region_similarity,
     score_mask,
     score_objects,
-    summarise,
 )
 
 masks = arrays(bool, (9, 13))
@@ -73,15 +73,15 @@ def test_contour_tolerance_grows_with_the_image():
 
 
 def test_summary_by_hand():
-    scores = summarise(np.array([1.0, 1, 0.5, 0.5, 0.6, 0, 0, 0.3]))
+    scores = mean_recall_decay(np.array([1.0, 1, 0.5, 0.5, 0.6, 0, 0, 0.3]))
     assert scores.mean == pytest.approx(3.9 / 8)
     assert scores.recall == pytest.approx(3 / 8)  # strictly above a half
     assert scores.decay == pytest.approx(2.5 / 3 - 0.1)  # frames 0..2 against 5..7
-    assert summarise(np.array([0.7])).decay == 0
+    assert mean_recall_decay(np.array([0.7])).decay == 0
 
 
 def test_mean_over_objects():
-    scores = mean_scores([summarise(np.full(5, 0.2)), summarise(np.full(9, 0.8))])
+    scores = mean_scores([mean_recall_decay(np.full(5, 0.2)), mean_recall_decay(np.full(9, 0.8))])
     assert (scores.mean, scores.recall, scores.decay) == (0.5, 0.5, 0)
 
 

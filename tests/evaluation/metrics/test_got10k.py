@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cyclesiam.evaluation.metrics.got10k import cut_by_image, judged_overlaps, overlap_scores
+from cyclesiam.evaluation.metrics.got10k import average_overlap_scores, clip_to_image, scored_ious
 
 TRUTH = np.tile([10.0, 10.0, 20.0, 10.0], (4, 1))
 SIZE = (100, 80)
@@ -10,17 +10,17 @@ SEEN = np.array([8, 8, 0, 8])
 
 def test_first_and_hidden_frames_do_not_count():
     boxes = TRUTH + np.array([[90, 0, 0, 0], [10, 0, 0, 0], [90, 0, 0, 0], [0, 0, 0, 0]])
-    overlaps = judged_overlaps([boxes], TRUTH, cover=SEEN, resolution=SIZE)
+    overlaps = scored_ious([boxes], TRUTH, cover=SEEN, resolution=SIZE)
     np.testing.assert_allclose(overlaps, [1 / 3, 1])
 
 
 def test_runs_follow_one_another():
-    overlaps = judged_overlaps([TRUTH, TRUTH + 90], TRUTH, cover=SEEN, resolution=SIZE)
+    overlaps = scored_ious([TRUTH, TRUTH + 90], TRUTH, cover=SEEN, resolution=SIZE)
     np.testing.assert_allclose(overlaps, [1, 1, 0, 0])
 
 
 def test_scores_by_hand():
-    scores = overlap_scores(np.array([1.0, 0.5, 0.8, 0.1]))
+    scores = average_overlap_scores(np.array([1.0, 0.5, 0.8, 0.1]))
     assert scores.ao == pytest.approx(0.6)
     assert scores.sr_50 == 0.5  # strictly above
     assert scores.sr_75 == 0.5
@@ -29,13 +29,13 @@ def test_scores_by_hand():
 
 
 def test_nan_spoils_the_mean_and_misses_the_rates():
-    scores = overlap_scores(np.array([1.0, np.nan]))
+    scores = average_overlap_scores(np.array([1.0, np.nan]))
     assert np.isnan(scores.ao)
     assert scores.sr_50 == 0.5
 
 
 def test_no_frames_have_no_score():
-    scores = overlap_scores(np.zeros(0))
+    scores = average_overlap_scores(np.zeros(0))
     assert np.isnan(scores.ao)
     assert np.isnan(scores.sr_50)
 
@@ -51,10 +51,10 @@ def test_no_frames_have_no_score():
     ],
 )
 def test_cut_by_image(box, cut):
-    np.testing.assert_array_equal(cut_by_image(np.array(box, float), SIZE), cut)
+    np.testing.assert_array_equal(clip_to_image(np.array(box, float), SIZE), cut)
 
 
 def test_incomplete_runs_are_refused():
     for runs in ([], [TRUTH[:3]]):
         with pytest.raises(ValueError, match="each run needs"):
-            judged_overlaps(runs, TRUTH, cover=SEEN, resolution=SIZE)
+            scored_ious(runs, TRUTH, cover=SEEN, resolution=SIZE)

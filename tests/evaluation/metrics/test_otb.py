@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from cyclesiam.evaluation.metrics.boxes import (
-    centre_errors,
+    center_errors,
     centre_errors_xywh,
-    frame_overlaps,
+    frame_ious,
     frame_overlaps_xywh,
+    iou_xywh,
     norm_centre_errors_xywh,
-    overlap_xywh,
     precision_curve,
 )
 from cyclesiam.evaluation.metrics.otb import got10k_curves, mean_curves, pysot_curves
@@ -23,14 +23,14 @@ def moved(*shifts):
 def test_the_formats_agree():
     boxes = moved((0, 0), (10, 0), (12, 16), (100, 0))
     corners = [np.concatenate((b[:, :2], b[:, :2] + b[:, 2:]), axis=1) for b in (boxes, TRUTH)]
-    np.testing.assert_allclose(frame_overlaps(*corners), frame_overlaps_xywh(boxes, TRUTH))
-    np.testing.assert_allclose(centre_errors(*corners), centre_errors_xywh(boxes, TRUTH))
+    np.testing.assert_allclose(frame_ious(*corners), frame_overlaps_xywh(boxes, TRUTH))
+    np.testing.assert_allclose(center_errors(*corners), centre_errors_xywh(boxes, TRUTH))
 
 
 def test_guard_gives_two_empty_boxes_no_overlap():
     empty = np.zeros((1, 4))
-    assert np.isnan(overlap_xywh(empty, empty))
-    assert overlap_xywh(empty, empty, guard=1e-16) == 0
+    assert np.isnan(iou_xywh(empty, empty))
+    assert iou_xywh(empty, empty, guard=1e-16) == 0
 
 
 def test_normalised_errors_count_in_target_sizes():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cyclesiam.evaluation.metrics.region_overlap import region_overlap, region_overlaps
-from cyclesiam.evaluation.metrics.regions import Mask, is_code
+from cyclesiam.evaluation.metrics.regions import RegionMask, is_code
 
 C_RULES = ["pysot", "matlab_2019"]
 ALL_RULES = [*C_RULES, "vot_toolkit"]
@@ -82,7 +82,7 @@ def test_vot_toolkit_sees_a_whole_rectangle_as_its_polygon_and_its_mask(a, b, li
     overlap = region_overlap(a, b, limits, "vot_toolkit")
     assert region_overlap(corners(a, 1), b, limits, "vot_toolkit") == overlap
     x, y, w, h = a.astype(int)
-    mask = Mask(offset=(x - 1, y), pixels=np.pad(np.ones((h, w), bool), ((0, 2), (1, 0))))
+    mask = RegionMask(offset=(x - 1, y), pixels=np.pad(np.ones((h, w), bool), ((0, 2), (1, 0))))
     assert region_overlap(mask, b, limits, "vot_toolkit") == overlap
 
 
@@ -113,7 +113,7 @@ def test_codes():
 
 
 def test_empty_masks_overlap_nothing():
-    empty = [Mask(offset=(at, at), pixels=np.zeros((4, 5), bool)) for at in (10, 12)]
+    empty = [RegionMask(offset=(at, at), pixels=np.zeros((4, 5), bool)) for at in (10, 12)]
     assert region_overlap(empty[0], empty[1], None, "vot_toolkit") == 0
     assert region_overlap(empty[0], np.array([10.0, 10, 5, 4]), None, "vot_toolkit") == 0
 
@@ -127,7 +127,7 @@ def test_no_pairs():
     [
         (np.zeros(5), "pysot", "5 numbers"),
         (np.full(4, np.nan), "vot_toolkit", "finite"),
-        (Mask((0, 0), np.ones((2, 2), bool)), "pysot", "no masks"),
+        (RegionMask((0, 0), np.ones((2, 2), bool)), "pysot", "no masks"),
         (np.zeros(4), "iou", "no overlap rules"),
     ],
 )

@@ -1,52 +1,52 @@
 import numpy as np
 import pytest
 
-from cyclesiam.evaluation.metrics.regions import Mask, RegionTable
+from cyclesiam.evaluation.metrics.regions import RegionArray, RegionMask
 
 CODE, OTHER = np.array([1.0]), np.array([2.0])
 BOX, QUAD = np.array([0.0, 1, 2, 3]), np.arange(8.0)
-MASK = Mask(offset=(0, 0), pixels=np.ones((2, 2), bool))
+MASK = RegionMask(offset=(0, 0), pixels=np.ones((2, 2), bool))
 
 
 def test_a_table_gives_back_its_regions():
     regions = [CODE, BOX, QUAD, BOX + 1, OTHER, MASK]
-    table = RegionTable.of(regions)
+    table = RegionArray.from_regions(regions)
     assert len(table) == 6
     for there, given in zip(table, regions, strict=True):
         assert there is given if given is MASK else np.array_equal(there, given)
     assert table.frames_with(1) == [0]
     assert table.frames_with(2) == [4]
     assert table.is_code.tolist() == [True, False, False, False, True, False]
-    assert RegionTable.of(table) is table
+    assert RegionArray.from_regions(table) is table
 
 
 def test_a_table_of_an_array():
-    table = RegionTable.of(np.stack((BOX, BOX + 1)))
+    table = RegionArray.from_regions(np.stack((BOX, BOX + 1)))
     assert np.array_equal(table[1], BOX + 1)
     assert np.array_equal(table[-2], BOX)
     assert table.frames_with(1) == []
 
 
 def test_picked_frames():
-    table = RegionTable.of([CODE, BOX, MASK, QUAD]).pick(np.array([3, 2, 1]))
+    table = RegionArray.from_regions([CODE, BOX, MASK, QUAD]).take(np.array([3, 2, 1]))
     assert np.array_equal(table[0], QUAD)
     assert table[1] is MASK
     assert np.array_equal(table[2], BOX)
 
 
 def test_what_reaches_beyond_a_point():
-    table = RegionTable.of([CODE, BOX, QUAD, BOX + 3, MASK])
-    assert table.beyond(6, 7).tolist() == [False, False, False, True, True]
-    assert table.beyond(2, 4).tolist() == [False, False, True, True, True]
-    assert table.beyond(5.9, 9).tolist() == [False, False, True, True, True]
+    table = RegionArray.from_regions([CODE, BOX, QUAD, BOX + 3, MASK])
+    assert table.exceeds(6, 7).tolist() == [False, False, False, True, True]
+    assert table.exceeds(2, 4).tolist() == [False, False, True, True, True]
+    assert table.exceeds(5.9, 9).tolist() == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize("region", [np.arange(3.0), np.arange(5.0), np.array([0, 0, np.nan, 1])])
 def test_what_is_no_region_is_refused(region):
     with pytest.raises(ValueError, match=r"numbers are no code|must be finite"):
-        RegionTable.of([BOX, region])
+        RegionArray.from_regions([BOX, region])
 
 
 def test_every_frame_has_one_region():
     with pytest.raises(ValueError, match="1 regions for 2 frames"):
-        RegionTable(2, {4: (np.array([0]), BOX[None])})
+        RegionArray(2, {4: (np.array([0]), BOX[None])})

@@ -50,7 +50,7 @@ def test_counts_are_those_of_the_painted_rasters(a, b):
         polygon_spans(each, np.array(WIDTH), np.array(HEIGHT), tips=True) for each in (a, b)
     )
     shared = first.paint(WIDTH) & second.paint(WIDTH)
-    assert first.count_shared(second) == second.count_shared(first) == shared.sum()
+    assert first.count_intersection(second) == second.count_intersection(first) == shared.sum()
 
 
 @given(st.lists(st.tuples(corner, corner, corner), min_size=1, max_size=4).map(np.array))

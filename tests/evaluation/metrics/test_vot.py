@@ -3,10 +3,10 @@ import pytest
 
 from cyclesiam.evaluation.metrics.vot import (
     Fragment,
-    SupervisedRuns,
+    ResetRuns,
+    accuracy_frames,
     expected_overlap,
     frames_with,
-    judged_frames,
 )
 from cyclesiam.evaluation.metrics.vot_challenge import vot_challenge
 from cyclesiam.evaluation.metrics.vot_toolkit import vot_toolkit
@@ -21,9 +21,7 @@ def run(frames):
 
 
 def sequence(*runs):
-    return SupervisedRuns(
-        width=100, height=80, truth=[BOX] * len(runs[0]), runs=[run(r) for r in runs]
-    )
+    return ResetRuns(width=100, height=80, truth=[BOX] * len(runs[0]), runs=[run(r) for r in runs])
 
 
 def both(*runs):
@@ -78,9 +76,7 @@ def test_the_intervals_of_the_two_programs_lie_one_frame_apart():
 def test_pooling_differs_between_the_programs():
     off = BOX + np.array([5, 0, 0, 0])
     short, long = sequence("i" + "x" * 14), sequence("i" + "x" * 29)
-    half = SupervisedRuns(
-        width=100, height=80, truth=long.truth, runs=[[long.runs[0][0], *[off] * 29]]
-    )
+    half = ResetRuns(width=100, height=80, truth=long.truth, runs=[[long.runs[0][0], *[off] * 29]])
     sequences = {"short": short, "half": half}
     worse = 6 * 11 / (16 * 11)  # pysot: columns 20..30 and 25..35
     assert vot_challenge(sequences).accuracy == pytest.approx((5 + 20 * worse) / 25)
@@ -95,7 +91,7 @@ def test_runs_are_averaged():
 
 def test_burn_in_covers_the_initialisation_and_failures():
     frames = run("i" + "x" * 11 + "f----i" + "x" * 12)
-    judged = np.flatnonzero(judged_frames(frames))
+    judged = np.flatnonzero(accuracy_frames(frames))
     np.testing.assert_array_equal(judged, [10, 11, 27, 28, 29])
     assert frames_with(frames, 1) == [0, 17]
 
@@ -121,7 +117,7 @@ def test_expected_overlap_ignores_order_and_scale_of_weights():
 )
 def test_runs_that_are_none_are_refused(runs, message):
     with pytest.raises(ValueError, match=message):
-        SupervisedRuns(width=9, height=9, truth=[BOX] * 3, runs=[run(r) for r in runs])
+        ResetRuns(width=9, height=9, truth=[BOX] * 3, runs=[run(r) for r in runs])
 
 
 @pytest.mark.parametrize("score", [vot_challenge, vot_toolkit])

@@ -4,17 +4,17 @@ import cv2
 import numpy as np
 import pytest
 
-from cyclesiam.datasets.sequences import Sequence
+from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import DatasetError, MissingExtraError, TargetError
 from cyclesiam.evaluation.benchmarks import Benchmark
 from cyclesiam.evaluation.metrics.boxes import (
-    centre_errors,
-    frame_overlaps,
+    center_errors,
+    frame_ious,
     precision_at,
     success_auc,
 )
-from cyclesiam.evaluation.protocols.one_pass import one_pass, starting_frames
-from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS, OpenCVTracker, whole_pixels
+from cyclesiam.evaluation.protocols.one_pass import run_one_pass, start_frames
+from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS, OpenCVTracker, round_box
 
 TRUTH = np.array([[10.0 + 2 * t, 14, 26 + 2 * t, 30] for t in range(12)])
 
@@ -25,7 +25,7 @@ def moving_square(tmp_path, made_frames):
     paths = tuple(tmp_path / f"{t:02}.png" for t in range(len(made_frames)))
     for path, frame in zip(paths, made_frames, strict=True):
         cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    return Sequence(name="square", frames=paths, boxes=TRUTH)
+    return TrackingSequence(name="square", frames=paths, boxes=TRUTH)
 
 
 class Recorder:
@@ -46,7 +46,7 @@ class Recorder:
 
 def test_one_pass_shows_every_frame_once_and_the_first_truth_only(moving_square, made_frames):
     tracker = Recorder([(t, t, 1, 2) for t in range(1, 12)])
-    trajectory = one_pass(tracker, moving_square)
+    trajectory = run_one_pass(tracker, moving_square)
     assert tracker.started == (10, 14, 16, 16)
     np.testing.assert_array_equal(tracker.images, made_frames)  # RGB, in order
     np.testing.assert_array_equal(trajectory.boxes[0], TRUTH[0])
@@ -55,7 +55,7 @@ def test_one_pass_shows_every_frame_once_and_the_first_truth_only(moving_square,
 
 
 def test_one_pass_keeps_nan_answers(moving_square):
-    trajectory = one_pass(Recorder([(np.nan,) * 4] * 11), moving_square)
+    trajectory = run_one_pass(Recorder([(np.nan,) * 4] * 11), moving_square)
     assert np.isnan(trajectory.boxes[1:]).all()
 
 
@@ -69,8 +69,8 @@ def test_seconds_hold_the_tracker_and_not_the_reading(moving_square, monkeypatch
         time.sleep(0.5)
         yield from [np.zeros((4, 4, 3), np.uint8)] * 12
 
-    monkeypatch.setattr(Sequence, "images", slow_images)
-    trajectory = one_pass(Slow([(0, 0, 1, 1)] * 11), moving_square)
+    monkeypatch.setattr(TrackingSequence, "images", slow_images)
+    trajectory = run_one_pass(Slow([(0, 0, 1, 1)] * 11), moving_square)
     assert trajectory.seconds.shape == (12,)
     assert (trajectory.seconds[1:] >= 0.002).all()
     assert trajectory.seconds.sum() < 0.5
@@ -80,35 +80,35 @@ def test_seconds_hold_the_tracker_and_not_the_reading(moving_square, monkeypatch
 @pytest.mark.parametrize("answer", [None, (1, 2, 3), [(1, 2, 3, 4)]])
 def test_answer_that_is_no_box_is_named(moving_square, answer):
     with pytest.raises(TargetError, match="square, frame 1: the tracker must answer x, y, w, h"):
-        one_pass(Recorder([answer]), moving_square)
+        run_one_pass(Recorder([answer]), moving_square)
 
 
 def test_sequence_must_start_with_its_target(moving_square):
     boxes = TRUTH.copy()
     boxes[0] = np.nan
-    blind = Sequence(name="blind", frames=moving_square.frames, boxes=boxes)
+    blind = TrackingSequence(name="blind", frames=moving_square.frames, boxes=boxes)
     with pytest.raises(DatasetError, match="blind: the first frame has no box"):
-        one_pass(Recorder([]), blind)
+        run_one_pass(Recorder([]), blind)
 
 
 def test_one_pass_from_a_later_frame(moving_square, made_frames):
     tracker = Recorder([(t, t, 1, 2) for t in range(1, 4)])
-    trajectory = one_pass(tracker, moving_square, first=8)
+    trajectory = run_one_pass(tracker, moving_square, first=8)
     assert tracker.started == (26, 14, 16, 16)
     np.testing.assert_array_equal(tracker.images, made_frames[8:])
     assert trajectory.boxes.shape == (4, 4)
     with pytest.raises(TargetError, match="square, frame 9: the tracker must answer"):
-        one_pass(Recorder([None]), moving_square, first=8)
+        run_one_pass(Recorder([None]), moving_square, first=8)
 
 
 def test_starts_are_spread_evenly_over_what_is_known(moving_square):
-    assert starting_frames(moving_square, 1) == (0,)
-    assert starting_frames(moving_square, 3) == (0, 4, 8)
+    assert start_frames(moving_square, 1) == (0,)
+    assert start_frames(moving_square, 3) == (0, 4, 8)
     boxes = TRUTH.copy()
     boxes[[4, 5, 8, 9, 10, 11]] = np.nan
-    hidden = Sequence(name="hidden", frames=moving_square.frames, boxes=boxes)
-    assert starting_frames(hidden, 3) == (0, 6)
-    assert starting_frames(hidden, 12) == (0, 1, 2, 3, 6, 7)
+    hidden = TrackingSequence(name="hidden", frames=moving_square.frames, boxes=boxes)
+    assert start_frames(hidden, 3) == (0, 6)
+    assert start_frames(hidden, 12) == (0, 1, 2, 3, 6, 7)
 
 
 # OpenCV's trackers
@@ -116,7 +116,7 @@ def test_starts_are_spread_evenly_over_what_is_known(moving_square):
 
 @pytest.mark.parametrize("name", OPENCV_TRACKERS)
 def test_opencv_trackers_follow_a_square(moving_square, name):
-    trajectory = one_pass(OPENCV_TRACKERS[name](), moving_square)
+    trajectory = run_one_pass(OPENCV_TRACKERS[name](), moving_square)
     errors = np.abs(trajectory.boxes - TRUTH)[:, ::2]  # the square moves 22 px to the right
     assert errors.max() < 8
 
@@ -125,10 +125,10 @@ def test_opencv_trackers_follow_a_square(moving_square, name):
 def test_kcf_on_the_start_of_a_real_sequence(suite):
     benchmark = Benchmark(name="otb", protocol="ope")
     whole = benchmark.open(suite / "otb").read("Jogging.2")
-    start = Sequence(name="start", frames=whole.frames[:30], boxes=whole.boxes[:30])
-    found = one_pass(OPENCV_TRACKERS["kcf"](), start)
-    assert success_auc(frame_overlaps(found.boxes, start.boxes)) > 0.6
-    assert precision_at(centre_errors(found.boxes, start.boxes)) > 0.9
+    start = TrackingSequence(name="start", frames=whole.frames[:30], boxes=whole.boxes[:30])
+    found = run_one_pass(OPENCV_TRACKERS["kcf"](), start)
+    assert success_auc(frame_ious(found.boxes, start.boxes)) > 0.6
+    assert precision_at(center_errors(found.boxes, start.boxes)) > 0.9
 
 
 def test_lost_target_repeats_the_last_box(made_frames):
@@ -172,7 +172,7 @@ def test_trackers_that_only_legacy_has_are_found():
     ],
 )
 def test_whole_pixels_known(box, pixels):
-    assert whole_pixels(box, 64, 48) == pixels
+    assert round_box(box, 64, 48) == pixels
 
 
 @pytest.mark.parametrize(
@@ -180,4 +180,4 @@ def test_whole_pixels_known(box, pixels):
 )
 def test_box_outside_the_image_is_refused(box):
     with pytest.raises(TargetError, match="is not in the 64 x 48 image"):
-        whole_pixels(box, 64, 48)
+        round_box(box, 64, 48)

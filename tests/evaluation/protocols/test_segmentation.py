@@ -3,8 +3,8 @@ import pytest
 
 from cyclesiam.datasets.segmentation_sequences import SegmentationSequence
 from cyclesiam.errors import DatasetError, TargetError
-from cyclesiam.evaluation.protocols.one_pass import FilledBoxes, MaskTracker
-from cyclesiam.evaluation.protocols.segmentation import segment
+from cyclesiam.evaluation.protocols.one_pass import BoxesAsMasks, MaskTracker
+from cyclesiam.evaluation.protocols.segmentation import run_segmentation
 from cyclesiam.evaluation.results.label_maps import write_labels
 from support.benchmark_folders import labels, write_pictures
 from support.trackers import Drift, Masks, Still
@@ -29,7 +29,7 @@ def sequence(tmp_path):
 
 
 def answers(make, sequence, **options):
-    return [answer.labels for answer in segment(make, sequence, **options)]
+    return [answer.labels for answer in run_segmentation(make, sequence, **options)]
 
 
 def test_a_mask_tracker_starts_from_masks(sequence):
@@ -69,7 +69,7 @@ def test_what_is_filled():
             return self.answer
 
     fixed, image = Fixed(), np.zeros((4, 6, 3), np.uint8)
-    tracker = FilledBoxes(fixed)
+    tracker = BoxesAsMasks(fixed)
     tracker.init(image, (0, 0, 2, 2))
     fixed.answer = (1.0, 0.6, 2.5, 2.0)  # centres 1.5, 2.5 and rows 1.5, 2.5
     assert np.argwhere(tracker.update(image)).tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]

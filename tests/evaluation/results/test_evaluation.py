@@ -8,7 +8,7 @@ from cyclesiam.evaluation.results.evaluation import (
     METRICS,
     Curve,
     Evaluation,
-    Failure,
+    FailedSequence,
     RunInfo,
     Score,
     read_evaluations,
@@ -24,7 +24,7 @@ FULL = Evaluation(
     attributes=(Score(name="occlusion", frames=9, numbers={"accuracy": 0.125}),),
     curves=(Curve(name="eao", x=(1.0, 2.0), y=(1.0, math.nan)),),
     eao_interval=(100, 356),
-    errors=(Failure(name="car1", message="no file"),),
+    errors=(FailedSequence(name="car1", message="no file"),),
 )
 
 

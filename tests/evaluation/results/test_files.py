@@ -7,10 +7,10 @@ from PIL import Image
 from cyclesiam.errors import DatasetError, SourceError
 from cyclesiam.evaluation.results.files import (
     ResultFolder,
+    atomic_path,
     read_boxes,
     read_times,
     read_trajectory,
-    whole_file,
     write_boxes,
     write_regions,
     write_times,
@@ -92,8 +92,8 @@ def test_names_with_two_targets_of_other_programs(tmp_path):
     (tmp_path / "Jogging-1.txt").touch()
     folder = ResultFolder(tmp_path, "flat")
     assert folder.runs("Jogging.1") == [tmp_path / "Jogging-1.txt"]
-    assert folder.holds_any(["Bolt", "Jogging.1"])
-    assert not folder.holds_any(["Bolt", "Jogging.2"])
+    assert folder.has_any(["Bolt", "Jogging.1"])
+    assert not folder.has_any(["Bolt", "Jogging.2"])
 
 
 def test_repetitions_and_later_starts_are_found(tmp_path):
@@ -114,14 +114,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.txt"
 
     def fail():
-        with whole_file(path) as part:
+        with atomic_path(path) as part:
             part.write_text("half")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert not path.exists()
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         part.write_text("whole")
     assert [left.name for left in tmp_path.iterdir()] == ["a.txt"]
     assert path.read_text() == "whole"

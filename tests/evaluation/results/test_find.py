@@ -7,7 +7,7 @@ from cyclesiam.evaluation.jobs import ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import RunInfo
 from cyclesiam.evaluation.results.files import write_boxes
 from cyclesiam.evaluation.results.find import find_results, recorded_protocol
-from cyclesiam.evaluation.results.run_record import begin_record
+from cyclesiam.evaluation.results.run_record import open_record
 
 OTB = Benchmark(name="otb", protocol="ope")
 
@@ -41,7 +41,7 @@ def test_trackers_of_the_same_name_are_told_apart(make):
 
 def test_what_is_on_record_is_known(make, tmp_path):
     run = RunInfo(benchmark="otb", protocol="ope", tracker="ours", policy="none")
-    begin_record(tmp_path / "r", run, ProtocolSettings(), "abc")
+    open_record(tmp_path / "r", run, ProtocolSettings(), "abc")
     folder = make("r")
     (one,) = find_results(OTB, [folder], ["B"])
     assert (one.run.tracker, one.run.policy, one.run.results) == ("ours", "none", str(folder))
@@ -49,7 +49,7 @@ def test_what_is_on_record_is_known(make, tmp_path):
 
 def test_results_of_another_protocol_are_refused(make, tmp_path):
     run = RunInfo(benchmark="vot2018", protocol="reset", tracker="ours")
-    begin_record(tmp_path / "r", run, ProtocolSettings(), "abc")
+    open_record(tmp_path / "r", run, ProtocolSettings(), "abc")
     make("r")
     with pytest.raises(CycleSiamError, match="made by the protocol reset, not ope"):
         found(tmp_path / "r")
@@ -59,7 +59,7 @@ def test_the_protocol_is_the_one_on_record(make, tmp_path):
     assert recorded_protocol("vot2018", [tmp_path, tmp_path / "none"]) == "reset"
     for tracker, protocol in {"ours": "ope", "kcf": "ope", "theirs": "reset"}.items():
         run = RunInfo(benchmark="vot2018", protocol=protocol, tracker=tracker)
-        begin_record(tmp_path / tracker, run, ProtocolSettings(), "abc")
+        open_record(tmp_path / tracker, run, ProtocolSettings(), "abc")
         if tracker == "kcf":
             assert recorded_protocol("vot2018", [tmp_path]) == "ope"
     assert recorded_protocol("vot2018", [tmp_path / "theirs"]) == "reset"

@@ -5,7 +5,7 @@ import pytest
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.jobs import ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import RunInfo
-from cyclesiam.evaluation.results.run_record import begin_record, read_record
+from cyclesiam.evaluation.results.run_record import open_record, read_record
 
 RUN = RunInfo(benchmark="otb", protocol="ope", tracker="ours", weights="default", date="2026-01-01")
 ONE = ProtocolSettings()
@@ -14,10 +14,10 @@ ONE = ProtocolSettings()
 def test_a_record_is_kept_as_it_was_begun(tmp_path):
     folder = tmp_path / "ours"
     assert read_record(folder) is None
-    assert begin_record(folder, RUN, ONE, "abc") == RUN
+    assert open_record(folder, RUN, ONE, "abc") == RUN
     assert read_record(folder) == RUN
     later = replace(RUN, date="2026-02-02", command="another")
-    assert begin_record(folder, later, ONE, "abc") == RUN
+    assert open_record(folder, later, ONE, "abc") == RUN
 
 
 @pytest.mark.parametrize(
@@ -30,15 +30,15 @@ def test_a_record_is_kept_as_it_was_begun(tmp_path):
     ],
 )
 def test_results_of_other_settings_are_not_mixed(tmp_path, run, settings, identity, complaint):
-    begin_record(tmp_path / "ours", RUN, ONE, "abc")
+    open_record(tmp_path / "ours", RUN, ONE, "abc")
     with pytest.raises(CycleSiamError, match=f"ours: holds results of other .*{complaint}"):
-        begin_record(tmp_path / "ours", run, settings, identity)
+        open_record(tmp_path / "ours", run, settings, identity)
 
 
 def test_files_of_unknown_origin_are_not_mixed(tmp_path):
     (tmp_path / "Bolt.txt").touch()
     with pytest.raises(CycleSiamError, match=r"holds files, but no run\.json"):
-        begin_record(tmp_path, RUN, ONE, "abc")
+        open_record(tmp_path, RUN, ONE, "abc")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", "3"])

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.evaluation.protocols.one_pass import Given, ObjectTracker
-from cyclesiam.evaluation.trackers.cyclesiam import SiameseTracker
-from cyclesiam.geometry.masks import fill_box
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.evaluation.protocols.one_pass import InitialTarget, MultiObjectTracker
+from cyclesiam.evaluation.trackers.cyclesiam import CycleSiamTracker
+from cyclesiam.geometry.masks import box_to_mask
+from cyclesiam.geometry.regions import mask_to_box
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.segmentation import MaskConfig
@@ -23,7 +23,7 @@ def network():
 
 
 def test_it_answers_what_the_tracker_does(network, made_frames):
-    box, adapted, tracker = (10.0, 14.0, 16.0, 16.0), SiameseTracker(Tracker(network)), None
+    box, adapted, tracker = (10.0, 14.0, 16.0, 16.0), CycleSiamTracker(Tracker(network)), None
     for _ in range(2):  # the second start forgets the first run
         tracker = Tracker(network)
         tracker.init(made_frames[0], box)
@@ -49,7 +49,7 @@ def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
     assert result.mask_source == "network"
     answers = {}
     for region in ("box", "bare_box", "rotated", "mask"):
-        adapted = SiameseTracker(Tracker(masked, config), region=region)
+        adapted = CycleSiamTracker(Tracker(masked, config), region=region)
         adapted.init(frames[0], box)
         answers[region] = adapted.update(frames[1])
     assert answers["box"] == result.box_xywh
@@ -57,7 +57,7 @@ def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
     bare.init(frames[0], box)
     assert answers["bare_box"] == bare.update(frames[1]).box_xywh != answers["box"]
     assert answers["rotated"] == result.rotated_box
-    x0, y0, x1, y1 = mask_extent(result.mask.to_array())
+    x0, y0, x1, y1 = mask_to_box(result.mask.to_array())
     assert answers["mask"] == (x0, y0, x1 - x0, y1 - y0)
 
 
@@ -65,7 +65,7 @@ def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
 def test_boxes_alone_cost_no_masks(masked, monkeypatch, region, share):
     monkeypatch.setattr(SiamRPN, "segment", None)  # to call it would fail
     config = TrackerConfig(mask=MaskConfig(box_share=share, size_pull=0))
-    adapted = SiameseTracker(Tracker(masked, config), region=region)
+    adapted = CycleSiamTracker(Tracker(masked, config), region=region)
     frames = moving_square(2)
     adapted.init(frames[0], (10.0, 30.0, 24.0, 24.0))
     assert len(adapted.update(frames[1])) == 4
@@ -76,22 +76,25 @@ def test_objects_are_followed_together_as_each_alone(network, masked, with_masks
     """One that begins later joins; where masks meet, a pixel is of one object."""
     frames = moving_square(4)
     used = masked if with_masks else network
-    adapted = SiameseTracker(Tracker(used))
-    assert isinstance(adapted, ObjectTracker)
-    first = {2: Given((10.0, 30.0, 24.0, 24.0), None), 5: Given((70.0, 40.0, 30.0, 30.0), None)}
-    labels = adapted.begin_objects(frames[0], first)
+    adapted = CycleSiamTracker(Tracker(used))
+    assert isinstance(adapted, MultiObjectTracker)
+    first = {
+        2: InitialTarget((10.0, 30.0, 24.0, 24.0), None),
+        5: InitialTarget((70.0, 40.0, 30.0, 30.0), None),
+    }
+    labels = adapted.init_objects(frames[0], first)
     assert set(np.unique(labels)) <= {0, 2, 5}
-    adapted.follow_objects(frames[1])
+    adapted.update_objects(frames[1])
     given = np.zeros(frames[0].shape[:2], bool)
     given[10:30, 40:70] = True
-    adapted.begin_objects(frames[1], {7: Given((40.0, 10.0, 30.0, 20.0), given)})
-    labels = adapted.follow_objects(frames[2])
+    adapted.init_objects(frames[1], {7: InitialTarget((40.0, 10.0, 30.0, 20.0), given)})
+    labels = adapted.update_objects(frames[2])
     assert labels.dtype == np.uint8
     assert set(np.unique(labels)) <= {0, 2, 5, 7}
     alone = Tracker(used)
     alone.start(frames[1], [(40.0, 10.0, 30.0, 20.0)], [given])
     (result,) = alone.step(frames[2])
     size = (frames[2].shape[0], frames[2].shape[1])
-    own = (result.mask or fill_box(result.box, size)).to_array()
+    own = (result.mask or box_to_mask(result.box, size)).to_array()
     assert not ((labels == 7) & ~own).any()
     assert ((labels == 7) | (labels != 0))[own].all()

@@ -8,7 +8,7 @@ import pytest
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.trackers import specs as tracker_sources
 from cyclesiam.evaluation.trackers.opencv import OPENCV_NETWORKS
-from cyclesiam.evaluation.trackers.specs import opencv_source, python_source
+from cyclesiam.evaluation.trackers.specs import opencv_tracker, python_tracker
 
 IMAGE = np.zeros((20, 20, 3), np.uint8)
 
@@ -30,7 +30,7 @@ def in_folder(tmp_path, monkeypatch):
 def test_the_example_of_the_documentation_runs(in_folder):
     example = re.search(r"# my_tracker\.py\n((?:    .*\n|\n)+)", tracker_sources.__doc__)
     in_folder("my_tracker", re.sub("^    ", "", example[1], flags=re.MULTILINE))
-    source = python_source("my_tracker:StandStill")
+    source = python_tracker("my_tracker:StandStill")
     assert (source.name, source.weights, source.policy) == ("StandStill", None, None)
     tracker = pickle.loads(pickle.dumps(source.make))()
     tracker.init(IMAGE, (1, 2, 3, 4))
@@ -38,16 +38,16 @@ def test_the_example_of_the_documentation_runs(in_folder):
 
 
 def test_a_tracker_can_be_named_otherwise(in_folder):
-    assert python_source("mine=support.trackers:Still").name == "mine"
+    assert python_tracker("mine=support.trackers:Still").name == "mine"
 
 
 def test_the_identity_follows_the_code(in_folder):
     code = "class T:\n    def init(self, i, b): ...\n    def update(self, i): ...\n"
     in_folder("my_tracker", code)
-    before = python_source("my_tracker:T").identity
-    assert python_source("my_tracker:T").identity == before
+    before = python_tracker("my_tracker:T").identity
+    assert python_tracker("my_tracker:T").identity == before
     in_folder("my_tracker", code + "\n# other\n")
-    assert python_source("my_tracker:T").identity != before
+    assert python_tracker("my_tracker:T").identity != before
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,17 @@ def test_the_identity_follows_the_code(in_folder):
 )
 def test_a_tracker_that_is_not_there_is_named(in_folder, text, complaint):
     with pytest.raises(CycleSiamError, match=complaint):
-        python_source(text)
+        python_tracker(text)
 
 
 def test_a_tracker_that_lacks_a_verb_is_named():
-    source = python_source("support.trackers:Lame")
+    source = python_tracker("support.trackers:Lame")
     with pytest.raises(CycleSiamError, match="makes a Lame without update"):
         source.make()
 
 
 def test_opencvs_classic_trackers_need_no_files():
-    source = opencv_source("kcf")
+    source = opencv_tracker("kcf")
     assert (source.name, source.policy, source.weights) == ("kcf", "none", None)
     assert hasattr(pickle.loads(pickle.dumps(source.make))(), "update")
 
@@ -78,10 +78,10 @@ def test_opencvs_classic_trackers_need_no_files():
 @pytest.mark.parametrize("name", OPENCV_NETWORKS)
 def test_opencvs_networks_need_their_files(tmp_path, name):
     with pytest.raises(CycleSiamError, match=f"the tracker {name} needs . --model-files"):
-        opencv_source(name)
+        opencv_tracker(name)
     files = [tmp_path / parameter for parameter in OPENCV_NETWORKS[name][1]]
     with pytest.raises(CycleSiamError, match=f"{files[0]}: this model file of {name} is missing"):
-        opencv_source(name, files)
+        opencv_tracker(name, files)
 
 
 @pytest.mark.parametrize("name", OPENCV_NETWORKS)
@@ -91,7 +91,7 @@ def test_the_files_reach_opencv(tmp_path, monkeypatch, name):
     for parameter in parameters:
         files.append(tmp_path / f"{parameter}.onnx")
         files[-1].write_text(parameter)
-    source = opencv_source(name, files)
+    source = opencv_tracker(name, files)
     assert source.weights == ", ".join(path.name for path in files)
     seen = []
     create = f"cyclesiam.evaluation.trackers.opencv.cv2.Tracker{algorithm}_create"

@@ -8,7 +8,7 @@ import pytest
 from cyclesiam.cli import main
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.vot_toolkit.registry import register
-from cyclesiam.models.metadata import SHIPPED
+from cyclesiam.models.metadata import SHIPPED_WEIGHTS
 
 THEIRS = """# trackers of mine
 [NCC]
@@ -91,11 +91,11 @@ def test_the_command_registers_and_says_what_is_next(tmp_path, capsys):
 def test_weights_in_a_folder_are_found_from_anywhere(tmp_path, monkeypatch, capsys):
     where = ["--workspace", str(tmp_path), "--device", "cpu"]
     assert main(["vot-toolkit", *where]) == 0
-    monkeypatch.chdir(SHIPPED)
+    monkeypatch.chdir(SHIPPED_WEIGHTS)
     assert main(["vot-toolkit", *where, "--weights", "./default", "--name", "mine"]) == 0
     capsys.readouterr()
     registry = read(tmp_path / "trackers.ini")
-    assert str(SHIPPED / "default") in registry["mine"]["command"]
+    assert str(SHIPPED_WEIGHTS / "default") in registry["mine"]["command"]
     assert "--weights default --device cpu" in registry["cyclesiam"]["command"]
 
 

@@ -21,10 +21,10 @@ PRECISION_THRESHOLD = 20.0  # pixels
 NORM_PRECISION_THRESHOLDS = np.arange(51) / 100  # in sizes of the target
 NORM_PRECISION_THRESHOLDS.setflags(write=False)
 TINY = 1e-16  # added to a size that may be zero, as pysot does
-UNJUDGED = -1.0  # overlap and error of a frame without truth
+NO_GROUND_TRUTH = -1.0  # overlap and error of a frame without truth
 
 
-def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Give intersection over union of boxes.
 
     Args:
@@ -34,10 +34,10 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     Returns:
         (...) in 0..1; NaN where a box has a NaN or both are empty.
     """
-    return overlap_xywh(_to_xywh(a), _to_xywh(b))
+    return iou_xywh(_to_xywh(a), _to_xywh(b))
 
 
-def overlap_xywh(a: np.ndarray, b: np.ndarray, *, guard: float = 0.0) -> np.ndarray:
+def iou_xywh(a: np.ndarray, b: np.ndarray, *, guard: float = 0.0) -> np.ndarray:
     """Give intersection over union of boxes.
 
     Args:
@@ -56,7 +56,7 @@ def overlap_xywh(a: np.ndarray, b: np.ndarray, *, guard: float = 0.0) -> np.ndar
         return np.clip(shared / (union + guard), 0, 1)
 
 
-def frame_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def frame_ious(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Give each frame's overlap with the truth, ready for `success_curve`.
 
     Args:
@@ -72,7 +72,7 @@ def frame_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def frame_overlaps_xywh(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Give what `frame_overlaps` gives, of (T, 4) xywh boxes."""
     known = (truth[:, 2:] > 0).all(axis=1)
-    return np.where(known, overlap_xywh(boxes, truth), UNJUDGED)
+    return np.where(known, iou_xywh(boxes, truth), NO_GROUND_TRUTH)
 
 
 def success_curve(ious: np.ndarray, thresholds: np.ndarray = SUCCESS_THRESHOLDS) -> np.ndarray:
@@ -93,7 +93,7 @@ def success_auc(ious: np.ndarray) -> float:
     return float(success_curve(ious).mean())
 
 
-def centre_errors(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def center_errors(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Give each frame's distance between the centres of result and truth.
 
     Args:
@@ -139,7 +139,9 @@ def distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _known_distances(centres: np.ndarray, true_centres: np.ndarray) -> np.ndarray:
-    return np.where((true_centres > 0).all(axis=1), distances(centres, true_centres), UNJUDGED)
+    return np.where(
+        (true_centres > 0).all(axis=1), distances(centres, true_centres), NO_GROUND_TRUTH
+    )
 
 
 def precision_at(errors: np.ndarray, threshold: float = PRECISION_THRESHOLD) -> float:

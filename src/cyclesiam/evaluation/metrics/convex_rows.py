@@ -32,7 +32,7 @@ class ConvexRows:
         """Give the number of pixels (N,) of each region."""
         return _sums(self.last - self.first + 1, self.rows)
 
-    def count_shared(self, other: "ConvexRows") -> np.ndarray:
+    def count_intersection(self, other: "ConvexRows") -> np.ndarray:
         """Give the number of pixels (N,) that lie in the other's region of the same number too."""
         top = np.maximum(self.top, other.top)
         bottom = np.minimum(self.top + self.rows, other.top + other.rows)

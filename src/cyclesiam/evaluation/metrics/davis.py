@@ -25,7 +25,7 @@ VOID = 255  # in an annotation: background for the semi-supervised task
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class MeasureScores:
+class MeanRecallDecay:
     """One measure, J or F, of one object, or averaged over objects.
 
     Args:
@@ -107,7 +107,7 @@ def _near(contour: np.ndarray, other: np.ndarray, disk: np.ndarray) -> np.ndarra
     return contour & (cv2.dilate(other.astype(np.uint8), disk) > 0)
 
 
-def summarise(frames: np.ndarray) -> MeasureScores:
+def mean_recall_decay(frames: np.ndarray) -> MeanRecallDecay:
     """Give mean, recall and decay of a measure.
 
     Args:
@@ -116,16 +116,16 @@ def summarise(frames: np.ndarray) -> MeasureScores:
     limits = np.round(np.linspace(1, len(frames), DECAY_BINS + 1) + 1e-10).astype(int) - 1
     first = frames[limits[0] : limits[1] + 1]  # neighbouring bins share a frame
     last = frames[limits[-2] : limits[-1] + 1]
-    return MeasureScores(
+    return MeanRecallDecay(
         mean=float(frames.mean()),
         recall=float((frames > RECALL_THRESHOLD).mean()),
         decay=float(first.mean() - last.mean()),
     )
 
 
-def mean_scores(scores: Collection[MeasureScores]) -> MeasureScores:
+def mean_scores(scores: Collection[MeanRecallDecay]) -> MeanRecallDecay:
     """Give the mean over objects (or sequences), each with the same weight; there must be one."""
-    return MeasureScores(
+    return MeanRecallDecay(
         mean=float(np.mean([score.mean for score in scores])),
         recall=float(np.mean([score.recall for score in scores])),
         decay=float(np.mean([score.decay for score in scores])),

@@ -15,9 +15,9 @@ from cyclesiam.evaluation.metrics.row_spans import Spans, polygon_spans, rectang
 
 Counts = tuple[np.ndarray, np.ndarray]
 """Pixels in both, and pixels in either, (N,) each."""
-Limits = tuple[np.ndarray, np.ndarray]
+PixelBounds = tuple[np.ndarray, np.ndarray]
 """First and last pixel of rectangles, (..., 2) each: column and row; empty where last < first."""
-Shape = np.ndarray | Limits
+Shape = np.ndarray | PixelBounds
 """Polygons as whole-numbered corners (N, V, 2), or rectangles by their limits."""
 
 
@@ -36,12 +36,12 @@ def count_pixels(a: Shape, b: Shape, size: np.ndarray, *, tips: bool) -> Counts:
         if some.any():
             one = fill_(_pick(a, some), size[some], tips=tips)
             other = fill_(_pick(b, some), size[some], tips=tips)
-            both = one.count_shared(other)  # type: ignore[arg-type]
+            both = one.count_intersection(other)  # type: ignore[arg-type]
             shared[some], either[some] = both, one.count() + other.count() - both
     return shared, either
 
 
-def count_rectangles(a: Limits, b: Limits) -> Counts:
+def count_rectangles(a: PixelBounds, b: PixelBounds) -> Counts:
     """Count what `count_pixels` counts, of rectangles and without filling them."""
     shared = _area(np.maximum(a[0], b[0]), np.minimum(a[1], b[1]))
     return shared, _area(*a) + _area(*b) - shared

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cyclesiam.evaluation.metrics.boxes import overlap_xywh, success_curve
+from cyclesiam.evaluation.metrics.boxes import iou_xywh, success_curve
 
 THRESHOLDS = np.linspace(0, 1, 101)
 THRESHOLDS.setflags(write=False)
-GUARD = float(np.finfo(float).eps)  # of the union; two empty boxes have overlap 0
+UNION_EPSILON = float(np.finfo(float).eps)  # of the union; two empty boxes have overlap 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class OverlapScores:
         return float(self.curve[75])
 
 
-def judged_overlaps(
+def scored_ious(
     runs: Sequence[np.ndarray],
     truth: np.ndarray,
     *,
@@ -71,21 +71,21 @@ def judged_overlaps(
             f"got {sorted(shapes)} and ({len(cover)},)"
         )
     judged = np.flatnonzero(cover[1:] > 0) + 1
-    true_boxes = cut_by_image(truth[judged], resolution)
+    true_boxes = clip_to_image(truth[judged], resolution)
     return np.concatenate(
         [
-            overlap_xywh(cut_by_image(run[judged], resolution), true_boxes, guard=GUARD)
+            iou_xywh(clip_to_image(run[judged], resolution), true_boxes, guard=UNION_EPSILON)
             for run in runs
         ]
     )
 
 
-def cut_by_image(boxes: np.ndarray, resolution: tuple[float, float]) -> np.ndarray:
+def clip_to_image(boxes: np.ndarray, resolution: tuple[float, float]) -> np.ndarray:
     """Bring xywh boxes (..., 4) into the image, first the corner, then the size.
 
     A box that begins left of the image is thus moved and keeps its width, as in the toolkit.
 
-    >>> cut_by_image(np.array([-5.0, 2.0, 10.0, 10.0]), (20, 8))
+    >>> clip_to_image(np.array([-5.0, 2.0, 10.0, 10.0]), (20, 8))
     array([ 0.,  2., 10.,  6.])
     """
     corner = np.clip(boxes[..., :2], 0, resolution)
@@ -93,7 +93,7 @@ def cut_by_image(boxes: np.ndarray, resolution: tuple[float, float]) -> np.ndarr
     return np.concatenate((corner, size), axis=-1)
 
 
-def overlap_scores(overlaps: np.ndarray) -> OverlapScores:
+def average_overlap_scores(overlaps: np.ndarray) -> OverlapScores:
     """Score overlaps (N,), of one sequence or of all sequences one after another."""
     if not len(overlaps):
         return OverlapScores(ao=float("nan"), curve=np.full(len(THRESHOLDS), np.nan))

@@ -21,19 +21,19 @@ from cyclesiam.evaluation.metrics.boxes import (
     centres_of_pixels,
     distances,
     frame_overlaps_xywh,
+    iou_xywh,
     norm_centre_errors_xywh,
-    overlap_xywh,
     precision_curve,
     success_curve,
 )
 
 GOT10K_SUCCESS_THRESHOLDS = np.linspace(0, 1, 21)  # last bits differ from numpy's arange
 GOT10K_SUCCESS_THRESHOLDS.setflags(write=False)
-GUARD = float(np.finfo(float).eps)  # of the union, in the GOT-10k toolkit
+UNION_EPSILON = float(np.finfo(float).eps)  # of the union, in the GOT-10k toolkit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Curves:
+class OPECurves:
     """How a tracker did on a sequence, or on average over sequences.
 
     Args:
@@ -68,7 +68,7 @@ class Curves:
         return None if self.norm_precision is None else float(self.norm_precision[20])
 
 
-def pysot_curves(boxes: np.ndarray, truth: np.ndarray) -> Curves:
+def pysot_curves(boxes: np.ndarray, truth: np.ndarray) -> OPECurves:
     """Score one sequence as pysot does.
 
     Args:
@@ -80,7 +80,7 @@ def pysot_curves(boxes: np.ndarray, truth: np.ndarray) -> Curves:
         ValueError: not one box for each frame.
     """
     _check(boxes, truth)
-    return Curves(
+    return OPECurves(
         success=success_curve(frame_overlaps_xywh(boxes, truth), SUCCESS_THRESHOLDS),
         precision=precision_curve(centre_errors_xywh(boxes, truth), PRECISION_THRESHOLDS),
         norm_precision=precision_curve(
@@ -89,7 +89,7 @@ def pysot_curves(boxes: np.ndarray, truth: np.ndarray) -> Curves:
     )
 
 
-def got10k_curves(boxes: np.ndarray, truth: np.ndarray) -> Curves:
+def got10k_curves(boxes: np.ndarray, truth: np.ndarray) -> OPECurves:
     """Score one sequence as the GOT-10k toolkit does.
 
     Args:
@@ -102,13 +102,15 @@ def got10k_curves(boxes: np.ndarray, truth: np.ndarray) -> Curves:
     _check(boxes, truth)
     boxes = np.concatenate((truth[:1], boxes[1:]))
     errors = distances(centres_of_pixels(boxes), centres_of_pixels(truth))
-    return Curves(
-        success=success_curve(overlap_xywh(boxes, truth, guard=GUARD), GOT10K_SUCCESS_THRESHOLDS),
+    return OPECurves(
+        success=success_curve(
+            iou_xywh(boxes, truth, guard=UNION_EPSILON), GOT10K_SUCCESS_THRESHOLDS
+        ),
         precision=precision_curve(errors, PRECISION_THRESHOLDS),
     )
 
 
-def mean_curves(curves: Collection[Curves]) -> Curves:
+def mean_curves(curves: Collection[OPECurves]) -> OPECurves:
     """Give the mean over sequences, each with the same weight whatever its length.
 
     Raises:
@@ -117,7 +119,7 @@ def mean_curves(curves: Collection[Curves]) -> Curves:
     if not curves:
         raise ValueError("there is no sequence to average over")
     norm = [curve.norm_precision for curve in curves if curve.norm_precision is not None]
-    return Curves(
+    return OPECurves(
         success=np.mean([curve.success for curve in curves], axis=0),
         precision=np.mean([curve.precision for curve in curves], axis=0),
         norm_precision=np.mean(norm, axis=0) if len(norm) == len(curves) else None,

@@ -23,16 +23,16 @@ import numpy as np
 
 from cyclesiam.evaluation.metrics.filling import (
     Counts,
-    Limits,
+    PixelBounds,
     Shape,
     count_pixels,
     count_rectangles,
     fill,
 )
-from cyclesiam.evaluation.metrics.regions import Mask, Region, RegionTable
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.evaluation.metrics.regions import Region, RegionArray, RegionMask
+from cyclesiam.geometry.regions import mask_to_box
 
-Rules = Literal["pysot", "matlab_2019", "vot_toolkit"]
+OverlapRules = Literal["pysot", "matlab_2019", "vot_toolkit"]
 PAIRS_AT_ONCE = 256  # of polygons; their rows then stay in the processor's cache
 SMALLEST_AREA_RATIO = 1e-10  # TraX calls regions apart when their boxes differ more in area
 
@@ -42,7 +42,9 @@ Bounds = tuple[float, float] | None
 W x H has the bounds (W - 1, H - 1)); in `vot_toolkit` they are the size of the image."""
 
 
-def region_overlap(a: Region, b: Region, bounds: Bounds = None, rules: Rules = "pysot") -> float:
+def region_overlap(
+    a: Region, b: Region, bounds: Bounds = None, rules: OverlapRules = "pysot"
+) -> float:
     """Give the overlap of two regions.
 
     Args:
@@ -63,7 +65,7 @@ def region_overlap(a: Region, b: Region, bounds: Bounds = None, rules: Rules = "
 
 
 def region_overlaps(
-    a: Sequence[Region], b: Sequence[Region], bounds: Bounds = None, rules: Rules = "pysot"
+    a: Sequence[Region], b: Sequence[Region], bounds: Bounds = None, rules: OverlapRules = "pysot"
 ) -> np.ndarray:
     """Give the overlap of each pair of regions; pairs of rectangles are counted all at once.
 
@@ -79,11 +81,13 @@ def region_overlaps(
     Raises:
         ValueError: as for `region_overlap`; or not as many of one as of the other.
     """
-    if rules not in get_args(Rules):
-        raise ValueError(f"no overlap rules {rules!r}; there are {', '.join(get_args(Rules))}")
+    if rules not in get_args(OverlapRules):
+        raise ValueError(
+            f"no overlap rules {rules!r}; there are {', '.join(get_args(OverlapRules))}"
+        )
     if len(a) != len(b):
         raise ValueError(f"regions must come in pairs, got {len(a)} and {len(b)}")
-    one, other = RegionTable.of(a), RegionTable.of(b)
+    one, other = RegionArray.from_regions(a), RegionArray.from_regions(b)
     overlaps = np.empty(len(a))
     for pair in sorted({*one.masks, *other.masks}):
         if rules != "vot_toolkit":
@@ -100,7 +104,7 @@ def region_overlaps(
     return overlaps
 
 
-def _overlaps(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> np.ndarray:
+def _overlaps(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: OverlapRules) -> np.ndarray:
     """Give the overlaps (N,) of regions (N, numbers), all of one kind on either side."""
     if rules == "vot_toolkit":
         return _overlaps_vot_toolkit(a, b, bounds)
@@ -116,7 +120,7 @@ def _count(a: Shape, b: Shape, size: np.ndarray, *, tips: bool) -> Counts:
 # The C rules: everything is a polygon of float32 corners.
 
 
-def _corners(regions: np.ndarray, rules: Rules) -> np.ndarray:
+def _corners(regions: np.ndarray, rules: OverlapRules) -> np.ndarray:
     """Give (..., V, 2) float32 corners of rectangles (..., 4) or polygons (..., 2V)."""
     if regions.shape[-1] != 4:
         return regions.reshape(*regions.shape[:-1], -1, 2).astype(np.float32)
@@ -168,7 +172,7 @@ def _round_away(values: np.ndarray) -> np.ndarray:
     return np.copysign(np.floor(np.abs(values) + 0.5), values)
 
 
-def _overlaps_c(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> np.ndarray:
+def _overlaps_c(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: OverlapRules) -> np.ndarray:
     if a.shape[1] == 1 or b.shape[1] == 1:
         return np.full(len(a), np.nan)
     corners = _corners(a, rules), _corners(b, rules)
@@ -187,7 +191,7 @@ def _overlaps_c(a: np.ndarray, b: np.ndarray, bounds: Bounds, rules: Rules) -> n
     return overlaps
 
 
-def _limits_c(corners: np.ndarray, size: np.ndarray) -> Limits:
+def _limits_c(corners: np.ndarray, size: np.ndarray) -> PixelBounds:
     """Give the pixels of upright rectangles with corners (N, 4, 2) in rasters of `size` (N, 2)."""
     first, last = corners.min(axis=1), corners.max(axis=1)
     empty = (first == last).any(axis=1, keepdims=True)  # equal nodes, or no edge that rises
@@ -207,12 +211,14 @@ def _round_even(numbers: np.ndarray) -> np.ndarray:
     return np.rint(np.asarray(numbers, np.float32)).astype(np.float64)
 
 
-def _rectangle_limits(rectangles: np.ndarray) -> Limits:
+def _rectangle_limits(rectangles: np.ndarray) -> PixelBounds:
     rounded = _round_even(rectangles)
     return rounded[..., :2], rounded[..., :2] + rounded[..., 2:] - 1
 
 
-def _raster_vot_toolkit(a: Limits, b: Limits, bounds: Bounds) -> tuple[Limits, np.ndarray]:
+def _raster_vot_toolkit(
+    a: PixelBounds, b: PixelBounds, bounds: Bounds
+) -> tuple[PixelBounds, np.ndarray]:
     """Lay the raster around two boxes; give its limits and the overlap where that is decided.
 
     Returns:
@@ -226,7 +232,7 @@ def _raster_vot_toolkit(a: Limits, b: Limits, bounds: Bounds) -> tuple[Limits, n
     return (first, last), np.where(small, 1.0, np.where(cut_away, 0.0, np.nan))
 
 
-def _rectangle_in_raster(rectangle: Limits, raster: Limits) -> Limits:
+def _rectangle_in_raster(rectangle: PixelBounds, raster: PixelBounds) -> PixelBounds:
     """Give a rectangle's pixels counted from the raster's corner.
 
     Where the raster begins left of or above the image (only without bounds), the program takes its
@@ -252,7 +258,7 @@ def _overlaps_vot_toolkit(a: np.ndarray, b: np.ndarray, bounds: Bounds) -> np.nd
     return overlaps
 
 
-def _box(regions: np.ndarray) -> Limits:
+def _box(regions: np.ndarray) -> PixelBounds:
     """Give the boxes around regions (..., numbers)."""
     if regions.shape[-1] == 1:
         nothing = np.zeros((*regions.shape[:-1], 2))
@@ -263,7 +269,7 @@ def _box(regions: np.ndarray) -> Limits:
     return corners.min(axis=-2), corners.max(axis=-2)
 
 
-def _in_raster(regions: np.ndarray, raster: Limits) -> Shape:
+def _in_raster(regions: np.ndarray, raster: PixelBounds) -> Shape:
     """Give regions (..., numbers) counted from the corners of rasters (...)."""
     if regions.shape[-1] == 1:
         nothing = np.zeros_like(raster[0])
@@ -274,13 +280,13 @@ def _in_raster(regions: np.ndarray, raster: Limits) -> Shape:
     return corners - raster[0][..., None, :]
 
 
-def _raster_size(raster: Limits) -> np.ndarray:
+def _raster_size(raster: PixelBounds) -> np.ndarray:
     return (raster[1] - raster[0] + 1).astype(int)
 
 
 def _masks_vot_toolkit(a: Region, b: Region, bounds: Bounds) -> float:
     """Give the overlap of two regions of which one at least is a mask."""
-    box_a, box_b = (_mask_box(one) if isinstance(one, Mask) else _box(one) for one in (a, b))
+    box_a, box_b = (_mask_box(one) if isinstance(one, RegionMask) else _box(one) for one in (a, b))
     raster, decided = _raster_vot_toolkit(box_a, box_b, bounds)
     if not np.isnan(decided):
         return float(decided)
@@ -288,18 +294,18 @@ def _masks_vot_toolkit(a: Region, b: Region, bounds: Bounds) -> float:
     return float((first & second).sum() / max((first | second).sum(), 1))
 
 
-def _mask_box(mask: Mask) -> Limits:
+def _mask_box(mask: RegionMask) -> PixelBounds:
     first, last = np.zeros(2), np.zeros(2)  # an empty mask counts as its first pixel
     if mask.pixels.any():
-        extent = mask_extent(mask.pixels)
+        extent = mask_to_box(mask.pixels)
         first, last = extent[:2], extent[2:] - 1
     return first + mask.offset, last + mask.offset
 
 
-def _paint(region: Region, raster: Limits) -> np.ndarray:
+def _paint(region: Region, raster: PixelBounds) -> np.ndarray:
     """Give the raster's pixels, (rows, columns) bool."""
     width, height = (int(side) for side in raster[1] - raster[0] + 1)
-    if not isinstance(region, Mask):
+    if not isinstance(region, RegionMask):
         size = _raster_size(raster)
         return fill(_in_raster(region, raster), size, tips=True).paint(width)
     x, y = (int(at) for at in raster[0])

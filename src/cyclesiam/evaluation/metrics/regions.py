@@ -11,7 +11,7 @@ import numpy as np
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mask:
+class RegionMask:
     """A region given by its pixels.
 
     Args:
@@ -23,18 +23,18 @@ class Mask:
     pixels: np.ndarray
 
 
-Region = np.ndarray | Mask
+Region = np.ndarray | RegionMask
 """(4,) rectangle xywh, (2V,) polygon x1, y1, x2, y2 ..., (1,) code without region, or a mask."""
 
 
 def is_code(region: Region, code: int | None = None) -> bool:
     """Say whether a region is a code (any, or the given one) in a trajectory."""
-    if isinstance(region, Mask) or len(region) != 1:
+    if isinstance(region, RegionMask) or len(region) != 1:
         return False
     return code is None or bool(region[0] == code)
 
 
-class RegionTable(Sequence[Region]):
+class RegionArray(Sequence[Region]):
     """T regions, those of the same kind in one array, so that they are judged all at once.
 
     Args:
@@ -50,7 +50,7 @@ class RegionTable(Sequence[Region]):
         self,
         length: int,
         kinds: Mapping[int, tuple[np.ndarray, np.ndarray]],
-        masks: Mapping[int, Mask] | None = None,
+        masks: Mapping[int, RegionMask] | None = None,
     ) -> None:
         self.masks = dict(masks or {})
         self.kind = np.full(length, -1)  # (T,) K, and 0 for a mask
@@ -67,17 +67,17 @@ class RegionTable(Sequence[Region]):
             raise ValueError(f"{given} regions for {length} frames; each needs one")
 
     @classmethod
-    def of(cls, regions: Sequence[Region] | np.ndarray) -> "RegionTable":
+    def from_regions(cls, regions: Sequence[Region] | np.ndarray) -> "RegionArray":
         """Hold regions by kind: a list of them, or an array (T, K)."""
-        if isinstance(regions, RegionTable):
+        if isinstance(regions, RegionArray):
             return regions
         if isinstance(regions, np.ndarray) and regions.ndim == 2:
             every = np.arange(len(regions))
             return cls(len(regions), {regions.shape[1]: (every, regions.astype(float))})
-        masks = {t: region for t, region in enumerate(regions) if isinstance(region, Mask)}
+        masks = {t: region for t, region in enumerate(regions) if isinstance(region, RegionMask)}
         frames: dict[int, list[int]] = {}
         for frame, region in enumerate(regions):
-            if not isinstance(region, Mask):
+            if not isinstance(region, RegionMask):
                 frames.setdefault(len(region), []).append(frame)
         kinds = {
             size: (np.array(of_kind), np.array([regions[t] for t in of_kind], float))
@@ -94,7 +94,7 @@ class RegionTable(Sequence[Region]):
         """Give the regions (N, size) of frames (N,) that are all of that kind."""
         return self._values[size][self._row[frames]]
 
-    def pick(self, frames: np.ndarray) -> "RegionTable":
+    def take(self, frames: np.ndarray) -> "RegionArray":
         """Give the regions of some frames (N,), as a table of N frames."""
         kind = self.kind[frames]
         kinds = {
@@ -103,9 +103,9 @@ class RegionTable(Sequence[Region]):
             if len(found := np.flatnonzero(kind == size))
         }
         masks = {int(n): self.masks[int(frames[n])] for n in np.flatnonzero(kind == 0)}
-        return RegionTable(len(frames), kinds, masks)
+        return RegionArray(len(frames), kinds, masks)
 
-    def beyond(self, width: float, height: float) -> np.ndarray:
+    def exceeds(self, width: float, height: float) -> np.ndarray:
         """Say which regions (T,) reach beyond a point, right of or below it; codes never do.
 
         A mask is always said to.

@@ -28,7 +28,7 @@ class Spans:
         """Give the number of pixels (...)."""
         return np.clip(self.last - self.first + 1, 0, None).sum(axis=(-2, -1))
 
-    def count_shared(self, other: "Spans") -> np.ndarray:
+    def count_intersection(self, other: "Spans") -> np.ndarray:
         """Give the number of pixels (...) that lie in another region of the same raster too."""
         first = np.maximum(self.first[..., :, None], other.first[..., None, :])
         last = np.minimum(self.last[..., :, None], other.last[..., None, :])

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cyclesiam.evaluation.metrics.region_overlap import Bounds, Rules, region_overlaps
-from cyclesiam.evaluation.metrics.regions import Region, RegionTable, is_code
+from cyclesiam.evaluation.metrics.region_overlap import Bounds, OverlapRules, region_overlaps
+from cyclesiam.evaluation.metrics.regions import Region, RegionArray, is_code
 
 SKIPPED, INITIALISED, FAILED = 0, 1, 2
 BURN_IN = 10  # frames from an initialisation on that accuracy ignores, that frame included
@@ -35,7 +35,7 @@ EAO_INTERVALS: Mapping[str, Interval] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SupervisedRuns:
+class ResetRuns:
     """What a tracker answered on one sequence under supervision, and the truth.
 
     Args:
@@ -55,8 +55,8 @@ class SupervisedRuns:
     runs: Sequence[Sequence[Region]]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "truth", RegionTable.of(self.truth))
-        object.__setattr__(self, "runs", tuple(RegionTable.of(run) for run in self.runs))
+        object.__setattr__(self, "truth", RegionArray.from_regions(self.truth))
+        object.__setattr__(self, "runs", tuple(RegionArray.from_regions(run) for run in self.runs))
         if not self.runs or any(len(run) != len(self.truth) for run in self.runs):
             raise ValueError(
                 f"a sequence needs runs of its {len(self.truth)} frames, "
@@ -90,7 +90,7 @@ class Fragment:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class JudgedSequence:
+class SequenceAnalysis:
     """What the scores of a benchmark need of one sequence; its regions can be forgotten.
 
     Args:
@@ -116,12 +116,12 @@ class JudgedSequence:
 
 def frames_with(trajectory: Sequence[Region], code: int) -> list[int]:
     """List the frames of a trajectory that hold a code."""
-    return RegionTable.of(trajectory).frames_with(code)
+    return RegionArray.from_regions(trajectory).frames_with(code)
 
 
-def judged_frames(trajectory: Sequence[Region], burn_in: int = BURN_IN) -> np.ndarray:
+def accuracy_frames(trajectory: Sequence[Region], burn_in: int = BURN_IN) -> np.ndarray:
     """Say which frames (T,) count for accuracy: no codes, and none of the burn-in."""
-    judged = ~RegionTable.of(trajectory).is_code
+    judged = ~RegionArray.from_regions(trajectory).is_code
     for start in frames_with(trajectory, INITIALISED):
         judged[start : start + burn_in] = False
     return judged
@@ -132,7 +132,7 @@ def mean_of(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def mean_known(values: np.ndarray) -> float:
+def mean_or_nan(values: np.ndarray) -> float:
     """Give the mean of the values that are not NaN; NaN if there are none."""
     return mean_of(values[~np.isnan(values)])
 
@@ -165,25 +165,23 @@ def expected_overlap(fragments: Iterable[Fragment], length: int) -> np.ndarray:
     return np.concatenate(([0.0], means))
 
 
-def mean_over_runs(
-    runs: Iterable[np.ndarray], sequence: SupervisedRuns, burn_in: int
-) -> np.ndarray:
+def mean_over_runs(runs: Iterable[np.ndarray], sequence: ResetRuns, burn_in: int) -> np.ndarray:
     """Give each frame's overlap (T,), mean over the runs in which it counts, NaN where in none."""
     judged = [
-        np.where(judged_frames(run, burn_in), overlaps, np.nan)
+        np.where(accuracy_frames(run, burn_in), overlaps, np.nan)
         for overlaps, run in zip(runs, sequence.runs, strict=True)
     ]
     if len(judged) == 1:
         return judged[0]
-    return np.array([mean_known(frame) for frame in np.stack(judged, axis=1)])
+    return np.array([mean_or_nan(frame) for frame in np.stack(judged, axis=1)])
 
 
-def run_overlaps(sequence: SupervisedRuns, bounds: Bounds, rules: Rules) -> list[np.ndarray]:
+def run_overlaps(sequence: ResetRuns, bounds: Bounds, rules: OverlapRules) -> list[np.ndarray]:
     """Give the overlaps (T,) of each run."""
     return [region_overlaps(run, sequence.truth, bounds, rules) for run in sequence.runs]
 
 
-def check_any(sequences: Mapping[str, JudgedSequence]) -> None:
+def require_sequences(sequences: Mapping[str, SequenceAnalysis]) -> None:
     """Refuse to score nothing.
 
     Raises:

@@ -12,22 +12,22 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.evaluation.metrics.region_overlap import Rules, region_overlaps
-from cyclesiam.evaluation.metrics.regions import RegionTable
+from cyclesiam.evaluation.metrics.region_overlap import OverlapRules, region_overlaps
+from cyclesiam.evaluation.metrics.regions import RegionArray
 from cyclesiam.evaluation.metrics.vot import (
     BURN_IN,
     FAILED,
     RESTART_AFTER,
     Fragment,
     Interval,
-    JudgedSequence,
-    SupervisedRuns,
-    check_any,
+    ResetRuns,
+    SequenceAnalysis,
     expected_overlap,
     frames_with,
-    mean_known,
     mean_of,
+    mean_or_nan,
     mean_over_runs,
+    require_sequences,
     run_overlaps,
 )
 
@@ -57,7 +57,7 @@ class ChallengeScores:
 
 
 def vot_challenge(
-    sequences: Mapping[str, SupervisedRuns],
+    sequences: Mapping[str, ResetRuns],
     rules: Literal["pysot", "matlab_2019"] = "pysot",
     *,
     burn_in: int = BURN_IN,
@@ -79,36 +79,36 @@ def vot_challenge(
     """
     return challenge_scores(
         {
-            name: judge_challenge(runs, rules, burn_in=burn_in, restart_after=restart_after)
+            name: analyze_sequence(runs, rules, burn_in=burn_in, restart_after=restart_after)
             for name, runs in sequences.items()
         }
     )
 
 
-def judge_challenge(
-    sequence: SupervisedRuns,
-    rules: Rules = "pysot",
+def analyze_sequence(
+    sequence: ResetRuns,
+    rules: OverlapRules = "pysot",
     *,
     burn_in: int = BURN_IN,
     restart_after: int = RESTART_AFTER,
-) -> JudgedSequence:
+) -> SequenceAnalysis:
     """Judge one sequence for `challenge_scores`; the arguments are those of `vot_challenge`."""
     every, inner = _overlaps_of_both_bounds(sequence, rules)
     fragments = _challenge_fragments(sequence, inner, restart_after)
-    return JudgedSequence(
+    return SequenceAnalysis(
         overlaps=mean_over_runs(every, sequence, burn_in),
         failures=tuple(tuple(frames_with(run, FAILED)) for run in sequence.runs),
         fragments=tuple(fragments),
     )
 
 
-def challenge_scores(sequences: Mapping[str, JudgedSequence]) -> ChallengeScores:
+def challenge_scores(sequences: Mapping[str, SequenceAnalysis]) -> ChallengeScores:
     """Score a tracker by its sequences, each by its name; at least one.
 
     Raises:
         ValueError: no sequences.
     """
-    check_any(sequences)
+    require_sequences(sequences)
     failures = float(sum(s.mean_failures for s in sequences.values()))
     curve = expected_overlap(
         (fragment for s in sequences.values() for fragment in s.fragments),
@@ -116,8 +116,8 @@ def challenge_scores(sequences: Mapping[str, JudgedSequence]) -> ChallengeScores
     )
     curve[0] = 1
     return ChallengeScores(
-        accuracy=mean_known(np.concatenate([s.overlaps for s in sequences.values()])),
-        accuracy_of={name: mean_known(s.overlaps) for name, s in sequences.items()},
+        accuracy=mean_or_nan(np.concatenate([s.overlaps for s in sequences.values()])),
+        accuracy_of={name: mean_or_nan(s.overlaps) for name, s in sequences.items()},
         failures=failures,
         failures_per_100_frames=100 * failures / sum(len(s) for s in sequences.values()),
         curve=curve,
@@ -125,7 +125,7 @@ def challenge_scores(sequences: Mapping[str, JudgedSequence]) -> ChallengeScores
 
 
 def challenge_overlaps(
-    sequence: SupervisedRuns, rules: Rules = "pysot", *, burn_in: int = BURN_IN
+    sequence: ResetRuns, rules: OverlapRules = "pysot", *, burn_in: int = BURN_IN
 ) -> np.ndarray:
     """Give each frame's overlap (T,), mean over the runs in which it counts, NaN where in none."""
     runs = run_overlaps(sequence, (sequence.width, sequence.height), rules)
@@ -133,7 +133,7 @@ def challenge_overlaps(
 
 
 def _overlaps_of_both_bounds(
-    sequence: SupervisedRuns, rules: Rules
+    sequence: ResetRuns, rules: OverlapRules
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Give each run's overlaps with the bounds (W, H) and with (W - 1, H - 1).
 
@@ -143,18 +143,18 @@ def _overlaps_of_both_bounds(
     every = run_overlaps(sequence, (width, height), rules)
     inner = []
     for overlaps, run in zip(every, sequence.runs, strict=True):
-        run, truth = RegionTable.of(run), RegionTable.of(sequence.truth)
-        beyond = run.beyond(width - 1, height - 1) | truth.beyond(width - 1, height - 1)
+        run, truth = RegionArray.from_regions(run), RegionArray.from_regions(sequence.truth)
+        beyond = run.exceeds(width - 1, height - 1) | truth.exceeds(width - 1, height - 1)
         again = np.flatnonzero(beyond)
         inner.append(overlaps.copy())
         inner[-1][again] = region_overlaps(
-            run.pick(again), truth.pick(again), (width - 1, height - 1), rules
+            run.take(again), truth.take(again), (width - 1, height - 1), rules
         )
     return every, inner
 
 
 def _challenge_fragments(
-    sequence: SupervisedRuns, runs: Iterable[np.ndarray], restart_after: int
+    sequence: ResetRuns, runs: Iterable[np.ndarray], restart_after: int
 ) -> Iterable[Fragment]:
     """Cut the runs at the initialisations; a failed fragment includes the next one's first frame.
 

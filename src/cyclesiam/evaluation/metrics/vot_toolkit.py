@@ -18,14 +18,14 @@ from cyclesiam.evaluation.metrics.vot import (
     RELIABILITY_LENGTH,
     Fragment,
     Interval,
-    JudgedSequence,
-    SupervisedRuns,
-    check_any,
+    ResetRuns,
+    SequenceAnalysis,
+    accuracy_frames,
     expected_overlap,
     frames_with,
-    judged_frames,
     mean_of,
     mean_over_runs,
+    require_sequences,
     run_overlaps,
 )
 
@@ -63,9 +63,7 @@ class ToolkitScores:
         return mean_of(self.curve[low : high + 1])
 
 
-def vot_toolkit(
-    sequences: Mapping[str, SupervisedRuns], *, burn_in: int = BURN_IN
-) -> ToolkitScores:
+def vot_toolkit(sequences: Mapping[str, ResetRuns], *, burn_in: int = BURN_IN) -> ToolkitScores:
     """Score a tracker as vot-toolkit does; the bounds are always the image.
 
     Args:
@@ -75,18 +73,18 @@ def vot_toolkit(
     Raises:
         ValueError: no sequences, or a region that is none.
     """
-    return toolkit_scores({n: judge_toolkit(s, burn_in=burn_in) for n, s in sequences.items()})
+    return toolkit_scores({n: analyze_sequence(s, burn_in=burn_in) for n, s in sequences.items()})
 
 
-def judge_toolkit(sequence: SupervisedRuns, *, burn_in: int = BURN_IN) -> JudgedSequence:
+def analyze_sequence(sequence: ResetRuns, *, burn_in: int = BURN_IN) -> SequenceAnalysis:
     """Judge one sequence for `toolkit_scores`."""
     runs = toolkit_overlaps(sequence)
     means, fragments = [], []
     for overlaps, run in zip(runs, sequence.runs, strict=True):
-        judged = judged_frames(run, burn_in)
+        judged = accuracy_frames(run, burn_in)
         means.append(overlaps[judged].mean() if judged.any() else 0.0)
         fragments.extend(_toolkit_fragments(overlaps, run))
-    return JudgedSequence(
+    return SequenceAnalysis(
         overlaps=mean_over_runs(runs, sequence, burn_in),
         failures=tuple(tuple(frames_with(run, FAILED)) for run in sequence.runs),
         fragments=tuple(fragments),
@@ -94,13 +92,13 @@ def judge_toolkit(sequence: SupervisedRuns, *, burn_in: int = BURN_IN) -> Judged
     )
 
 
-def toolkit_scores(sequences: Mapping[str, JudgedSequence]) -> ToolkitScores:
+def toolkit_scores(sequences: Mapping[str, SequenceAnalysis]) -> ToolkitScores:
     """Score a tracker by its sequences, each by its name; at least one.
 
     Raises:
         ValueError: no sequences.
     """
-    check_any(sequences)
+    require_sequences(sequences)
     lengths = np.array([len(sequence) for sequence in sequences.values()])
     accuracy_of = {name: s.accuracy for name, s in sequences.items()}
     failures_of = {name: s.mean_failures for name, s in sequences.items()}
@@ -119,7 +117,7 @@ def toolkit_scores(sequences: Mapping[str, JudgedSequence]) -> ToolkitScores:
     )
 
 
-def toolkit_overlaps(sequence: SupervisedRuns) -> list[np.ndarray]:
+def toolkit_overlaps(sequence: ResetRuns) -> list[np.ndarray]:
     """Give each run's overlaps (T,) as vot-toolkit does; 0 where there is a code."""
     return run_overlaps(sequence, (sequence.width, sequence.height), "vot_toolkit")
 

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from cyclesiam.datasets.sequences import Sequence
+from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import DatasetError, TargetError
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.regions import mask_to_box
 
 XYWH = tuple[float, float, float, float]
 
@@ -58,7 +58,7 @@ class MaskTracker(Protocol):
         ...
 
 
-class Given(NamedTuple):
+class InitialTarget(NamedTuple):
     """What is known of an object where it begins: its box, and maybe its pixels, (H, W) bool."""
 
     box_xywh: XYWH
@@ -66,10 +66,10 @@ class Given(NamedTuple):
 
 
 @runtime_checkable
-class ObjectTracker(Protocol):
-    """A tracker that follows several objects at once; its `begin_objects` tells it apart."""
+class MultiObjectTracker(Protocol):
+    """A tracker that follows several objects at once; its `init_objects` tells it apart."""
 
-    def begin_objects(self, image: np.ndarray, objects: Mapping[int, Given]) -> np.ndarray:
+    def init_objects(self, image: np.ndarray, objects: Mapping[int, InitialTarget]) -> np.ndarray:
         """Start on objects in (H, W, 3) uint8 RGB, beside those that are followed already.
 
         Args:
@@ -81,12 +81,12 @@ class ObjectTracker(Protocol):
         """
         ...
 
-    def follow_objects(self, image: np.ndarray) -> np.ndarray:
+    def update_objects(self, image: np.ndarray) -> np.ndarray:
         """Give the (H, W) uint8 label map of all objects in the next frame."""
         ...
 
 
-class FilledBoxes:
+class BoxesAsMasks:
     """A tracker of boxes that answers masks: its boxes, filled.
 
     A pixel belongs to the mask if its centre lies in the box. Given a mask, it starts from the
@@ -105,7 +105,7 @@ class FilledBoxes:
 
     def init_mask(self, image: np.ndarray, mask: np.ndarray) -> None:
         """Start on the extent of a mask, (H, W) bool, not empty."""
-        self._tracker.init(image, to_xywh(mask_extent(mask)))
+        self._tracker.init(image, to_xywh(mask_to_box(mask)))
 
     def update(self, image: np.ndarray) -> np.ndarray:
         """Give the pixels of the next frame's box, (H, W) bool; none where it is NaN."""
@@ -116,7 +116,7 @@ class FilledBoxes:
         return inside_y[:, None] & inside_x
 
 
-class MaskExtents:
+class MasksAsBoxes:
     """A tracker of masks that answers boxes: the smallest around each mask, NaN of an empty one.
 
     Args:
@@ -132,7 +132,7 @@ class MaskExtents:
 
     def update(self, image: np.ndarray) -> XYWH:
         """Give the extent of the next frame's mask."""
-        return to_xywh(mask_extent(self._tracker.update(image)))
+        return to_xywh(mask_to_box(self._tracker.update(image)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -154,7 +154,7 @@ class Trajectory:
         return len(self.seconds) / max(float(self.seconds.sum()), 1e-9)
 
 
-def one_pass(tracker: BoxTracker, sequence: Sequence, *, first: int = 0) -> Trajectory:
+def run_one_pass(tracker: BoxTracker, sequence: TrackingSequence, *, first: int = 0) -> Trajectory:
     """Start a tracker on one frame and let it run to the last, whatever happens.
 
     Args:
@@ -192,7 +192,7 @@ def one_pass(tracker: BoxTracker, sequence: Sequence, *, first: int = 0) -> Traj
     return Trajectory(boxes=np.stack(boxes), seconds=np.array(seconds))
 
 
-def starting_frames(sequence: Sequence, count: int) -> tuple[int, ...]:
+def start_frames(sequence: TrackingSequence, count: int) -> tuple[int, ...]:
     """Spread starts evenly over a sequence, the first at its beginning.
 
     Args:

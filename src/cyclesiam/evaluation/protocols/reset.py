@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cyclesiam.datasets.sequences import Sequence
+from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import DatasetError, TargetError
 from cyclesiam.evaluation.metrics.region_overlap import region_overlap
-from cyclesiam.evaluation.metrics.regions import Region, RegionTable
+from cyclesiam.evaluation.metrics.regions import Region, RegionArray
 from cyclesiam.evaluation.metrics.vot import FAILED, INITIALISED, RESTART_AFTER, SKIPPED
 from cyclesiam.evaluation.protocols.one_pass import BoxTracker, to_xywh
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class SupervisedRun:
+class ResetRun:
     """What a tracker answered under supervision, and how long it took.
 
     Args:
@@ -41,7 +41,7 @@ class _Log:
         self.seconds.append(seconds)
 
 
-def true_regions(sequence: Sequence) -> RegionTable:
+def ground_truth_regions(sequence: TrackingSequence) -> RegionArray:
     """Give the truth as the benchmark has it: its regions, or else its boxes.
 
     Raises:
@@ -51,7 +51,7 @@ def true_regions(sequence: Sequence) -> RegionTable:
     boxes = np.concatenate((corner, far - corner), axis=1)
     regions = boxes if sequence.regions is None else [np.array(r) for r in sequence.regions]
     try:
-        return RegionTable.of(regions)
+        return RegionArray.from_regions(regions)
     except ValueError as error:
         raise DatasetError(
             f"{sequence.name}: the protocol `reset` needs a region in every frame: {error}. "
@@ -59,7 +59,7 @@ def true_regions(sequence: Sequence) -> RegionTable:
         ) from error
 
 
-def run_supervised(tracker: BoxTracker, sequence: Sequence) -> SupervisedRun:
+def run_with_resets(tracker: BoxTracker, sequence: TrackingSequence) -> ResetRun:
     """Run a tracker to the end; where it fails, start it again five frames later.
 
     It fails where its region and the truth share no pixel of the image, by the rules `pysot` with
@@ -77,13 +77,15 @@ def run_supervised(tracker: BoxTracker, sequence: Sequence) -> SupervisedRun:
 
     Source: Kristan et al., TPAMI 2016; the VOT toolkit of 2016 to 2018.
     """
-    truth, log = true_regions(sequence), _Log()
+    truth, log = ground_truth_regions(sequence), _Log()
     while len(log.regions) < len(sequence):
         _run_to_failure(tracker, sequence, truth, log)
-    return SupervisedRun(regions=tuple(log.regions), seconds=np.array(log.seconds))
+    return ResetRun(regions=tuple(log.regions), seconds=np.array(log.seconds))
 
 
-def _run_to_failure(tracker: BoxTracker, sequence: Sequence, truth: RegionTable, log: _Log) -> None:
+def _run_to_failure(
+    tracker: BoxTracker, sequence: TrackingSequence, truth: RegionArray, log: _Log
+) -> None:
     """Start on the next frame and go on to the first failure, or to the end."""
     first = len(log.regions)
     images = sequence.images(first)

@@ -12,20 +12,20 @@ import numpy as np
 from cyclesiam.datasets.segmentation_sequences import SegmentationSequence
 from cyclesiam.errors import DatasetError, TargetError
 from cyclesiam.evaluation.protocols.one_pass import (
+    BoxesAsMasks,
     BoxTracker,
-    FilledBoxes,
-    Given,
+    InitialTarget,
     MaskTracker,
-    ObjectTracker,
+    MultiObjectTracker,
     to_xywh,
 )
 from cyclesiam.evaluation.results.evaluation import InitialInput
-from cyclesiam.geometry.masks import fill_box
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.masks import box_to_mask
+from cyclesiam.geometry.regions import mask_to_box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Segmentation:
+class FrameSegmentation:
     """What the trackers of a sequence's objects answered in one frame.
 
     Args:
@@ -37,12 +37,12 @@ class Segmentation:
     seconds: float
 
 
-def segment(
-    make_tracker: Callable[[], BoxTracker | MaskTracker | ObjectTracker],
+def run_segmentation(
+    make_tracker: Callable[[], BoxTracker | MaskTracker | MultiObjectTracker],
     sequence: SegmentationSequence,
     *,
     initial_input: InitialInput = "box",
-) -> Iterator[Segmentation]:
+) -> Iterator[FrameSegmentation]:
     """Follow all objects of a sequence side by side.
 
     By one `ObjectTracker`, or else each by a tracker of its own. A tracker without `init_mask`
@@ -66,14 +66,14 @@ def segment(
     Source: the semi-supervised task of DAVIS (Pont-Tuset et al.) and YouTube-VOS (Xu et al.).
     """
     made = make_tracker()
-    together = made if isinstance(made, ObjectTracker) else OneByOne(make_tracker)
+    together = made if isinstance(made, MultiObjectTracker) else PerObjectTrackers(make_tracker)
     followed = False
     for frame, image in enumerate(sequence.images()):
         seconds, labels = 0.0, np.zeros(image.shape[:2], np.uint8)
         if followed:
             started = time.perf_counter()
             try:
-                answer = together.follow_objects(image)
+                answer = together.update_objects(image)
                 labels = _checked(answer, image)
             except TargetError as error:
                 raise TargetError(f"{sequence.name}, frame {frame}: {error}") from error
@@ -85,34 +85,36 @@ def segment(
         }
         if new:
             given = {
-                number: Given(to_xywh(mask_extent(mask)), mask if initial_input == "mask" else None)
+                number: InitialTarget(
+                    to_xywh(mask_to_box(mask)), mask if initial_input == "mask" else None
+                )
                 for number, mask in new.items()
             }
             started = time.perf_counter()
-            first_labels = together.begin_objects(image, given)
+            first_labels = together.init_objects(image, given)
             seconds += time.perf_counter() - started
             if initial_input == "mask":
-                first_labels = paint_labels(new, image.shape[:2])
+                first_labels = merge_masks(new, image.shape[:2])
             labels = np.where(first_labels > 0, first_labels, labels)
             followed = True
-        yield Segmentation(labels=labels, seconds=seconds)
+        yield FrameSegmentation(labels=labels, seconds=seconds)
 
 
-class OneByOne:
+class PerObjectTrackers:
     """An `ObjectTracker` of trackers that follow one object each."""
 
     def __init__(
-        self, make_tracker: Callable[[], BoxTracker | MaskTracker | ObjectTracker]
+        self, make_tracker: Callable[[], BoxTracker | MaskTracker | MultiObjectTracker]
     ) -> None:
         self._make_tracker = make_tracker
         self._trackers: dict[int, MaskTracker] = {}
 
-    def begin_objects(self, image: np.ndarray, objects: Mapping[int, Given]) -> np.ndarray:
+    def init_objects(self, image: np.ndarray, objects: Mapping[int, InitialTarget]) -> np.ndarray:
         """Start a tracker on each object; the boxes are filled. See `ObjectTracker`."""
         for number, (box_xywh, mask) in objects.items():
             made = self._make_tracker()
-            assert not isinstance(made, ObjectTracker)
-            tracker = made if isinstance(made, MaskTracker) else FilledBoxes(made)
+            assert not isinstance(made, MultiObjectTracker)
+            tracker = made if isinstance(made, MaskTracker) else BoxesAsMasks(made)
             if mask is None:
                 tracker.init(image, box_xywh)
             else:
@@ -120,19 +122,19 @@ class OneByOne:
             self._trackers[number] = tracker
         size = (image.shape[0], image.shape[1])
         boxes = {number: (x, y, x + w, y + h) for number, ((x, y, w, h), _) in objects.items()}
-        filled = {number: fill_box(box, size).to_array() for number, box in boxes.items()}
-        return paint_labels(filled, size)
+        filled = {number: box_to_mask(box, size).to_array() for number, box in boxes.items()}
+        return merge_masks(filled, size)
 
-    def follow_objects(self, image: np.ndarray) -> np.ndarray:
+    def update_objects(self, image: np.ndarray) -> np.ndarray:
         """Give the label map of all objects in the next frame."""
         masks = {
             number: _checked(tracker.update(image), image).astype(bool)
             for number, tracker in self._trackers.items()
         }
-        return paint_labels(masks, image.shape[:2])
+        return merge_masks(masks, image.shape[:2])
 
 
-def paint_labels(masks: Mapping[int, np.ndarray], size: tuple[int, ...]) -> np.ndarray:
+def merge_masks(masks: Mapping[int, np.ndarray], size: tuple[int, ...]) -> np.ndarray:
     """Paint masks into one label map, the largest first, so that small ones lie on top.
 
     Args:
@@ -142,7 +144,7 @@ def paint_labels(masks: Mapping[int, np.ndarray], size: tuple[int, ...]) -> np.n
     Returns:
         (H, W) uint8.
 
-    >>> paint_labels({1: np.array([[True, False]]), 2: np.array([[True, True]])}, (1, 2))
+    >>> merge_masks({1: np.array([[True, False]]), 2: np.array([[True, True]])}, (1, 2))
     array([[1, 2]], dtype=uint8)
     """
     labels = np.zeros(size, np.uint8)

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclesiam.datasets.segmentation_sequences import SegmentationReader
-from cyclesiam.datasets.sequences import SequenceReader
+from cyclesiam.datasets.segmentation_sequences import SegmentationDataset
+from cyclesiam.datasets.sequences import TrackingDataset
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.report.page import render_page
 from cyclesiam.evaluation.report.plots import check_matplotlib
-from cyclesiam.evaluation.report.sequences import add_answers, sequences_section, worst_first
+from cyclesiam.evaluation.report.sequences import (
+    add_frame_results,
+    sequences_section,
+    sort_worst_first,
+)
 from cyclesiam.evaluation.results.evaluation import Evaluation
 
 REPORT_FILE = "report.html"
@@ -17,7 +21,7 @@ REPORT_FILE = "report.html"
 def write_report(
     folder: Path,
     evaluations: Sequence[Evaluation],
-    reader: SequenceReader | SegmentationReader | None = None,
+    reader: TrackingDataset | SegmentationDataset | None = None,
 ) -> Path:
     """Write `report.html`.
 
@@ -39,9 +43,9 @@ def write_report(
     if len(kinds) != 1:
         raise ValueError(f"a report is of one benchmark and one protocol, got {sorted(kinds)}")
     check_matplotlib()
-    views = worst_first(evaluations)
+    views = sort_worst_first(evaluations)
     if reader is not None:
-        views = list(add_answers(views, evaluations, reader))
+        views = list(add_frame_results(views, evaluations, reader))
     page = render_page(evaluations, sequences_section(views, evaluations))
     path = Path(folder) / REPORT_FILE
     try:

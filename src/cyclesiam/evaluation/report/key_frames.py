@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cyclesiam.evaluation.scorers.per_frame import Answers
+from cyclesiam.evaluation.scorers.per_frame import FrameResults
 from cyclesiam.video import read_image
 
 BEFORE, AFTER = 6, 6  # frames whose mean overlaps are compared to find a collapse
@@ -26,7 +26,7 @@ Window = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Moment:
+class KeyFrame:
     """A frame to be shown.
 
     Args:
@@ -48,7 +48,7 @@ class Moment:
     overlaps: tuple[float, ...]
 
 
-def find_collapses(
+def find_failures(
     overlaps: np.ndarray, failures: Sequence[int] = (), count: int = COLLAPSES
 ) -> list[int]:
     """Find the frames from which on a tracker no longer follows its target.
@@ -86,13 +86,13 @@ def find_collapses(
     return sorted(found)
 
 
-def choose_frames(answers: Answers) -> list[tuple[int, str]]:
+def select_key_frames(answers: FrameResults) -> list[tuple[int, str]]:
     """Choose frames worth a look, and say why: at each collapse, one before and one after it.
 
     A failure has no box any more, so there both frames are before it. A sequence without a
     collapse gives the frames at which the overlap first falls below `DRIFTS`, and its lowest.
     """
-    collapses = find_collapses(answers.overlaps, answers.failures)
+    collapses = find_failures(answers.overlaps, answers.failures)
     chosen: dict[int, str] = {}
     for frame in collapses:
         before = max(frame - BEFORE // 2, 0)
@@ -109,7 +109,7 @@ def choose_frames(answers: Answers) -> list[tuple[int, str]]:
     return sorted(chosen.items())
 
 
-def show_moments(answers: Sequence[Answers]) -> list[Moment]:
+def make_key_frames(answers: Sequence[FrameResults]) -> list[KeyFrame]:
     """Choose frames by the first tracker's answers, and show what all answered in them.
 
     Args:
@@ -120,15 +120,15 @@ def show_moments(answers: Sequence[Answers]) -> list[Moment]:
     """
     first = answers[0]
     moments = []
-    for frame, note in choose_frames(first):
+    for frame, note in select_key_frames(first):
         image = read_image(first.frames[frame])
         around = np.stack((first.truth[frame], first.boxes[frame]))
-        window = choose_window(around, image.shape[1], image.shape[0])
+        window = crop_window(around, image.shape[1], image.shape[0])
         moments.append(
-            Moment(
+            KeyFrame(
                 frame=frame,
                 note=note,
-                picture=encode_picture(image, window),
+                picture=encode_image(image, window),
                 window=window,
                 truth=first.truth[frame],
                 boxes=tuple(answer.boxes[frame] for answer in answers),
@@ -138,7 +138,7 @@ def show_moments(answers: Sequence[Answers]) -> list[Moment]:
     return moments
 
 
-def choose_window(boxes: np.ndarray, width: int, height: int) -> Window:
+def crop_window(boxes: np.ndarray, width: int, height: int) -> Window:
     """Choose the part of a frame that shows some boxes with what is around them.
 
     Args:
@@ -162,7 +162,7 @@ def choose_window(boxes: np.ndarray, width: int, height: int) -> Window:
     return float(np.clip(x, 0, width - w)), float(np.clip(y, 0, height - h)), w, h
 
 
-def encode_picture(image: np.ndarray, window: Window) -> bytes:
+def encode_image(image: np.ndarray, window: Window) -> bytes:
     """Give the window of an image (H, W, 3), small, as WebP."""
     x, y, w, h = (round(number) for number in window)
     part = image[y : y + max(h, 1), x : x + max(w, 1)]

@@ -14,7 +14,7 @@ from cyclesiam.evaluation.report.plots import (
     dashes,
     series_class,
 )
-from cyclesiam.evaluation.report.published import WHOLE, Published, published
+from cyclesiam.evaluation.report.published import NUM_SEQUENCES, PublishedResult, published
 from cyclesiam.evaluation.results.evaluation import (
     METRICS,
     Evaluation,
@@ -203,12 +203,12 @@ def _best(metric: str, evaluations: Sequence[Evaluation]) -> float:
     return max(values) if better else min(values)
 
 
-def _remarks(evaluations: Sequence[Evaluation], others: Sequence[Published]) -> str:
+def _remarks(evaluations: Sequence[Evaluation], others: Sequence[PublishedResult]) -> str:
     remarks = [
         "↑ higher is better, ↓ lower is better; bold is the best of this report. Frames/s are the "
         "tracker's own: reading pictures does not count."
     ]
-    whole = WHOLE.get(evaluations[0].run.benchmark, 0)
+    whole = NUM_SEQUENCES.get(evaluations[0].run.benchmark, 0)
     counts = {len(e.sequences) for e in evaluations}
     if min(counts) < whole:
         ran = " or ".join(map(str, sorted(counts)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclesiam.errors import MissingExtraError
-from cyclesiam.evaluation.report.published import Published
+from cyclesiam.evaluation.report.published import PublishedResult
 from cyclesiam.evaluation.results.evaluation import METRICS, Curve, Evaluation, Score
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def curve_plot(name: str, evaluations: Sequence[Evaluation]) -> str:
 
 
 def accuracy_robustness_plot(
-    evaluations: Sequence[Evaluation], published: Sequence[Published]
+    evaluations: Sequence[Evaluation], published: Sequence[PublishedResult]
 ) -> str:
     """Draw accuracy over the chance to survive 30 frames; published trackers as hollow circles."""
 

@@ -11,7 +11,7 @@ from cyclesiam.evaluation.results.evaluation import InitialInput, Protocol
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class PublishedResult:
     """A result of a paper.
 
     Args:
@@ -27,7 +27,7 @@ class Published:
     numbers: Mapping[str, float]
 
 
-WHOLE: Mapping[str, int] = {
+NUM_SEQUENCES: Mapping[str, int] = {
     "otb": 100,
     "otb2013": 51,
     "otb50": 50,
@@ -52,7 +52,7 @@ def _vot(
     accuracy: float | None = None,
     failures: float | None = None,
     fps: float | None = None,
-) -> Published:
+) -> PublishedResult:
     given = {
         "eao": eao,
         "accuracy": accuracy,
@@ -60,17 +60,17 @@ def _vot(
         "fps": fps,
     }
     numbers = {name: number for name, number in given.items() if number is not None}
-    return Published(tracker=tracker, labels=labels, initial_input="box", numbers=numbers)
+    return PublishedResult(tracker=tracker, labels=labels, initial_input="box", numbers=numbers)
 
 
 def _davis(
     tracker: str, labels: str, start: InitialInput, j: float, f: float, fps: float | None = None
-) -> Published:
+) -> PublishedResult:
     numbers = {"j_mean": j / 100, "f_mean": f / 100, **({} if fps is None else {"fps": fps})}
-    return Published(tracker=tracker, labels=labels, initial_input=start, numbers=numbers)
+    return PublishedResult(tracker=tracker, labels=labels, initial_input=start, numbers=numbers)
 
 
-PUBLISHED: Mapping[tuple[str, Protocol], tuple[Published, ...]] = {
+PUBLISHED: Mapping[tuple[str, Protocol], tuple[PublishedResult, ...]] = {
     ("vot2016", "reset"): (
         _vot("KCF", NOTHING, 0.192, 0.489, 0.569, 170),
         _vot("UDT", NONE, 0.226, fps=70),
@@ -107,6 +107,6 @@ PUBLISHED: Mapping[tuple[str, Protocol], tuple[Published, ...]] = {
 """Benchmark and protocol to results, in the order of their years, the supervised one last."""
 
 
-def published(benchmark: str, protocol: Protocol) -> tuple[Published, ...]:
+def published(benchmark: str, protocol: Protocol) -> tuple[PublishedResult, ...]:
     """Give what was published of a benchmark under this protocol; none is an empty tuple."""
     return PUBLISHED.get((benchmark, protocol), ())

@@ -11,13 +11,13 @@ from html import escape
 
 import numpy as np
 
-from cyclesiam.datasets.segmentation_sequences import SegmentationReader
-from cyclesiam.datasets.sequences import SequenceReader
+from cyclesiam.datasets.segmentation_sequences import SegmentationDataset
+from cyclesiam.datasets.sequences import TrackingDataset
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.report.key_frames import Moment, show_moments
+from cyclesiam.evaluation.report.key_frames import KeyFrame, make_key_frames
 from cyclesiam.evaluation.report.plots import dashes, series_class
 from cyclesiam.evaluation.results.evaluation import METRICS, Evaluation, Score, format_number
-from cyclesiam.evaluation.scorers.per_frame import Answers, read_answers
+from cyclesiam.evaluation.scorers.per_frame import FrameResults, load_frame_results
 
 MOST_PICTURED = 40  # sequences with pictures; a picture takes about 10 kB in the page
 SPARK_WIDTH, SPARK_HEIGHT = 400, 34
@@ -39,8 +39,8 @@ class SequenceView:
 
     name: str
     scores: tuple[Score | None, ...]
-    answers: tuple[Answers | None, ...] = ()
-    moments: tuple[Moment, ...] = ()
+    answers: tuple[FrameResults | None, ...] = ()
+    moments: tuple[KeyFrame, ...] = ()
     problem: str = ""
 
 
@@ -50,7 +50,7 @@ def rank_metrics(evaluation: Evaluation) -> list[str]:
     return [name for name in RANKED_BY if name in there]
 
 
-def worst_first(evaluations: Sequence[Evaluation]) -> list[SequenceView]:
+def sort_worst_first(evaluations: Sequence[Evaluation]) -> list[SequenceView]:
     """Give every sequence that a tracker has a score of, sorted by the first tracker's."""
     tables = [{score.name: score for score in e.sequences} for e in evaluations]
     names = dict.fromkeys(name for table in tables for name in table)
@@ -69,18 +69,18 @@ def worst_first(evaluations: Sequence[Evaluation]) -> list[SequenceView]:
     return sorted(views, key=badness)
 
 
-def add_answers(
+def add_frame_results(
     views: Sequence[SequenceView],
     evaluations: Sequence[Evaluation],
-    reader: SequenceReader | SegmentationReader,
+    reader: TrackingDataset | SegmentationDataset,
 ) -> Iterator[SequenceView]:
     """Read what the trackers answered; pictures are for the first sequences only."""
     for place, view in enumerate(views):
-        answers: list[Answers | None] = []
+        answers: list[FrameResults | None] = []
         problems: list[str] = []
         for evaluation, score in zip(evaluations, view.scores, strict=True):
             try:
-                found = read_answers(evaluation, reader, view.name) if score else None
+                found = load_frame_results(evaluation, reader, view.name) if score else None
             except CycleSiamError as error:
                 found, problems = None, [*problems, str(error)]
             answers.append(found)
@@ -93,14 +93,14 @@ def add_answers(
         yield replace(view, problem="; ".join(dict.fromkeys(problems)))
 
 
-def _moments(answers: Sequence[Answers | None]) -> list[Moment]:
+def _moments(answers: Sequence[FrameResults | None]) -> list[KeyFrame]:
     """Show moments of the first tracker with answers; whoever has none has empty boxes."""
     first = next((answer for answer in answers if answer is not None), None)
     if first is None:
         return []
     nothing = np.full((len(first.frames), 4), np.nan)
     absent = replace(first, boxes=nothing, overlaps=nothing[:, 0], failures=())
-    moments = show_moments([first, *(answer or absent for answer in answers)])
+    moments = make_key_frames([first, *(answer or absent for answer in answers)])
     return [replace(m, boxes=m.boxes[1:], overlaps=m.overlaps[1:]) for m in moments]
 
 
@@ -153,7 +153,7 @@ def _numbers_table(view: SequenceView, trackers: Sequence[str]) -> str:
     )
 
 
-def _strip(answer: Answers, tracker: str, index: int, moments: Sequence[Moment]) -> str:
+def _strip(answer: FrameResults, tracker: str, index: int, moments: Sequence[KeyFrame]) -> str:
     last = len(answer.overlaps) - 1
     return (
         f'<div class="strip"><span class="key {series_class(index)}">{escape(tracker)}</span>'
@@ -161,7 +161,9 @@ def _strip(answer: Answers, tracker: str, index: int, moments: Sequence[Moment])
     )
 
 
-def sparkline(answer: Answers, tracker: str, index: int = 0, moments: Sequence[Moment] = ()) -> str:
+def sparkline(
+    answer: FrameResults, tracker: str, index: int = 0, moments: Sequence[KeyFrame] = ()
+) -> str:
     """Draw overlaps over time as a small SVG: a line, ticks for failures, bars for pictures."""
     length = len(answer.overlaps)
     step = SPARK_WIDTH / max(length - 1, 1)
@@ -202,7 +204,7 @@ def spark_path(overlaps: np.ndarray, step: float) -> str:
     return "".join(path)
 
 
-def _spoken(answer: Answers, tracker: str) -> str:
+def _spoken(answer: FrameResults, tracker: str) -> str:
     known = answer.overlaps[np.isfinite(answer.overlaps)]
     if not len(known):
         return f"{tracker}: no overlap is known"
@@ -214,7 +216,7 @@ def _spoken(answer: Answers, tracker: str) -> str:
     )
 
 
-def _picture(moment: Moment, trackers: Sequence[str]) -> str:
+def _picture(moment: KeyFrame, trackers: Sequence[str]) -> str:
     x, y, w, h = moment.window
     shapes = "".join(
         _rectangle(box, moment.window, series_class(index), dashes(index))

@@ -23,7 +23,7 @@ from typing import Any, Literal, Self
 from cyclesiam.errors import SourceError
 
 Protocol = Literal["ope", "reset", "segmentation"]
-Flavour = Literal["pysot", "vot_toolkit", "got10k"]
+ScoringRules = Literal["pysot", "vot_toolkit", "got10k"]
 InitialInput = Literal["box", "mask"]
 
 
@@ -108,7 +108,7 @@ class RunInfo:
     policy: str | None = None
     initial_weights: str | None = None
     initial_input: InitialInput = "box"
-    flavour: Flavour = "pysot"
+    flavour: ScoringRules = "pysot"
     machine: str | None = None
     command: str | None = None
     date: str | None = None
@@ -158,7 +158,7 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class FailedSequence:
     """A sequence that could not be run or scored, and why."""
 
     name: str
@@ -187,7 +187,7 @@ class Evaluation:
     attributes: tuple[Score, ...] = ()
     curves: tuple[Curve, ...] = ()
     eao_interval: tuple[int, int] | None = None
-    errors: tuple[Failure, ...] = ()
+    errors: tuple[FailedSequence, ...] = ()
 
     def curve(self, name: str) -> Curve | None:
         """Give the curve called `name`, None if the benchmark has none."""
@@ -229,7 +229,7 @@ class Evaluation:
                 for c in content["curves"]
             ),
             eao_interval=None if interval is None else (interval[0], interval[1]),
-            errors=tuple(Failure(**error) for error in content["errors"]),
+            errors=tuple(FailedSequence(**error) for error in content["errors"]),
         )
 
 

@@ -24,9 +24,9 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.datasets.number_tables import read_number_rows
+from cyclesiam.datasets.number_tables import read_number_table
 from cyclesiam.errors import DatasetError, SourceError
-from cyclesiam.evaluation.metrics.regions import RegionTable
+from cyclesiam.evaluation.metrics.regions import RegionArray
 from cyclesiam.evaluation.metrics.vot import FAILED, INITIALISED, SKIPPED
 
 Layout = Literal["flat", "nested", "vot", "masks"]
@@ -59,7 +59,7 @@ class ResultFolder:
             case "vot":
                 return self.path / "baseline" / name / f"{_last(name)}_{run + 1:03}.txt"
 
-    def holds_any(self, names: Iterable[str]) -> bool:
+    def has_any(self, names: Iterable[str]) -> bool:
         """Say whether there is a result of one of the sequences."""
         return any(self._first_run(name).exists() for name in names)
 
@@ -118,7 +118,7 @@ def _last(name: str) -> str:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a place to write a file or folder to; it moves to `path` if nothing fails.
 
     Raises:
@@ -144,7 +144,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def write_boxes(path: Path, xywh: np.ndarray) -> None:
     """Write (T, 4) x, y, w, h, four decimals; a NaN row as zeros: a miss in every program."""
     rows = np.where(np.isnan(xywh).any(axis=1, keepdims=True), 0.0, xywh)
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         np.savetxt(part, rows, fmt="%.4f", delimiter=",")
 
 
@@ -154,13 +154,13 @@ def write_regions(path: Path, regions: Iterable[np.ndarray]) -> None:
         f"{region[0]:.0f}" if len(region) == 1 else ",".join(f"{n:.4f}" for n in region)
         for region in regions
     )
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         part.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
 
 def write_times(path: Path, seconds: np.ndarray) -> None:
     """Write (T, runs) seconds, a row for each frame."""
-    with whole_file(path) as part:
+    with atomic_path(path) as part:
         np.savetxt(part, seconds, fmt="%.6f", delimiter=",")
 
 
@@ -180,21 +180,21 @@ def read_boxes(path: Path, frames: int) -> np.ndarray:
     Raises:
         DatasetError: file and line that are wrong.
     """
-    rows = read_number_rows(path, BOX_NUMBERS)
+    rows = read_number_table(path, BOX_NUMBERS)
     _check_rows(path, rows.length, frames)
     return rows.table()
 
 
-def read_trajectory(path: Path, frames: int) -> RegionTable:
+def read_trajectory(path: Path, frames: int) -> RegionArray:
     """Read a VOT trajectory of T regions and codes.
 
     Raises:
         DatasetError: file and line that are wrong.
     """
-    rows = read_number_rows(path, REGION_NUMBERS)
+    rows = read_number_table(path, REGION_NUMBERS)
     _check_rows(path, rows.length, frames)
-    if 1 in rows.kinds:
-        lines, codes = rows.kinds[1]
+    if 1 in rows.by_length:
+        lines, codes = rows.by_length[1]
         unknown = ~np.isin(codes[:, 0], (SKIPPED, INITIALISED, FAILED))
         if unknown.any():
             n = int(unknown.argmax())
@@ -202,7 +202,7 @@ def read_trajectory(path: Path, frames: int) -> RegionTable:
                 f"{path}, line {lines[n] + 1}: {codes[n, 0]:g} is no code; there are 0 (skipped), "
                 "1 (initialised) and 2 (failed). Mend this line."
             )
-    table = RegionTable(rows.length, rows.kinds)
+    table = RegionArray(rows.length, rows.by_length)
     if 0 not in table.frames_with(INITIALISED):
         raise DatasetError(
             f"{path}, line 1: a run begins with the code 1 (initialised). Was it made by the "
@@ -219,9 +219,9 @@ def read_times(path: Path, frames: int) -> np.ndarray | None:
     """
     if not path.is_file():
         return None
-    rows = read_number_rows(path, range(1, MOST_RUNS), nan="anywhere")
+    rows = read_number_table(path, range(1, MOST_RUNS), nan="anywhere")
     _check_rows(path, rows.length, frames)
-    if len(rows.kinds) > 1:
+    if len(rows.by_length) > 1:
         raise DatasetError(f"{path}: some lines have more numbers than others. Remove this file.")
     return rows.table()
 

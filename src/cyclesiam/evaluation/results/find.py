@@ -12,7 +12,7 @@ from cyclesiam.evaluation.results.run_record import read_record
 
 
 @dataclass(frozen=True, slots=True)
-class FoundResults:
+class TrackerResults:
     """One tracker's raw results.
 
     Args:
@@ -26,7 +26,7 @@ class FoundResults:
 
 def find_results(
     benchmark: Benchmark, folders: Iterable[Path], names: Collection[str]
-) -> list[FoundResults]:
+) -> list[TrackerResults]:
     """Find trackers: each folder is one's own, or holds a folder for each of several.
 
     Args:
@@ -73,14 +73,14 @@ def recorded_protocol(benchmark: str, folders: Iterable[Path]) -> Protocol:
     return protocols[0] if protocols else protocols_of(benchmark)[0]
 
 
-def _find_in(benchmark: Benchmark, folder: Path, names: Collection[str]) -> list[FoundResults]:
+def _find_in(benchmark: Benchmark, folder: Path, names: Collection[str]) -> list[TrackerResults]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: this folder of results is missing. Check --results.")
     own = benchmark.results(folder)
-    if own.holds_any(names):
+    if own.has_any(names):
         return [_describe(benchmark, own)]
     below = (path for path in sorted(folder.iterdir()) if path.is_dir())
-    found = [results for path in below if (results := benchmark.results(path)).holds_any(names)]
+    found = [results for path in below if (results := benchmark.results(path)).has_any(names)]
     if not found:
         name = next(iter(names))
         raise DatasetError(
@@ -91,7 +91,7 @@ def _find_in(benchmark: Benchmark, folder: Path, names: Collection[str]) -> list
     return [_describe(benchmark, results) for results in found]
 
 
-def _describe(benchmark: Benchmark, results: ResultFolder) -> FoundResults:
+def _describe(benchmark: Benchmark, results: ResultFolder) -> TrackerResults:
     where = str(results.path)
     run = read_record(results.path)
     if run is None:
@@ -102,8 +102,8 @@ def _describe(benchmark: Benchmark, results: ResultFolder) -> FoundResults:
             f"{where}: was made by the protocol {run.protocol}, not {benchmark.protocol}. Score it "
             f"with --protocol {run.protocol}."
         )
-    return FoundResults(results, replace(run, benchmark=benchmark.name, results=where))
+    return TrackerResults(results, replace(run, benchmark=benchmark.name, results=where))
 
 
-def _longer_name(found: FoundResults) -> str:
+def _longer_name(found: TrackerResults) -> str:
     return f"{found.results.path.resolve().parent.name}/{found.run.tracker}"

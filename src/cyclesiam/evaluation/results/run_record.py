@@ -9,14 +9,14 @@ from typing import Any
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.jobs import ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import RunInfo
-from cyclesiam.evaluation.results.files import whole_file
+from cyclesiam.evaluation.results.files import atomic_path
 
 FILE = "run.json"
-DECISIVE = "benchmark protocol initial_input starts repetitions identity version".split()
+MUST_MATCH = "benchmark protocol initial_input starts repetitions identity version".split()
 """What must be the same for results to belong together."""
 
 
-def begin_record(folder: Path, run: RunInfo, settings: ProtocolSettings, identity: str) -> RunInfo:
+def open_record(folder: Path, run: RunInfo, settings: ProtocolSettings, identity: str) -> RunInfo:
     """Begin a folder of raw results, or see that it can be gone on with.
 
     Args:
@@ -40,10 +40,10 @@ def begin_record(folder: Path, run: RunInfo, settings: ProtocolSettings, identit
                 f"{folder}: holds files, but no {FILE} that says where they are from. Choose "
                 "another --results, or score them with `cyclesiam score`."
             )
-        with whole_file(folder / FILE) as part:
+        with atomic_path(folder / FILE) as part:
             part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         return run
-    differing = [key for key in DECISIVE if there.get(key) != wanted[key]]
+    differing = [key for key in MUST_MATCH if there.get(key) != wanted[key]]
     if differing:
         what = "; ".join(f"{key} {there.get(key)} there, {wanted[key]} now" for key in differing)
         raise CycleSiamError(

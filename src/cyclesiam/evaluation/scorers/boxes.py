@@ -8,19 +8,19 @@ from typing import cast
 
 import numpy as np
 
-from cyclesiam.datasets.sequences import Sequence, SequenceReader
+from cyclesiam.datasets.sequences import TrackingDataset, TrackingSequence
 from cyclesiam.errors import DatasetError
-from cyclesiam.evaluation.benchmarks import Benchmark, Reader
+from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
 from cyclesiam.evaluation.metrics.boxes import (
     NORM_PRECISION_THRESHOLDS,
     PRECISION_THRESHOLDS,
     SUCCESS_THRESHOLDS,
 )
-from cyclesiam.evaluation.metrics.got10k import judged_overlaps, overlap_scores
-from cyclesiam.evaluation.metrics.otb import Curves, got10k_curves, mean_curves, pysot_curves
-from cyclesiam.evaluation.results.evaluation import Curve, Flavour, Score
+from cyclesiam.evaluation.metrics.got10k import average_overlap_scores, scored_ious
+from cyclesiam.evaluation.metrics.otb import OPECurves, got10k_curves, mean_curves, pysot_curves
+from cyclesiam.evaluation.results.evaluation import Curve, Score, ScoringRules
 from cyclesiam.evaluation.results.files import ResultFolder, read_boxes, read_times
-from cyclesiam.evaluation.scorers.summary import Totals, frames_per_second, mean_known
+from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second, mean_known
 
 DECIMALS = 6  # more than annotations have: undoes the last bit of x + w - x
 
@@ -34,13 +34,15 @@ class BoxRun:
     truth: np.ndarray
 
 
-def read_runs(benchmark: Benchmark, results: ResultFolder, sequence: Sequence) -> list[BoxRun]:
+def read_runs(
+    benchmark: Benchmark, results: ResultFolder, sequence: TrackingSequence
+) -> list[BoxRun]:
     """Read a sequence's runs of one pass: repetitions, and those that began later.
 
     Raises:
         DatasetError: a result is missing or wrong.
     """
-    truth = true_boxes(benchmark, sequence)
+    truth = ground_truth_boxes(benchmark, sequence)
     runs = [
         BoxRun(0, read_boxes(path, len(sequence)), truth) for path in results.runs(sequence.name)
     ]
@@ -54,7 +56,7 @@ def read_runs(benchmark: Benchmark, results: ResultFolder, sequence: Sequence) -
     return runs
 
 
-def true_boxes(benchmark: Benchmark, sequence: Sequence) -> np.ndarray:
+def ground_truth_boxes(benchmark: Benchmark, sequence: TrackingSequence) -> np.ndarray:
     """Give the truth (T, 4) xywh as the benchmark's files have it, NaN where unknown.
 
     Raises:
@@ -75,7 +77,7 @@ class _Attribute:
     """Curves of the sequences that have an attribute, over the frames that have it."""
 
     frames: int = 0
-    curves: list[Curves] = field(default_factory=list)
+    curves: list[OPECurves] = field(default_factory=list)
 
 
 class BoxScorer:
@@ -89,13 +91,13 @@ class BoxScorer:
     """
 
     def __init__(
-        self, benchmark: Benchmark, reader: Reader, results: ResultFolder, flavour: Flavour
+        self, benchmark: Benchmark, reader: Dataset, results: ResultFolder, flavour: ScoringRules
     ) -> None:
         self._benchmark = benchmark
-        self._reader = cast(SequenceReader, reader)
+        self._reader = cast(TrackingDataset, reader)
         self._results = results
         self._judge = got10k_curves if flavour == "got10k" else pysot_curves
-        self._curves: list[Curves] = []
+        self._curves: list[OPECurves] = []
         self._speeds: list[float] = []
         self._pooled: list[np.ndarray] = []
         self._attributes: dict[str, _Attribute] = {}
@@ -116,7 +118,7 @@ class BoxScorer:
         numbers = {**self._numbers(curves, overlaps), "fps": speed}
         return Score(name=name, frames=len(sequence), numbers=numbers)
 
-    def totals(self) -> Totals:
+    def totals(self) -> BenchmarkScores:
         """Score the benchmark."""
         mean = mean_curves(self._curves)
         numbers = self._numbers(mean, np.concatenate(self._pooled))
@@ -124,30 +126,33 @@ class BoxScorer:
             Score(name=tag, frames=a.frames, numbers=self._numbers(mean_curves(a.curves), None))
             for tag, a in sorted(self._attributes.items())
         )
-        return Totals(
+        return BenchmarkScores(
             mean={**numbers, "fps": mean_known(self._speeds)},
             curves=tuple(_named_curves(mean)),
             attributes=tuple(attributes),
         )
 
-    def _numbers(self, curves: Curves, overlaps: np.ndarray | None) -> dict[str, float]:
+    def _numbers(self, curves: OPECurves, overlaps: np.ndarray | None) -> dict[str, float]:
         numbers = {"auc": curves.success_auc, "precision_20": curves.precision_20}
         if curves.norm_precision_20 is not None:
             numbers["norm_precision_20"] = curves.norm_precision_20
         if self._benchmark.name != "got10k" or overlaps is None:
             return numbers
-        pooled = overlap_scores(overlaps)
+        pooled = average_overlap_scores(overlaps)
         return {"ao": pooled.ao, "sr_50": pooled.sr_50, "sr_75": pooled.sr_75, **numbers}
 
-    def _got10k_overlaps(self, sequence: Sequence, runs: list[BoxRun]) -> np.ndarray:
+    def _got10k_overlaps(self, sequence: TrackingSequence, runs: list[BoxRun]) -> np.ndarray:
         if self._benchmark.name != "got10k":
             return np.empty(0)
         height, width = next(sequence.images()).shape[:2]
-        cover = np.ones(len(sequence)) if sequence.cover is None else sequence.cover
+        visibility = np.ones(len(sequence)) if sequence.visibility is None else sequence.visibility
         return np.concatenate(
             [
-                judged_overlaps(
-                    [run.boxes], run.truth, cover=cover[run.first :], resolution=(width, height)
+                scored_ious(
+                    [run.boxes],
+                    run.truth,
+                    cover=visibility[run.first :],
+                    resolution=(width, height),
                 )
                 for run in runs
             ]
@@ -169,7 +174,7 @@ class BoxScorer:
         )
 
 
-def _named_curves(curves: Curves) -> list[Curve]:
+def _named_curves(curves: OPECurves) -> list[Curve]:
     named = [
         ("success", SUCCESS_THRESHOLDS, curves.success),
         ("precision", PRECISION_THRESHOLDS, curves.precision),

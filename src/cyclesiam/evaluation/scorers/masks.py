@@ -8,14 +8,18 @@ from typing import cast
 
 import numpy as np
 
-from cyclesiam.datasets.segmentation_sequences import SegmentationReader, SegmentationSequence
+from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, SegmentationSequence
 from cyclesiam.errors import DatasetError
-from cyclesiam.evaluation.benchmarks import Benchmark, Reader
-from cyclesiam.evaluation.metrics.davis import contour_accuracy, region_similarity, summarise
-from cyclesiam.evaluation.results.evaluation import Flavour, Score
+from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
+from cyclesiam.evaluation.metrics.davis import (
+    contour_accuracy,
+    mean_recall_decay,
+    region_similarity,
+)
+from cyclesiam.evaluation.results.evaluation import Score, ScoringRules
 from cyclesiam.evaluation.results.files import ResultFolder, read_times
 from cyclesiam.evaluation.results.label_maps import read_labels
-from cyclesiam.evaluation.scorers.summary import Totals, frames_per_second, mean_known
+from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second, mean_known
 
 
 def judged_frames(sequence: SegmentationSequence, number: int, *, skips_last: bool) -> list[int]:
@@ -31,7 +35,7 @@ def judged_frames(sequence: SegmentationSequence, number: int, *, skips_last: bo
     return [t for t in range(first + 1, end) if sequence.annotations[t] is not None]
 
 
-def object_numbers(sequence: SegmentationSequence) -> range:
+def object_ids(sequence: SegmentationSequence) -> range:
     """Give 1 to the largest number: one that is skipped is an object that is nowhere to be seen."""
     return range(1, max(sequence.objects) + 1)
 
@@ -50,12 +54,14 @@ def read_pairs(
             f"{folder}: there is no result of the sequence {sequence.name}. Run the tracker on it, "
             "or leave it out with --sequences."
         )
-    objects = 1 if sequence.one_object else max(sequence.objects)
+    objects = 1 if sequence.single_object else max(sequence.objects)
     for frame in frames:
         truth = sequence.labels(frame)
         path = folder / f"{sequence.frames[frame].stem}.png"
         height, width = truth.shape
-        labels = read_labels(path, (height, width), objects=objects, one_object=sequence.one_object)
+        labels = read_labels(
+            path, (height, width), objects=objects, one_object=sequence.single_object
+        )
         yield frame, labels, truth
 
 
@@ -70,10 +76,10 @@ class MaskScorer:
     """
 
     def __init__(
-        self, benchmark: Benchmark, reader: Reader, results: ResultFolder, flavour: Flavour
+        self, benchmark: Benchmark, reader: Dataset, results: ResultFolder, flavour: ScoringRules
     ) -> None:
         self._skips_last = benchmark.name.startswith("davis")
-        self._reader = cast(SegmentationReader, reader)
+        self._reader = cast(SegmentationDataset, reader)
         self._results = results
         self._objects: list[Score] = []
         self._speeds: list[float] = []
@@ -88,9 +94,9 @@ class MaskScorer:
         self._speeds.append(speed)
         return Score(name=name, frames=len(sequence), numbers={**_mean(objects), "fps": speed})
 
-    def totals(self) -> Totals:
+    def totals(self) -> BenchmarkScores:
         """Score the benchmark."""
-        return Totals(
+        return BenchmarkScores(
             mean={**_mean(self._objects), "fps": mean_known(self._speeds)},
             objects=tuple(self._objects),
         )
@@ -98,7 +104,7 @@ class MaskScorer:
     def _score_objects(self, sequence: SegmentationSequence) -> list[Score]:
         judged = {
             number: judged_frames(sequence, number, skips_last=self._skips_last)
-            for number in object_numbers(sequence)
+            for number in object_ids(sequence)
         }
         frames = sorted({frame for of_one in judged.values() for frame in of_one})
         if not all(judged.values()):
@@ -124,7 +130,7 @@ class MaskScorer:
 
 
 def _numbers(j: np.ndarray, f: np.ndarray) -> dict[str, float]:
-    of_j, of_f = summarise(j), summarise(f)
+    of_j, of_f = mean_recall_decay(j), mean_recall_decay(f)
     return {
         "j_and_f": (of_j.mean + of_f.mean) / 2,
         "j_mean": of_j.mean,

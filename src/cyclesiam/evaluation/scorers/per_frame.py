@@ -8,26 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
-from cyclesiam.datasets.segmentation_sequences import SegmentationReader, SegmentationSequence
-from cyclesiam.datasets.sequences import Sequence, SequenceReader
+from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, SegmentationSequence
+from cyclesiam.datasets.sequences import TrackingDataset, TrackingSequence
 from cyclesiam.errors import DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.metrics.boxes import UNJUDGED, frame_overlaps_xywh
+from cyclesiam.evaluation.metrics.boxes import NO_GROUND_TRUTH, frame_overlaps_xywh
 from cyclesiam.evaluation.metrics.davis import region_similarity
 from cyclesiam.evaluation.metrics.region_overlap import region_overlaps
-from cyclesiam.evaluation.metrics.regions import Mask, Region, RegionTable
-from cyclesiam.evaluation.metrics.vot import FAILED, frames_with, judged_frames
+from cyclesiam.evaluation.metrics.regions import Region, RegionArray, RegionMask
+from cyclesiam.evaluation.metrics.vot import FAILED, accuracy_frames, frames_with
 from cyclesiam.evaluation.results.evaluation import Evaluation
 from cyclesiam.evaluation.results.files import ResultFolder
 from cyclesiam.evaluation.scorers.boxes import read_runs
 from cyclesiam.evaluation.scorers.masks import judged_frames as judged_masks
-from cyclesiam.evaluation.scorers.masks import object_numbers, read_pairs
-from cyclesiam.evaluation.scorers.resets import read_supervised
-from cyclesiam.geometry.regions import mask_extent, polygon_extent
+from cyclesiam.evaluation.scorers.masks import object_ids, read_pairs
+from cyclesiam.evaluation.scorers.resets import read_reset_runs
+from cyclesiam.geometry.regions import mask_to_box, polygon_to_box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answers:
+class FrameResults:
     """One tracker on one sequence, frame by frame.
 
     Args:
@@ -50,9 +50,9 @@ class Answers:
     label_maps: tuple[Path, ...] = ()
 
 
-def read_answers(
-    evaluation: Evaluation, reader: SequenceReader | SegmentationReader, name: str
-) -> Answers:
+def load_frame_results(
+    evaluation: Evaluation, reader: TrackingDataset | SegmentationDataset, name: str
+) -> FrameResults:
     """Read the raw results of one sequence from `evaluation.run.results`.
 
     Args:
@@ -82,52 +82,54 @@ def read_answers(
     return _one_pass(sequence, results, benchmark)
 
 
-def _one_pass(sequence: Sequence, results: ResultFolder, benchmark: Benchmark) -> Answers:
+def _one_pass(
+    sequence: TrackingSequence, results: ResultFolder, benchmark: Benchmark
+) -> FrameResults:
     run = read_runs(benchmark, results, sequence)[0]
     corner = run.boxes[:, :2] - benchmark.origin
     overlaps = frame_overlaps_xywh(run.boxes, run.truth)
-    return Answers(
+    return FrameResults(
         name=sequence.name,
         frames=sequence.frames,
         truth=sequence.boxes,
         boxes=np.concatenate((corner, corner + run.boxes[:, 2:]), axis=1),
-        overlaps=np.where(overlaps == UNJUDGED, np.nan, overlaps),
+        overlaps=np.where(overlaps == NO_GROUND_TRUTH, np.nan, overlaps),
     )
 
 
-def _resets(sequence: Sequence, results: ResultFolder, *, toolkit: bool) -> Answers:
-    runs = read_supervised(results, sequence)
-    run, bounds = RegionTable.of(runs.runs[0]), (runs.width, runs.height)
+def _resets(sequence: TrackingSequence, results: ResultFolder, *, toolkit: bool) -> FrameResults:
+    runs = read_reset_runs(results, sequence)
+    run, bounds = RegionArray.from_regions(runs.runs[0]), (runs.width, runs.height)
     overlaps = region_overlaps(run, runs.truth, bounds, "vot_toolkit" if toolkit else "pysot")
-    return Answers(
+    return FrameResults(
         name=sequence.name,
         frames=sequence.frames,
         truth=sequence.boxes,
         boxes=np.array([_extent(region) for region in run]),
-        overlaps=np.where(judged_frames(run), overlaps, np.nan),
+        overlaps=np.where(accuracy_frames(run), overlaps, np.nan),
         failures=tuple(frames_with(run, FAILED)),
     )
 
 
 def _extent(region: Region) -> np.ndarray:
-    if isinstance(region, Mask) or len(region) == 1:
+    if isinstance(region, RegionMask) or len(region) == 1:
         return np.full(4, np.nan)
     if len(region) == 4:
         return np.concatenate((region[:2], region[:2] + region[2:]))
-    return polygon_extent(region)
+    return polygon_to_box(region)
 
 
 def _segmentation(
     sequence: SegmentationSequence, results: ResultFolder, *, skips_last: bool
-) -> Answers:
+) -> FrameResults:
     nothing = np.full((len(sequence), 4), np.nan)
     truth, boxes, overlaps = nothing.copy(), nothing.copy(), nothing[:, 0].copy()
     judged = {
         number: set(judged_masks(sequence, number, skips_last=skips_last))
-        for number in object_numbers(sequence)
+        for number in object_ids(sequence)
     }
     for frame, labels, true in read_pairs(results, sequence, sorted(set().union(*judged.values()))):
-        truth[frame], boxes[frame] = mask_extent(true), mask_extent(labels)
+        truth[frame], boxes[frame] = mask_to_box(true), mask_to_box(labels)
         overlaps[frame] = np.mean(
             [
                 region_similarity(labels == number, true == number)
@@ -136,7 +138,7 @@ def _segmentation(
             ]
         )
     folder = results.run_file(sequence.name)
-    return Answers(
+    return FrameResults(
         name=sequence.name,
         frames=sequence.frames,
         truth=truth,

@@ -7,18 +7,19 @@ from typing import cast
 
 import numpy as np
 
-from cyclesiam.datasets.sequences import Sequence, SequenceReader
-from cyclesiam.evaluation.benchmarks import Benchmark, Reader
-from cyclesiam.evaluation.metrics.vot import SKIPPED, JudgedSequence, SupervisedRuns, frames_with
-from cyclesiam.evaluation.metrics.vot_challenge import challenge_scores, judge_challenge
-from cyclesiam.evaluation.metrics.vot_toolkit import judge_toolkit, toolkit_scores
-from cyclesiam.evaluation.protocols.reset import true_regions
-from cyclesiam.evaluation.results.evaluation import Curve, Flavour, Score
+from cyclesiam.datasets.sequences import TrackingDataset, TrackingSequence
+from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
+from cyclesiam.evaluation.metrics import vot_challenge, vot_toolkit
+from cyclesiam.evaluation.metrics.vot import SKIPPED, ResetRuns, SequenceAnalysis, frames_with
+from cyclesiam.evaluation.metrics.vot_challenge import challenge_scores
+from cyclesiam.evaluation.metrics.vot_toolkit import toolkit_scores
+from cyclesiam.evaluation.protocols.reset import ground_truth_regions
+from cyclesiam.evaluation.results.evaluation import Curve, Score, ScoringRules
 from cyclesiam.evaluation.results.files import ResultFolder, read_times, read_trajectory
-from cyclesiam.evaluation.scorers.summary import Totals, frames_per_second, mean_known
+from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second, mean_known
 
 
-def read_supervised(results: ResultFolder, sequence: Sequence) -> SupervisedRuns:
+def read_reset_runs(results: ResultFolder, sequence: TrackingSequence) -> ResetRuns:
     """Read a sequence's runs with resets, and one frame for the size of its pictures.
 
     Raises:
@@ -26,7 +27,7 @@ def read_supervised(results: ResultFolder, sequence: Sequence) -> SupervisedRuns
     """
     runs = [read_trajectory(path, len(sequence)) for path in results.runs(sequence.name)]
     height, width = next(sequence.images()).shape[:2]
-    return SupervisedRuns(width=width, height=height, truth=true_regions(sequence), runs=runs)
+    return ResetRuns(width=width, height=height, truth=ground_truth_regions(sequence), runs=runs)
 
 
 class ResetScorer:
@@ -40,24 +41,24 @@ class ResetScorer:
     """
 
     def __init__(
-        self, benchmark: Benchmark, reader: Reader, results: ResultFolder, flavour: Flavour
+        self, benchmark: Benchmark, reader: Dataset, results: ResultFolder, flavour: ScoringRules
     ) -> None:
         self._benchmark = benchmark
-        self._reader = cast(SequenceReader, reader)
+        self._reader = cast(TrackingDataset, reader)
         self._results = results
         self._is_toolkit = flavour == "vot_toolkit"
-        self._judged: dict[str, JudgedSequence] = {}
+        self._judged: dict[str, SequenceAnalysis] = {}
         self._speeds: list[float] = []
         self._tags: dict[str, dict[str, np.ndarray]] = {}  # tag, sequence, its frames
 
     def add(self, name: str) -> Score:
         """Score one sequence."""
         sequence = self._reader.read(name, pictures="some")
-        runs = read_supervised(self._results, sequence)
+        runs = read_reset_runs(self._results, sequence)
         times = read_times(self._results.time_file(name), len(sequence))
         speed = frames_per_second(times, _frames_asked(runs, times))
-        judge = judge_toolkit if self._is_toolkit else judge_challenge
-        judged = self._judged[name] = judge(runs)
+        rules = vot_toolkit if self._is_toolkit else vot_challenge
+        judged = self._judged[name] = rules.analyze_sequence(runs)
         self._speeds.append(speed)
         for tag, frames in sequence.tags.items():
             self._tags.setdefault(tag, {})[name] = frames
@@ -69,7 +70,7 @@ class ResetScorer:
             | {"fps": speed},
         )
 
-    def totals(self) -> Totals:
+    def totals(self) -> BenchmarkScores:
         """Score the benchmark."""
         frames = sum(len(judged) for judged in self._judged.values())
         if self._is_toolkit:
@@ -86,7 +87,7 @@ class ResetScorer:
         numbers["fps"] = mean_known(self._speeds)
         # The challenges' programs count the curve's points from 1, today's toolkit from 0.
         lengths = np.arange(len(scores.curve)) + (0 if self._is_toolkit else 1)
-        return Totals(
+        return BenchmarkScores(
             mean=numbers,
             curves=(Curve(name="eao", x=tuple(lengths.tolist()), y=tuple(scores.curve.tolist())),),
             attributes=tuple(self._attribute(tag) for tag in sorted(self._tags)),
@@ -112,7 +113,7 @@ def _failures(failures: float, frames: int) -> dict[str, float]:
     return {"failures": failures, "failures_per_100_frames": per_100}
 
 
-def _frames_asked(runs: SupervisedRuns, times: np.ndarray | None) -> int:
+def _frames_asked(runs: ResetRuns, times: np.ndarray | None) -> int:
     """Count the frames that the timed runs gave to the tracker."""
     timed = runs.runs[: 0 if times is None else times.shape[1]]
     return sum(len(run) - len(frames_with(run, SKIPPED)) for run in timed)

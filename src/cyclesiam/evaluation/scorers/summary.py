@@ -12,7 +12,7 @@ from cyclesiam.evaluation.results.evaluation import Curve, Score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Totals:
+class BenchmarkScores:
     """The numbers of a benchmark; the fields are those of `Evaluation`."""
 
     mean: Mapping[str, float]

@@ -6,16 +6,16 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.evaluation.protocols.one_pass import XYWH, Given, to_xywh
-from cyclesiam.evaluation.protocols.segmentation import paint_labels
-from cyclesiam.geometry.masks import fill_box
+from cyclesiam.evaluation.protocols.one_pass import XYWH, InitialTarget, to_xywh
+from cyclesiam.evaluation.protocols.segmentation import merge_masks
+from cyclesiam.geometry.masks import box_to_mask
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.tracker import Tracker
 
-Region = Literal["box", "bare_box", "rotated", "mask"]
+OutputRegion = Literal["box", "bare_box", "rotated", "mask"]
 
 
-class SiameseTracker:
+class CycleSiamTracker:
     """Follow targets with `Tracker`s; of a lost target the doubted box counts.
 
     Args:
@@ -25,8 +25,8 @@ class SiameseTracker:
             extent; where there is no mask, the box.
     """
 
-    def __init__(self, tracker: Tracker, *, region: Region = "box") -> None:
-        bare = region == "bare_box" or (region == "box" and not tracker.config.mask.moves_boxes)
+    def __init__(self, tracker: Tracker, *, region: OutputRegion = "box") -> None:
+        bare = region == "bare_box" or (region == "box" and not tracker.config.mask.changes_boxes)
         self._tracker = _without_masks(tracker) if bare else tracker
         self._segmenter = tracker
         self._region = region
@@ -51,9 +51,9 @@ class SiameseTracker:
             return result.box_xywh
         if self._region == "rotated":
             return result.rotated_box
-        return to_xywh(result.mask.extent())
+        return to_xywh(result.mask.box())
 
-    def begin_objects(self, image: np.ndarray, objects: Mapping[int, Given]) -> np.ndarray:
+    def init_objects(self, image: np.ndarray, objects: Mapping[int, InitialTarget]) -> np.ndarray:
         """Start on objects beside those that are followed; see `ObjectTracker`.
 
         Raises:
@@ -64,10 +64,12 @@ class SiameseTracker:
             for number, (box, mask) in objects.items():
                 self._numbers[self._segmenter.add(box, image=image, mask=mask)] = number
             filled = {
-                number: fill_box((x, y, x + w, y + h), (image.shape[0], image.shape[1])).to_array()
+                number: box_to_mask(
+                    (x, y, x + w, y + h), (image.shape[0], image.shape[1])
+                ).to_array()
                 for number, (x, y, w, h) in boxes.items()
             }
-            return paint_labels(filled, image.shape[:2])
+            return merge_masks(filled, image.shape[:2])
         masks = [given.mask for given in objects.values() if given.mask is not None]
         results = self._segmenter.start(
             image, [*boxes.values()], masks if len(masks) == len(boxes) else None
@@ -75,7 +77,7 @@ class SiameseTracker:
         self._numbers = dict(zip(self._segmenter.ids, objects, strict=True))
         return self._paint(image, results)
 
-    def follow_objects(self, image: np.ndarray) -> np.ndarray:
+    def update_objects(self, image: np.ndarray) -> np.ndarray:
         """Give the (H, W) uint8 label map of all objects in the next frame."""
         return self._paint(image, self._segmenter.step(image))
 
@@ -83,10 +85,10 @@ class SiameseTracker:
         """Paint masks by their objects' numbers; where there are only boxes, the smaller on top."""
         size = (image.shape[0], image.shape[1])
         masks = {
-            self._numbers[result.id]: result.mask or fill_box(result.box, size)
+            self._numbers[result.id]: result.mask or box_to_mask(result.box, size)
             for result in results
         }
-        return paint_labels({number: mask.to_array() for number, mask in masks.items()}, size)
+        return merge_masks({number: mask.to_array() for number, mask in masks.items()}, size)
 
 
 def _without_masks(tracker: Tracker) -> Tracker:

@@ -45,7 +45,7 @@ class OpenCVTracker:
         Raises:
             TargetError: no pixel of the box is in the image.
         """
-        pixels = whole_pixels(box_xywh, image.shape[1], image.shape[0])
+        pixels = round_box(box_xywh, image.shape[1], image.shape[0])
         self._tracker = self._create()
         self._tracker.init(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), pixels)
         self._box = box_xywh
@@ -73,7 +73,7 @@ OPENCV_NETWORKS = {"nano": ("Nano", ("backbone", "neckhead")), "vit": ("Vit", ("
 OpenCV's model zoo has them: `object_tracking_nanotrack` has two, `object_tracking_vittrack` one."""
 
 
-def whole_pixels(box_xywh: XYWH, width: int, height: int) -> tuple[int, int, int, int]:
+def round_box(box_xywh: XYWH, width: int, height: int) -> tuple[int, int, int, int]:
     """Round a box to whole pixels, at least one by one, and cut it at the image's border.
 
     Args:
@@ -84,7 +84,7 @@ def whole_pixels(box_xywh: XYWH, width: int, height: int) -> tuple[int, int, int
     Raises:
         TargetError: nothing of it is in the image, or a number is not finite.
 
-    >>> whole_pixels((-3.2, 4.4, 10.0, 5.0), 100, 100)
+    >>> round_box((-3.2, 4.4, 10.0, 5.0), 100, 100)
     (0, 4, 7, 5)
     """
     x, y, box_width, box_height = box_xywh

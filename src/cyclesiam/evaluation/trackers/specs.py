@@ -39,7 +39,7 @@ SOURCE_NAME = re.compile(r"(?:(?P<name>[\w.+-]+)=)?(?P<module>[\w.]+):(?P<factor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrackerSource:
+class TrackerSpec:
     """How to make a tracker, and what is to be said of it.
 
     Args:
@@ -109,7 +109,7 @@ class PythonFactory:
         return found
 
 
-def python_source(text: str) -> TrackerSource:
+def python_tracker(text: str) -> TrackerSpec:
     """Find a tracker by `MODULE:FACTORY`, or `NAME=MODULE:FACTORY` to name it otherwise.
 
     Raises:
@@ -121,12 +121,12 @@ def python_source(text: str) -> TrackerSource:
             f"there is no tracker {text!r}; give a name, or MODULE:FACTORY of a Python tracker"
         )
     make = PythonFactory(parts["module"], parts["factory"])
-    return TrackerSource(
+    return TrackerSpec(
         name=parts["name"] or parts["factory"], make=make, identity=_identity(make.find())
     )
 
 
-def opencv_source(name: str, model_files: Sequence[Path] = ()) -> TrackerSource:
+def opencv_tracker(name: str, model_files: Sequence[Path] = ()) -> TrackerSpec:
     """Give one of OpenCV's trackers.
 
     Args:
@@ -138,7 +138,7 @@ def opencv_source(name: str, model_files: Sequence[Path] = ()) -> TrackerSource:
     """
     version = f"OpenCV {cv2.__version__}"
     if name in OPENCV_TRACKERS:
-        return TrackerSource(name=name, make=OPENCV_TRACKERS[name], identity=version, policy="none")
+        return TrackerSpec(name=name, make=OPENCV_TRACKERS[name], identity=version, policy="none")
     algorithm, wanted = OPENCV_NETWORKS[name]
     if len(model_files) != len(wanted):
         raise CycleSiamError(
@@ -148,9 +148,9 @@ def opencv_source(name: str, model_files: Sequence[Path] = ()) -> TrackerSource:
     absent = [path for path in model_files if not path.is_file()]
     if absent:
         raise CycleSiamError(f"{absent[0]}: this model file of {name} is missing; check the path")
-    digests = [digest(path) for path in model_files]
+    digests = [file_digest(path) for path in model_files]
     models = dict(zip(wanted, map(str, model_files), strict=True))
-    return TrackerSource(
+    return TrackerSpec(
         name=name,
         make=partial(OpenCVTracker, algorithm, models),
         identity=" ".join([version, *digests]),
@@ -159,7 +159,7 @@ def opencv_source(name: str, model_files: Sequence[Path] = ()) -> TrackerSource:
     )
 
 
-def digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
     """Give what tells a file's content from others': the beginning of its SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -169,6 +169,6 @@ def _identity(factory: Any) -> str:
     """Name the code that a factory comes from: a digest of its file."""
     try:
         file = inspect.getsourcefile(factory)
-        return "unknown code" if file is None else f"code {digest(Path(file))}"
+        return "unknown code" if file is None else f"code {file_digest(Path(file))}"
     except (OSError, TypeError):
         return "unknown code"

@@ -18,7 +18,7 @@ import numpy as np
 
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.protocols.one_pass import XYWH, BoxTracker, MaskTracker
-from cyclesiam.geometry.regions import mask_extent
+from cyclesiam.geometry.regions import mask_to_box
 
 PREFIX = "@@TRAX:"
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
@@ -188,7 +188,7 @@ def format_region(answer: Sequence[float] | np.ndarray) -> str:
     """
     numbers = np.asarray(answer)
     if numbers.ndim == 2:
-        left, top, right, bottom = mask_extent(numbers)
+        left, top, right, bottom = mask_to_box(numbers)
         numbers = np.array((left, top, right - left, bottom - top))
     return ",".join(f"{n:.6f}" for n in (numbers if np.isfinite(numbers).all() else NOWHERE))
 
