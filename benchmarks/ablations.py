@@ -30,17 +30,17 @@ STAGES = (Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12))
 def cycles(steps: int, seed: int) -> TrainingConfig:
     """The recipe's curriculum, as fast as the steps at hand ask for; no made clips."""
     config = small()
-    compositing = replace(config.clips.compositing, share=0.0)
+    compositing = replace(config.clips.compositing, probability=0.0)
     curriculum = CurriculumConfig(
-        stages=STAGES, patience=steps // 10, longest=steps // 6, review=0.5
+        stages=STAGES, min_steps=steps // 10, max_steps=steps // 6, review_probability=0.5
     )
     return replace(
         config,
         steps=steps,
         seed=seed,
-        averaging=0.99,
+        ema_decay=0.99,
         curriculum=curriculum,
-        clips=replace(config.clips, compositing=compositing, memory_gigabytes=4.0),
+        clips=replace(config.clips, compositing=compositing, cache_gigabytes=4.0),
     )
 
 
@@ -52,27 +52,29 @@ def turn0(config: TrainingConfig) -> TrainingConfig:
 def random_boxes(config: TrainingConfig) -> TrainingConfig:
     """Turn 0 with boxes anywhere, of any content."""
     plain = turn0(config)
-    discovery = replace(plain.clips.discovery, motion_preference=0.0, sharpness=0.0)
+    discovery = replace(plain.clips.discovery, motion_probability=0.0, contrast_sharpness=0.0)
     return replace(plain, clips=replace(plain.clips, discovery=discovery))
 
 
 def no_negatives(config: TrainingConfig) -> TrainingConfig:
     """Turn 0 without other clips' targets as negatives, and without hard backgrounds first."""
     plain = turn0(config)
-    labels = replace(plain.lesson.labels, hard_share=0.0)
-    return replace(plain, lesson=replace(plain.lesson, negatives=0.0, labels=labels))
+    labels = replace(plain.objective.labels, hard_negative_ratio=0.0)
+    return replace(
+        plain, objective=replace(plain.objective, negative_probability=0.0, labels=labels)
+    )
 
 
 def no_occlusion(config: TrainingConfig) -> TrainingConfig:
     """Turn 0 with nothing pasted over targets."""
     plain = turn0(config)
-    augmentation = replace(plain.lesson.augmentation, occlusion=0.0)
-    return replace(plain, lesson=replace(plain.lesson, augmentation=augmentation))
+    augmentation = replace(plain.objective.augmentation, occlusion_probability=0.0)
+    return replace(plain, objective=replace(plain.objective, augmentation=augmentation))
 
 
 def no_doubt(config: TrainingConfig) -> TrainingConfig:
     """The curriculum, whose doubtful cycles count as much as any."""
-    return replace(config, lesson=replace(config.lesson, trust=0.0))
+    return replace(config, objective=replace(config.objective, min_cycle_score=0.0))
 
 
 def made_clips(config: TrainingConfig) -> TrainingConfig:
@@ -85,12 +87,12 @@ def made_clips(config: TrainingConfig) -> TrainingConfig:
 def each_frame_alike(config: TrainingConfig) -> TrainingConfig:
     """Turn 0 with videos drawn by length; stills as often as where one frame in six is one."""
     plain = turn0(config)
-    return replace(plain, clips=replace(plain.clips, length_power=1.0, stills_share=0.16))
+    return replace(plain, clips=replace(plain.clips, length_exponent=1.0, still_probability=0.16))
 
 
 def middle(config: TrainingConfig) -> TrainingConfig:
     """The curriculum, whose pairs in the middle count as much as those at home."""
-    return replace(config, lesson=replace(config.lesson, middle=1.0))
+    return replace(config, objective=replace(config.objective, middle=1.0))
 
 
 ARMS: dict[str, Callable[[TrainingConfig], TrainingConfig]] = {

@@ -86,8 +86,13 @@ class Witness(Tracker):
         targets, believed = super()._settle(last, seen, standing, size)
         odds = logit(believed)
         fresh = standing.lost | (standing.recovered_left > 0)
-        rest = odds - config.bias - config.of_score * targets.scores + config.caution * fresh
-        colours = rest / config.of_colours
+        rest = (
+            odds
+            - config.bias
+            - config.score_weight * targets.scores
+            + config.recovered_penalty * fresh
+        )
+        colours = rest / config.color_weight
         found = (targets.scores, colours, fresh, odds)
         self.evidence.append(tuple(float(one[0]) for one in found))
         return targets, believed
@@ -145,7 +150,7 @@ def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int)
         f"bias={bias:.2f}, of_score={of_score:.2f}, of_colours={of_colours:.2f}, "
         f"caution={-of_fresh:.2f}"
     )
-    if tracking.mask.wanted and network.has_masks:
+    if tracking.mask.enabled and network.has_masks:
         added = fit_logistic(np.concatenate(masks), np.concatenate(right))
         names = "with_mask", "of_belief", "of_agreement", "without_mask"
         print(", ".join(f"{name}={value:.2f}" for name, value in zip(names, added, strict=True)))
@@ -272,7 +277,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     network, _ = load_network(options.weights, "cpu", RuntimeConfig(threads=1))
-    tracking = TrackerConfig(mask=MaskConfig(wanted=not options.no_masks))
+    tracking = TrackerConfig(mask=MaskConfig(enabled=not options.no_masks))
     kept, held_out = split_scenes(find_scenes(options.scenes)[0], 0.1)
     if options.fit:
         fit(network, tracking, kept, options.clips)

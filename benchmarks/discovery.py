@@ -34,18 +34,18 @@ def main() -> None:
     plain = DEFAULT_DISCOVERY
     cv2.setNumThreads(1)
     ways = {
-        "random boxes": replace(plain, sharpness=0.0, motion_preference=0.0),
-        "contrast": replace(plain, motion_preference=0.0),
-        "motion": replace(plain, motion_preference=1.0),
+        "random boxes": replace(plain, contrast_sharpness=0.0, motion_probability=0.0),
+        "contrast": replace(plain, motion_probability=0.0),
+        "motion": replace(plain, motion_probability=1.0),
         "as trained": plain,
-        "both sides": replace(plain, motion_preference=1.0, both_sides=True),
-        "careful": replace(STRICT_DISCOVERY, motion_preference=1.0),
+        "both sides": replace(plain, motion_probability=1.0, bidirectional=True),
+        "careful": replace(STRICT_DISCOVERY, motion_probability=1.0),
         "careful, as trained": STRICT_DISCOVERY,
     }
-    careful = replace(STRICT_DISCOVERY, motion_preference=1.0)
+    careful = replace(STRICT_DISCOVERY, motion_probability=1.0)
     ways["careful, inside"] = replace(careful, inside=True)
     for least in (3.0, 6.0, 10.0):
-        ways[f"careful, texture {least:g}"] = replace(careful, least_texture=least)
+        ways[f"careful, texture {least:g}"] = replace(careful, min_texture=least)
     for name in ("both_sides", "bridging", "least_share"):
         ways[f"careful, no {name}"] = replace(careful, **{name: getattr(plain, name)})
     overlaps: dict[str, list[tuple[float, bool]]] = {way: [] for way in ways}

@@ -33,7 +33,7 @@ from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 AROUND = 0.3  # of a box's sides: what GrabCut sees around it
 SIDE = 160  # longest side in pixels of what GrabCut sees
 ROUNDS = 5
-OWN_BOXES = TrackerConfig(mask=MaskConfig(box_share=0))  # what is told heeds no mask
+OWN_BOXES = TrackerConfig(mask=MaskConfig(box_weight=0))  # what is told heeds no mask
 
 
 class Noting:

@@ -40,7 +40,7 @@ def main() -> None:
     torch.set_num_threads(1)
     clip = make_demo_clip(frames=60, width=320, height=240)
     network, _ = load_network(options.weights, "cpu")
-    tracker = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=options.masks)))
+    tracker = Tracker(network, TrackerConfig(mask=MaskConfig(enabled=options.masks)))
     chance = random.Random(0)
     tracker.init(clip.images[0], first_box(clip))
     warm, started = 0.0, time.monotonic()

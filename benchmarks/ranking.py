@@ -29,7 +29,7 @@ def main() -> None:
         pasted=options.counts[1],
         cycles=options.counts[2],
         frames=options.frames,
-        reach=options.reach,
+        cycle_frames=options.reach,
         seed=options.seed,
     )
     _, held = split_scenes(find_scenes([options.clips, options.stills])[0], options.share)
@@ -61,7 +61,7 @@ def parse() -> argparse.Namespace:
     counts = [plain.zooms, plain.pasted, plain.cycles]
     parser.add_argument("--counts", type=int, nargs=3, default=counts, help="of each kind")
     parser.add_argument("--frames", type=int, default=plain.frames)
-    parser.add_argument("--reach", type=int, default=plain.reach)
+    parser.add_argument("--reach", type=int, default=plain.cycle_frames)
     parser.add_argument("--seed", type=int, default=plain.seed)
     parser.add_argument("--cache", type=Path, default=Path("ranking-scores.jsonl"))
     return parser.parse_args()

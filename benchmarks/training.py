@@ -45,8 +45,8 @@ from cyclesiam.tracking import siamese
 from cyclesiam.training import feature_reuse as views
 from cyclesiam.training import objective as lessons
 from cyclesiam.training.fabric import choose_precision
-from cyclesiam.training.objective import LessonConfig
-from cyclesiam.training.optimizer import OptimiserConfig, ema_update, make_optimizer
+from cyclesiam.training.objective import ObjectiveConfig
+from cyclesiam.training.optimizer import OptimizerConfig, ema_update, make_optimizer
 from cyclesiam.training.recipes import RECIPES
 from cyclesiam.training.trainer import TrainingConfig
 from cyclesiam.video import VideoWriter
@@ -122,7 +122,7 @@ class Learner:
     guide: AveragedModel
     optimiser: torch.optim.Optimizer
     clip: float
-    lesson: LessonConfig
+    lesson: ObjectiveConfig
     chance: torch.Generator
     precision: torch.dtype | None
     walker: PlainWalker | None
@@ -218,8 +218,8 @@ def make_learners(
     config: TrainingConfig, device: torch.device, precision: torch.dtype | None
 ) -> dict[str, Learner]:
     """Make one learner for each kind of step, all with the same weights."""
-    lesson = config.lesson
-    shared = replace(lesson, share_features=True)
+    lesson = config.objective
+    shared = replace(lesson, reuse_features=True)
     kinds = {
         "plain": lesson,
         "lean": lesson,
@@ -232,7 +232,7 @@ def make_learners(
 
 def make_learner(
     config: TrainingConfig,
-    lesson: LessonConfig,
+    lesson: ObjectiveConfig,
     *,
     plain: bool,
     device: torch.device,
@@ -244,16 +244,14 @@ def make_learner(
     if trained.config == config.network:  # so that walks go where targets are
         network.load_state_dict(trained.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # pyright: ignore
-    guide = AveragedModel(network, multi_avg_fn=ema_update(config.averaging), use_buffers=True)
+    guide = AveragedModel(network, multi_avg_fn=ema_update(config.ema_decay), use_buffers=True)
     guide.eval().requires_grad_(plain)
-    gentle = OptimiserConfig(
-        method=config.optimiser.method, first_rate=1e-6, rate=1e-6, last_rate=1e-6
-    )
+    gentle = OptimizerConfig(name=config.optimizer.name, start_lr=1e-6, lr=1e-6, end_lr=1e-6)
     return Learner(
         network.train(),
         guide,
         make_optimizer(gentle, network),
-        gentle.clip,
+        gentle.max_grad_norm,
         lesson,
         torch.Generator(device).manual_seed(0),
         precision,
@@ -270,7 +268,7 @@ def draw(
         dataset = ClipDataset(find_scenes(sources)[0], config.clips, seed=0)
         clock = Clock(torch.device("cpu"))
         decode = clock.timed("decode", scenes_module.read_chunk)
-        reads = config.clips.reads
+        reads = config.clips.batches_per_chunk
         with mock.patch.object(scenes_module, "read_chunk", decode):
             for number in range(reads):
                 with clock.part("draw"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cyclesiam import arrays
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.redetection import RecoveryConfig
+from cyclesiam.tracking.redetection import RedetectionConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.media import moving_square
 from support.networks import TINY
@@ -87,7 +87,7 @@ def network(request):
 
 FRAMES = moving_square(14)
 BOXES = [(10.0, 30.0, 24.0, 24.0), (60.0, 40.0, 30.0, 20.0)]
-SEEKING = TrackerConfig(recovery=RecoveryConfig(places=3))
+SEEKING = TrackerConfig(redetection=RedetectionConfig(windows_per_frame=3))
 
 
 def follow(tracker):

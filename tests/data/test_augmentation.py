@@ -8,7 +8,7 @@ from cyclesiam.data.augmentation import (
     occlude,
 )
 
-PLAIN = AugmentationConfig(blur=0, grey=0, light=0)
+PLAIN = AugmentationConfig(blur=0, gray=0, color=0)
 
 
 def chance(seed=0):
@@ -50,7 +50,7 @@ def test_a_plain_recolouring_changes_nothing():
 def test_recolouring_changes_light_within_its_range_and_leaves_its_argument():
     crops = torch.full((500, 3, 4, 4), 100.0)
     before = crops.clone()
-    changed = jitter_colors(crops, AugmentationConfig(blur=0, light=0.2), chance())
+    changed = jitter_colors(crops, AugmentationConfig(blur=0, color=0.2), chance())
     assert torch.equal(crops, before)
     # A grey, even crop has no saturation and no contrast: brightness of the channels remains.
     assert changed.min() >= 80 - 1e-3
@@ -60,7 +60,7 @@ def test_recolouring_changes_light_within_its_range_and_leaves_its_argument():
 
 
 def test_recoloured_crops_stay_in_range():
-    wild = AugmentationConfig(light=0.9, noise=100, blur=0.5)
+    wild = AugmentationConfig(color=0.9, noise=100, blur=0.5)
     changed = jitter_colors(make_crops(), wild, chance())
     assert changed.min() >= 0
     assert changed.max() <= 255
@@ -68,14 +68,14 @@ def test_recoloured_crops_stay_in_range():
 
 def test_as_many_crops_are_blurred_as_said():
     crops = make_crops(B=10)
-    changed = jitter_colors(crops, AugmentationConfig(blur=0.3, grey=0, light=0), chance())
+    changed = jitter_colors(crops, AugmentationConfig(blur=0.3, gray=0, color=0), chance())
     blurred = (changed - crops).abs().mean(dim=(1, 2, 3)) > 1
     assert blurred.sum() == 3
     assert changed[blurred].std() < crops[blurred].std() / 2
 
 
 def test_noise_is_as_strong_as_said():
-    config = AugmentationConfig(blur=0, grey=0, light=0, noise=8)
+    config = AugmentationConfig(blur=0, gray=0, color=0, noise=8)
     changed = jitter_colors(torch.full((200, 3, 20, 20), 128.0), config, chance())
     deviations = changed.std(dim=(1, 2, 3))
     assert deviations.max() < 9
@@ -110,7 +110,7 @@ def test_the_share_of_occlusions():
 
 
 def test_the_same_seed_gives_the_same_crops():
-    config = AugmentationConfig(noise=5, occlusion=0.5)
+    config = AugmentationConfig(noise=5, occlusion_probability=0.5)
     crops = make_crops()
     assert torch.equal(
         jitter_colors(crops, config, chance(3)), jitter_colors(crops, config, chance(3))
@@ -121,7 +121,7 @@ def test_the_same_seed_gives_the_same_crops():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"blur": 1.5}, {"grey": -0.1}, {"occlusion": 2}, {"search_scale": 1}]
+    "wrong", [{"blur": 1.5}, {"gray": -0.1}, {"occlusion_probability": 2}, {"search_scale": 1}]
 )
 def test_impossible_augmentations_are_refused(wrong):
     with pytest.raises(ValueError, match=r"0\.\.1"):
@@ -132,7 +132,7 @@ def test_recolouring_by_hand():
     """Its slow definition: blend with grey, stretch about the mean grey, light each channel."""
     crops = make_crops(B=3, S=12)
     luma = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
-    config = AugmentationConfig(blur=0, light=0.3)
+    config = AugmentationConfig(blur=0, color=0.3)
     dice = chance(4)
     torch.randperm(3, generator=dice)  # who is blurred
     saturation, contrast, light = (

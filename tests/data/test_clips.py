@@ -27,7 +27,7 @@ from support.media import (
     write_video,
 )
 
-SMALL = ClipConfig(height=64, width=80, batch_size=3, reads=2)
+SMALL = ClipConfig(height=64, width=80, batch_size=3, batches_per_chunk=2)
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +125,16 @@ def test_a_still_drifts_and_zooms():
 
 def test_boxes_are_known_where_clips_are_made(media):
     data = dataset(media)
-    plain = CompositingConfig(share=0)
+    plain = CompositingConfig(probability=0)
     only_videos = ClipDataset(data.videos, replace(SMALL, compositing=plain), 0)
     boxes = only_videos[BatchRequest(0, 2, 3)].boxes
     assert boxes[:, 0].isfinite().all()
     assert boxes[:, 1:].isnan().all()
     only_stills = ClipDataset(data.stills, replace(SMALL, compositing=plain), 0)
     assert only_stills[BatchRequest(0, 2, 3)].boxes.isfinite().all()
-    composed = ClipDataset(data.videos, replace(SMALL, compositing=CompositingConfig(share=1)), 0)
+    composed = ClipDataset(
+        data.videos, replace(SMALL, compositing=CompositingConfig(probability=1)), 0
+    )
     assert composed[BatchRequest(0, 1, 3)].boxes[:, 0].isfinite().all()
 
 
@@ -163,7 +165,7 @@ def test_stills_have_their_share(media):
 @pytest.mark.parametrize(("power", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 0.9)])
 def test_long_videos_have_the_share_that_is_asked_for(power, share):
     videos = [Scene(Path("long.mp4"), 90), Scene(Path("short.mp4"), 10)]
-    drawn = ClipDataset(videos, replace(SMALL, length_power=power), 0).video_chances
+    drawn = ClipDataset(videos, replace(SMALL, length_exponent=power), 0).video_chances
     np.testing.assert_allclose(drawn, [share, 1 - share])
 
 
@@ -237,8 +239,8 @@ def test_no_more_than_half_of_the_memory_is_kept(monkeypatch):
 
 
 def test_impossible_clips_are_refused():
-    for wrong in ({"height": 32}, {"batch_size": 0}, {"reads": 0}):
+    for wrong in ({"height": 32}, {"batch_size": 0}, {"batches_per_chunk": 0}):
         with pytest.raises(ValueError, match="canvas of 64"):
             ClipConfig(**wrong)
-    with pytest.raises(ValueError, match="length_power"):
-        ClipConfig(length_power=-1)
+    with pytest.raises(ValueError, match="length_exponent"):
+        ClipConfig(length_exponent=-1)

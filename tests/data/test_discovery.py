@@ -36,7 +36,7 @@ def test_random_boxes_lie_in_the_frame(height, width, seed):
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] <= (width + 1e-9, height + 1e-9)).all()
     sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
-    assert (sides <= min(height, width) * CONFIG.largest + 1e-9).all()
+    assert (sides <= min(height, width) * CONFIG.max_size + 1e-9).all()
     assert (boxes[:, 2:] > boxes[:, :2]).all()
 
 
@@ -66,7 +66,7 @@ def test_the_cameras_own_motion_is_no_target(shift):
 
 def test_a_moving_target_is_preferred():
     frames = moving_square(4, step=3)
-    config = DiscoveryConfig(motion_preference=1.0)
+    config = DiscoveryConfig(motion_probability=1.0)
     target = discover_target(frames[0], frames[3], np.random.default_rng(0), config).box
     assert iou(target, np.array([10.0, 30, 34, 54])) > 0.4
 
@@ -86,7 +86,7 @@ def test_sharpness_decides_how_much_contrast_counts():
     truth = np.array([52.0, 40, 76, 64])
 
     def overlap(sharpness):
-        config = DiscoveryConfig(sharpness=sharpness)
+        config = DiscoveryConfig(contrast_sharpness=sharpness)
         draws = [
             discover_target(image, None, np.random.default_rng(seed), config).box
             for seed in range(30)
@@ -156,14 +156,14 @@ def test_fragments_are_bridged():
             frame[top : top + 24, 40 + 3 * t : 76 + 3 * t] = 255 - textured(100, 24, 36)
     image, later, earlier = frames[1], frames[2], frames[0]
     apart = moving_regions(image, later, earlier)
-    joined = moving_regions(image, later, earlier, DiscoveryConfig(bridging=0.3))
+    joined = moving_regions(image, later, earlier, DiscoveryConfig(merge_gap=0.3))
     assert len(joined) < len(apart)
     assert iou(joined[0], np.array([43.0, 20, 79, 80])) > 0.5
 
 
 def test_a_reason_is_given():
     frames = moving_square(7, step=3)
-    always = replace(STRICT_DISCOVERY, motion_preference=1.0)
+    always = replace(STRICT_DISCOVERY, motion_probability=1.0)
     found = discover_target(
         frames[3],
         frames[6],
@@ -180,11 +180,11 @@ def test_a_reason_is_given():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"candidates": 0},
-        {"smallest": 0},
-        {"largest": 0.05},
-        {"bridging": 1},
-        {"least_share": 2},
+        {"num_candidates": 0},
+        {"min_size": 0},
+        {"max_size": 0.05},
+        {"merge_gap": 1},
+        {"min_motion_ratio": 2},
     ],
 )
 def test_impossible_targets_are_refused(wrong):

@@ -20,7 +20,7 @@ from cyclesiam.profiling.speed import (
     time_rounds,
 )
 from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
-from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.online_filter import OnlineFilterConfig
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.siamese import SegmentingNetwork
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
@@ -30,7 +30,7 @@ from support.networks import BlobNetwork
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BOX = (10.0, 30.0, 24.0, 24.0)
-BOXES_ALONE = TrackerConfig(mask=MaskConfig(wanted=False))
+BOXES_ALONE = TrackerConfig(mask=MaskConfig(enabled=False))
 CPU = "cpu"
 
 
@@ -93,7 +93,9 @@ def test_the_clock_runs_for_the_network_alone():
             return super().search(template, crops)
 
     watch = StageTimer()
-    config = TrackerConfig(online=FilterConfig(share=0))  # this network gives no features
+    config = TrackerConfig(
+        online_filter=OnlineFilterConfig(weight=0)
+    )  # this network gives no features
     tracker = Tracker(TimedNetwork(Slow(), watch), config)
     tracker.init(moving_square(1)[0], BOX)
     watch.spent = dict.fromkeys(STAGES, 0.0)

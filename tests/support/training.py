@@ -12,8 +12,8 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.training.anchor_labels import AnchorLabelConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
-from cyclesiam.training.objective import LessonConfig
-from cyclesiam.training.optimizer import OptimiserConfig
+from cyclesiam.training.objective import ObjectiveConfig
+from cyclesiam.training.optimizer import OptimizerConfig
 from cyclesiam.training.recipes import FAST_OPTIMIZER, smoke
 from cyclesiam.training.trainer import TrainingConfig
 from support.networks import TINY
@@ -22,16 +22,18 @@ CONFIG = TrainingConfig(
     recipe="tiny",
     steps=4,
     seed=1,
-    lesson=LessonConfig(trust=0.0),
-    averaging=0.5,
+    objective=ObjectiveConfig(min_cycle_score=0.0),
+    ema_decay=0.5,
     precision="32-true",
     workers=0,
-    log_every=1,
-    save_every=100,
+    log_interval=1,
+    save_interval=100,
     network=TINY,
-    clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=0.34)),
-    curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=2, longest=2),
-    optimiser=FAST_OPTIMIZER,
+    clips=ClipConfig(
+        batch_size=3, height=96, width=128, compositing=CompositingConfig(probability=0.34)
+    ),
+    curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), min_steps=2, max_steps=2),
+    optimizer=FAST_OPTIMIZER,
 )
 
 # The second stage begins after step 3, when the loader has asked for steps 3 and 4 already.
@@ -39,16 +41,20 @@ KILLED = TrainingConfig(
     recipe="smoke",
     steps=8,
     seed=1,
-    averaging=0.5,
+    ema_decay=0.5,
     precision="32-true",
     workers=1,
-    log_every=1,
-    save_every=3,
+    log_interval=1,
+    save_interval=3,
     network=TINY,
-    clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=0.34)),
-    curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=3, longest=3, review=0),
-    lesson=LessonConfig(trust=0.0),
-    optimiser=FAST_OPTIMIZER,
+    clips=ClipConfig(
+        batch_size=3, height=96, width=128, compositing=CompositingConfig(probability=0.34)
+    ),
+    curriculum=CurriculumConfig(
+        stages=(Stage(0, 0), Stage(1, 3)), min_steps=3, max_steps=3, review_probability=0
+    ),
+    objective=ObjectiveConfig(min_cycle_score=0.0),
+    optimizer=FAST_OPTIMIZER,
 )
 
 # With all that makes a row depend on others: borrowed templates and pixels, a share of blurred
@@ -57,21 +63,21 @@ PARTED = replace(
     KILLED,
     steps=2,  # in the third, rounding makes another background anchor the hardest
     workers=0,
-    clips=replace(KILLED.clips, batch_size=5, compositing=CompositingConfig(share=0.5)),
-    lesson=LessonConfig(
-        trust=0.0,
-        negatives=0.5,
-        labels=AnchorLabelConfig(hard_share=0.5),
-        augmentation=AugmentationConfig(blur=0.4, noise=8.0, occlusion=0.6),
+    clips=replace(KILLED.clips, batch_size=5, compositing=CompositingConfig(probability=0.5)),
+    objective=ObjectiveConfig(
+        min_cycle_score=0.0,
+        negative_probability=0.5,
+        labels=AnchorLabelConfig(hard_negative_ratio=0.5),
+        augmentation=AugmentationConfig(blur=0.4, noise=8.0, occlusion_probability=0.6),
     ),
-    optimiser=OptimiserConfig(),  # AdamW makes whole steps of the rounding of gradients near zero
+    optimizer=OptimizerConfig(),  # AdamW makes whole steps of the rounding of gradients near zero
 )
 
 
 def tiny():
     """The recipe `smoke`, smaller still."""
     clips = ClipConfig(batch_size=2, height=64, width=64)
-    return replace(smoke(), clips=clips, network=NetworkConfig(hidden_channels=8), log_every=1)
+    return replace(smoke(), clips=clips, network=NetworkConfig(hidden_channels=8), log_interval=1)
 
 
 def make_networks(config=TINY):

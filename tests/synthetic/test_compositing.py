@@ -14,7 +14,7 @@ from cyclesiam.synthetic.compositing import (
 )
 from support.media import textured
 
-ALONE = CompositingConfig(companions=0, bend=0, light=0)
+ALONE = CompositingConfig(max_distractors=0, deformation=0, color=0)
 
 
 def grey_frames(count=3, height=120, width=160):
@@ -35,7 +35,7 @@ def test_the_box_is_the_extent_of_what_was_pasted(seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_companions_never_change_the_box(seed):
     """The target keeps its whole extent, whatever passes before it."""
-    busy = CompositingConfig(companions=6, bend=0, light=0)
+    busy = CompositingConfig(max_distractors=6, deformation=0, color=0)
     frames, boxes, _ = composite(grey_frames(1), donors(), np.random.default_rng(seed), busy)
     assert np.isfinite(boxes).all()
     assert frames[0].shape == (120, 160, 3)
@@ -51,7 +51,9 @@ def test_frames_and_donors_stay_as_they_are():
 
 
 def test_a_target_moves_and_grows_as_configured():
-    still = CompositingConfig(companions=0, bend=0, light=0, shift=0, scale=0, rotation=0)
+    still = CompositingConfig(
+        max_distractors=0, deformation=0, color=0, shift=0, scale=0, rotation=0
+    )
     _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), still)
     np.testing.assert_array_equal(boxes, np.tile(boxes[0], (4, 1)))
     _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), ALONE)
@@ -109,7 +111,7 @@ def test_the_same_chance_gives_the_same_clip():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"share": 1.5}, {"smallest": 0.0}, {"smallest": 0.5, "largest": 0.4}]
+    "wrong", [{"probability": 1.5}, {"min_size": 0.0}, {"min_size": 0.5, "max_size": 0.4}]
 )
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):

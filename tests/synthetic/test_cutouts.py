@@ -93,7 +93,7 @@ def test_a_picture_is_looked_at_once(tmp_path, monkeypatch):
 def test_a_pasted_objects_mask_is_what_is_seen_of_it(seed):
     picture, mask = picture_of((120, 90), (60, 30))
     sprite = object_cutout(picture, mask)
-    plain = CompositingConfig(objects=1, companions=0, bend=0, light=0)
+    plain = CompositingConfig(object_probability=1, max_distractors=0, deformation=0, color=0)
     frames = [np.full((120, 160, 3), 20, np.uint8)] * 2
     made = composite(
         frames, [textured(0), textured(1)], np.random.default_rng(seed), plain, objects=[sprite]
@@ -104,7 +104,7 @@ def test_a_pasted_objects_mask_is_what_is_seen_of_it(seed):
 
 
 def test_what_passes_before_a_target_is_not_its_own():
-    config = CompositingConfig(companions=6, lookalike=0, bend=0, light=0)
+    config = CompositingConfig(max_distractors=6, lookalike_probability=0, deformation=0, color=0)
     frames = [np.full((120, 160, 3), 20, np.uint8)]
     donors = [np.full((80, 100, 3), 250, np.uint8), np.full((80, 100, 3), (0, 120, 0), np.uint8)]
     covered = 0
@@ -129,7 +129,7 @@ SMALL = ClipConfig(height=96, width=128, batch_size=4)
 
 
 def test_clips_show_the_objects_of_stills_where_they_are(scenes):
-    data = ClipDataset(scenes, replace(SMALL, object_share=1.0), 0)
+    data = ClipDataset(scenes, replace(SMALL, object_probability=1.0), 0)
     batch = data[BatchRequest(0, 2, 3)]
     assert batch.boxes.isfinite().all()
     assert set(batch.names) == {"thing.png"}
@@ -143,15 +143,18 @@ def test_clips_show_the_objects_of_stills_where_they_are(scenes):
 
 
 def test_masks_are_known_where_clips_are_made(scenes):
-    made = ClipDataset(scenes, replace(SMALL, compositing=CompositingConfig(share=1)), 0)
+    made = ClipDataset(scenes, replace(SMALL, compositing=CompositingConfig(probability=1)), 0)
     masks = made[BatchRequest(0, 1, 3)].masks
     assert masks.shape == (4, 96, 128)
     assert (masks != MASK_UNKNOWN).all()
-    found = ClipDataset(scenes, replace(SMALL, compositing=CompositingConfig(share=0)), 0)
+    found = ClipDataset(scenes, replace(SMALL, compositing=CompositingConfig(probability=0)), 0)
     assert (found[BatchRequest(0, 1, 3)].masks == MASK_UNKNOWN).all()
 
 
-@pytest.mark.parametrize("wrong", [{"border": 0.5}, {"smallest": 0.6}, {"edges": 5}, {"side": 8}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"border_ratio": 0.5}, {"min_size": 0.6}, {"max_touched_borders": 5}, {"image_size": 8}],
+)
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         CutoutConfig(**wrong)

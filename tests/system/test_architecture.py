@@ -12,7 +12,7 @@ PACKAGE = "cyclesiam"
 MOST_LINES = 400
 DRAWERS = {"utils", "helpers", "common", "misc", "base", "core"}  # names that say nothing
 
-OPEN = ["errors", "threads", "arrays"]  # to all; the last uses threads
+OPEN = ["errors", "config_aliases", "threads", "arrays"]  # to all; the last uses threads
 FLOORS = [
     ["geometry", "video"],
     ["models", "datasets", "synthetic", "tracking"],
@@ -26,6 +26,7 @@ PARTS = [part for floor in FLOORS for part in floor]
 # What each part may import, beside itself and those open to all.
 IMPORTS = {
     "errors": set(),
+    "config_aliases": set(),
     "threads": set(),
     "arrays": set(),
     "geometry": set(),

@@ -63,7 +63,7 @@ def test_masks_go_on_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, st
     tiny_masks = replace(
         tiny(),
         recipe="masks",
-        learns="masks",
+        trained_part="masks",
         network=NetworkConfig(hidden_channels=8, masks=True),
     )
     monkeypatch.setitem(RECIPES, "masks", lambda: tiny_masks)

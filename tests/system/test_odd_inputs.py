@@ -76,7 +76,9 @@ def write_odd(folder):
 
 
 def clips_of(scenes, batches=3):
-    dataset = ClipDataset(scenes, ClipConfig(batch_size=4, height=64, width=64, reads=1), 0)
+    dataset = ClipDataset(
+        scenes, ClipConfig(batch_size=4, height=64, width=64, batches_per_chunk=1), 0
+    )
     return [dataset[BatchRequest(number, 1, 2)] for number in range(batches)]
 
 

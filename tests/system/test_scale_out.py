@@ -93,7 +93,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, stills):
 
 
 def test_a_run_killed_between_its_state_and_its_weights_mends_them(tmp_path, stills, monkeypatch):
-    config = replace(KILLED, workers=0, steps=2, save_every=1)
+    config = replace(KILLED, workers=0, steps=2, save_interval=1)
     run = make_trainer(config, stills, tmp_path)
 
     def die(*arguments):
@@ -112,10 +112,10 @@ def test_a_run_killed_between_its_state_and_its_weights_mends_them(tmp_path, sti
 
 def test_what_changes_nothing_that_is_learnt_may_change_on_the_way(tmp_path, stills):
     make_trainer(PARTED, stills, tmp_path).save()
-    other = replace(PARTED, save_every=7, log_every=2)
+    other = replace(PARTED, save_interval=7, log_interval=2)
     assert make_trainer(other, stills, tmp_path, resume=True).step == 0
     with pytest.raises(TrainingError, match="another recipe or settings"):
-        make_trainer(replace(PARTED, accumulate=2), stills, tmp_path, resume=True)
+        make_trainer(replace(PARTED, accumulation_steps=2), stills, tmp_path, resume=True)
 
 
 def assert_alike(first, second):
@@ -139,7 +139,7 @@ def test_two_processes_learn_what_one_does(tmp_path, stills):
 @pytest.mark.parametrize("parts", [2, 5])
 def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, stills, parts):
     runs = [
-        make_trainer(replace(PARTED, accumulate=count), stills, tmp_path / str(count))
+        make_trainer(replace(PARTED, accumulation_steps=count), stills, tmp_path / str(count))
         for count in (1, parts)
     ]
     gradients = []
@@ -156,7 +156,7 @@ def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, still
 
 
 def test_a_run_in_parts_resumes_as_if_nothing_had_happened(tmp_path, stills):
-    config = replace(PARTED, accumulate=2)
+    config = replace(PARTED, accumulation_steps=2)
     losses = [report.loss for report in make_trainer(config, stills, tmp_path / "whole").fit()]
     run = make_trainer(config, stills, tmp_path / "broken").fit()
     assert next(run).loss == losses[0]
@@ -178,8 +178,8 @@ def test_every_row_is_counted_once(total, parts):
 def test_more_parts_than_clips(tmp_path, stills):
     with pytest.raises(ValueError, match="batch of 2 clips cannot be split into 3 parts"):
         split_batch(2, 3)
-    with pytest.raises(ValueError, match=r"accumulate must lie in 1\.\.5"):
-        replace(PARTED, accumulate=6)
+    with pytest.raises(ValueError, match=r"accumulation_steps must lie in 1\.\.5"):
+        replace(PARTED, accumulation_steps=6)
 
 
 def test_a_shared_norm_is_a_norm_that_leaves_guests_out():

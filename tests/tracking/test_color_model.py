@@ -4,7 +4,7 @@ import torch
 from cyclesiam.tracking.color_model import (
     BIN_STRIDE,
     BINS_PER_CHANNEL,
-    ColourConfig,
+    ColorModelConfig,
     color_bins,
     color_likelihood,
     color_scores,
@@ -26,7 +26,7 @@ def painted(box, colour=RED, ground=GREEN, size=128):
 
 
 def learnt(**changes):
-    return init_color_model(color_bins(painted(BOX[0])), BOX, ColourConfig(**changes))
+    return init_color_model(color_bins(painted(BOX[0])), BOX, ColorModelConfig(**changes))
 
 
 def test_bins_count_through_blue_then_green_then_red():
@@ -77,9 +77,9 @@ def test_the_best_box_follows_a_change_of_shape():
 
 def test_where_both_look_alike_colours_are_silent():
     alike = color_bins(painted(BOX[0], colour=GREEN))
-    assert color_weights(init_color_model(alike, BOX, ColourConfig())).item() == 0
-    assert color_weights(learnt(share=0.4)).item() == pytest.approx(0.4)
-    state = init_color_model(alike, BOX, ColourConfig())
+    assert color_weights(init_color_model(alike, BOX, ColorModelConfig())).item() == 0
+    assert color_weights(learnt(weight=0.4)).item() == pytest.approx(0.4)
+    state = init_color_model(alike, BOX, ColorModelConfig())
     votes = color_scores(state, color_likelihood(state, alike), BOX[:, None])
     assert votes.isfinite().all()
 
@@ -87,7 +87,7 @@ def test_where_both_look_alike_colours_are_silent():
 def test_colours_follow_those_who_are_sure():
     bins = color_bins(torch.cat((painted(BOX[0]), painted(BOX[0]))))
     boxes = BOX.expand(2, 4)
-    state = init_color_model(bins, boxes, ColourConfig(rate=0.25))
+    state = init_color_model(bins, boxes, ColorModelConfig(learning_rate=0.25))
     blue = color_bins(torch.cat((painted(BOX[0], colour=BLUE), painted(BOX[0], colour=BLUE))))
     after = update_color_model(state, blue, boxes, torch.tensor([True, False]))
     assert torch.equal(after.foreground[1], state.foreground[1])
@@ -102,11 +102,11 @@ def test_a_batch_equals_its_targets_alone():
     places = torch.tensor([[24.0, 32, 72, 64], [60, 10, 100, 90]])
     crops = torch.cat((painted(places[0]), painted(places[1], BLUE, (90.0, 90, 90))))
     boxes = torch.stack((places, places.flip(0)), dim=1)
-    together = init_color_model(color_bins(crops), places, ColourConfig())
+    together = init_color_model(color_bins(crops), places, ColorModelConfig())
     votes = color_scores(together, color_likelihood(together, color_bins(crops)), boxes)
     for row in range(2):
         one = slice(row, row + 1)
-        alone = init_color_model(color_bins(crops[one]), places[one], ColourConfig())
+        alone = init_color_model(color_bins(crops[one]), places[one], ColorModelConfig())
         torch.testing.assert_close(
             color_scores(alone, color_likelihood(alone, color_bins(crops[one])), boxes[one]),
             votes[one],
@@ -116,13 +116,15 @@ def test_a_batch_equals_its_targets_alone():
 @pytest.mark.parametrize("outside", [[-50.0, -50, -10, -10], [200.0, 200, 300, 300], [5, 5, 5, 5]])
 def test_boxes_beyond_the_crop_and_without_extent_are_harmless(outside):
     box = torch.tensor([outside])
-    state = init_color_model(color_bins(painted(BOX[0])), box, ColourConfig())
+    state = init_color_model(color_bins(painted(BOX[0])), box, ColorModelConfig())
     votes = color_scores(state, color_likelihood(state, color_bins(painted(BOX[0]))), box[:, None])
     assert votes.isfinite().all()
     assert color_weights(state).isfinite().all()
 
 
-@pytest.mark.parametrize("wrong", [{"share": 2}, {"rate": -1}, {"core": 0}, {"floor": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"weight": 2}, {"learning_rate": -1}, {"inner_scale": 0}, {"min_bin_ratio": 0}]
+)
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        ColourConfig(**wrong)
+        ColorModelConfig(**wrong)

@@ -17,7 +17,9 @@ from cyclesiam.tracking.confidence import (
 from cyclesiam.tracking.mask_boxes import MaskBoxFit
 from cyclesiam.tracking.siamese import SearchResult, TargetState
 
-CONFIG = ConfidenceConfig(lost_below=0.3, sure_from=0.5, patience=2, fresh=3)
+CONFIG = ConfidenceConfig(
+    lost_threshold=0.3, confident_threshold=0.5, frames_until_lost=2, recovered_frames=3
+)
 BOXES = torch.tensor([[10.0, 10, 30, 30]])
 
 
@@ -52,7 +54,7 @@ def test_a_higher_score_is_believed_more(one, other):
 def test_what_was_just_found_is_believed_less():
     plain, fresh = believe(0.4), believe(0.4, fresh=torch.tensor([True]))
     odds = torch.tensor([plain, fresh]).logit()
-    assert odds[0] - odds[1] == pytest.approx(CONFIG.caution, abs=1e-4)
+    assert odds[0] - odds[1] == pytest.approx(CONFIG.recovered_penalty, abs=1e-4)
 
 
 def test_one_bad_frame_is_no_loss():
@@ -77,16 +79,16 @@ def test_a_lost_target_is_never_sure(confidences):
     standing, states = walk(confidences)
     if standing.lost.item():
         assert states[-1] == "lost"
-        assert confidences[-1] < CONFIG.sure_from
+        assert confidences[-1] < CONFIG.confident_threshold
     if states[-1] == "tracking":
-        assert confidences[-1] >= CONFIG.sure_from
+        assert confidences[-1] >= CONFIG.confident_threshold
 
 
 def test_limits_are_in_order():
-    with pytest.raises(ValueError, match="0 <= lost_below <= sure_from <= 1"):
-        ConfidenceConfig(lost_below=0.6, sure_from=0.5)
+    with pytest.raises(ValueError, match="0 <= lost_threshold <= confident_threshold <= 1"):
+        ConfidenceConfig(lost_threshold=0.6, confident_threshold=0.5)
     with pytest.raises(ValueError, match="1 frame or more"):
-        dataclasses.replace(CONFIG, patience=0)
+        dataclasses.replace(CONFIG, frames_until_lost=0)
 
 
 # --- what is told with masks

@@ -23,7 +23,7 @@ from support.networks import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-MODEST = TrackerConfig(confidence=ConfidenceConfig(bias=-3.0), most_shared=0.5)
+MODEST = TrackerConfig(confidence=ConfidenceConfig(bias=-3.0), max_target_overlap=0.5)
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_what_is_not_said_is_as_usual(tmp_path):
-    (tmp_path / CONFIG_FILE).write_text('{"online": {"every": 2, "rate": 1}}')
+    (tmp_path / CONFIG_FILE).write_text('{"online_filter": {"update_interval": 2, "rate": 1}}')
     settings = load_config(tmp_path)
-    assert (settings.online.every, settings.online.rate) == (2, 1)
-    assert settings.colour == TrackerConfig().colour
+    assert (settings.online_filter.update_interval, settings.online_filter.learning_rate) == (2, 1)
+    assert settings.color_model == TrackerConfig().color_model
 
 
 @pytest.mark.parametrize(
@@ -54,12 +54,18 @@ def test_what_is_not_said_is_as_usual(tmp_path):
         ("{", "Expecting"),
         ("[]", "TrackerConfig should be an object"),
         ('{"colours": {}}', "there is no 'colours' in TrackerConfig"),
-        ('{"online": {"ever": 2}}', "there is no 'ever' in FilterConfig"),
-        ('{"online": {"every": "2"}}', "every should be like 4, not '2'"),
-        ('{"online": {"every": true}}', "every should be like 4, not True"),
-        ('{"online": 2}', "FilterConfig should be an object"),
-        ('{"online": {"every": 0}}', "every, memory of 1 or more"),
-        ('{"most_shared": 7}', "most_shared must lie in 0..1"),
+        ('{"online_filter": {"ever": 2}}', "there is no 'ever' in OnlineFilterConfig"),
+        (
+            '{"online_filter": {"update_interval": "2"}}',
+            "update_interval should be like 4, not",
+        ),
+        (
+            '{"online_filter": {"update_interval": true}}',
+            "should be like 4, not True",
+        ),
+        ('{"online_filter": 2}', "OnlineFilterConfig should be an object"),
+        ('{"online_filter": {"update_interval": 0}}', "update_interval and max_samples 1 or more"),
+        ('{"max_target_overlap": 7}', "max_target_overlap must lie in 0..1"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, text, says):

@@ -120,5 +120,5 @@ def test_a_frame_without_a_mask_says_nothing_of_sizes():
 
 @pytest.mark.parametrize("share", [-0.1, 1.1])
 def test_a_share_lies_in_0_to_1(share):
-    with pytest.raises(ValueError, match="box_share must lie in"):
-        MaskConfig(box_share=share)
+    with pytest.raises(ValueError, match="box_weight must lie in"):
+        MaskConfig(box_weight=share)

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.tracking.median_flow import PointsConfig, median_displacement, propagate_boxes
-from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.redetection import RecoveryConfig
+from cyclesiam.tracking.median_flow import MedianFlowConfig, median_displacement, propagate_boxes
+from cyclesiam.tracking.online_filter import OnlineFilterConfig
+from cyclesiam.tracking.redetection import RedetectionConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.networks import BlobNetwork
 
@@ -29,17 +29,17 @@ def frame(*place):
 @pytest.mark.parametrize("move", [(3, -2), (-14, 9), (0, 0)])
 def test_points_say_how_far_it_went(move):
     x, y = move
-    found = median_displacement(frame(50, 40), frame(50 + x, 40 + y), BOX, PointsConfig())
+    found = median_displacement(frame(50, 40), frame(50 + x, 40 + y), BOX, MedianFlowConfig())
     assert found == pytest.approx(move, abs=0.1)
 
 
 def test_points_that_do_not_come_back_are_not_believed():
     noise = torch.from_numpy(np.random.default_rng(5).integers(0, 255, (1, 3, 160, 200), np.uint8))
-    assert median_displacement(frame(50, 40), noise, BOX, PointsConfig()) is None
+    assert median_displacement(frame(50, 40), noise, BOX, MedianFlowConfig()) is None
 
 
 def test_a_box_at_the_border_is_followed():
-    found = median_displacement(frame(0, 0), frame(2, 4), [-20.0, -10, 40, 30], PointsConfig())
+    found = median_displacement(frame(0, 0), frame(2, 4), [-20.0, -10, 40, 30], MedianFlowConfig())
     assert found == pytest.approx((2, 4), abs=0.2)
 
 
@@ -47,7 +47,7 @@ def carry(before, now, **config):
     settled = torch.tensor([BOX, BOX]) + 20
     doubted = torch.tensor([True, False])
     last = torch.tensor([BOX, BOX])
-    return propagate_boxes(settled, last, doubted, before, now, PointsConfig(**config)), settled
+    return propagate_boxes(settled, last, doubted, before, now, MedianFlowConfig(**config)), settled
 
 
 def test_only_doubted_boxes_are_carried():
@@ -63,7 +63,7 @@ def test_without_a_frame_before_nothing_is_carried():
     for before, config in (
         (now, {}),  # written over
         (frame(50, 40)[..., :150], {}),
-        (frame(50, 40), {"grid": 0}),
+        (frame(50, 40), {"points_per_side": 0}),
     ):
         carried, settled = carry(before, now, **config)
         assert torch.equal(carried, settled)
@@ -80,9 +80,9 @@ class Blind(BlobNetwork):
 @pytest.mark.parametrize(("grid", "follows"), [(5, True), (0, False)])
 def test_a_tracker_that_believes_nothing_else_goes_with_the_points(grid, follows):
     config = TrackerConfig(
-        online=FilterConfig(share=0),
-        recovery=RecoveryConfig(places=0),
-        points=PointsConfig(grid=grid),
+        online_filter=OnlineFilterConfig(weight=0),
+        redetection=RedetectionConfig(windows_per_frame=0),
+        median_flow=MedianFlowConfig(points_per_side=grid),
     )
     tracker = Tracker(Blind(), config)
     tracker.init(picture(50, 40), (50, 40, 60, 50))
@@ -93,8 +93,15 @@ def test_a_tracker_that_believes_nothing_else_goes_with_the_points(grid, follows
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"grid": -1}, {"window": 2}, {"least_share": 1.2}, {"most_error": 0}, {"inner": 0}]
+    "wrong",
+    [
+        {"points_per_side": -1},
+        {"patch_size": 2},
+        {"min_inlier_ratio": 1.2},
+        {"max_round_trip_error": 0},
+        {"box_scale": 0},
+    ],
 )
 def test_settings_that_cannot_be(wrong):
     with pytest.raises(ValueError, match="must hold"):
-        PointsConfig(**wrong)
+        MedianFlowConfig(**wrong)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from cyclesiam.tracking.online_filter import (
-    FilterConfig,
+    OnlineFilterConfig,
     add_sample,
     filter_response,
     gaussian_labels,
@@ -16,8 +16,8 @@ from cyclesiam.tracking.online_filter import (
 )
 
 STRIDE, CROP, CELLS = 8, 111, 13  # positions 8 px apart about 55.5
-CONFIG = FilterConfig(channels=4, size=3, memory=3, first_steps=30)
-POSITIONS = CELLS - CONFIG.size + 1
+CONFIG = OnlineFilterConfig(channels=4, kernel_size=3, max_samples=3, init_steps=30)
+POSITIONS = CELLS - CONFIG.kernel_size + 1
 TARGET = torch.tensor([39.5, 47.5, 55.5, 63.5])  # around 47.5, 55.5: position (row 5, column 4)
 
 
@@ -29,7 +29,7 @@ def features(views=3, B=2, D=6):
 def wanted(views=3, B=2):
     shifts = 8.0 * torch.arange(views * B).reshape(views, B, 1)
     boxes = TARGET.double() + shifts * torch.tensor([1.0, 0, 1, 0])
-    return gaussian_labels(boxes, STRIDE, CROP, POSITIONS, CONFIG.width)
+    return gaussian_labels(boxes, STRIDE, CROP, POSITIONS, CONFIG.label_sigma)
 
 
 def state_of(config=CONFIG, **shape):
@@ -50,11 +50,11 @@ def loss(state):
     for sample, peak, weight in zip(state.samples, state.labels, state.weights, strict=True):
         error = (filter_response(state, sample) - peak) ** 2
         total = total + weight * error.sum(dim=(1, 2))
-    return total + state.config.ridge * (state.kernel**2).sum(dim=(1, 2, 3))
+    return total + state.config.regularization * (state.kernel**2).sum(dim=(1, 2, 3))
 
 
 def test_every_step_lowers_the_loss():
-    state = state_of(replace(CONFIG, first_steps=0))
+    state = state_of(replace(CONFIG, init_steps=0))
     assert not state.kernel.any()
     for _ in range(5):
         better = optimize_filter(state, 1)
@@ -68,11 +68,13 @@ def test_it_converges_to_the_ridge_regression():
     for b in range(2):
         rows, answers = [], []
         for sample, peak, weight in zip(state.samples, state.labels, state.weights, strict=True):
-            windows = F.unfold(sample[b : b + 1], CONFIG.size)[0].T
+            windows = F.unfold(sample[b : b + 1], CONFIG.kernel_size)[0].T
             rows.append(weight[b].sqrt() * windows)
             answers.append(weight[b].sqrt() * peak[b].flatten())
         A, y = torch.cat(rows), torch.cat(answers)
-        exact = torch.linalg.solve(A.T @ A + CONFIG.ridge * torch.eye(A.shape[1]).double(), A.T @ y)
+        exact = torch.linalg.solve(
+            A.T @ A + CONFIG.regularization * torch.eye(A.shape[1]).double(), A.T @ y
+        )
         torch.testing.assert_close(state.kernel[b].flatten(), exact, rtol=1e-4, atol=1e-6)
 
 
@@ -81,7 +83,7 @@ def test_it_finds_its_target_among_others():
     generator = torch.Generator().manual_seed(1)
     scene = torch.randn(1, 1, 6, CELLS, CELLS, generator=generator)
     peak = gaussian_labels(TARGET, STRIDE, CROP, POSITIONS, 0.3)
-    state = init_filter(scene, peak[None, None], FilterConfig(channels=6, size=3))
+    state = init_filter(scene, peak[None, None], OnlineFilterConfig(channels=6, kernel_size=3))
     answers = filter_response(state, project(state, scene[0]))[0]
     assert divmod(int(answers.argmax()), POSITIONS) == (5, 4)
     assert answers[5, 4] > 1.5 * answers.flatten().sort().values[-2]
@@ -130,7 +132,7 @@ def test_memory_is_bounded_and_weights_are_shares():
 
 
 def test_the_first_frame_keeps_its_share():
-    state = state_of(replace(CONFIG, rate=0.5, first_share=0.4))
+    state = state_of(replace(CONFIG, learning_rate=0.5, init_weight=0.4))
     for _ in range(6):
         state = add_sample(state, state.samples[0], wanted()[0], torch.tensor([True, True]))
     torch.testing.assert_close(state.weights[:3].sum(dim=0), torch.full((2,), 0.4).double())
@@ -141,10 +143,12 @@ def test_who_is_not_sure_learns_nothing():
     after = add_sample(before, before.samples[0], wanted()[0], torch.tensor([True, False]))
     assert after.weights[-1, 1] == 0
     torch.testing.assert_close(after.weights[:3, 1], before.weights[:, 1])
-    assert after.weights[-1, 0] == pytest.approx(CONFIG.rate)
+    assert after.weights[-1, 0] == pytest.approx(CONFIG.learning_rate)
 
 
-@pytest.mark.parametrize("wrong", [{"share": 1.2}, {"size": 4}, {"memory": 0}, {"rate": -0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"weight": 1.2}, {"kernel_size": 4}, {"max_samples": 0}, {"learning_rate": -0.1}]
+)
 def test_impossible_filters_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"must lie in 0\.\.1|an odd size"):
-        FilterConfig(**wrong)
+    with pytest.raises(ValueError, match=r"must lie in 0\.\.1|kernel_size must be odd"):
+        OnlineFilterConfig(**wrong)

@@ -16,9 +16,9 @@ from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking import following
 from cyclesiam.tracking.config import TrackerConfig
-from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.online_filter import OnlineFilterConfig
 from cyclesiam.tracking.pipelined import PipelinedTracker
-from cyclesiam.tracking.template_memory import MemoryConfig
+from cyclesiam.tracking.template_memory import TemplateMemoryConfig
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import Frame
 from support.media import moving_square
@@ -29,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = moving_square(20)
 BOXES = [(10.0, 30.0, 24.0, 24.0), (60.0, 40.0, 30.0, 20.0)]
 EAGER = TrackerConfig(
-    online=FilterConfig(least_score=0.0, every=2), memory=MemoryConfig(least_score=0.0, every=2)
+    online_filter=OnlineFilterConfig(min_update_score=0.0, update_interval=2),
+    template_memory=TemplateMemoryConfig(min_update_score=0.0, update_interval=2),
 )
 
 

@@ -5,8 +5,8 @@ import torch
 from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.models.numpy_interface import accepts_numpy
 from cyclesiam.tracking.confidence import ConfidenceConfig, box_confidence
-from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.redetection import RecoveryConfig, relocalize
+from cyclesiam.tracking.online_filter import OnlineFilterConfig
+from cyclesiam.tracking.redetection import RedetectionConfig, relocalize
 from cyclesiam.tracking.siamese import SearchResult, TargetState, localize
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.networks import BlobNetwork, bright_square
@@ -30,7 +30,10 @@ def picture(box):
 
 
 def follow(places, boxes):
-    config = TrackerConfig(online=FilterConfig(share=0), recovery=RecoveryConfig(places=places))
+    config = TrackerConfig(
+        online_filter=OnlineFilterConfig(weight=0),
+        redetection=RedetectionConfig(windows_per_frame=places),
+    )
     network = HonestBlob()
     tracker = Tracker(network, config)
     tracker.init(picture(HERE), (20, 20, 24, 24))
@@ -55,7 +58,7 @@ def test_without_places_it_is_not():
 
 def test_many_lost_targets_take_turns():
     network = HonestBlob()
-    tracker = Tracker(network, TrackerConfig(online=FilterConfig(share=0)))
+    tracker = Tracker(network, TrackerConfig(online_filter=OnlineFilterConfig(weight=0)))
     tracker.start(picture(HERE), [(20, 20, 24, 24)] * 5)
     for _ in range(12):
         tracker.step(picture(None))
@@ -76,7 +79,7 @@ def test_every_spot_is_searched_in_turn():
     x, y = np.meshgrid(np.linspace(0, 255, 400), np.linspace(0, 255, 280))
     map_of_places = np.stack((x, y, np.zeros_like(x)), axis=-1).astype(np.uint8)
     network = HonestBlob()
-    tracker = Tracker(network, TrackerConfig(online=FilterConfig(share=0)))
+    tracker = Tracker(network, TrackerConfig(online_filter=OnlineFilterConfig(weight=0)))
     tracker.init(map_of_places, (20, 20, 24, 24))
     for _ in range(60):
         tracker.update(map_of_places)
@@ -88,8 +91,8 @@ def test_every_spot_is_searched_in_turn():
 
 
 def test_limits_are_told():
-    with pytest.raises(ValueError, match="places and targets must be 0 or more"):
-        RecoveryConfig(places=-1)
+    with pytest.raises(ValueError, match="windows_per_frame and targets_per_frame must"):
+        RedetectionConfig(windows_per_frame=-1)
 
 
 def settle_nearby(*scores):
@@ -103,7 +106,7 @@ def settle_nearby(*scores):
     settled = localize(last, seen, size, frame, choice)
     assert settled.chosen.tolist() == [0] * count
     believed = box_confidence(settled, seen, confidence)
-    configs = choice, confidence, RecoveryConfig()
+    configs = choice, confidence, RedetectionConfig()
     return relocalize(last, settled, seen, believed, size, frame, *configs)
 
 

@@ -92,9 +92,9 @@ def sides(result):
 def sides_of_one_that_grows(network, **settings):
     """Follow a target of 30 x 20 that is 45 x 30 from the second frame on; give all sides."""
     config = TrackerConfig(
-        mask=MaskConfig(least_inside=0, **settings),
-        confidence=ConfidenceConfig(sure_from=0, lost_below=0),
-        choice=SelectionConfig(size_smoothing=0),  # the network knows no sizes
+        mask=MaskConfig(min_inside_ratio=0, **settings),
+        confidence=ConfidenceConfig(confident_threshold=0, lost_threshold=0),
+        selection=SelectionConfig(size_smoothing=0),  # the network knows no sizes
     )
     tracker = Tracker(Knowing(network), config)
     results = [tracker.start(red_on_green(40), [(40, 30, 30, 20)])[0]]
@@ -103,14 +103,14 @@ def sides_of_one_that_grows(network, **settings):
 
 
 def test_a_told_box_has_the_extent_of_its_mask(network):
-    told = sides_of_one_that_grows(network, box_share=1, size_pull=0)
+    told = sides_of_one_that_grows(network, box_weight=1, size_correction=0)
     assert told[0] == pytest.approx((30, 20))
     assert told[1] == pytest.approx((45, 30), abs=3)
 
 
 def test_the_followed_size_is_pulled_after_masks_that_say_another_for_long(network):
-    alone = sides_of_one_that_grows(network, box_share=0, size_pull=0)
-    pulled = sides_of_one_that_grows(network, box_share=0, size_pull=0.5, size_rate=1)
+    alone = sides_of_one_that_grows(network, box_weight=0, size_correction=0)
+    pulled = sides_of_one_that_grows(network, box_weight=0, size_correction=0.5, size_momentum=1)
     assert pulled[0] == alone[0]
     assert pulled[1] == alone[1]  # masks count from the frame after
     assert alone[-1] == pytest.approx((30, 20))
@@ -119,8 +119,8 @@ def test_the_followed_size_is_pulled_after_masks_that_say_another_for_long(netwo
 
 def test_masks_without_a_say_leave_boxes_alone(network):
     frames = moving_square(3)
-    plain = Tracker(network, TrackerConfig(mask=MaskConfig(wanted=False)))
-    masked = Tracker(network, TrackerConfig(mask=MaskConfig(box_share=0, size_pull=0)))
+    plain = Tracker(network, TrackerConfig(mask=MaskConfig(enabled=False)))
+    masked = Tracker(network, TrackerConfig(mask=MaskConfig(box_weight=0, size_correction=0)))
     assert (plain.has_masks, masked.has_masks) == (False, True)
     for tracker in (plain, masked):
         tracker.init(frames[0], (10, 30, 24, 24))
@@ -160,7 +160,7 @@ def test_a_border_is_drawn_to_the_edge_that_is_seen(left):
 
 
 def test_targets_share_no_pixel(network):
-    tracker = Tracker(network, TrackerConfig(mask=MaskConfig(threshold=0.3, least_share=0)))
+    tracker = Tracker(network, TrackerConfig(mask=MaskConfig(threshold=0.3, min_area_ratio=0)))
     tracker.start(textured(0), [(10, 30, 24, 24), (20, 30, 24, 24), (60, 40, 30, 30)])
     for seed in (0, 1):
         masks = [r.mask.to_array() for r in tracker.step(textured(seed)) if r.mask_source != "box"]
@@ -242,10 +242,10 @@ def test_a_mask_is_drawn_as_a_tint_with_an_outline():
     "wrong",
     [
         {"threshold": 1.0},
-        {"least_inside": 1.1},
-        {"size_slack": 0.9},
-        {"size_pull": 1.1},
-        {"least_share": 3, "most_share": 2},
+        {"min_inside_ratio": 1.1},
+        {"size_tolerance": 0.9},
+        {"size_correction": 1.1},
+        {"min_area_ratio": 3, "max_area_ratio": 2},
     ],
 )
 def test_impossible_settings_are_refused(wrong):

@@ -7,13 +7,17 @@ import torch
 
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.siamese import embed_templates, init_targets
-from cyclesiam.tracking.template_memory import MemoryConfig, init_templates, update_templates
+from cyclesiam.tracking.template_memory import (
+    TemplateMemoryConfig,
+    init_templates,
+    update_templates,
+)
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.media import moving_square, textured
 from support.networks import TINY
 
 BOXES = torch.tensor([[10.0, 30, 34, 54], [60, 30, 90, 60]])
-CONFIG = MemoryConfig(share=0.25, rate=0.5, least_score=0.4)
+CONFIG = TemplateMemoryConfig(recent_weight=0.25, learning_rate=0.5, min_update_score=0.4)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +70,10 @@ def test_the_tracker_looks_again_every_few_frames(network):
     looks = []
     embed = network.embed
     network.embed = lambda *given: looks.append(1) or embed(*given)
-    tracker = Tracker(network, TrackerConfig(memory=MemoryConfig(every=3, least_score=0)))
+    tracker = Tracker(
+        network,
+        TrackerConfig(template_memory=TemplateMemoryConfig(update_interval=3, min_update_score=0)),
+    )
     frames = moving_square(8)
     tracker.init(frames[0], (10, 30, 24, 24))
     for image in frames[1:]:
@@ -75,7 +82,9 @@ def test_the_tracker_looks_again_every_few_frames(network):
     assert len(looks) == 1 + 2  # the start, and frames 3 and 6
 
 
-@pytest.mark.parametrize("wrong", [{"share": 1.1}, {"rate": -0.1}, {"every": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"recent_weight": 1.1}, {"learning_rate": -0.1}, {"update_interval": 0}]
+)
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):
-        MemoryConfig(**wrong)
+        TemplateMemoryConfig(**wrong)

@@ -5,9 +5,9 @@ import torch
 from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.color_model import ColourConfig
+from cyclesiam.tracking.color_model import ColorModelConfig
 from cyclesiam.tracking.inputs import validate_box
-from cyclesiam.tracking.online_filter import FilterConfig
+from cyclesiam.tracking.online_filter import OnlineFilterConfig
 from cyclesiam.tracking.siamese import advance, init_targets
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.networks import TINY, BlobNetwork, bright_square
@@ -15,11 +15,11 @@ from support.networks import TINY, BlobNetwork, bright_square
 TRUSTING = SelectionConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
 
-SILENT = FilterConfig(share=0)  # the blob network gives no features
+SILENT = OnlineFilterConfig(weight=0)  # the blob network gives no features
 
 
 def blob_tracker(network):
-    return Tracker(network, TrackerConfig(online=SILENT))
+    return Tracker(network, TrackerConfig(online_filter=SILENT))
 
 
 def image_of(box):
@@ -27,7 +27,7 @@ def image_of(box):
 
 
 def test_one_target_is_followed():
-    tracker = Tracker(BlobNetwork(), TrackerConfig(choice=TRUSTING, online=SILENT))
+    tracker = Tracker(BlobNetwork(), TrackerConfig(selection=TRUSTING, online_filter=SILENT))
     tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
     result = tracker.update(image_of((108, 76, 148, 116)))
     assert result.box_xywh == pytest.approx((108, 76, 40, 40), abs=0.3)
@@ -142,14 +142,14 @@ def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
 
 
 def test_a_share_is_a_share():
-    with pytest.raises(ValueError, match="most_shared"):
-        TrackerConfig(most_shared=2)
+    with pytest.raises(ValueError, match="max_target_overlap"):
+        TrackerConfig(max_target_overlap=2)
 
 
 def test_a_filter_learns_in_its_frames_alone():
     torch.manual_seed(0)
-    online = FilterConfig(every=2, least_score=0.0, channels=8)
-    tracker = Tracker(SiamRPN(TINY).eval(), TrackerConfig(online=online))
+    online = OnlineFilterConfig(update_interval=2, min_update_score=0.0, channels=8)
+    tracker = Tracker(SiamRPN(TINY).eval(), TrackerConfig(online_filter=online))
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
     tracker.start(image, [(60, 40, 30, 30), (20, 50, 40, 20)])
     counts = []
@@ -166,7 +166,9 @@ def test_a_filter_votes_with_its_share():
     scores = {}
     for share in (0.0, 0.5, 1.0):
         config = TrackerConfig(
-            online=FilterConfig(share=share), colour=ColourConfig(share=0), choice=TRUSTING
+            online_filter=OnlineFilterConfig(weight=share),
+            color_model=ColorModelConfig(weight=0),
+            selection=TRUSTING,
         )
         tracker = Tracker(network, config)
         tracker.init(image, (60, 40, 30, 30))
@@ -194,7 +196,9 @@ def test_colours_find_what_sight_does_not():
     network.search = lambda template, crops: Proposals(PLACES.numpy(), scores)
     found = {}
     for share in (0.0, 0.5):
-        config = TrackerConfig(online=SILENT, colour=ColourConfig(share=share), choice=TRUSTING)
+        config = TrackerConfig(
+            online_filter=SILENT, color_model=ColorModelConfig(weight=share), selection=TRUSTING
+        )
         tracker = Tracker(network, config)
         tracker.init(red_on_green((60, 40, 90, 70)), (60, 40, 30, 30))
         left, _, right, _ = tracker.update(red_on_green((80, 40, 110, 70))).box

@@ -32,11 +32,11 @@ def save(folder, seed: int, policy="none") -> str:
 @pytest.fixture
 def quick(monkeypatch):
     def few(seed: int) -> ExampleConfig:
-        return ExampleConfig(zooms=2, pasted=2, cycles=2, frames=3, reach=5, seed=seed)
+        return ExampleConfig(zooms=2, pasted=2, cycles=2, frames=3, cycle_frames=5, seed=seed)
 
     def tiny():
         clips = ClipConfig(batch_size=2, height=64, width=64)
-        return replace(smoke(), clips=clips, log_every=1)
+        return replace(smoke(), clips=clips, log_interval=1)
 
     monkeypatch.setattr(adapting, "small", tiny)
     monkeypatch.setattr(adapting_command, "ExampleConfig", few)

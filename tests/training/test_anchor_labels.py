@@ -52,7 +52,7 @@ def test_a_target_of_another_size_than_all_anchors_teaches_by_the_nearest():
     small = torch.tensor([[107.5, 107.5, 147.5, 147.5]])  # 40 px; the anchors have 64: IoU 0.39
     strict = label_anchors(anchors, small, AnchorLabelConfig())
     assert not (strict == POSITIVE).any()
-    labels = label_anchors(anchors, small, AnchorLabelConfig(nearest_share=0.8))[0]
+    labels = label_anchors(anchors, small, AnchorLabelConfig(low_quality_ratio=0.8))[0]
     iou = box_iou(cxcywh_to_xyxy(anchors), small)
     assert torch.equal(labels == POSITIVE, iou > 0.8 * iou.max())
     assert torch.equal(labels == NEGATIVE, (iou < 0.3) & (labels != POSITIVE))
@@ -61,7 +61,7 @@ def test_a_target_of_another_size_than_all_anchors_teaches_by_the_nearest():
 def test_the_nearest_anchors_do_not_raise_the_threshold():
     anchors = torch.from_numpy(make_anchors(AnchorConfig(), 25, 255))
     exact = torch.tensor([[95.5, 95.5, 159.5, 159.5]])
-    wide = label_anchors(anchors, exact, AnchorLabelConfig(nearest_share=0.8))
+    wide = label_anchors(anchors, exact, AnchorLabelConfig(low_quality_ratio=0.8))
     assert torch.equal(wide, label_anchors(anchors, exact, AnchorLabelConfig()))
 
 
@@ -109,7 +109,7 @@ def test_the_hard_share_are_the_most_mistaken():
     labels = torch.full((1, 1000), NEGATIVE)
     labels[0, :3] = POSITIVE
     scores = torch.rand(1, 1000, generator=torch.Generator().manual_seed(5))
-    sampled = drawn(labels, AnchorLabelConfig(hard_share=0.5), scores)
+    sampled = drawn(labels, AnchorLabelConfig(hard_negative_ratio=0.5), scores)
     worst = scores.masked_fill(labels == POSITIVE, -1).topk(24).indices
     assert (sampled.gather(1, worst) == NEGATIVE).all()
     count = (sampled == NEGATIVE).sum().item()
@@ -127,11 +127,11 @@ def test_rows_are_drawn_apart():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"object_above": 0.2},
-        {"background_below": -0.1},
-        {"objects": 0},
-        {"backgrounds": 0},
-        {"hard_share": 1.5},
+        {"positive_iou": 0.2},
+        {"negative_iou": -0.1},
+        {"max_positives": 0},
+        {"max_negatives": 0},
+        {"hard_negative_ratio": 1.5},
     ],
 )
 def test_impossible_labels_are_refused(wrong):

@@ -5,7 +5,9 @@ import pytest
 from cyclesiam.training.curriculum import Curriculum, CurriculumConfig, Stage
 
 STAGES = (Stage(0, 0), Stage(1, 3), Stage(2, 8))
-CONFIG = CurriculumConfig(stages=STAGES, success=0.6, patience=4, longest=10, review=0.3)
+CONFIG = CurriculumConfig(
+    stages=STAGES, success_threshold=0.6, min_steps=4, max_steps=10, review_probability=0.3
+)
 
 
 def practise(curriculum, steps, accuracy):
@@ -60,8 +62,8 @@ def test_earlier_stages_are_reviewed_now_and_then():
         ({"stages": ()}, "first stage must have turn 0"),
         ({"stages": (Stage(1, 3),)}, "first stage must have turn 0"),
         ({"stages": (Stage(0, 0), Stage(1, 0))}, "needs a gap of 1 or more"),
-        ({"review": 1.5}, "shares"),
-        ({"success": -1}, "shares"),
+        ({"review_probability": 1.5}, "shares"),
+        ({"success_threshold": -1}, "shares"),
     ],
 )
 def test_impossible_curricula_are_refused(wrong, message):

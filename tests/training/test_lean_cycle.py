@@ -9,12 +9,12 @@ import torch
 from cyclesiam.data.clips import MASK_OFF, MASK_ON
 from cyclesiam.training import objective as lessons
 from cyclesiam.training.cycle import last_positions
-from cyclesiam.training.objective import LessonConfig, cycle_objective
+from cyclesiam.training.objective import ObjectiveConfig, cycle_objective
 from plain_cycle import PlainWalker
 from support.networks import TINY
 from support.training import make_clips, make_networks
 
-LESSON = LessonConfig(trust=0.0)
+LESSON = ObjectiveConfig(min_cycle_score=0.0)
 
 
 def gradients(network, guide, turn, config):
@@ -51,7 +51,7 @@ def test_no_graph_is_left_by_a_walk(turn):
     gradients(network, guide, turn, LESSON)
     assert all(parameter.grad is None for parameter in guide.parameters())
     frames, boxes = make_clips(turn)
-    walked = last_positions(guide, frames, boxes, turn, LESSON.choice)
+    walked = last_positions(guide, frames, boxes, turn, LESSON.selection)
     assert not any(part.requires_grad for part in (walked.boxes, walked.at_turn, walked.scores))
 
 
@@ -67,7 +67,7 @@ def test_a_folded_guide_walks_to_the_same_boxes(turn, monkeypatch):
 
     monkeypatch.setattr(lessons, "last_positions", noted)
     for fold_norms in (False, True):
-        gradients(network, guide, turn, LessonConfig(trust=0.0, fold_norms=fold_norms))
+        gradients(network, guide, turn, ObjectiveConfig(min_cycle_score=0.0, fold_norms=fold_norms))
     assert has_norms == [True, False]
     torch.testing.assert_close(walks[0].boxes, walks[1].boxes, rtol=0, atol=1e-2)
     torch.testing.assert_close(walks[0].scores, walks[1].scores, rtol=1e-3, atol=1e-4)

@@ -16,7 +16,7 @@ from cyclesiam.training.anchor_labels import AnchorLabelConfig, label_anchors
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.cycle import CycleTransform, last_positions, search_first_frame
 from cyclesiam.training.mask_objective import crop_mask_labels, mask_objective
-from cyclesiam.training.optimizer import OptimiserConfig
+from cyclesiam.training.optimizer import OptimizerConfig
 from cyclesiam.training.trainer import Trainer, TrainingConfig
 from support.media import moving_square, textured, write_stills, write_video
 from support.networks import TINY
@@ -97,14 +97,16 @@ def scenes(tmp_path_factory):
 CONFIG = TrainingConfig(
     recipe="tiny",
     steps=2,
-    log_every=1,
+    log_interval=1,
     workers=0,
     precision="32-true",
     network=MASKED,
-    learns="masks",
+    trained_part="masks",
     curriculum=CurriculumConfig(stages=(Stage(0, 0),)),
-    optimiser=OptimiserConfig(method="adamw", first_rate=1e-3, rate=1e-3, last_rate=1e-3),
-    clips=ClipConfig(batch_size=3, height=96, width=128, compositing=CompositingConfig(share=1.0)),
+    optimizer=OptimizerConfig(name="adamw", start_lr=1e-3, lr=1e-3, end_lr=1e-3),
+    clips=ClipConfig(
+        batch_size=3, height=96, width=128, compositing=CompositingConfig(probability=1.0)
+    ),
 )
 
 
@@ -123,7 +125,7 @@ def test_while_masks_learn_all_else_stays(tmp_path, scenes):
 
 
 def test_masks_are_put_on_weights_without(tmp_path, scenes):
-    plain = dataclasses.replace(CONFIG, network=TINY, learns="all")
+    plain = dataclasses.replace(CONFIG, network=TINY, trained_part="all")
     list(Trainer(plain, scenes, tmp_path / "boxes", device="cpu").fit())
     trainer = Trainer(
         CONFIG, scenes, tmp_path / "masks", device="cpu", start_weights=tmp_path / "boxes"
@@ -135,7 +137,7 @@ def test_masks_are_put_on_weights_without(tmp_path, scenes):
 
 def test_parts_of_a_batch_teach_masks_as_the_whole_does(tmp_path, scenes):
     """Without norms that count over a part, that is: what is averaged is the same."""
-    steps = dataclasses.replace(CONFIG, steps=1, accumulate=3)
+    steps = dataclasses.replace(CONFIG, steps=1, accumulation_steps=3)
     report = [*Trainer(steps, scenes, tmp_path, device="cpu").fit()][-1]
     assert report.mask_loss > 0
 

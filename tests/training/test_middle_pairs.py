@@ -8,7 +8,7 @@ import torch
 from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.training import objective as lessons
 from cyclesiam.training.cycle import last_positions, track_cycle
-from cyclesiam.training.objective import LessonConfig, cycle_objective
+from cyclesiam.training.objective import ObjectiveConfig, cycle_objective
 from support.networks import BlobNetwork, bright_square
 from support.training import make_clips, make_networks
 
@@ -54,7 +54,7 @@ def test_what_is_known_of_the_middle_is_taken_and_the_rest_is_walked() -> None:
     torch.testing.assert_close(middle.walked.at_turn[1], boxes[3] + 3)
 
 
-def learn(config: LessonConfig, turn: int = 2, first: int = 0) -> lessons.LossSums:
+def learn(config: ObjectiveConfig, turn: int = 2, first: int = 0) -> lessons.LossSums:
     """Learn from clips of noise that drifts, whose boxes are all known, from some frame on."""
     network, guide = make_networks()
     frames, boxes = make_clips(turn + first)
@@ -71,9 +71,9 @@ def test_a_pair_in_the_middle_is_a_cycle_from_there(monkeypatch: pytest.MonkeyPa
         lessons, "sample_transform", lambda *_: lessons.CycleTransform()
     )  # no chance
     monkeypatch.setattr(lessons, "subsample_labels", lambda labels, *_: labels)
-    plain = LessonConfig(trust=0.0, negatives=0.0)
+    plain = ObjectiveConfig(min_cycle_score=0.0, negative_probability=0.0)
     home, inner = learn(plain), learn(plain, turn=1, first=1)
-    both = learn(LessonConfig(trust=0.0, negatives=0.0, middle=0.5))
+    both = learn(ObjectiveConfig(min_cycle_score=0.0, negative_probability=0.0, middle=0.5))
     for part in ("score", "box"):
         own, more, seen = (getattr(lesson, part) for lesson in (home, inner, both))
         torch.testing.assert_close(seen.sum, own.sum + 0.5 * more.sum)
@@ -85,4 +85,4 @@ def test_a_pair_in_the_middle_is_a_cycle_from_there(monkeypatch: pytest.MonkeyPa
 
 def test_a_negative_weight_is_refused() -> None:
     with pytest.raises(ValueError, match="middle must be 0 or more, got -1"):
-        LessonConfig(middle=-1)
+        ObjectiveConfig(middle=-1)

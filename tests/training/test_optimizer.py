@@ -3,7 +3,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from cyclesiam.training.optimizer import (
-    OptimiserConfig,
+    OptimizerConfig,
     ema_update,
     learning_rate,
     make_optimizer,
@@ -21,12 +21,12 @@ from cyclesiam.training.optimizer import (
     ],
 )
 def test_the_published_schedule_by_hand(progress, rate):
-    assert learning_rate(OptimiserConfig(), progress) == pytest.approx(rate)
+    assert learning_rate(OptimizerConfig(), progress) == pytest.approx(rate)
 
 
 @pytest.mark.parametrize(("progress", "rate"), [(0.0, 4.0), (0.5, 2.5), (1.0, 1.0), (1.5, 1.0)])
 def test_the_cosine_schedule_by_hand(progress, rate):
-    config = OptimiserConfig(rate=4, last_rate=1, warmup=0, decay="cosine")
+    config = OptimizerConfig(lr=4, end_lr=1, warmup_ratio=0, schedule="cosine")
     assert learning_rate(config, progress) == pytest.approx(rate)
 
 
@@ -34,7 +34,7 @@ def test_the_cosine_schedule_by_hand(progress, rate):
 def test_biases_and_norms_do_not_decay(method, kind):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     network[1].bias.requires_grad_(False)
-    optimiser = make_optimizer(OptimiserConfig(method=method, weight_decay=0.3), network)
+    optimiser = make_optimizer(OptimizerConfig(name=method, weight_decay=0.3), network)
     assert type(optimiser).__name__ == kind
     decaying, others = optimiser.param_groups
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.3, 0)
@@ -55,9 +55,7 @@ def test_the_average_forgets_its_start_and_then_keeps_its_decay():
     assert average.module.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"rate": 0}, {"first_rate": -1}, {"last_rate": 0}, {"warmup": 1}]
-)
+@pytest.mark.parametrize("wrong", [{"lr": 0}, {"start_lr": -1}, {"end_lr": 0}, {"warmup_ratio": 1}])
 def test_impossible_rates_are_refused(wrong):
     with pytest.raises(ValueError, match=r"above zero|warmup"):
-        OptimiserConfig(**wrong)
+        OptimizerConfig(**wrong)

@@ -36,24 +36,24 @@ def test_the_papers_constants():
     assert config.network.hidden_channels == 256
     assert config.network.adapter_kernel == 3
     assert config.network.box_head == "depthwise"
-    assert config.clips.compositing.share == 0
+    assert config.clips.compositing.probability == 0
     assert not config.network.shape_prior
     assert (config.network.template_size, config.network.search_size) == (127, 255)
     anchors = config.network.anchors
     assert (anchors.ratios, anchors.scale, anchors.stride) == ((0.33, 0.5, 1, 2, 3), 8, 8)
-    labels = config.lesson.labels
-    assert (labels.object_above, labels.background_below) == (0.6, 0.3)
-    assert (labels.objects, labels.backgrounds, labels.hard_share) == (16, 48, 0)
-    assert labels.nearest_share == 1
-    optimiser = config.optimiser
-    assert (optimiser.method, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-4)
-    assert (optimiser.first_rate, optimiser.rate, optimiser.last_rate) == (0.001, 0.005, 0.0025)
-    assert (optimiser.clip, config.lesson.negatives) == (10, 0.2)
-    assert config.lesson.box_weight == 1
-    augmentation = config.lesson.augmentation
+    labels = config.objective.labels
+    assert (labels.positive_iou, labels.negative_iou) == (0.6, 0.3)
+    assert (labels.max_positives, labels.max_negatives, labels.hard_negative_ratio) == (16, 48, 0)
+    assert labels.low_quality_ratio == 1
+    optimiser = config.optimizer
+    assert (optimiser.name, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-4)
+    assert (optimiser.start_lr, optimiser.lr, optimiser.end_lr) == (0.001, 0.005, 0.0025)
+    assert (optimiser.max_grad_norm, config.objective.negative_probability) == (10, 0.2)
+    assert config.objective.box_weight == 1
+    augmentation = config.objective.augmentation
     assert (augmentation.template_shift, augmentation.template_scale) == (4, 0.05)
     assert (augmentation.search_shift, augmentation.search_scale) == (64, 0.18)
-    assert (augmentation.blur, augmentation.grey) == (0.18, 0.25)
+    assert (augmentation.blur, augmentation.gray) == (0.18, 0.25)
     assert max(stage.gap for stage in config.curriculum.stages) == 20
     assert {stage.turn for stage in config.curriculum.stages} == {0, 1, 2}
 
@@ -62,33 +62,39 @@ def test_what_small_does_otherwise():
     ours, theirs = small(), cyclesiam()
     assert ours.network == NetworkConfig()
     assert ours.network.shape_prior
-    assert (ours.network.box_head, ours.lesson.box_weight) == ("pixelwise", 10)
-    assert (ours.lesson.labels.nearest_share, ours.clips.compositing.share) == (0.8, 0.7)
-    assert ours.optimiser.method == "adamw"
+    assert (ours.network.box_head, ours.objective.box_weight) == ("pixelwise", 10)
+    assert (ours.objective.labels.low_quality_ratio, ours.clips.compositing.probability) == (
+        0.8,
+        0.7,
+    )
+    assert ours.optimizer.name == "adamw"
     assert (
-        ours.lesson.labels.objects,
-        ours.lesson.labels.backgrounds,
-        ours.lesson.labels.hard_share,
+        ours.objective.labels.max_positives,
+        ours.objective.labels.max_negatives,
+        ours.objective.labels.hard_negative_ratio,
     ) == (32, 96, 0.5)
-    assert (ours.lesson.trust, ours.curriculum.review) == (0.5, 0.5)
+    assert (ours.objective.min_cycle_score, ours.curriculum.review_probability) == (0.5, 0.5)
     assert max(stage.gap for stage in ours.curriculum.stages) == 12
-    assert ours.lesson.choice == theirs.lesson.choice
+    assert ours.objective.selection == theirs.objective.selection
 
 
 def test_objects_and_masks_go_on_from_small():
     before, whole, masked = small(), objects(), masks()
     assert whole.network == before.network
-    assert (whole.clips.compositing.objects, whole.clips.discovery.least_texture) == (0.8, 10)
+    assert (whole.clips.compositing.object_probability, whole.clips.discovery.min_texture) == (
+        0.8,
+        10,
+    )
     assert masked.network == dataclasses.replace(before.network, masks=True)
-    assert (masked.learns, masked.lesson.mask_weight) == ("masks", 30)
-    assert (masked.clips.compositing.share, masked.clips.object_share) == (1, 0.5)
+    assert (masked.trained_part, masked.objective.mask_weight) == ("masks", 30)
+    assert (masked.clips.compositing.probability, masked.clips.object_probability) == (1, 0.5)
 
 
 def test_cyclesiam_plus_is_the_papers_network_with_masks():
     plain, plus = cyclesiam(), cyclesiam_plus()
     assert dataclasses.replace(plus.network, masks=False, mask_channels=96) == plain.network
     assert plus.network.mask_channels == 256
-    assert (plus.optimiser, plus.steps, plus.learns) == (plain.optimiser, plain.steps, "all")
+    assert (plus.optimizer, plus.steps, plus.trained_part) == (plain.optimizer, plain.steps, "all")
 
 
 def test_smoke_is_the_small_method_in_short():

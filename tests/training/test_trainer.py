@@ -8,8 +8,8 @@ from cyclesiam.errors import TrainingError, WeightsError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
-from cyclesiam.training.objective import LessonConfig
-from cyclesiam.training.optimizer import OptimiserConfig
+from cyclesiam.training.objective import ObjectiveConfig
+from cyclesiam.training.optimizer import OptimizerConfig
 from cyclesiam.training.recipes import smoke
 from cyclesiam.training.trainer import Trainer
 from support.media import moving_square, textured, write_picture, write_video
@@ -82,8 +82,8 @@ WALK_LOSSES = [1.02800, 0.81800, 0.60600]
 
 
 def test_the_first_losses(tmp_path, scenes):
-    plain = dataclasses.replace(CONFIG.clips, compositing=CompositingConfig(share=0))
-    trainer = make_trainer(tmp_path, scenes, steps=6, optimiser=OptimiserConfig(), clips=plain)
+    plain = dataclasses.replace(CONFIG.clips, compositing=CompositingConfig(probability=0))
+    trainer = make_trainer(tmp_path, scenes, steps=6, optimizer=OptimizerConfig(), clips=plain)
     losses = [report.loss for report in trainer.fit()]
     assert losses[:3] == pytest.approx(TURN_0_LOSSES, rel=5e-3)
     assert losses[3:] == pytest.approx(WALK_LOSSES, rel=1e-1)
@@ -95,7 +95,7 @@ SMOKE_LOSSES = [1.38277, 1.22570, 1.17600]
 
 
 def test_the_first_losses_of_smoke(tmp_path, scenes):
-    config = dataclasses.replace(smoke(), steps=3, log_every=1)
+    config = dataclasses.replace(smoke(), steps=3, log_interval=1)
     runs = [Trainer(config, scenes, tmp_path / name, device="cpu") for name in "ab"]
     losses = [[report.loss for report in trainer.fit()] for trainer in runs]
     assert losses[0] == losses[1]
@@ -122,7 +122,7 @@ def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):
 
 
 def test_weights_that_diverge_stop_the_run_and_spare_what_was_saved(tmp_path, scenes):
-    trainer = make_trainer(tmp_path, scenes, save_every=2)
+    trainer = make_trainer(tmp_path, scenes, save_interval=2)
     run = trainer.fit()
     for _ in range(3):
         next(run)
@@ -134,7 +134,7 @@ def test_weights_that_diverge_stop_the_run_and_spare_what_was_saved(tmp_path, sc
         next(run)
     assert "\n" not in str(caught.value)
     assert saved == {name: (tmp_path / name).read_bytes() for name in names}
-    assert make_trainer(tmp_path, scenes, save_every=2, resume=True).step == 2
+    assert make_trainer(tmp_path, scenes, save_interval=2, resume=True).step == 2
 
 
 def test_a_gradient_that_diverges_stops_the_run_before_it_does_harm(tmp_path, scenes):
@@ -148,13 +148,15 @@ def test_a_gradient_that_diverges_stops_the_run_before_it_does_harm(tmp_path, sc
 
 def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):
     video = write_video(tmp_path / "street.mp4", moving_square(20))
-    walks = CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=1, longest=1, review=0)
-    clips = dataclasses.replace(CONFIG.clips, compositing=CompositingConfig(share=0))
+    walks = CurriculumConfig(
+        stages=(Stage(0, 0), Stage(1, 3)), min_steps=1, max_steps=1, review_probability=0
+    )
+    clips = dataclasses.replace(CONFIG.clips, compositing=CompositingConfig(probability=0))
     trainer = make_trainer(
         tmp_path / "out",
         find_scenes([video])[0],
         steps=3,
-        lesson=LessonConfig(trust=0.99),
+        objective=ObjectiveConfig(min_cycle_score=0.99),
         curriculum=walks,
         clips=clips,
     )
@@ -167,9 +169,11 @@ def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):
 
 
 def test_where_the_box_is_known_nothing_is_dropped(tmp_path, scenes):
-    walks = CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=1, longest=1, review=0)
+    walks = CurriculumConfig(
+        stages=(Stage(0, 0), Stage(1, 3)), min_steps=1, max_steps=1, review_probability=0
+    )
     trainer = make_trainer(
-        tmp_path, scenes, steps=3, lesson=LessonConfig(trust=0.99), curriculum=walks
+        tmp_path, scenes, steps=3, objective=ObjectiveConfig(min_cycle_score=0.99), curriculum=walks
     )
     assert [report.dropped for report in trainer.fit()][:2] == [0, 0]
 
@@ -178,7 +182,7 @@ def test_a_lone_clip_has_no_negative_pair(tmp_path, scenes):
     # Its own template would be called another's.
     clips = dataclasses.replace(CONFIG.clips, batch_size=1)
     trainer = make_trainer(
-        tmp_path, scenes, steps=1, clips=clips, lesson=LessonConfig(negatives=0.99)
+        tmp_path, scenes, steps=1, clips=clips, objective=ObjectiveConfig(negative_probability=0.99)
     )
     (report,) = trainer.fit()
     assert report.box_loss > 0
@@ -187,7 +191,7 @@ def test_a_lone_clip_has_no_negative_pair(tmp_path, scenes):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_what_cannot_be_read_is_told_once(tmp_path, scenes, workers):
     gone = Scene(tmp_path / "gone.mp4", 100)
-    clips = dataclasses.replace(CONFIG.clips, stills_share=0.5, reads=1)
+    clips = dataclasses.replace(CONFIG.clips, still_probability=0.5, batches_per_chunk=1)
     trainer = make_trainer(tmp_path / "run", [*scenes, gone], clips=clips, workers=workers)
     told = [problem for report in trainer.fit() for problem in report.problems]
     assert len(told) == 1
@@ -248,13 +252,13 @@ def test_the_small_backbone_begins_at_random(tmp_path, scenes):
         make_trainer(tmp_path, scenes, backbone_weights=tmp_path / "resnet50.pth")
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"workers": -1}, {"averaging": 1}])
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"workers": -1}, {"ema_decay": 1}])
 def test_impossible_runs_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         dataclasses.replace(CONFIG, **wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"negatives": 1}, {"trust": -0.1}])
+@pytest.mark.parametrize("wrong", [{"negative_probability": 1}, {"min_cycle_score": -0.1}])
 def test_impossible_lessons_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        LessonConfig(**wrong)
+        ObjectiveConfig(**wrong)

@@ -11,7 +11,7 @@ from cyclesiam.validation.examples import Example, ExampleConfig, make_examples
 from cyclesiam.validation.score import LabelFreeScores, label_free_score, paired_gain
 from support.media import moving_square, textured, write_stills, write_video
 
-FEW = ExampleConfig(zooms=2, pasted=2, cycles=2, frames=6, reach=10)
+FEW = ExampleConfig(zooms=2, pasted=2, cycles=2, frames=6, cycle_frames=10)
 
 
 def video_scenes(tmp_path) -> list[Scene]:

@@ -74,7 +74,7 @@ class Discover:
         from cyclesiam.training.recipes import RECIPES
 
         config = RECIPES[self.recipe]()
-        clips = replace(config.clips, memory_gigabytes=CHUNK_MEMORY)
+        clips = replace(config.clips, cache_gigabytes=CHUNK_MEMORY)
         with enforce_policy(config.policy):
             with Console(stderr=True).status("looking for videos and pictures"):
                 scenes, left_out = find_scenes(self.sources)

@@ -30,7 +30,7 @@ CALIBRATED = 12  # scenes that are followed to calibrate
 CALIBRATED_FRAMES = 40  # of each
 MOST_LOST = 0.01  # of the label-free score, 0..1, that 8 bits may cost
 FEWER = ExampleConfig(
-    zooms=6, pasted=10, cycles=10, frames=50, reach=30
+    zooms=6, pasted=10, cycles=10, frames=50, cycle_frames=30
 )  # two networks track these
 
 

@@ -142,7 +142,7 @@ def load_tracker_config(weights: str, *, masks: bool = True) -> TrackerConfig:
         CycleSiamError: there are no such weights, or settings that cannot be.
     """
     config = load_config(resolve_weights(weights))
-    return config if masks else replace(config, mask=replace(config.mask, wanted=False))
+    return config if masks else replace(config, mask=replace(config.mask, enabled=False))
 
 
 def make_output_folder(folder: Path) -> None:

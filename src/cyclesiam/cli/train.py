@@ -92,7 +92,7 @@ class Train:
         with enforce_policy(config.policy):
             scenes, problems = self._find_scenes()
             judge = None
-            if self.start is not None and config.learns == "all":
+            if self.start is not None and config.trained_part == "all":
                 scenes, judge = prepare(scenes, self.start, self.seed, device)
         make_output_folder(self.output)
         self._list_problems(problems)
@@ -127,7 +127,7 @@ class Train:
             raise UsageError("--from brings a whole network: leave out --backbone")
         config = self._recipe()
         steps = config.steps if self.steps is None else self.steps
-        save_every = config.save_every if self.save_every is None else self.save_every
+        save_every = config.save_interval if self.save_every is None else self.save_every
         if self.devices < 1:
             raise UsageError(f"--devices must be 1 or more, got {self.devices}")
         try:
@@ -135,8 +135,8 @@ class Train:
                 config,
                 steps=steps,
                 seed=self.seed,
-                accumulate=self.accumulate,
-                save_every=save_every,
+                accumulation_steps=self.accumulate,
+                save_interval=save_every,
             )
         except ValueError as error:
             raise UsageError(f"recipe {config.recipe}: {error}") from error
@@ -156,7 +156,7 @@ class Train:
         if self.recipe in (None, "adapt"):
             return adapted
         recipe = replace(RECIPES[self.recipe](), policy=adapted.policy)
-        if recipe.learns == "masks":
+        if recipe.trained_part == "masks":
             return replace(recipe, network=replace(adapted.network, masks=True))
         if recipe.network != adapted.network:
             raise UsageError(

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.row_rng import Rng, rand_rows, randn_shared, sample_rows
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AugmentationConfig:
     """How far crops stray from the plain ones.
@@ -29,21 +31,21 @@ class AugmentationConfig:
     """Greatest shift of the search window, in crop pixels."""
     search_scale: float = 0.18
     """Greatest relative change of the search window's size."""
-    stretch: float = 0.0
+    search_aspect: float = 0.0
     """Greatest relative change of the search window's aspect."""
     blur: float = 0.18
     """Share of crops that are blurred."""
-    grey: float = 0.25
+    gray: float = 0.25
     """Share of clips that are shown in grey."""
-    light: float = 0.2
+    color: float = 0.2
     """Greatest relative change of brightness, contrast, saturation and colour balance."""
     noise: float = 0.0
     """Greatest deviation of pixel noise, in 0..255."""
-    occlusion: float = 0.0
+    occlusion_probability: float = 0.0
     """Share of search crops in which a rectangle is covered by another crop's pixels."""
 
     def __post_init__(self) -> None:
-        for name in ("blur", "grey", "occlusion"):
+        for name in ("blur", "gray", "occlusion_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share, 0..1, got {getattr(self, name)}")
         if not 0 <= self.search_scale < 1 or not 0 <= self.template_scale < 1:
@@ -102,7 +104,7 @@ def jitter_colors(
 
     def factor(*shape: int) -> Tensor:
         chance = rand_rows(generator, B, *shape)
-        return 1 + config.light * (2 * chance - 1)
+        return 1 + config.color * (2 * chance - 1)
 
     crops = crops.contiguous()  # whole planes: a CPU is slow at three numbers a pixel
     blurred = sample_rows(generator, B, config.blur)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.discovery import DiscoveredTarget, DiscoveryConfig, discover_target
 from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene
 from cyclesiam.errors import SourceError, TrainingError
@@ -34,6 +35,7 @@ LEAST_SHOWN = 0.7  # share of an object that a view must show
 ATTEMPTS = 100  # draws of unreadable chunks in a row, after which there is nothing to learn from
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipConfig:
     """How clips are drawn."""
@@ -44,31 +46,31 @@ class ClipConfig:
     """Width of the canvas in pixels."""
     batch_size: int = 32
     """Clips in a batch."""
-    reads: int = 8
+    batches_per_chunk: int = 8
     """Batches that draw from the same decoded chunks before others are decoded."""
-    stills_share: float = 0.3
+    still_probability: float = 0.3
     """Share of clips drawn from still pictures, where there are both."""
-    length_power: float = 0.5
+    length_exponent: float = 0.5
     """Power of its length that the chance of a video grows with: 1 draws each frame alike, 0 each
     video. Long ones hold more, but not in proportion: neighbouring frames repeat each other."""
-    memory_gigabytes: float = 4.0
+    cache_gigabytes: float = 4.0
     """Decoded chunks that a worker keeps; never more than half of the machine's memory."""
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     """How targets are found."""
     compositing: CompositingConfig = field(default_factory=CompositingConfig)
     """How many clips show a pasted target, and how it moves."""
-    object_share: float = 0.0
+    object_probability: float = 0.0
     """Share of clips that show the object of a still where it is, with its mask; fewer where few
     stills show one."""
     cutouts: CutoutConfig = field(default_factory=CutoutConfig)
     """What is taken for the object of a still."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.object_share <= 1:
-            raise ValueError(f"object_share must lie in 0..1, got {self.object_share}")
-        if self.length_power < 0:
-            raise ValueError(f"length_power must be 0 or more, got {self.length_power}")
-        if min(self.height, self.width) < 64 or self.batch_size < 1 or self.reads < 1:
+        if not 0 <= self.object_probability <= 1:
+            raise ValueError(f"object_probability must lie in 0..1, got {self.object_probability}")
+        if self.length_exponent < 0:
+            raise ValueError(f"length_exponent must be 0 or more, got {self.length_exponent}")
+        if min(self.height, self.width) < 64 or self.batch_size < 1 or self.batches_per_chunk < 1:
             raise ValueError(f"clips need a canvas of 64 pixels or more and a batch, got {self}")
 
 
@@ -151,10 +153,10 @@ class ClipDataset(Dataset[Batch]):
         self.rows = range(config.batch_size) if rows is None else rows
         self.videos = [scene for scene in scenes if scene.frames > 1]
         self.stills = [scene for scene in scenes if scene.frames == 1]
-        weights = np.array([scene.frames for scene in self.videos], float) ** config.length_power
+        weights = np.array([scene.frames for scene in self.videos], float) ** config.length_exponent
         self.video_chances = weights / weights.sum() if len(weights) else weights
         self._bank = ObjectBank(config.cutouts)
-        self._chunks = ChunkCache(limit_to_memory(int(config.memory_gigabytes * 2**30)))
+        self._chunks = ChunkCache(limit_to_memory(int(config.cache_gigabytes * 2**30)))
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
@@ -177,17 +179,17 @@ class ClipDataset(Dataset[Batch]):
     def _clip(self, request: BatchRequest, row: int, problems: dict[str, None]) -> Clip:
         # The chunk changes every `reads` batches, and not for all rows at once.
         shared = np.random.default_rng(
-            (self.seed, 1, row, (request.number + row) // self.config.reads)
+            (self.seed, 1, row, (request.number + row) // self.config.batches_per_chunk)
         )
         random = np.random.default_rng((self.seed, 2, row, request.number))
-        if self.config.object_share and random.random() < self.config.object_share:
+        if self.config.object_probability and random.random() < self.config.object_probability:
             for path, picture in self._draw_stills(random, problems):
                 mask = self._bank.mask(path, picture)
                 clip = None if mask is None else self._show_object(picture, mask, request, random)
                 if clip is not None:
                     return clip._replace(name=path.name)
         scene, _, images = self._draw_chunk(shared, problems)
-        if random.random() < self.config.compositing.share:
+        if random.random() < self.config.compositing.probability:
             donors = [_pick(self._draw_chunk(shared, problems)[2], random) for _ in range(2)]
             objects = self._draw_objects(random, problems)
             frames = self._background(images, request, random)
@@ -220,7 +222,7 @@ class ClipDataset(Dataset[Batch]):
 
     def _draw_objects(self, random: np.random.Generator, problems: dict[str, None]) -> list[Sprite]:
         """Cut two objects out of stills, or fewer where few show one."""
-        if not self.config.compositing.objects:
+        if not self.config.compositing.object_probability:
             return []
         stills = self._draw_stills(random, problems)
         sprites = (self._bank.sprite(path, picture) for path, picture in stills)
@@ -236,7 +238,7 @@ class ClipDataset(Dataset[Batch]):
         return walk.frames, boxes
 
     def _find(self, walk: "_Walk", random: np.random.Generator) -> DiscoveredTarget:
-        neighbours = walk.neighbours() if self.config.discovery.both_sides else None
+        neighbours = walk.neighbours() if self.config.discovery.bidirectional else None
         config = self.config.discovery
         return discover_target(walk.frames[0], walk.later, random, config, neighbours=neighbours)
 
@@ -302,7 +304,7 @@ class ClipDataset(Dataset[Batch]):
         )
 
     def _draw_scene(self, random: np.random.Generator) -> Scene:
-        still = random.random() < self.config.stills_share
+        still = random.random() < self.config.still_probability
         if self.stills and (still or not self.videos):
             return self.stills[random.integers(len(self.stills))]
         return self.videos[random.choice(len(self.videos), p=self.video_chances)]

@@ -12,49 +12,52 @@ from typing import Literal, NamedTuple
 import cv2
 import numpy as np
 
+from cyclesiam.config_aliases import accepts_old_names
+
 SHRINK = 2  # flow and contrast are measured on half the resolution
 SURROUND = 1.6  # side of the box that holds a candidate's surroundings, over the candidate's
 TEXTURE_REACH = 9  # side in reduced pixels of the surroundings that a flow is measured from
 NOISE = 0.35  # flow in reduced pixels that is noise even in a still scene
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiscoveryConfig:
     """What a target may look like, and how it is drawn."""
 
-    candidates: int = 48
+    num_candidates: int = 48
     """Random boxes that compete on contrast."""
-    smallest: float = 0.10
+    min_size: float = 0.10
     """Least side of a random box, over the frame's shorter side."""
-    largest: float = 0.35
+    max_size: float = 0.35
     """Greatest side of a random box, over the frame's shorter side."""
-    sharpness: float = 4.0
+    contrast_sharpness: float = 4.0
     """How strongly contrast decides; 0 draws candidates with equal chances."""
-    motion_preference: float = 0.75
+    motion_probability: float = 0.75
     """Chance that a moving region, where there is one, wins over contrast."""
-    both_sides: bool = False
+    bidirectional: bool = False
     """Look at the frames just before and after, where both are there: what moves goes on so."""
-    bridging: float = 0.0
+    merge_gap: float = 0.0
     """Widest gap between fragments of one moving region, over the frame's shorter side."""
-    least_share: float = 0.0
+    min_motion_ratio: float = 0.0
     """Least share of all that moves that belongs to a region."""
     inside: bool = False
     """Leave out regions that touch the frame's border: much of them may lie outside."""
-    least_texture: float = 0.0
+    min_texture: float = 0.0
     """Least deviation of brightness, of 255 levels, around a pixel whose motion counts: flow is
     guessed where nothing can be matched, as in the sky."""
 
     def __post_init__(self) -> None:
-        if self.candidates < 1:
-            raise ValueError(f"candidates must be at least 1, got {self.candidates}")
-        if not 0 < self.smallest <= self.largest <= 1:
-            raise ValueError(f"0 < smallest <= largest <= 1 must hold, got {self}")
-        if not (0 <= self.bridging < 1 and 0 <= self.least_share <= 1):
-            raise ValueError(f"bridging and least_share are shares, got {self}")
+        if self.num_candidates < 1:
+            raise ValueError(f"num_candidates must be at least 1, got {self.num_candidates}")
+        if not 0 < self.min_size <= self.max_size <= 1:
+            raise ValueError(f"0 < min_size <= max_size <= 1 must hold, got {self}")
+        if not (0 <= self.merge_gap < 1 and 0 <= self.min_motion_ratio <= 1):
+            raise ValueError(f"merge_gap and min_motion_ratio are shares, got {self}")
 
 
 DEFAULT_DISCOVERY = DiscoveryConfig()
-STRICT_DISCOVERY = DiscoveryConfig(both_sides=True, bridging=0.13, least_share=0.3)
+STRICT_DISCOVERY = DiscoveryConfig(bidirectional=True, merge_gap=0.13, min_motion_ratio=0.3)
 """Fewer moving regions, of which more are whole objects; about 1.7 times the time of `PLAIN`."""
 
 
@@ -86,15 +89,15 @@ def discover_target(
     Returns:
         A moving region, or where none is drawn a box that stands out by contrast.
     """
-    if later is not None and random.random() < config.motion_preference:
+    if later is not None and random.random() < config.motion_probability:
         earlier = None
-        if config.both_sides and neighbours is not None:
+        if config.bidirectional and neighbours is not None:
             earlier, later = neighbours
         moving = moving_regions(image, later, earlier, config)
         if len(moving):
             return DiscoveredTarget(moving[random.integers(len(moving))], "motion")
-    boxes = random_boxes((image.shape[0], image.shape[1]), config.candidates, random, config)
-    scores = contrast(image, boxes) * config.sharpness
+    boxes = random_boxes((image.shape[0], image.shape[1]), config.num_candidates, random, config)
+    scores = contrast(image, boxes) * config.contrast_sharpness
     chances = np.exp(scores - scores.max())
     return DiscoveredTarget(boxes[random.choice(len(boxes), p=chances / chances.sum())], "contrast")
 
@@ -105,7 +108,7 @@ def random_boxes(
     """Draw (count, 4) xyxy boxes inside a frame (height, width), of log-uniform size and shape."""
     height, width = frame_size
     shorter = min(frame_size)
-    low, high = np.log([config.smallest, config.largest])
+    low, high = np.log([config.min_size, config.max_size])
     side = shorter * np.exp(random.uniform(low, high, count))
     stretch = np.exp(random.uniform(-0.6, 0.6, count))  # up to 3.3 : 1
     w, h = np.minimum(side * stretch, width), np.minimum(side / stretch, height)
@@ -134,13 +137,13 @@ def moving_regions(
     motion = np.linalg.norm(ahead := residual_motion(image, later), axis=-1)
     if earlier is not None:
         motion = np.sqrt(np.maximum(-(ahead * residual_motion(image, earlier)).sum(axis=-1), 0))
-    if config.least_texture:
-        motion *= local_texture(image) >= config.least_texture
+    if config.min_texture:
+        motion *= local_texture(image) >= config.min_texture
     threshold = max(NOISE, 2.0 * float(np.median(motion)), 0.3 * float(motion.max()))
     moving = cv2.morphologyEx(
         (motion > threshold).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
     )
-    if bridge := round(config.bridging * min(moving.shape)):
+    if bridge := round(config.merge_gap * min(moving.shape)):
         moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((bridge, bridge), np.uint8))
     _, _, statistics, _ = cv2.connectedComponentsWithStats(moving)
     total = float(moving.sum())
@@ -161,7 +164,7 @@ def _is_kept(
         0.004 < area / (height * width) < 0.15
         and w < 0.85 * width
         and h < 0.85 * height
-        and area >= config.least_share * moving
+        and area >= config.min_motion_ratio * moving
         and not (config.inside and min(x, y, width - x - w, height - y - h) <= 0)
     )
 

@@ -130,7 +130,10 @@ def paste_mask(
         frame_size: H, W.
     """
     cx, cy, width, height = window
-    left, top = max(math.floor(cx - width / 2), 0), max(math.floor(cy - height / 2), 0)
+    left, top = (
+        max(math.floor(cx - width / 2), 0),
+        max(math.floor(cy - height / 2), 0),
+    )
     right = min(math.ceil(cx + width / 2), frame_size[1])
     bottom = min(math.ceil(cy + height / 2), frame_size[0])
     if right <= left or bottom <= top:

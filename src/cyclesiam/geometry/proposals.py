@@ -5,9 +5,10 @@ Shapes: B targets, N proposals for each.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyclesiam.arrays import Array, array_namespace, new_arange
+from cyclesiam.config_aliases import renamed_class
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
 
@@ -133,3 +134,9 @@ def select_proposals(
         scores=proposals.scores[rows, index],
         penalty=constancy[rows, index],
     )
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed_class(globals(), name)

@@ -1,9 +1,11 @@
 """The mean of two networks: what each forgot, the other still knows."""
 
 import copy
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from cyclesiam.config_aliases import renamed_class
 from cyclesiam.models.siamrpn import SiamRPN
 
 
@@ -31,3 +33,9 @@ def average_networks(first: SiamRPN, second: SiamRPN) -> SiamRPN:
         if value.is_floating_point():
             value.lerp_(others[name].to(value.device), 0.5)
     return mean
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed_class(globals(), name)

@@ -15,21 +15,23 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.regions import mask_to_box
 
 SPRITE_FILL = 0.75  # share of a sprite's side that its shape spans; the rest is room to bend
 MAX_SPRITE_SIZE, COARSEST = 128, 24  # sides of sprites in pixels: about as large as they are shown
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompositingConfig:
     """How cut-outs look and move. Changes are standard deviations from one frame to the next."""
 
-    share: float = 0.7
+    probability: float = 0.7
     """Share of clips that show a pasted target."""
-    smallest: float = 0.08
+    min_size: float = 0.08
     """Least side of a target, over the frame's shorter side."""
-    largest: float = 0.45
+    max_size: float = 0.45
     """Greatest side of a target, over the frame's shorter side."""
     shift: float = 0.25
     """Of the place, over the target's side."""
@@ -37,26 +39,26 @@ class CompositingConfig:
     """Of the logarithm of the size; the aspect changes half as much."""
     rotation: float = 0.15
     """Of the angle, in radians."""
-    bend: float = 0.04
+    deformation: float = 0.04
     """Of every point's displacement, over the target's side."""
-    light: float = 0.1
+    color: float = 0.1
     """Of brightness and of each colour's, over their value."""
-    companions: int = 3
+    max_distractors: int = 3
     """Most cut-outs beside the target."""
-    lookalike: float = 0.5
+    lookalike_probability: float = 0.5
     """Chance that a companion is made of the target's stuff."""
-    objects: float = 0.0
+    object_probability: float = 0.0
     """Share of cut-outs that are whole objects from still pictures, where there are such; the
     others are pieces of random shape."""
 
     def __post_init__(self) -> None:
-        for name in ("share", "lookalike", "objects"):
+        for name in ("probability", "lookalike_probability", "object_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if not 0 < self.smallest <= self.largest <= 1 or self.companions < 0:
+        if not 0 < self.min_size <= self.max_size <= 1 or self.max_distractors < 0:
             raise ValueError(
-                "0 < smallest <= largest <= 1 and 0 or more companions must hold, "
-                f"got {self.smallest}, {self.largest} and {self.companions}"
+                "0 < min_size <= max_size <= 1 and 0 or more max_distractors must hold, "
+                f"got {self.min_size}, {self.max_size} and {self.max_distractors}"
             )
 
 
@@ -123,19 +125,19 @@ def composite(
             target's is the first.
     """
     height, width = frames[0].shape[:2]
-    whole = objects[0] if objects and random.random() < config.objects else None
+    whole = objects[0] if objects and random.random() < config.object_probability else None
     path = random_path(len(frames), (height, width), random, config, whole.aspect if whole else 1.0)
     target = whole or random_cutout(donors[0], _resolution(path), random)
     before: list[tuple[Sprite, list[Pose]]] = []
     behind: list[tuple[Sprite, list[Pose]]] = []
-    for _ in range(random.integers(config.companions + 1)):
-        alike = random.random() < config.lookalike
+    for _ in range(random.integers(config.max_distractors + 1)):
+        alike = random.random() < config.lookalike_probability
         donor = donors[0] if alike else donors[random.integers(len(donors))]
         poses = _beside(path, random, config)
         layer = before if random.random() < 0.3 else behind
         if alike and whole:
             sprite = whole
-        elif not alike and objects and random.random() < config.objects:
+        elif not alike and objects and random.random() < config.object_probability:
             sprite = objects[int(random.integers(len(objects)))]
         else:
             sprite = random_cutout(donor, _resolution(poses), random)
@@ -211,7 +213,7 @@ def random_path(
 ) -> list[Pose]:
     """Draw `count` poses of a target of an aspect on its way through frames of (height, width)."""
     height, width = frame_size
-    low, high = np.log([config.smallest, config.largest])
+    low, high = np.log([config.min_size, config.max_size])
     side = min(frame_size) * np.exp(random.uniform(low, high)) / SPRITE_FILL
     stretch = np.sqrt(aspect) * np.exp(random.normal(0, 0.3))
     start = Pose(
@@ -261,14 +263,14 @@ def _resolution(poses: list[Pose]) -> int:
 def deform(sprite: Sprite, random: np.random.Generator, config: CompositingConfig) -> Sprite:
     """Change a sprite a little, as things change from one frame to the next: form and light."""
     side = len(sprite.alpha)
-    coarse = random.normal(0, config.bend * side, (4, 4, 2)).astype(np.float32)
+    coarse = random.normal(0, config.deformation * side, (4, 4, 2)).astype(np.float32)
     field = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
     steps = np.arange(side, dtype=np.float32)
     x, y = np.meshgrid(steps, steps)
     where = x + field[..., 0], y + field[..., 1]
     pixels = cv2.remap(sprite.pixels, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     alpha = cv2.remap(sprite.alpha, *where, cv2.INTER_LINEAR)
-    gain = (1 + random.normal(0, config.light)) * (1 + random.normal(0, config.light / 2, 3))
+    gain = (1 + random.normal(0, config.color)) * (1 + random.normal(0, config.color / 2, 3))
     lit = np.clip(pixels * gain.astype(np.float32), 0, 255).astype(np.uint8)
     return Sprite(lit, alpha, sprite.aspect)
 

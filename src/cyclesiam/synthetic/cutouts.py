@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.crops import crop_to_image_matrix
 from cyclesiam.geometry.regions import mask_to_box
 from cyclesiam.synthetic.compositing import MAX_SPRITE_SIZE, SPRITE_FILL, Sprite
@@ -20,6 +21,7 @@ from cyclesiam.synthetic.compositing import MAX_SPRITE_SIZE, SPRITE_FILL, Sprite
 ROUNDS = 3  # of GrabCut; more change next to nothing
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutoutConfig:
     """Which regions are taken for objects. Areas are shares of the picture's.
@@ -27,26 +29,30 @@ class CutoutConfig:
     Source: GrabCut (Rother et al., SIGGRAPH 2004), from a rectangle.
     """
 
-    side: int = 96
+    image_size: int = 96
     """Longer side in pixels of the picture that is cut."""
-    border: float = 0.1
+    border_ratio: float = 0.1
     """Width of the border that is taken for surroundings, over the picture's sides."""
-    smallest: float = 0.04
+    min_size: float = 0.04
     """Least area of an object."""
-    largest: float = 0.5
+    max_size: float = 0.5
     """Greatest area of an object."""
-    solid: float = 0.35
+    min_fill: float = 0.35
     """Least share of its box that an object fills."""
-    alone: float = 0.6
+    min_dominance: float = 0.6
     """Least share of all that was cut out that belongs to the largest region."""
-    edges: int = 1
+    max_touched_borders: int = 1
     """Most sides on which an object reaches the border: there, more of it may lie outside."""
 
     def __post_init__(self) -> None:
-        if self.side < 32 or not 0 < self.border < 0.5:
-            raise ValueError(f"side must be 32 or more and border lie in 0..0.5, got {self}")
-        if not 0 < self.smallest < self.largest <= 1 or not 0 <= self.edges <= 4:
-            raise ValueError(f"0 < smallest < largest <= 1 and 0..4 edges must hold, got {self}")
+        if self.image_size < 32 or not 0 < self.border_ratio < 0.5:
+            raise ValueError(
+                f"image_size must be 32 or more and border_ratio lie in 0..0.5, got {self}"
+            )
+        if not 0 < self.min_size < self.max_size <= 1 or not 0 <= self.max_touched_borders <= 4:
+            raise ValueError(
+                f"0 < min_size < max_size <= 1 and 0..4 max_touched_borders must hold, got {self}"
+            )
 
 
 def segment_object(picture: np.ndarray, config: CutoutConfig) -> np.ndarray | None:
@@ -59,10 +65,10 @@ def segment_object(picture: np.ndarray, config: CutoutConfig) -> np.ndarray | No
     Returns:
         (h, w) uint8 mask, 1 on the object, of the picture reduced to `config.side`; or None.
     """
-    scale = config.side / max(picture.shape[:2])
+    scale = config.image_size / max(picture.shape[:2])
     h, w = (max(round(side * scale), 16) for side in picture.shape[:2])
     small = cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA)
-    rows, columns = round(h * config.border), round(w * config.border)
+    rows, columns = round(h * config.border_ratio), round(w * config.border_ratio)
     labels = np.full((h, w), cv2.GC_BGD, np.uint8)
     labels[rows : h - rows, columns : w - columns] = cv2.GC_PR_FGD
     cv2.setRNGSeed(0)  # the same picture gives the same object
@@ -76,10 +82,10 @@ def segment_object(picture: np.ndarray, config: CutoutConfig) -> np.ndarray | No
     left, top, width, height, area = statistics[best].tolist()
     reached = (left <= columns, top <= rows, left + width >= w - columns, top + height >= h - rows)
     good = (
-        config.smallest <= area / (h * w) <= config.largest
-        and area >= config.solid * width * height
-        and area >= config.alone * cut.sum()
-        and sum(reached) <= config.edges
+        config.min_size <= area / (h * w) <= config.max_size
+        and area >= config.min_fill * width * height
+        and area >= config.min_dominance * cut.sum()
+        and sum(reached) <= config.max_touched_borders
     )
     return (regions == best).astype(np.uint8) if good else None
 

@@ -25,6 +25,7 @@ from cyclesiam.arrays import (
     new_array,
     new_zeros,
 )
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.boxes import box_area
 
 BIN_STRIDE = 2  # every second pixel of a crop, both ways: a quarter of the work, and as good
@@ -34,40 +35,46 @@ FLOOR = 1e-4  # share of pixels that a colour is taken to have at least
 LEAST_CONTRAST = 0.05  # keeps a division finite where target and surroundings look alike
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ColourConfig:
+class ColorModelConfig:
     """How colours are learnt, and how much they say.
 
     Source: Staple (Bertinetto et al., CVPR 2016), section 3.3, for histograms that vote beside a
     correlation; DAT (Possegger et al., CVPR 2015) for object against surroundings.
     """
 
-    share: float = 0.6
+    weight: float = 0.6
     """By how much a proposal that holds none of the target's colours is believed less, 0..1, where
     colours tell the target; 0 for no vote."""
-    contrast: float = 0.2
+    full_weight_contrast: float = 0.2
     """Difference of belief inside and outside the first box at which the vote has its full share;
     below, it has less."""
-    core: float = 0.8
+    inner_scale: float = 0.8
     """Side of the middle part of a box that is taken for the target, over the box's."""
-    margin: float = 1.1
+    outer_scale: float = 1.1
     """Side of the box beyond which all is surroundings, over the target's."""
-    reach: float = 1.5
+    ring_scale: float = 1.5
     """Side of the box that ends what lies nearby, over the target's: masks are told from that."""
-    floor: float = FLOOR
+    min_bin_ratio: float = FLOOR
     """Share of pixels that every colour is taken to have at least."""
-    rate: float = 0.05
+    learning_rate: float = 0.05
     """Weight of a new frame's histograms."""
-    least_score: float = 0.3
+    min_update_score: float = 0.3
     """A target whose score is lower teaches nothing."""
 
     def __post_init__(self) -> None:
-        for name in ("share", "rate", "least_score"):
+        for name in ("weight", "learning_rate", "min_update_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if not 0 < self.core <= self.margin < self.reach or self.floor <= 0 or self.contrast <= 0:
+        if (
+            not 0 < self.inner_scale <= self.outer_scale < self.ring_scale
+            or self.min_bin_ratio <= 0
+            or self.full_weight_contrast <= 0
+        ):
             raise ValueError(
-                f"0 < core <= margin < reach, floor > 0, contrast > 0 must hold; got {self}"
+                "0 < inner_scale <= outer_scale < ring_scale, min_bin_ratio > 0 and "
+                f"full_weight_contrast > 0 must hold; got {self}"
             )
 
 
@@ -101,7 +108,7 @@ class ColorModel:
     ring: AnyArray
     inside_likelihood: AnyArray
     outside_likelihood: AnyArray
-    config: ColourConfig
+    config: ColorModelConfig
 
 
 def color_bins(crops: AnyArray) -> AnyArray:
@@ -116,7 +123,7 @@ def color_bins(crops: AnyArray) -> AnyArray:
 def init_color_model(
     bins: AnyArray,
     boxes: AnyArray,
-    config: ColourConfig,
+    config: ColorModelConfig,
     masks: AnyArray | None = None,
 ) -> ColorModel:
     """Learn the colours of targets in the frame of their first box.
@@ -142,7 +149,7 @@ def init_color_model(
 
 def color_likelihood(state: ColorModel, bins: AnyArray) -> Likelihood:
     """Say how likely each pixel of (B, n, n) bins is the target's, and not its surroundings'."""
-    pixels = _share(state.foreground, state.background, bins, state.config.floor)
+    pixels = _share(state.foreground, state.background, bins, state.config.min_bin_ratio)
     B, n, _ = pixels.shape
     sums = new_zeros(pixels, (B, n + 1, n + 1))
     sums[:, 1:, 1:] = pixels.cumsum(1).cumsum(2)
@@ -171,7 +178,7 @@ def mask_priors(state: ColorModel, bins: AnyArray, belief: Likelihood) -> AnyArr
         :, None, None
     ]
     relative = (belief.pixels - state.outside_likelihood[:, None, None]) / contrast
-    close = _share(state.foreground, state.ring, bins, state.config.floor)
+    close = _share(state.foreground, state.ring, bins, state.config.min_bin_ratio)
     return array_namespace(close).stack((relative.clip(-0.5, 1.5), close), axis=1)
 
 
@@ -218,14 +225,14 @@ def box_likelihood(state: ColorModel, belief: Likelihood, boxes: AnyArray) -> An
 def color_weights(state: ColorModel) -> AnyArray:
     """Give the (B,) share of each target's vote: less where colours hardly tell it."""
     contrast = (state.inside_likelihood - state.outside_likelihood).clip(min=0)
-    return state.config.share * (contrast / state.config.contrast).clip(max=1)
+    return state.config.weight * (contrast / state.config.full_weight_contrast).clip(max=1)
 
 
 def update_color_model(
     state: ColorModel, bins: AnyArray, boxes: AnyArray, sure: AnyArray
 ) -> ColorModel:
     """Learn from a frame, (B, n, n) bins and (B, 4) xyxy boxes, the targets that are (B,) sure."""
-    rate = (state.config.rate * new_array(boxes, sure))[:, None]
+    rate = (state.config.learning_rate * new_array(boxes, sure))[:, None]
     inside, outside, nearby = _count(bins, _divide(bins, boxes, state.config))
     return replace(
         state,
@@ -243,7 +250,7 @@ class _Places(NamedTuple):
     close: AnyArray
 
 
-def _divide(bins: AnyArray, boxes: AnyArray, config: ColourConfig) -> _Places:
+def _divide(bins: AnyArray, boxes: AnyArray, config: ColorModelConfig) -> _Places:
     middles = (new_arange(boxes, bins.shape[-1]) + 0.5) * BIN_STRIDE
     centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
     away = abs(middles - centre[..., None])  # (B, 2, n)
@@ -252,8 +259,8 @@ def _divide(bins: AnyArray, boxes: AnyArray, config: ColourConfig) -> _Places:
         near = away < scale * half[..., None]
         return near[:, 1, :, None] & near[:, 0, None, :]
 
-    beyond = ~within(config.margin)
-    return _Places(within(config.core), beyond, beyond & within(config.reach))
+    beyond = ~within(config.outer_scale)
+    return _Places(within(config.inner_scale), beyond, beyond & within(config.ring_scale))
 
 
 def log_odds(bins: AnyArray, ours: AnyArray, others: AnyArray) -> AnyArray:

@@ -13,12 +13,14 @@ Shapes: B targets.
 from dataclasses import dataclass, replace
 
 from cyclesiam.arrays import AnyArray, array_namespace, logit, new_arange, new_array, sigmoid
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.tracking.color_model import box_likelihood
 from cyclesiam.tracking.mask_boxes import MaskBoxFit
 from cyclesiam.tracking.results import State
 from cyclesiam.tracking.siamese import SearchResult, TargetState
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfidenceConfig:
     """How evidence becomes a probability, and a probability a state.
@@ -29,39 +31,42 @@ class ConfidenceConfig:
 
     bias: float = -2.05
     """Of the logarithm of the odds that a box overlaps the truth by more than half."""
-    of_score: float = 7.53
+    score_weight: float = 7.53
     """What a score of 1 adds to it."""
-    of_colours: float = 0.90
+    color_weight: float = 0.90
     """What a box adds to it that holds the target's colours as the first one did."""
-    usual_colours: float = 0.85
+    default_color: float = 0.85
     """Taken for that where colours do not count."""
-    lost_below: float = 0.41
+    lost_threshold: float = 0.41
     """Probability below which a target may be lost."""
-    sure_from: float = 0.62
+    confident_threshold: float = 0.62
     """Probability from which on a target is where its box is."""
-    patience: int = 2
+    frames_until_lost: int = 2
     """Frames in a row below `lost_below`, from which on a target is lost."""
-    fresh: int = 10
+    recovered_frames: int = 10
     """Frames for which a target counts as recovered, once it was lost and is found."""
-    caution: float = 1.0
+    recovered_penalty: float = 1.0
     """What is taken off while it does: the best of many places looks good by chance, too."""
-    with_mask: float = -2.12
+    mask_bias: float = -2.12
     """Of the logarithm of the odds that are told of a target with masks: what is added."""
-    of_belief: float = 0.73
+    mask_logit_weight: float = 0.73
     """What that of the odds without heeding masks counts in it."""
-    of_agreement: float = 3.10
+    mask_iou_weight: float = 3.10
     """What a mask adds to it that has the tracker's own box."""
-    without_mask: float = 1.82
+    implausible_mask_bias: float = 1.82
     """What is added instead where the mask had nothing to do with the target."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.lost_below <= self.sure_from <= 1:
+        if not 0 <= self.lost_threshold <= self.confident_threshold <= 1:
             raise ValueError(
-                f"0 <= lost_below <= sure_from <= 1 must hold, got {self.lost_below} and "
-                f"{self.sure_from}"
+                "0 <= lost_threshold <= confident_threshold <= 1 must hold, got "
+                f"{self.lost_threshold} and "
+                f"{self.confident_threshold}"
             )
-        if min(self.patience, self.fresh) < 1:
-            raise ValueError(f"patience and fresh must be 1 frame or more, got {self}")
+        if min(self.frames_until_lost, self.recovered_frames) < 1:
+            raise ValueError(
+                f"frames_until_lost and recovered_frames must be 1 frame or more, got {self}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +113,14 @@ def box_confidence(
         fresh: (B,) bool, the targets that were found again just now; None for none.
     """
     assert state.chosen is not None
-    colours = config.usual_colours
+    colours = config.default_color
     if state.colours is not None and observation.likelihood is not None:
         rows = new_arange(state.chosen, len(state.chosen))
         boxes = observation.proposals.boxes[rows, state.chosen]
         colours = box_likelihood(state.colours, observation.likelihood, boxes)
-    odds = config.bias + config.of_score * state.scores + config.of_colours * colours
+    odds = config.bias + config.score_weight * state.scores + config.color_weight * colours
     if fresh is not None:
-        odds = odds - config.caution * new_array(odds, fresh)
+        odds = odds - config.recovered_penalty * new_array(odds, fresh)
     return sigmoid(odds)
 
 
@@ -130,8 +135,10 @@ def reported_confidence(
         config: what counts.
     """
     xp, agreement = array_namespace(confidences), fit.iou
-    agreed = xp.where(xp.isnan(agreement), config.without_mask, config.of_agreement * agreement)
-    odds = config.with_mask + config.of_belief * logit(confidences) + agreed
+    agreed = xp.where(
+        xp.isnan(agreement), config.implausible_mask_bias, config.mask_iou_weight * agreement
+    )
+    odds = config.mask_bias + config.mask_logit_weight * logit(confidences) + agreed
     return xp.where(fit.known, sigmoid(odds), confidences)
 
 
@@ -140,11 +147,11 @@ def update_status(
 ) -> TargetStatus:
     """Think again of targets, once they are settled in a frame and believed so far."""
     xp = array_namespace(confidences)
-    sure, doubtful = confidences >= config.sure_from, confidences < config.lost_below
+    sure, doubtful = confidences >= config.confident_threshold, confidences < config.lost_threshold
     doubts = xp.where(doubtful, standing.frames_below + 1, 0)
-    lost = (standing.lost & ~sure) | (doubts >= config.patience)
+    lost = (standing.lost & ~sure) | (doubts >= config.frames_until_lost)
     found = standing.lost & ~lost
-    fresh = xp.where(found, config.fresh, (standing.recovered_left - 1).clip(min=0))
+    fresh = xp.where(found, config.recovered_frames, (standing.recovered_left - 1).clip(min=0))
     return replace(
         standing,
         confidences=confidences,
@@ -170,7 +177,7 @@ def state_names(standing: TargetStatus, config: ConfidenceConfig) -> list[State]
         else "recovered"
         if fresh
         else "uncertain"
-        if confidence < config.sure_from
+        if confidence < config.confident_threshold
         else "tracking"
         for confidence, lost, fresh in rows
     ]

@@ -5,43 +5,45 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cyclesiam.config_aliases import accepts_old_names, rename_fields
 from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.proposals import SelectionConfig
-from cyclesiam.tracking.color_model import ColourConfig
+from cyclesiam.tracking.color_model import ColorModelConfig
 from cyclesiam.tracking.confidence import ConfidenceConfig
-from cyclesiam.tracking.median_flow import PointsConfig
-from cyclesiam.tracking.online_filter import FilterConfig
-from cyclesiam.tracking.redetection import RecoveryConfig
+from cyclesiam.tracking.median_flow import MedianFlowConfig
+from cyclesiam.tracking.online_filter import OnlineFilterConfig
+from cyclesiam.tracking.redetection import RedetectionConfig
 from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.template_memory import MemoryConfig
+from cyclesiam.tracking.template_memory import TemplateMemoryConfig
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackerConfig:
     """How a tracker reads its network."""
 
-    choice: SelectionConfig = field(default_factory=SelectionConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
     """Penalty, window and smoothing."""
-    online: FilterConfig = field(default_factory=FilterConfig)
+    online_filter: OnlineFilterConfig = field(default_factory=OnlineFilterConfig)
     """What each target learns for itself on the way."""
-    colour: ColourConfig = field(default_factory=ColourConfig)
+    color_model: ColorModelConfig = field(default_factory=ColorModelConfig)
     """What the colours of each target say."""
-    memory: MemoryConfig = field(default_factory=MemoryConfig)
+    template_memory: TemplateMemoryConfig = field(default_factory=TemplateMemoryConfig)
     """How far each target's present look counts."""
     mask: MaskConfig = field(default_factory=MaskConfig)
     """How masks are read."""
     confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
     """What is believed, and when a target is lost."""
-    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    redetection: RedetectionConfig = field(default_factory=RedetectionConfig)
     """How lost targets are looked for."""
-    points: PointsConfig = field(default_factory=PointsConfig)
+    median_flow: MedianFlowConfig = field(default_factory=MedianFlowConfig)
     """How the boxes of doubted targets are carried."""
-    most_shared: float = 0.6
+    max_target_overlap: float = 0.6
     """Overlap of two targets' boxes above which they chose one thing, and one chooses again."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.most_shared <= 1:
-            raise ValueError(f"most_shared must lie in 0..1, got {self.most_shared}")
+        if not 0 < self.max_target_overlap <= 1:
+            raise ValueError(f"max_target_overlap must lie in 0..1, got {self.max_target_overlap}")
 
 
 CONFIG_FILE = "tracker.json"
@@ -82,6 +84,7 @@ def _changed(usual: Settings, content: Any) -> Settings:
     assert not isinstance(usual, type)
     if not isinstance(content, dict):
         raise TypeError(f"{type(usual).__name__} should be an object, not {content!r}")
+    content = rename_fields(type(usual), content)
     known = {part.name for part in fields(usual)}
     if strange := sorted(content.keys() - known):
         raise ValueError(f"there is no {strange[0]!r} in {type(usual).__name__}")

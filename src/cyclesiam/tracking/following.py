@@ -117,14 +117,19 @@ def update(
     targets, seen = replace(known, scores=scores), sighting.observation
 
     def looks() -> tuple[Template, TemplateMemory]:
-        if not config.memory.share or step % config.memory.every:
+        if (
+            not config.template_memory.recent_weight
+            or step % config.template_memory.update_interval
+        ):
             return targets.template, memory
-        learnt, later = update_templates(network, targets, memory, sighting.frame, config.memory)
+        learnt, later = update_templates(
+            network, targets, memory, sighting.frame, config.template_memory
+        )
         return learnt.template, later
 
     def votes() -> tuple[OnlineFilter | None, ColorModel | None]:
         online, colours = targets.online, targets.colours
-        if online is not None and step % config.online.every == 0:
+        if online is not None and step % config.online_filter.update_interval == 0:
             online = update_filters(network, targets, seen).online
         if colours is not None:
             colours = update_colors(network, targets, seen).colours
@@ -153,12 +158,12 @@ def segment_and_report(
     """
     followed = sighting.followed
     own, fit = followed.targets.boxes, followed.fit
-    if not (config.mask.wanted and network.has_masks):
+    if not (config.mask.enabled and network.has_masks):
         return make_results(followed, own, sighting.labels, config), fit
     found = segment(network, sighting, config)
     said = boxes_from_masks(found.boxes, fit)
-    boxes = blend_boxes(own, said, config.mask.box_share)
-    fit = update_fit(fit, own, said, config.mask.size_rate)
+    boxes = blend_boxes(own, said, config.mask.box_weight)
+    fit = update_fit(fit, own, said, config.mask.size_momentum)
     heard = replace(followed, fit=fit)
     return make_results(heard, boxes, sighting.labels, config, found.masks), fit
 
@@ -193,3 +198,8 @@ def make_results(
         replace(result, mask=mask, mask_source=source, rotated_box=mask.rotated_box())
         for result, (mask, source) in zip(results, masks, strict=True)
     )
+
+
+def forget_choice(followed: TrackState) -> TrackState:
+    """Forget which proposals boxes came from: those of another frame mean nothing."""
+    return replace(followed, targets=replace(followed.targets, chosen=None))

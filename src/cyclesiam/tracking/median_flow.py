@@ -15,33 +15,42 @@ import cv2
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, copy, new_array, shares_memory, to_numpy
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.boxes import clip_boxes_to_frame
 from cyclesiam.geometry.crops import frame_size
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PointsConfig:
+class MedianFlowConfig:
     """How points carry the boxes of doubted targets."""
 
-    grid: int = 5
+    points_per_side: int = 5
     """Points on a side of a grid in the box; 0 for none: boxes then go where they are expected."""
-    inner: float = 0.8
+    box_scale: float = 0.8
     """Share of the box's sides that the grid covers."""
-    window: int = 31
+    patch_size: int = 31
     """Side in pixels of what is compared around a point."""
-    levels: int = 3
+    pyramid_levels: int = 3
     """Times that pictures are halved for far moves."""
-    most_error: float = 1.0
+    max_round_trip_error: float = 1.0
     """Pixels by which a point that is believed may miss its beginning."""
-    least_share: float = 0.3
+    min_inlier_ratio: float = 0.3
     """Share of the points that must be believed; else the box is not carried."""
 
     def __post_init__(self) -> None:
-        if min(self.grid, self.levels) < 0 or self.window < 3:
-            raise ValueError(f"grid, levels >= 0 and window >= 3 must hold, got {self}")
-        if not 0 <= self.least_share <= 1 or self.most_error <= 0 or self.inner <= 0:
+        if min(self.points_per_side, self.pyramid_levels) < 0 or self.patch_size < 3:
             raise ValueError(
-                f"0 <= least_share <= 1, most_error > 0, inner > 0 must hold, got {self}"
+                f"points_per_side, pyramid_levels >= 0 and patch_size >= 3 must hold, got {self}"
+            )
+        if (
+            not 0 <= self.min_inlier_ratio <= 1
+            or self.max_round_trip_error <= 0
+            or self.box_scale <= 0
+        ):
+            raise ValueError(
+                "0 <= min_inlier_ratio <= 1, max_round_trip_error > 0 and box_scale > 0 must "
+                f"hold, got {self}"
             )
 
 
@@ -51,7 +60,7 @@ def propagate_boxes(
     doubted: AnyArray,
     before: AnyArray,
     now: AnyArray,
-    config: PointsConfig,
+    config: MedianFlowConfig,
 ) -> AnyArray:
     """Let doubted boxes be where the points in their last ones went, if these are believed.
 
@@ -66,7 +75,7 @@ def propagate_boxes(
     rows = np.flatnonzero(to_numpy(doubted)).tolist()
     # A picture that was written over, or is of another size, is no frame before.
     comparable = before.shape == now.shape and not shares_memory(before, now)
-    if not rows or not config.grid or not comparable:
+    if not rows or not config.points_per_side or not comparable:
         return boxes
     carried = copy(boxes)
     for row in rows:
@@ -78,7 +87,7 @@ def propagate_boxes(
 
 
 def median_displacement(
-    before: AnyArray, now: AnyArray, box: Sequence[float], config: PointsConfig
+    before: AnyArray, now: AnyArray, box: Sequence[float], config: MedianFlowConfig
 ) -> np.ndarray | None:
     """Say how far what lay in a box has moved.
 
@@ -93,21 +102,23 @@ def median_displacement(
         these are too few.
     """
     x0, y0, x1, y1 = box
-    reach = max(x1 - x0, y1 - y0) + config.window
+    reach = max(x1 - x0, y1 - y0) + config.patch_size
     left, top = max(int(x0 - reach), 0), max(int(y0 - reach), 0)
     right, bottom = int(x1 + reach) + 1, int(y1 + reach) + 1
     first, second = (_grey(frame[0, :, top:bottom, left:right]) for frame in (before, now))
     centre = np.array([(x0 + x1) / 2 - left, (y0 + y1) / 2 - top])
-    half = config.inner * np.array([x1 - x0, y1 - y0]) / 2
-    steps = np.linspace(-1, 1, config.grid) if config.grid > 1 else np.zeros(1)
+    half = config.box_scale * np.array([x1 - x0, y1 - y0]) / 2
+    steps = (
+        np.linspace(-1, 1, config.points_per_side) if config.points_per_side > 1 else np.zeros(1)
+    )
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
     points = (centre + half * grid).astype(np.float32)
-    how = {"winSize": (config.window, config.window), "maxLevel": config.levels}
+    how = {"winSize": (config.patch_size, config.patch_size), "maxLevel": config.pyramid_levels}
     there, found, _ = cv2.calcOpticalFlowPyrLK(first, second, points, None, **how)  # pyright: ignore
     back, returned, _ = cv2.calcOpticalFlowPyrLK(second, first, there, None, **how)  # pyright: ignore
     misses = np.linalg.norm((back - points)[:, 0], axis=1)
-    believed = (found & returned)[:, 0].astype(bool) & (misses < config.most_error)
-    if not believed.any() or believed.mean() < config.least_share:
+    believed = (found & returned)[:, 0].astype(bool) & (misses < config.max_round_trip_error)
+    if not believed.any() or believed.mean() < config.min_inlier_ratio:
         return None
     return np.median((there - points)[believed, 0], axis=0)
 

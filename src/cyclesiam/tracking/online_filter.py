@@ -11,6 +11,7 @@ feature cells, h x w positions of the filter, M proposals.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import TYPE_CHECKING, Any
 
 from cyclesiam.arrays import (
     AnyArray,
@@ -22,50 +23,58 @@ from cyclesiam.arrays import (
     on_cpu,
     sample_bilinear,
 )
+from cyclesiam.config_aliases import accepts_old_names, renamed_class
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
 EPSILON = 1e-9  # keeps a division finite where a filter has nothing to learn
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FilterConfig:
+class OnlineFilterConfig:
     """How the filter learns, and how much it says.
 
     Source: ATOM (Danelljan et al., CVPR 2019), section 3.2, for an online classifier by gradient
     steps of exact length; DROL (Zhou et al., AAAI 2020) for its vote beside a Siamese score.
     """
 
-    share: float = 0.7
+    weight: float = 0.7
     """Of its vote in a proposal's score, 0..1; with 0 there is no filter."""
     channels: int = 32
     """Principal components of the target's surroundings that the filter sees."""
-    size: int = 5
+    kernel_size: int = 5
     """Side of the filter in feature cells, odd."""
-    width: float = 0.2
+    label_sigma: float = 0.2
     """Deviation of the wanted peak, over the target's side."""
-    ridge: float = 0.1
+    regularization: float = 0.1
     """Weight of the filter's squared norm beside the squared error."""
-    first_steps: int = 40
+    init_steps: int = 40
     """Gradient steps in the first frame."""
-    steps: int = 2
+    update_steps: int = 2
     """Gradient steps each time that it learns later."""
-    every: int = 4
+    update_interval: int = 4
     """Frames from one time to the next."""
-    memory: int = 16
+    max_samples: int = 16
     """Samples that are remembered beside the first frame's; the oldest is forgotten."""
-    rate: float = 0.1
+    learning_rate: float = 0.1
     """Weight of a new sample among all."""
-    first_share: float = 0.3
+    init_weight: float = 0.3
     """Weight that the first frame keeps, 0..1."""
-    least_score: float = 0.3
+    min_update_score: float = 0.3
     """A target whose score is lower teaches nothing."""
 
     def __post_init__(self) -> None:
-        for name in ("share", "rate", "first_share", "least_score"):
+        for name in ("weight", "learning_rate", "init_weight", "min_update_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if self.size % 2 == 0 or min(self.channels, self.size, self.every, self.memory) < 1:
-            raise ValueError(f"an odd size, and channels, every, memory of 1 or more; got {self}")
+        if (
+            self.kernel_size % 2 == 0
+            or min(self.channels, self.kernel_size, self.update_interval, self.max_samples) < 1
+        ):
+            raise ValueError(
+                "kernel_size must be odd, and channels, update_interval and max_samples 1 or "
+                f"more; got {self}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +100,10 @@ class OnlineFilter:
     labels: tuple[AnyArray, ...]
     weights: AnyArray
     num_init_samples: int
-    config: FilterConfig
+    config: OnlineFilterConfig
 
 
-def init_filter(features: AnyArray, wanted: AnyArray, config: FilterConfig) -> OnlineFilter:
+def init_filter(features: AnyArray, wanted: AnyArray, config: OnlineFilterConfig) -> OnlineFilter:
     """Learn a filter for each target from views of its first frame.
 
     Args:
@@ -112,7 +121,7 @@ def init_filter(features: AnyArray, wanted: AnyArray, config: FilterConfig) -> O
     scale = xp.sqrt(variances[:, -1:, None].clip(min=EPSILON))
     basis = vectors[..., -channels:].swapaxes(1, 2) / scale
     state = OnlineFilter(
-        kernel=new_zeros(features, (B, channels, config.size, config.size)),
+        kernel=new_zeros(features, (B, channels, config.kernel_size, config.kernel_size)),
         projection=basis,
         projected_mean=basis @ mean,
         samples=(),
@@ -122,7 +131,7 @@ def init_filter(features: AnyArray, wanted: AnyArray, config: FilterConfig) -> O
         config=config,
     )
     state = replace(state, samples=tuple(project(state, view) for view in features))
-    return optimize_filter(state, config.first_steps)
+    return optimize_filter(state, config.init_steps)
 
 
 def gaussian_labels(
@@ -191,15 +200,15 @@ def add_sample(
     """
     xp, views, config = array_namespace(projected), state.num_init_samples, state.config
     samples, answers, weights = state.samples, state.labels, state.weights
-    if len(samples) - views >= config.memory:
+    if len(samples) - views >= config.max_samples:
         samples = samples[:views] + samples[views + 1 :]
         answers = answers[:views] + answers[views + 1 :]
         weights = xp.concat((weights[:views], weights[views + 1 :]))
-    news = config.rate * new_array(weights, sure)
+    news = config.learning_rate * new_array(weights, sure)
     later = xp.concat((weights[views:] * (1 - news), news[None]))
     # the later ones' sum is what the first frame leaves them, or less while they are few
     total = later.sum(axis=0)
-    room = total.clip(max=1 - config.first_share) / total.clip(min=EPSILON)
+    room = total.clip(max=1 - config.init_weight) / total.clip(min=EPSILON)
     first = weights[:views] / weights[:views].sum(axis=0) * (1 - total * room)
     return replace(
         state,
@@ -237,7 +246,7 @@ def optimize_filter(state: OnlineFilter, steps: int) -> OnlineFilter:
             xp.stack([answer[rows] for answer in state.labels]),
             state.weights[:, rows, None, None],
             state.kernel[rows],
-            state.config.ridge,
+            state.config.regularization,
             steps,
         )
         for rows in parts
@@ -300,3 +309,9 @@ def _slope(samples: AnyArray, errors: AnyArray, size: int) -> AnyArray:
         shifted[:] = errors
     gradients = spread @ samples.reshape(N, B, C, H * W).swapaxes(2, 3)
     return gradients.sum(axis=0).swapaxes(1, 2).reshape(B, C, size, size)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed_class(globals(), name)

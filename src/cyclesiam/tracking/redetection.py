@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, array_namespace, copy, new_arange, new_array
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.proposals import SelectionConfig
@@ -32,21 +33,26 @@ WINDOW_STEP = (
 )
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
-class RecoveryConfig:
+class RedetectionConfig:
     """How lost targets are looked for."""
 
-    places: int = 2
+    windows_per_frame: int = 2
     """Places that are searched for a lost target in a frame; 0 for none."""
-    targets: int = 2
+    targets_per_frame: int = 2
     """Lost targets that are looked for in a frame; others have their turn in the next ones."""
-    sure_from: float = 0.71
+    min_confidence: float = 0.71
     """Probability from which on a target is taken for found."""
 
     def __post_init__(self) -> None:
-        if min(self.places, self.targets) < 0 or not 0 <= self.sure_from <= 1:
+        if (
+            min(self.windows_per_frame, self.targets_per_frame) < 0
+            or not 0 <= self.min_confidence <= 1
+        ):
             raise ValueError(
-                f"places and targets must be 0 or more, sure_from lie in 0..1; got {self}"
+                "windows_per_frame and targets_per_frame must be 0 or more, and min_confidence "
+                f"must lie in 0..1; got {self}"
             )
 
 
@@ -59,7 +65,7 @@ def relocalize(
     size: tuple[int, int],
     choice: SelectionConfig,
     confidence: ConfidenceConfig,
-    config: RecoveryConfig,
+    config: RedetectionConfig,
 ) -> TargetState:
     """Let doubted targets be anywhere in their search crops, if that is sure.
 
@@ -77,12 +83,12 @@ def relocalize(
         confidence: how much is believed, and what is doubted.
         config: what is sure.
     """
-    doubted = confidences < confidence.lost_below
+    doubted = confidences < confidence.lost_threshold
     if not doubted.any():
         return settled
     anywhere = replace(choice, window_influence=0.0)
     nearby = localize(last, observation, search_size, size, anywhere)
-    found = doubted & (box_confidence(nearby, observation, confidence) >= config.sure_from)
+    found = doubted & (box_confidence(nearby, observation, confidence) >= config.min_confidence)
     if not found.any():
         return settled
     assert nearby.chosen is not None
@@ -103,7 +109,7 @@ def redetect(
     frames: AnyArray,
     choice: SelectionConfig,
     confidence: ConfidenceConfig,
-    config: RecoveryConfig,
+    config: RedetectionConfig,
 ) -> tuple[TargetState, TargetStatus]:
     """Look for lost targets in some places of a frame, before it is searched as usual.
 
@@ -121,10 +127,10 @@ def redetect(
     """
     xp = array_namespace(standing.lost)
     lost = xp.where(standing.lost)[0]
-    lost = lost[standing.windows_searched[lost].argsort(stable=True)][: config.targets]
-    if not len(lost) or not config.places:
+    lost = lost[standing.windows_searched[lost].argsort(stable=True)][: config.targets_per_frame]
+    if not len(lost) or not config.windows_per_frame:
         return state, standing
-    places, size = config.places, frame_size(frames)
+    places, size = config.windows_per_frame, frame_size(frames)
     tries = [
         _choose_places(network, standing.last_confident_boxes[row], size, first, places)
         for row, first in zip(lost.tolist(), standing.windows_searched[lost].tolist(), strict=True)
@@ -136,7 +142,7 @@ def redetect(
     tried = localize(tried, seen, network.search_size, size, anywhere)
     believed = box_confidence(tried, seen, confidence).reshape(len(lost), places)
     best = xp.amax(believed, axis=1)
-    found = (best >= config.sure_from) & (best > standing.confidences[lost])
+    found = (best >= config.min_confidence) & (best > standing.confidences[lost])
     which = new_arange(lost, len(lost)) * places + believed.argmax(axis=1)
     boxes, searched = copy(state.boxes), copy(standing.windows_searched)
     boxes[lost[found]] = tried.boxes[which][found]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, array_namespace, concat_rows, new_array, to_numpy
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_image, slice_window
 from cyclesiam.geometry.masks import (
@@ -34,50 +35,57 @@ MIN_PROBABILITY = (
 )
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MaskConfig:
     """How masks are read, and when they are not believed."""
 
-    wanted: bool = True
+    enabled: bool = True
     """Give masks, of a network that can."""
     threshold: float = 0.5
     """Probability above which a pixel is the target's; the paper's."""
-    own_colours: float = 1.5
+    color_refinement: float = 1.5
     """Weight of what the colours of a mask and of its window say of each pixel; 0 for nothing."""
-    edge_reach: int = 10
+    edge_radius: int = 10
     """Pixels of the crop within which a mask's border is drawn to edges; 0 for not at all."""
-    edge_noise: float = 2.0
+    edge_sigma: float = 2.0
     """Deviation of colours, 0..255, below which there is no edge."""
-    least_share: float = 0.1
+    min_area_ratio: float = 0.1
     """Least area of a mask, over its box's: below, it has lost the target."""
-    most_share: float = 3.0
+    max_area_ratio: float = 3.0
     """Greatest area of a mask, over its box's: above, it floods its window."""
-    least_inside: float = 0.5
+    min_inside_ratio: float = 0.5
     """Least share of a mask that lies inside its box."""
-    box_share: float = 0.75
+    box_weight: float = 0.75
     """Weight of a mask's extent in the box that is told, 0..1; 0 for the tracker's own alone."""
-    size_slack: float = 1.25
+    size_tolerance: float = 1.25
     """Factor by which masks may say another size than the tracker's own, which then stays."""
-    size_pull: float = 0.2
+    size_correction: float = 0.2
     """Share of what is beyond that by which the tracker's own changes in a frame; 0 for nothing."""
-    size_rate: float = 0.3
+    size_momentum: float = 0.3
     """Weight of a frame among those of late that say so."""
 
     def __post_init__(self) -> None:
-        for name in ("threshold", "least_inside", "box_share", "size_pull", "size_rate"):
+        for name in (
+            "threshold",
+            "min_inside_ratio",
+            "box_weight",
+            "size_correction",
+            "size_momentum",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if self.threshold in (0, 1) or self.size_slack < 1:
-            raise ValueError(f"0 < threshold < 1 and size_slack >= 1 must hold, got {self}")
-        if min(self.own_colours, self.edge_reach, self.edge_noise) < 0:
+        if self.threshold in (0, 1) or self.size_tolerance < 1:
+            raise ValueError(f"0 < threshold < 1 and size_tolerance >= 1 must hold, got {self}")
+        if min(self.color_refinement, self.edge_radius, self.edge_sigma) < 0:
             raise ValueError(f"weights and reaches must not be negative, got {self}")
-        if not 0 <= self.least_share < self.most_share:
-            raise ValueError(f"0 <= least_share < most_share must hold, got {self}")
+        if not 0 <= self.min_area_ratio < self.max_area_ratio:
+            raise ValueError(f"0 <= min_area_ratio < max_area_ratio must hold, got {self}")
 
     @property
     def changes_boxes(self) -> bool:
         """Whether boxes are others than without masks."""
-        return bool(self.box_share or self.size_pull)
+        return bool(self.box_weight or self.size_correction)
 
 
 class SegmentedTargets(NamedTuple):
@@ -134,11 +142,11 @@ def predict_masks(
     beliefs = mask_priors(state.colours, observation.color_bins, observation.likelihood)
     masks = network.segment(observation.proposals, state.chosen, beliefs)
     in_crop = cxcywh_to_xyxy(network.mask_windows(state.chosen))
-    if config.own_colours:
+    if config.color_refinement:
         bins = _bins_in(observation.color_bins, in_crop)
-        masks = refine_by_color(masks, bins, config.own_colours)
+        masks = refine_by_color(masks, bins, config.color_refinement)
     in_image = boxes_to_image(in_crop, observation.windows, network.search_size)
-    if config.edge_reach:
+    if config.edge_radius:
         assert observation.crops is not None
         masks = refine_edges(masks, observation.crops, in_crop, config)
     return masks, xyxy_to_cxcywh(in_image)
@@ -204,7 +212,7 @@ def refine_edges(
         seen = slice_window(crop, (round(window[0]), round(window[1])), T)
         guide = seen.transpose(1, 2, 0).astype(np.uint8, order="C")
         return cv2.ximgproc.guidedFilter(  # pyright: ignore
-            guide, mask, config.edge_reach, config.edge_noise**2
+            guide, mask, config.edge_radius, config.edge_sigma**2
         )
 
     return new_array(
@@ -246,8 +254,8 @@ def replace_implausible_masks(
 def _agree(mask: Mask, box: Sequence[float], config: MaskConfig) -> bool:
     x0, y0, x1, y1 = pixel_bounds(box, mask.frame_size)
     filled, area = max(x1 - x0, 0) * max(y1 - y0, 0), mask.area
-    if not area > 0 or not config.least_share * filled <= area <= config.most_share * filled:
+    if not area > 0 or not config.min_area_ratio * filled <= area <= config.max_area_ratio * filled:
         return False
     rows = slice(max(y0 - mask.top, 0), max(y1 - mask.top, 0))
     columns = slice(max(x0 - mask.left, 0), max(x1 - mask.left, 0))
-    return int(np.count_nonzero(mask.pixels[rows, columns])) >= config.least_inside * area
+    return int(np.count_nonzero(mask.pixels[rows, columns])) >= config.min_inside_ratio * area

@@ -1,9 +1,8 @@
 """One step of Siamese tracking, for a batch of targets: the only copy of this arithmetic.
 
-The online tracker calls it with B targets of one frame, the training cycle with B clips of one
-target each. State in, state out; nothing is remembered here.
+The tracker calls it with B targets of one frame, the training cycle with B clips of one each.
 
-Shapes: B targets, F frames (F = B, or 1 frame that all targets share), N proposals a target.
+Shapes: B targets, F frames (F = B, or 1 that all targets share), N proposals a target.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ from cyclesiam.geometry.proposals import Proposals, SelectionConfig, select_prop
 from cyclesiam.tracking.color_model import (
     BIN_STRIDE,
     ColorModel,
-    ColourConfig,
+    ColorModelConfig,
     Likelihood,
     color_bins,
     color_likelihood,
@@ -33,8 +32,8 @@ from cyclesiam.tracking.color_model import (
     update_color_model,
 )
 from cyclesiam.tracking.online_filter import (
-    FilterConfig,
     OnlineFilter,
+    OnlineFilterConfig,
     add_sample,
     filter_response,
     gaussian_labels,
@@ -60,7 +59,7 @@ CropTransform = Callable[[AnyArray], AnyArray]
 
 
 def identity(crops: AnyArray) -> AnyArray:
-    """Give (B, 3, S, S) crops as they are."""
+    """Return (B, 3, S, S) crops as they are."""
     return crops
 
 
@@ -196,8 +195,8 @@ def search_windows(network: Network, boxes: AnyArray) -> AnyArray:
 
 def init_targets(network: Network, frames: AnyArray, boxes: AnyArray) -> TargetState:
     """Begin to follow targets, (B, 4) xyxy in frames (F, 3, H, W) uint8."""
-    template = embed_templates(network, frames, boxes)
-    return TargetState(boxes, array_namespace(boxes).ones_like(boxes[:, 0]), template)
+    scores = array_namespace(boxes).ones_like(boxes[:, 0])
+    return TargetState(boxes, scores, embed_templates(network, frames, boxes))
 
 
 def search(
@@ -227,7 +226,7 @@ def advance(
 
     Args:
         network: searches.
-        state: where the targets were; its template stays.
+        state: where the targets were.
         frames: (F, 3, H, W) uint8.
         config: how far the network's answer is trusted.
     """
@@ -252,7 +251,7 @@ def rescore(network: Network, state: TargetState, observation: SearchResult) -> 
     proposals, bins, belief = observation.proposals, None, None
     scores = proposals.scores
     if state.online is not None:
-        share = state.online.config.share
+        share = state.online.config.weight
         answers = filter_response(state.online, project(state.online, _features(proposals)))
         centres = xyxy_to_cxcywh(proposals.boxes)[..., :2]
         heard = sample_response(answers, centres, network.stride, network.search_size)
@@ -261,7 +260,7 @@ def rescore(network: Network, state: TargetState, observation: SearchResult) -> 
         assert observation.crops is not None
         bins = color_bins(observation.crops)
         belief = color_likelihood(state.colours, bins)
-        if state.colours.config.share:
+        if state.colours.config.weight:
             share = color_weights(state.colours)[:, None]
             heard = color_scores(state.colours, belief, proposals.boxes)
             scores = scores * (1 - share * (1 - heard))  # colours may doubt what is seen, no more
@@ -305,7 +304,7 @@ def match_boxes(state: TargetState, observation: SearchResult, search_size: int)
 
 
 def init_filters(
-    network: Network, state: TargetState, frames: AnyArray, config: FilterConfig
+    network: Network, state: TargetState, frames: AnyArray, config: OnlineFilterConfig
 ) -> TargetState:
     """Let each target learn a filter of its own in the frame of its first box.
 
@@ -330,7 +329,7 @@ def init_colors(
     network: Network,
     state: TargetState,
     frames: AnyArray,
-    config: ColourConfig,
+    config: ColorModelConfig,
     masks: AnyArray | None = None,
 ) -> TargetState:
     """Let each target learn its colours in the frame of its first box.
@@ -355,7 +354,7 @@ def update_colors(network: Network, state: TargetState, observation: SearchResul
     """Let the colours of targets follow a frame; arguments as `teach`."""
     assert state.colours is not None
     assert observation.color_bins is not None
-    sure = state.scores >= state.colours.config.least_score
+    sure = state.scores >= state.colours.config.min_update_score
     boxes = boxes_to_crop(state.boxes, observation.windows, network.search_size)
     colours = update_color_model(state.colours, observation.color_bins, boxes, sure)
     return replace(state, colours=colours)
@@ -371,13 +370,13 @@ def update_filters(network: Network, state: TargetState, observation: SearchResu
     """
     assert state.online is not None
     config = state.online.config
-    sure = state.scores >= config.least_score
+    sure = state.scores >= config.min_update_score
     if not sure.any():
         return state
     features = _features(observation.proposals)
     wanted = _wanted(network, state.boxes, observation.windows, features, config)
     online = add_sample(state.online, project(state.online, features), wanted, sure)
-    return replace(state, online=optimize_filter(online, config.steps))
+    return replace(state, online=optimize_filter(online, config.update_steps))
 
 
 def _features(proposals: Proposals) -> AnyArray:
@@ -389,9 +388,13 @@ def _features(proposals: Proposals) -> AnyArray:
 
 
 def _wanted(
-    network: Network, boxes: AnyArray, windows: AnyArray, features: AnyArray, config: FilterConfig
+    network: Network,
+    boxes: AnyArray,
+    windows: AnyArray,
+    features: AnyArray,
+    config: OnlineFilterConfig,
 ) -> AnyArray:
     size = network.search_size
-    positions = features.shape[-1] - config.size + 1
+    positions = features.shape[-1] - config.kernel_size + 1
     in_crop = boxes_to_crop(boxes, windows, size)
-    return gaussian_labels(in_crop, network.stride, size, positions, config.width)
+    return gaussian_labels(in_crop, network.stride, size, positions, config.label_sigma)

@@ -8,30 +8,33 @@ Shapes: B targets.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from cyclesiam.arrays import AnyArray, array_namespace, lerp, new_array
+from cyclesiam.config_aliases import accepts_old_names, renamed_class
 from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_templates
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MemoryConfig:
+class TemplateMemoryConfig:
     """How far a target's present look is searched for."""
 
-    share: float = 0.3
+    recent_weight: float = 0.3
     """Share of the present look in what is searched for, 0..1; 0 for the first look alone."""
-    rate: float = 0.3
+    learning_rate: float = 0.3
     """Share of a new look in the present one."""
-    every: int = 3
+    update_interval: int = 3
     """Frames from one new look to the next."""
-    least_score: float = 0.2
+    min_update_score: float = 0.2
     """A target whose score is lower shows no new look."""
 
     def __post_init__(self) -> None:
-        for name in ("share", "rate", "least_score"):
+        for name in ("recent_weight", "learning_rate", "min_update_score"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if self.every < 1:
-            raise ValueError(f"every must be 1 or more, got {self.every}")
+        if self.update_interval < 1:
+            raise ValueError(f"update_interval must be 1 or more, got {self.update_interval}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def update_templates(
     state: TargetState,
     memory: TemplateMemory,
     frames: AnyArray,
-    config: MemoryConfig,
+    config: TemplateMemoryConfig,
 ) -> tuple[TargetState, TemplateMemory]:
     """Let the present look follow a frame, of the targets that are sure of it.
 
@@ -66,13 +69,15 @@ def update_templates(
     Returns:
         The targets, to be searched for by both looks, and their memory.
     """
-    sure = state.scores >= config.least_score
+    sure = state.scores >= config.min_update_score
     if not sure.any():
         return state, memory
-    rates = config.rate * new_array(state.scores, sure)
+    rates = config.learning_rate * new_array(state.scores, sure)
     seen = embed_templates(network, frames, state.boxes)
     present = _mix(memory.recent, seen, rates)
-    template = _mix(memory.initial, present, array_namespace(rates).full_like(rates, config.share))
+    template = _mix(
+        memory.initial, present, array_namespace(rates).full_like(rates, config.recent_weight)
+    )
     return replace(state, template=template), replace(memory, recent=present)
 
 
@@ -82,3 +87,9 @@ def _mix(ones: Sequence[AnyArray], others: Sequence[AnyArray], shares: AnyArray)
         lerp(one, other, shares.reshape(-1, *[1] * (one.ndim - 1)))
         for one, other in zip(ones, others, strict=True)
     )
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        return renamed_class(globals(), name)

@@ -28,6 +28,7 @@ from cyclesiam.tracking.following import (
     TargetLabel,
     TrackState,
     at_once,
+    forget_choice,
     make_results,
     segment,
     update,
@@ -125,7 +126,7 @@ class Tracker:
     @property
     def has_masks(self) -> bool:
         """Whether results have masks."""
-        return self.config.mask.wanted and self.network.has_masks
+        return self.config.mask.enabled and self.network.has_masks
 
     @_computes
     def start(
@@ -181,7 +182,7 @@ class Tracker:
         if self._followed is None:
             self._followed, self._steps = new, 0
         else:
-            self._followed = concat_targets(_unchosen(self._known()), new)
+            self._followed = concat_targets(forget_choice(self._known()), new)
         self._last = frame
         self._ids.append(self._next_id)
         if name is not None:
@@ -223,7 +224,7 @@ class Tracker:
         new, _ = self._begin(frame, [box_xywh])
         count = len(self._ids)
         rows = [count if number == row else number for number in range(count)]
-        self._followed = select_targets(concat_targets(_unchosen(self._known()), new), rows)
+        self._followed = select_targets(concat_targets(forget_choice(self._known()), new), rows)
         self._last = frame
 
     @property
@@ -243,11 +244,11 @@ class Tracker:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
         corners = xywh_to_xyxy(new_array(self._kind, boxes))
         targets = init_targets(self.network, frame, corners)
-        if self.config.online.share:
-            targets = init_filters(self.network, targets, frame, self.config.online)
-        if self.config.colour.share or self.has_masks:
+        if self.config.online_filter.weight:
+            targets = init_filters(self.network, targets, frame, self.config.online_filter)
+        if self.config.color_model.weight or self.has_masks:
             given = None if masks is None else to_masks(masks, self._kind)
-            targets = init_colors(self.network, targets, frame, self.config.colour, given)
+            targets = init_colors(self.network, targets, frame, self.config.color_model, given)
         beginning = init_templates(targets), init_status(targets)
         followed = TrackState(targets, *beginning, unknown_fit(targets.boxes))
         if not self.has_masks:
@@ -317,9 +318,9 @@ class Tracker:
                 self._known().targets,
                 standing,
                 frame,
-                config.choice,
+                config.selection,
                 config.confidence,
-                config.recovery,
+                config.redetection,
             )
         around = search_frame(network, targets, frame)
         if self._learning is not None:
@@ -327,9 +328,11 @@ class Tracker:
         last = replace(self._followed.targets, boxes=targets.boxes)
         seen = rescore(network, last, around)
         targets, confidences = self._settle(last, seen, standing, frame_size(frame))
-        doubted = confidences < config.confidence.lost_below
+        doubted = confidences < config.confidence.lost_threshold
         last_boxes = self._followed.targets.boxes
-        boxes = propagate_boxes(targets.boxes, last_boxes, doubted, before, frame, config.points)
+        boxes = propagate_boxes(
+            targets.boxes, last_boxes, doubted, before, frame, config.median_flow
+        )
         targets = self._resize(replace(targets, boxes=boxes), confidences, frame_size(frame))
         standing = update_status(standing, targets, confidences, config.confidence)
         self._followed = replace(self._known(), targets=targets, standing=standing)
@@ -340,13 +343,13 @@ class Tracker:
     ) -> tuple[TargetState, AnyArray]:
         """Give where targets are in a frame (H, W), apart from each other, and how surely."""
         config, sizes = self.config, (self.network.search_size, size)
-        settled = localize(last, seen, *sizes, config.choice)
+        settled = localize(last, seen, *sizes, config.selection)
         confidences = self._believe(settled, seen, standing)
-        options = config.choice, config.confidence, config.recovery
+        options = config.selection, config.confidence, config.redetection
         targets = relocalize(last, settled, seen, confidences, *sizes, *options)
         if len(self._ids) > 1:
             targets = resolve_conflicts(
-                last, targets, seen, *sizes, config.choice, config.most_shared
+                last, targets, seen, *sizes, config.selection, config.max_target_overlap
             )
         if targets is not settled:
             confidences = self._believe(targets, seen, standing)
@@ -357,10 +360,12 @@ class Tracker:
     ) -> TargetState:
         """Let masks of the frames before have their say in the sizes of targets."""
         mask = self.config.mask
-        if not self.has_masks or not mask.size_pull:
+        if not self.has_masks or not mask.size_correction:
             return targets
-        sure, fit = confidences >= self.config.confidence.sure_from, self._known().fit
-        boxes = correct_sizes(targets.boxes, fit, sure, mask.size_slack, mask.size_pull, size)
+        sure, fit = confidences >= self.config.confidence.confident_threshold, self._known().fit
+        boxes = correct_sizes(
+            targets.boxes, fit, sure, mask.size_tolerance, mask.size_correction, size
+        )
         return replace(targets, boxes=boxes)
 
     def _labels(self) -> tuple[TargetLabel, ...]:
@@ -393,8 +398,3 @@ class Tracker:
         self._steps += 1
         self._learning = update(self.network, sighting, self._steps, self.config, run)
         return self._learning
-
-
-def _unchosen(followed: TrackState) -> TrackState:
-    """Forget which proposals boxes came from: those of another frame mean nothing."""
-    return replace(followed, targets=replace(followed.targets, chosen=None))

@@ -38,18 +38,18 @@ def adaptation_recipe(start: str | Path) -> TrainingConfig:
         recipe="adapt",
         steps=300,
         policy=max(plain.policy, record.policy, key=POLICY_ORDER.index),
-        save_every=100,
-        averaging=0.98,
+        save_interval=100,
+        ema_decay=0.98,
         network=network.config,
         # One's own videos have no cut-outs of objects to teach masks by: these stay as they are.
-        lesson=replace(plain.lesson, mask_weight=0.0),
+        objective=replace(plain.objective, mask_weight=0.0),
         curriculum=CurriculumConfig(
             stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12)),
-            patience=1,
-            longest=1,
-            review=0.5,
+            min_steps=1,
+            max_steps=1,
+            review_probability=0.5,
         ),
-        optimiser=replace(FAST_OPTIMIZER, first_rate=2e-5, rate=2e-4, last_rate=1e-5),
+        optimizer=replace(FAST_OPTIMIZER, start_lr=2e-5, lr=2e-4, end_lr=1e-5),
     )
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.boxes import box_iou, cxcywh_to_xyxy
 
 POSITIVE, NEGATIVE, IGNORE = 1, 0, -1
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnchorLabelConfig:
     """Which anchors teach.
@@ -22,26 +24,30 @@ class AnchorLabelConfig:
     published SiamMask configurations.
     """
 
-    object_above: float = 0.6
+    positive_iou: float = 0.6
     """Overlap with the target above which an anchor is the object."""
-    background_below: float = 0.3
+    negative_iou: float = 0.3
     """Overlap below which it is background; between the two it stays silent."""
-    nearest_share: float = 1.0
+    low_quality_ratio: float = 1.0
     """An anchor is the object, too, if it overlaps by more than this share of what the best anchor
     does: a target much larger or smaller than all anchors is to teach as well. 1 for the paper."""
-    objects: int = 16
+    max_positives: int = 16
     """Most object anchors of an image that teach."""
-    backgrounds: int = 48
+    max_negatives: int = 48
     """Background anchors of an image that teach."""
-    hard_share: float = 0.0
+    hard_negative_ratio: float = 0.0
     """Share of the background anchors that are those most mistaken for the object."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.background_below <= self.object_above <= 1:
-            raise ValueError(f"0 <= background_below <= object_above <= 1 must hold, got {self}")
-        if not 0 < self.nearest_share <= 1:
-            raise ValueError(f"nearest_share must lie in 0..1, got {self.nearest_share}")
-        if self.objects < 1 or self.backgrounds < 1 or not 0 <= self.hard_share <= 1:
+        if not 0 <= self.negative_iou <= self.positive_iou <= 1:
+            raise ValueError(f"0 <= negative_iou <= positive_iou <= 1 must hold, got {self}")
+        if not 0 < self.low_quality_ratio <= 1:
+            raise ValueError(f"low_quality_ratio must lie in 0..1, got {self.low_quality_ratio}")
+        if (
+            self.max_positives < 1
+            or self.max_negatives < 1
+            or not 0 <= self.hard_negative_ratio <= 1
+        ):
             raise ValueError(f"there must be object and background anchors, got {self}")
 
 
@@ -58,9 +64,9 @@ def label_anchors(anchors: Tensor, targets: Tensor, config: AnchorLabelConfig) -
     """
     iou = box_iou(cxcywh_to_xyxy(anchors), targets[:, None])
     labels = torch.full(iou.shape, IGNORE, device=iou.device)
-    labels[iou < config.background_below] = NEGATIVE
+    labels[iou < config.negative_iou] = NEGATIVE
     best = iou.amax(dim=1, keepdim=True)
-    labels[iou > (config.nearest_share * best).clamp(max=config.object_above)] = POSITIVE
+    labels[iou > (config.low_quality_ratio * best).clamp(max=config.positive_iou)] = POSITIVE
     return labels
 
 
@@ -80,10 +86,10 @@ def subsample_labels(
     """
     chance = rand_rows(generator, *labels.shape)
     kept = torch.full_like(labels, IGNORE)
-    hard = round(config.backgrounds * config.hard_share)
+    hard = round(config.max_negatives * config.hard_negative_ratio)
     for label, count, rank in (
-        (POSITIVE, config.objects, chance),
-        (NEGATIVE, config.backgrounds - hard, chance),
+        (POSITIVE, config.max_positives, chance),
+        (NEGATIVE, config.max_negatives - hard, chance),
         (NEGATIVE, hard, object_scores.detach()),
     ):
         if count:

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from cyclesiam.config_aliases import rename_fields
 from cyclesiam.errors import TrainingError
 
 CHECKPOINT_FILE = "training.ckpt"
-NOT_COMPARED = ("save_every", "log_every")  # settings that change nothing that is learnt
+NOT_COMPARED = ("save_interval", "log_interval")  # settings that change nothing that is learnt
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -31,14 +32,14 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         raise TrainingError(f"cannot write {unfinished}: {_first_line(error)}") from error
 
 
-def load_checkpoint(folder: Path, device: torch.device, config: dict[str, Any]) -> dict[str, Any]:
+def load_checkpoint(folder: Path, device: torch.device, config: Any) -> dict[str, Any]:
     """Read the state of a run.
 
     Args:
         folder: the run's.
         device: where its tensors shall lie.
-        config: of the run that goes on, as `plain` gives it; fields that an older version did not
-            know yet are taken from it.
+        config: dataclass of the run that goes on; fields that an older version did not know yet
+            are taken from it, and those that it named otherwise are renamed.
 
     Raises:
         TrainingError: there is none, it is damaged, or it belongs to a run with another config.
@@ -50,8 +51,8 @@ def load_checkpoint(folder: Path, device: torch.device, config: dict[str, Any]) 
         state = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:
         raise TrainingError(f"cannot resume from {file}: {_first_line(error)}") from error
-    indifferent = {name: config[name] for name in NOT_COMPARED}
-    if config | state["config"] | indifferent != config:
+    ours, theirs = to_plain(config), rename_fields(type(config), state["config"])
+    if ours | theirs | {name: ours[name] for name in NOT_COMPARED} != ours:
         raise TrainingError(
             f"{file} belongs to a run with another recipe or settings; "
             "resume with those of the run, or choose another output folder"

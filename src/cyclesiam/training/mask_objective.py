@@ -14,7 +14,7 @@ from cyclesiam.geometry.crops import boxes_to_crop, crop
 from cyclesiam.models.mask_windows import slice_windows
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.color_model import (
-    ColourConfig,
+    ColorModelConfig,
     color_bins,
     color_likelihood,
     init_color_model,
@@ -100,7 +100,7 @@ def color_priors(network: SiamRPN, frames: Tensor, walked: CycleTrack, windows: 
     colours = init_color_model(
         color_bins(crop(frames[:, walked.frame], around, size)),
         boxes_to_crop(walked.boxes, around, size),
-        ColourConfig(),
+        ColorModelConfig(),
     )
     bins = color_bins(crop(frames[:, 0], windows, size))
     return mask_priors(colours, bins, color_likelihood(colours, bins))

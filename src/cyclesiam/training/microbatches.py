@@ -37,7 +37,7 @@ def split_batch(total: int, parts: int) -> list[Microbatch]:
     >>> [part.rows for part in split_batch(5, 2)]
     [(4, 0, 1), (1, 2, 3, 4)]
     >>> split_batch(2, 1)
-    [Part(rows=(0, 1), guests=0, total=2)]
+    [Microbatch(rows=(0, 1), halo=0, total=2)]
 
     Raises:
         ValueError: there are more parts than rows.

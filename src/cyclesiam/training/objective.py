@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.augmentation import (
     AugmentationConfig,
     jitter_colors,
@@ -47,13 +48,14 @@ from cyclesiam.training.losses import (
 from cyclesiam.training.mask_objective import mask_objective
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LessonConfig:
+class ObjectiveConfig:
     """How a batch is walked, changed, labelled and weighed."""
 
-    negatives: float = 0.2
+    negative_probability: float = 0.2
     """Share of pairs whose template shows another clip's target."""
-    trust: float = 0.3
+    min_cycle_score: float = 0.3
     """A walk on which the network believed less than this is taken for lost, and left out."""
     template_from: TemplateFrom = "last"
     """What is searched for at home: the target as the last step of a walk found it, as the paper
@@ -61,7 +63,7 @@ class LessonConfig:
     middle: float = 0.0
     """How much a pair in the middle of a cycle counts beside the one at home, of turn 2 or more:
     where the way back is to find what the way out found in frame 1. 0 for no such pair."""
-    share_features: bool = False
+    reuse_features: bool = False
     """Look on a walk's way back at the features of its way out, where the target is still well
     inside them. Saves a search of every frame but the turning point, from turn 2 on."""
     fold_norms: bool = False
@@ -71,14 +73,14 @@ class LessonConfig:
     """Weight of the box loss beside the score loss."""
     mask_weight: float = MASK_WEIGHT
     """Weight of the mask loss, of a network with masks; 0 where masks are not to be taught."""
-    mask_anchors: int = 2
+    max_mask_positions: int = 2
     """Most object anchors of a clip at which a mask is taught."""
     labels: AnchorLabelConfig = field(default_factory=AnchorLabelConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    choice: SelectionConfig = field(default_factory=SelectionConfig)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
 
     def __post_init__(self) -> None:
-        for name in ("negatives", "trust"):
+        for name in ("negative_probability", "min_cycle_score"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
         if not 0 <= self.middle < float("inf"):
@@ -102,7 +104,7 @@ class LossSums(NamedTuple):
     dropped: WeightedSum
     mask: WeightedSum
 
-    def losses(self, config: LessonConfig) -> Losses:
+    def losses(self, config: ObjectiveConfig) -> Losses:
         """Give the loss that this lesson alone would have."""
         return total_loss(
             self.score,
@@ -127,7 +129,7 @@ def cycle_objective(
     frames: Tensor,
     boxes: Tensor,
     turn: int,
-    config: LessonConfig,
+    config: ObjectiveConfig,
     chance: Rng,
     *,
     masks: Tensor | None = None,
@@ -150,7 +152,7 @@ def cycle_objective(
     if config.fold_norms and turn:
         guide = fuse_for_inference(guide)
     walked = last_positions(
-        guide, frames, boxes, turn, config.choice, share_features=config.share_features
+        guide, frames, boxes, turn, config.selection, share_features=config.reuse_features
     )
     lesson = _teach(network, frames, masks, boxes[:, 0], walked, config, chance, guests)
     if not config.middle or walked.middle is None:
@@ -166,7 +168,7 @@ def _teach(
     masks: Tensor | None,
     home: Tensor,
     walked: CycleTrack,
-    config: LessonConfig,
+    config: ObjectiveConfig,
     chance: Rng,
     guests: int,
 ) -> LossSums:
@@ -177,10 +179,10 @@ def _teach(
     proposals = observation.proposals
     labels = label_anchors(network.anchors, targets, config.labels)
     labels[negative] = NEGATIVE
-    kept = (walked.scores >= config.trust) & _inside(targets, network.search_size)
+    kept = (walked.scores >= config.min_cycle_score) & _inside(targets, network.search_size)
     counted = rows >= guests
     weights = torch.where(kept & counted, walked.scores, 0.0)
-    count = config.mask_anchors if config.mask_weight else 0
+    count = config.max_mask_positions if config.mask_weight else 0
     seen_masks = mask_objective(
         network, frames, masks, walked, observation, labels, weights, count, chance
     )
@@ -200,11 +202,11 @@ def _teach(
 
 
 def _come_home(
-    network: SiamRPN, frames: Tensor, walked: CycleTrack, config: LessonConfig, chance: Rng
+    network: SiamRPN, frames: Tensor, walked: CycleTrack, config: ObjectiveConfig, chance: Rng
 ) -> tuple[SearchResult, Tensor]:
     """Search frame 0, see `learn_from`; and say of (B,) clips which are negative pairs."""
     B = len(frames)
-    negative = rand_rows(chance, B) < config.negatives
+    negative = rand_rows(chance, B) < config.negative_probability
     negative &= B > 1  # alone, a clip has no other's template
     rows = torch.arange(B, device=frames.device)
     partners = torch.where(negative, rows.roll(1), rows)
@@ -229,7 +231,7 @@ def sample_transform(
     network: SiamRPN, count: int, config: AugmentationConfig, chance: Rng
 ) -> CycleTransform:
     """Draw the augmentation of one step of `count` clips."""
-    grey = rand_rows(chance, count) < config.grey
+    grey = rand_rows(chance, count) < config.gray
 
     def recoloured(crops: Tensor) -> Tensor:
         return jitter_colors(crops, config, chance, grey=grey)
@@ -248,8 +250,8 @@ def sample_transform(
             network.search_size,
             shift=config.search_shift,
             scale=config.search_scale,
-            stretch=config.stretch,
+            stretch=config.search_aspect,
             generator=chance,
         ),
-        search_crops=lambda crops: recoloured(occlude(crops, config.occlusion, chance)),
+        search_crops=lambda crops: recoloured(occlude(crops, config.occlusion_probability, chance)),
     )

@@ -8,62 +8,65 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from cyclesiam.config_aliases import accepts_old_names
 
+
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OptimiserConfig:
+class OptimizerConfig:
     """How weights are changed.
 
     Source: for `sgd`, CycleSiam (Yuan et al., IROS 2020), section V.A, and the schedule of the
     published SiamMask configurations.
     """
 
-    method: Literal["sgd", "adamw"] = "sgd"
+    name: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum as in the paper, or AdamW, which learns faster from random weights."""
-    first_rate: float = 0.001
+    start_lr: float = 0.001
     """Learning rate at which the warm-up begins."""
-    rate: float = 0.005
+    lr: float = 0.005
     """Learning rate after the warm-up."""
-    last_rate: float = 0.0025
+    end_lr: float = 0.0025
     """Learning rate at the end."""
-    decay: Literal["logarithmic", "cosine"] = "logarithmic"
+    schedule: Literal["logarithmic", "cosine"] = "logarithmic"
     """Shape of the way from `rate` to `last_rate`."""
-    warmup: float = 0.25
+    warmup_ratio: float = 0.25
     """Share of all steps that the warm-up takes."""
     momentum: float = 0.9
     """Of SGD."""
     weight_decay: float = 1e-4
     """Of all weights with more than one dimension."""
-    clip: float = 10.0
+    max_grad_norm: float = 10.0
     """Greatest norm of the gradient."""
 
     def __post_init__(self) -> None:
-        if min(self.first_rate, self.rate, self.last_rate) <= 0:
+        if min(self.start_lr, self.lr, self.end_lr) <= 0:
             raise ValueError("learning rates must be above zero")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is a share of the steps, 0..1, got {self.warmup}")
+        if not 0 <= self.warmup_ratio < 1:
+            raise ValueError(f"warmup_ratio is a share of the steps, 0..1, got {self.warmup_ratio}")
 
 
-def learning_rate(config: OptimiserConfig, progress: float) -> float:
+def learning_rate(config: OptimizerConfig, progress: float) -> float:
     """Give the learning rate after a share `progress` (0..1) of all steps."""
-    if progress < config.warmup:
-        return config.first_rate + (config.rate - config.first_rate) * progress / config.warmup
-    part = min((progress - config.warmup) / (1 - config.warmup), 1.0)
-    if config.decay == "cosine":
+    if progress < config.warmup_ratio:
+        return config.start_lr + (config.lr - config.start_lr) * progress / config.warmup_ratio
+    part = min((progress - config.warmup_ratio) / (1 - config.warmup_ratio), 1.0)
+    if config.schedule == "cosine":
         half_wave = 0.5 + 0.5 * math.cos(math.pi * part)
-        return config.last_rate + (config.rate - config.last_rate) * half_wave
-    return config.rate * (config.last_rate / config.rate) ** part
+        return config.end_lr + (config.lr - config.end_lr) * half_wave
+    return config.lr * (config.end_lr / config.lr) ** part
 
 
-def make_optimizer(config: OptimiserConfig, network: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(config: OptimizerConfig, network: nn.Module) -> torch.optim.Optimizer:
     """Build the optimiser of a network's parameters; biases and norms do not decay."""
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    if config.method == "adamw":
-        return torch.optim.AdamW(groups, lr=config.first_rate)
-    return torch.optim.SGD(groups, lr=config.first_rate, momentum=config.momentum)
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=config.start_lr)
+    return torch.optim.SGD(groups, lr=config.start_lr, momentum=config.momentum)
 
 
 def ema_update(

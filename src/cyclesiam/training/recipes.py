@@ -10,17 +10,17 @@ from cyclesiam.models.config import NetworkConfig
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.training.anchor_labels import AnchorLabelConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
-from cyclesiam.training.objective import LessonConfig
-from cyclesiam.training.optimizer import OptimiserConfig
+from cyclesiam.training.objective import ObjectiveConfig
+from cyclesiam.training.optimizer import OptimizerConfig
 from cyclesiam.training.trainer import TrainingConfig
 
-FAST_OPTIMIZER = OptimiserConfig(
-    method="adamw",
-    first_rate=1e-4,
-    rate=2e-3,
-    last_rate=2e-5,
-    decay="cosine",
-    warmup=0.03,
+FAST_OPTIMIZER = OptimizerConfig(
+    name="adamw",
+    start_lr=1e-4,
+    lr=2e-3,
+    end_lr=2e-5,
+    schedule="cosine",
+    warmup_ratio=0.03,
     weight_decay=0.02,
 )
 
@@ -32,11 +32,11 @@ def smoke() -> TrainingConfig:
         steps=120,
         precision="32-true",
         workers=0,
-        averaging=0.95,
-        log_every=10,
+        ema_decay=0.95,
+        log_interval=10,
         clips=ClipConfig(batch_size=8, height=192, width=256),
-        curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), patience=80, longest=80),
-        optimiser=FAST_OPTIMIZER,
+        curriculum=CurriculumConfig(stages=(Stage(0, 0), Stage(1, 3)), min_steps=80, max_steps=80),
+        optimizer=FAST_OPTIMIZER,
     )
 
 
@@ -47,19 +47,21 @@ def small() -> TrainingConfig:
         steps=4500,
         curriculum=CurriculumConfig(
             stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12)),
-            longest=600,
-            review=0.5,
+            max_steps=600,
+            review_probability=0.5,
         ),
-        clips=ClipConfig(memory_gigabytes=9.0),
-        lesson=LessonConfig(
-            trust=0.5,
+        clips=ClipConfig(cache_gigabytes=9.0),
+        objective=ObjectiveConfig(
+            min_cycle_score=0.5,
             box_weight=10.0,
-            labels=AnchorLabelConfig(nearest_share=0.8, objects=32, backgrounds=96, hard_share=0.5),
+            labels=AnchorLabelConfig(
+                low_quality_ratio=0.8, max_positives=32, max_negatives=96, hard_negative_ratio=0.5
+            ),
             augmentation=AugmentationConfig(
-                search_scale=0.35, stretch=0.25, noise=8.0, occlusion=0.15
+                search_scale=0.35, search_aspect=0.25, noise=8.0, occlusion_probability=0.15
             ),
         ),
-        optimiser=FAST_OPTIMIZER,
+        optimizer=FAST_OPTIMIZER,
     )
 
 
@@ -70,13 +72,13 @@ def objects() -> TrainingConfig:
         before,
         recipe="objects",
         steps=2500,
-        curriculum=replace(before.curriculum, patience=50, longest=150),
+        curriculum=replace(before.curriculum, min_steps=50, max_steps=150),
         clips=replace(
             before.clips,
-            discovery=replace(STRICT_DISCOVERY, least_texture=10.0),
-            compositing=replace(before.clips.compositing, objects=0.8),
+            discovery=replace(STRICT_DISCOVERY, min_texture=10.0),
+            compositing=replace(before.clips.compositing, object_probability=0.8),
         ),
-        optimiser=replace(FAST_OPTIMIZER, rate=1.2e-3),
+        optimizer=replace(FAST_OPTIMIZER, lr=1.2e-3),
     )
 
 
@@ -90,21 +92,23 @@ def masks() -> TrainingConfig:
         before,
         recipe="masks",
         steps=2600,
-        learns="masks",
-        averaging=0.99,
+        trained_part="masks",
+        ema_decay=0.99,
         network=NetworkConfig(masks=True),
         curriculum=CurriculumConfig(
-            stages=(Stage(0, 0), Stage(1, 3)), patience=1, longest=1, review=0.2
+            stages=(Stage(0, 0), Stage(1, 3)), min_steps=1, max_steps=1, review_probability=0.2
         ),
-        lesson=replace(
-            before.lesson,
-            negatives=0.0,
-            augmentation=replace(before.lesson.augmentation, occlusion=0.0, grey=0.1),
+        objective=replace(
+            before.objective,
+            negative_probability=0.0,
+            augmentation=replace(
+                before.objective.augmentation, occlusion_probability=0.0, gray=0.1
+            ),
         ),
         clips=replace(
             before.clips,
-            compositing=replace(before.clips.compositing, share=1.0, objects=0.8),
-            object_share=0.5,
+            compositing=replace(before.clips.compositing, probability=1.0, object_probability=0.8),
+            object_probability=0.5,
         ),
     )
 
@@ -115,7 +119,7 @@ def cyclesiam() -> TrainingConfig:
         recipe="cyclesiam",
         steps=375_000,
         workers=8,
-        clips=ClipConfig(compositing=CompositingConfig(share=0.0)),
+        clips=ClipConfig(compositing=CompositingConfig(probability=0.0)),
         network=NetworkConfig(
             backbone="resnet50",
             hidden_channels=256,
@@ -123,7 +127,7 @@ def cyclesiam() -> TrainingConfig:
             box_head="depthwise",
             shape_prior=False,
         ),
-        optimiser=OptimiserConfig(),
+        optimizer=OptimizerConfig(),
     )
 
 
@@ -135,8 +139,8 @@ def cyclesiam_plus() -> TrainingConfig:
         recipe="cyclesiam_plus",
         clips=replace(
             plain.clips,
-            compositing=CompositingConfig(share=0.5, objects=0.8),
-            object_share=0.25,
+            compositing=CompositingConfig(probability=0.5, object_probability=0.8),
+            object_probability=0.25,
         ),
         network=replace(plain.network, masks=True, mask_channels=256),
     )

@@ -6,9 +6,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.training.losses import MIN_WEIGHT, Losses, WeightedSum
 from cyclesiam.training.microbatches import Microbatch, all_reduce_gradients, all_reduce_sum
-from cyclesiam.training.objective import LessonConfig, LossSums
+from cyclesiam.training.objective import LossSums, ObjectiveConfig
 
 LOSSES = "score", "box", "mask"  # of a lesson
 
@@ -25,7 +26,7 @@ def batch_gradients(
     teach: Callable[[Microbatch], LossSums],
     parts: Sequence[Microbatch],
     network: nn.Module,
-    config: LessonConfig,
+    config: ObjectiveConfig,
 ) -> StepLosses:
     """Set the gradients of a network's parameters to those of the whole batch's loss.
 
@@ -101,3 +102,10 @@ def _add_up(lessons: list[LossSums]) -> LossSums:
     numbers = torch.stack([torch.stack([*map(torch.stack, lesson)]) for lesson in lessons])
     total = all_reduce_sum(numbers.detach().sum(dim=0))
     return LossSums(*(WeightedSum(*row.unbind()) for row in total))
+
+
+def freeze_all_but_masks(network: SiamRPN) -> None:
+    """Let all but the mask branch stay as it is, its norms' statistics, too."""
+    assert network.mask is not None
+    network.eval().requires_grad_(False)
+    network.mask.train().requires_grad_(True)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
+from cyclesiam.config_aliases import accepts_old_names, rename_fields
 from cyclesiam.data.clips import Batch, BatchRequest, ClipConfig, ClipDataset
 from cyclesiam.data.row_rng import RowGenerator
 from cyclesiam.data.scenes import Scene
@@ -34,9 +35,9 @@ from cyclesiam.training.microbatches import (
     convert_sync_batchnorm,
     split_batch,
 )
-from cyclesiam.training.objective import LessonConfig, LossSums, cycle_objective
-from cyclesiam.training.optimizer import OptimiserConfig, ema_update, learning_rate, make_optimizer
-from cyclesiam.training.train_step import batch_gradients
+from cyclesiam.training.objective import LossSums, ObjectiveConfig, cycle_objective
+from cyclesiam.training.optimizer import OptimizerConfig, ema_update, learning_rate, make_optimizer
+from cyclesiam.training.train_step import batch_gradients, freeze_all_but_masks
 
 __all__ = ["CHECKPOINT_FILE", "Trainer", "TrainingConfig", "TrainingReport"]
 
@@ -44,6 +45,7 @@ __all__ = ["CHECKPOINT_FILE", "Trainer", "TrainingConfig", "TrainingReport"]
 TrainedPart = Literal["all", "masks"]
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingConfig:
     """Everything that a run depends on, beside its clips and its machine."""
@@ -56,39 +58,41 @@ class TrainingConfig:
     """Of all chance."""
     policy: LabelPolicy = "none"
     """Which labels are read."""
-    averaging: float = 0.998
+    ema_decay: float = 0.998
     """Decay of the running average of the weights, which walks and which is saved."""
-    learns: TrainedPart = "all"
+    trained_part: TrainedPart = "all"
     """Which part of the network learns: all of it, or its mask branch while all else stays."""
     precision: Precision = "auto"
     """`auto` takes bf16 where the device has arithmetic for it."""
     workers: int = 1
     """Processes that decode and draw clips, beside each that learns."""
-    accumulate: int = 1
+    accumulation_steps: int = 1
     """Parts in which a rank learns its share of a batch, one after another: less memory at a
     time; norms then count over a part."""
-    save_every: int = 500
+    save_interval: int = 500
     """Steps between checkpoints."""
-    log_every: int = 25
+    log_interval: int = 25
     """Steps between reports."""
     network: NetworkConfig = field(default_factory=NetworkConfig)
     clips: ClipConfig = field(default_factory=ClipConfig)
-    lesson: LessonConfig = field(default_factory=LessonConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     curriculum: CurriculumConfig = field(default_factory=CurriculumConfig)
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.log_every < 1 or self.save_every < 1 or self.workers < 0:
-            raise ValueError("steps, log_every and save_every must be 1 or more, workers 0 or more")
-        if not 1 <= self.accumulate <= self.clips.batch_size:
+        if self.steps < 1 or self.log_interval < 1 or self.save_interval < 1 or self.workers < 0:
             raise ValueError(
-                f"accumulate must lie in 1..{self.clips.batch_size}, the clips of a batch, "
-                f"got {self.accumulate}"
+                "steps, log_interval and save_interval must be 1 or more, workers 0 or more"
             )
-        if self.learns == "masks" and not self.network.masks:
+        if not 1 <= self.accumulation_steps <= self.clips.batch_size:
+            raise ValueError(
+                f"accumulation_steps must lie in 1..{self.clips.batch_size}, the clips of a batch, "
+                f"got {self.accumulation_steps}"
+            )
+        if self.trained_part == "masks" and not self.network.masks:
             raise ValueError("a network without masks cannot learn them: set network.masks")
-        if not 0 <= self.averaging < 1:
-            raise ValueError(f"averaging must lie in 0..1, got {self.averaging}")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ema_decay must lie in 0..1, got {self.ema_decay}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,15 +170,15 @@ class Trainer:
             self.initial_weights = Path(start_weights).name
         network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.ema = AveragedModel(
-            network, multi_avg_fn=ema_update(config.averaging), use_buffers=True
+            network, multi_avg_fn=ema_update(config.ema_decay), use_buffers=True
         ).to(self.fabric.device)
         self.ema.eval().requires_grad_(False)
         self.network = network.to(self.fabric.device).train()
-        if config.learns == "masks":
+        if config.trained_part == "masks":
             freeze_all_but_masks(self.network)
         if guests := self._parts[0].halo:
             convert_sync_batchnorm(self.network, guests)
-        self.optimiser = make_optimizer(config.optimiser, self.network)
+        self.optimiser = make_optimizer(config.optimizer, self.network)
         self.chance = torch.Generator(self.fabric.device)
         self.chance.manual_seed(config.seed)
         self.curriculum = Curriculum()
@@ -199,10 +203,10 @@ class Trainer:
                 tallies.append(self._learn(batch))
                 self._problems = dict.fromkeys(batch.problems, False) | self._problems
                 self.step += 1
-                if self.step % self.config.log_every == 0 or self.step == self.config.steps:
+                if self.step % self.config.log_interval == 0 or self.step == self.config.steps:
                     yield self._report(tallies, time.perf_counter() - since)
                     since, tallies = time.perf_counter(), []
-                if self.step % self.config.save_every == 0:
+                if self.step % self.config.save_interval == 0:
                     self.save()
                 if self._should_stop():
                     break
@@ -253,12 +257,12 @@ class Trainer:
         save_weights(self.output, self._guide, record)
 
     def _load(self) -> None:
-        state = load_checkpoint(self.output, self.fabric.device, to_plain(self.config))
+        state = load_checkpoint(self.output, self.fabric.device, self.config)
         self.network.load_state_dict(state["network"])
         self.ema.load_state_dict(state["guide"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.chance.set_state(state["chance"].cpu())
-        self.curriculum = Curriculum(**state["curriculum"])
+        self.curriculum = Curriculum(**rename_fields(Curriculum, state["curriculum"]))
         self.step = state["step"]
         self._asked = {number: Stage(*stage) for number, *stage in state.get("asked", [])}
         self.initial_weights = state.get("initial_weights", "random")
@@ -267,7 +271,7 @@ class Trainer:
 
     def _share(self) -> tuple[list[Microbatch], tuple[int, ...]]:
         """Give this rank's parts of every batch, and the rows that it draws for them."""
-        total, own = self.config.clips.batch_size, self.config.accumulate
+        total, own = self.config.clips.batch_size, self.config.accumulation_steps
         try:
             parts = split_batch(total, own * self.fabric.world_size)
         except ValueError as error:
@@ -303,13 +307,15 @@ class Trainer:
         """Take one step of the optimiser; give its figures."""
         config = self.config
         losses, found, dropped = batch_gradients(
-            self._teacher(batch), self._parts, self.network, config.lesson
+            self._teacher(batch), self._parts, self.network, config.objective
         )
         self._check_finite("loss", losses.total, batch)
-        rate = learning_rate(config.optimiser, self.step / config.steps)
+        rate = learning_rate(config.optimizer, self.step / config.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), config.optimiser.clip)
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.network.parameters(), config.optimizer.max_grad_norm
+        )
         self._check_finite("gradient", norm, batch)
         self.optimiser.step()
         self.ema.update_parameters(self.network)
@@ -346,7 +352,7 @@ class Trainer:
                     frames.to(device),
                     boxes.to(device),
                     batch.request.turn,
-                    self.config.lesson,
+                    self.config.objective,
                     drawn,
                     masks=masks.to(device),
                     guests=part.halo,
@@ -380,13 +386,6 @@ class Trainer:
         curves = {**means, "turn": report.stage.turn, "gap": report.stage.gap}
         self.fabric.log_dict(curves | {"samples_per_second": report.samples_per_second}, self.step)
         return report
-
-
-def freeze_all_but_masks(network: SiamRPN) -> None:
-    """Let all but the mask branch stay as it is, its norms' statistics, too."""
-    assert network.mask is not None
-    network.eval().requires_grad_(False)
-    network.mask.train().requires_grad_(True)
 
 
 def _make_folder(folder: Path) -> Path:

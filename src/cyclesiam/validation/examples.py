@@ -15,6 +15,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.discovery import DiscoveryConfig, discover_target, moving_regions
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import SourceError, TrainingError
@@ -37,9 +38,10 @@ SHORTEST_CYCLE = 5  # frames to the turn, below which a video shows no drift
 MARK_EVERY = 5  # frames of a cycle between those whose moving regions are looked up
 MOTION_GAP = 3  # frames between the two that motion is measured from
 ATTEMPTS = 4  # moments of a video at which a moving target is looked for
-JITTER = CompositingConfig(bend=0.02, light=0.03)  # of a pasted target, from frame to frame
+JITTER = CompositingConfig(deformation=0.02, color=0.03)  # of a pasted target, from frame to frame
 
 
+@accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExampleConfig:
     """How many examples of each kind, and how long they are."""
@@ -52,7 +54,7 @@ class ExampleConfig:
     """Walks forward and back in videos."""
     frames: int = 80
     """Frames of a made example."""
-    reach: int = 45
+    cycle_frames: int = 45
     """Frames to the turn of a cycle; fewer where a video is shorter."""
     seed: int = 0
     """Of all chance."""
@@ -60,8 +62,10 @@ class ExampleConfig:
     def __post_init__(self) -> None:
         if min(self.zooms, self.pasted, self.cycles) < 0 or self.frames < 2:
             raise ValueError(f"counts must be 0 or more, frames 2 or more, got {self}")
-        if self.reach < SHORTEST_CYCLE:
-            raise ValueError(f"reach must be {SHORTEST_CYCLE} or more, got {self.reach}")
+        if self.cycle_frames < SHORTEST_CYCLE:
+            raise ValueError(
+                f"cycle_frames must be {SHORTEST_CYCLE} or more, got {self.cycle_frames}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +208,8 @@ def _cycles(
     videos = [scene for scene in scenes if scene.frames > SHORTEST_CYCLE]
     for scene in round_robin(videos, count, random):
         for _ in range(ATTEMPTS):
-            first = int(random.integers(max(scene.frames - config.reach, 1)))
-            run = read_downscaled(scene, first, config.reach + 1)
+            first = int(random.integers(max(scene.frames - config.cycle_frames, 1)))
+            run = read_downscaled(scene, first, config.cycle_frames + 1)
             if len(run) <= SHORTEST_CYCLE:
                 continue
             targets = moving_regions(run[0], run[MOTION_GAP])

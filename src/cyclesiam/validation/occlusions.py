@@ -28,7 +28,7 @@ from cyclesiam.synthetic.cutouts import CutoutConfig, object_cutout, segment_obj
 from cyclesiam.validation.examples import read_downscaled, round_robin, sample_images
 
 OcclusionKind = Literal["covered", "leaves"]
-JITTER = CompositingConfig(bend=0.015, light=0.03)  # of a target, from frame to frame
+JITTER = CompositingConfig(deformation=0.015, color=0.03)  # of a target, from frame to frame
 CLEAR = 0.1  # share of a target's pixels below which nothing of it counts as seen
 COVER = 1.7  # side of what covers, over the target's
 LENGTH = 90  # frames of a clip

@@ -60,7 +60,7 @@ def label_free_score(
         config: how the tracker reads the network.
         device: where to compute.
     """
-    config = config or TrackerConfig(mask=MaskConfig(wanted=False))  # the network's own boxes
+    config = config or TrackerConfig(mask=MaskConfig(enabled=False))  # the network's own boxes
     tracker = Tracker(network, config, device=device)
     overlaps = tuple(_score(tracker, example) for example in examples)
     return LabelFreeScores(tuple(example.kind for example in examples), overlaps)

@@ -41,7 +41,7 @@ def masked():
 
 
 def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
-    config = TrackerConfig(mask=MaskConfig(least_share=0, most_share=99, least_inside=0))
+    config = TrackerConfig(mask=MaskConfig(min_area_ratio=0, max_area_ratio=99, min_inside_ratio=0))
     frames, box = moving_square(3), (10.0, 30.0, 24.0, 24.0)
     plain = Tracker(masked, config)
     plain.init(frames[0], box)
@@ -53,7 +53,7 @@ def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
         adapted.init(frames[0], box)
         answers[region] = adapted.update(frames[1])
     assert answers["box"] == result.box_xywh
-    bare = Tracker(masked, TrackerConfig(mask=MaskConfig(wanted=False)))
+    bare = Tracker(masked, TrackerConfig(mask=MaskConfig(enabled=False)))
     bare.init(frames[0], box)
     assert answers["bare_box"] == bare.update(frames[1]).box_xywh != answers["box"]
     assert answers["rotated"] == result.rotated_box
@@ -64,7 +64,7 @@ def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
 @pytest.mark.parametrize(("region", "share"), [("bare_box", 0.5), ("box", 0.0)])
 def test_boxes_alone_cost_no_masks(masked, monkeypatch, region, share):
     monkeypatch.setattr(SiamRPN, "segment", None)  # to call it would fail
-    config = TrackerConfig(mask=MaskConfig(box_share=share, size_pull=0))
+    config = TrackerConfig(mask=MaskConfig(box_weight=share, size_correction=0))
     adapted = CycleSiamTracker(Tracker(masked, config), region=region)
     frames = moving_square(2)
     adapted.init(frames[0], (10.0, 30.0, 24.0, 24.0))

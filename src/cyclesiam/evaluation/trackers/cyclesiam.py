@@ -92,5 +92,5 @@ class CycleSiamTracker:
 
 
 def _without_masks(tracker: Tracker) -> Tracker:
-    config = replace(tracker.config, mask=replace(tracker.config.mask, wanted=False))
+    config = replace(tracker.config, mask=replace(tracker.config.mask, enabled=False))
     return Tracker(tracker.network, config, device=tracker.device)
