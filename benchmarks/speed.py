@@ -20,8 +20,8 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import cv2
 import torch
 
-from cyclesiam.evaluation.protocols.one_pass import BoxTracker
 from cyclesiam.evaluation.trackers.cyclesiam import CycleSiamTracker
+from cyclesiam.evaluation.trackers.interface import BoxTracker
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.synthetic.demo_clip import make_demo_clip

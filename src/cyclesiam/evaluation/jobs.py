@@ -15,13 +15,7 @@ from cyclesiam.datasets.segmentation_sequences import SegmentationSequence
 from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
-from cyclesiam.evaluation.protocols.one_pass import (
-    BoxTracker,
-    MasksAsBoxes,
-    MaskTracker,
-    run_one_pass,
-    start_frames,
-)
+from cyclesiam.evaluation.protocols.one_pass import run_one_pass, start_frames
 from cyclesiam.evaluation.protocols.reset import run_with_resets
 from cyclesiam.evaluation.protocols.segmentation import run_segmentation
 from cyclesiam.evaluation.results.evaluation import InitialInput
@@ -35,6 +29,7 @@ from cyclesiam.evaluation.results.files import (
     write_times,
 )
 from cyclesiam.evaluation.results.label_maps import write_labels
+from cyclesiam.evaluation.trackers.interface import BoxTracker, MasksAsBoxes, MaskTracker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

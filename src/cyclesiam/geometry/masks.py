@@ -8,7 +8,7 @@ Shapes: (H, W) a frame, (h, w) the rectangle of a mask, T pixels on a side of a 
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -184,3 +184,22 @@ def pixel_bounds(box: Sequence[float], frame_size: tuple[int, int]) -> tuple[int
     height, width = frame_size
     x0, y0, x1, y1 = (math.ceil(edge - 0.5) for edge in box)
     return min(max(x0, 0), width), min(max(y0, 0), height), min(x1, width), min(y1, height)
+
+
+def merge_masks(masks: Mapping[int, np.ndarray], frame_size: tuple[int, ...]) -> np.ndarray:
+    """Merge masks into one label map; where they overlap, the smaller mask wins.
+
+    Args:
+        masks: number of an object to its pixels, (H, W) bool.
+        frame_size: H, W.
+
+    Returns:
+        (H, W) uint8, 0 where no mask is.
+
+    >>> merge_masks({1: np.array([[True, False]]), 2: np.array([[True, True]])}, (1, 2))
+    array([[1, 2]], dtype=uint8)
+    """
+    labels = np.zeros(frame_size, np.uint8)
+    for number in sorted(masks, key=lambda number: (-int(masks[number].sum()), -number)):
+        labels[masks[number]] = number
+    return labels

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.protocols.one_pass import XYWH, BoxTracker
+from cyclesiam.evaluation.trackers.interface import XYWH, BoxTracker
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
 from cyclesiam.threads import get_num_threads, set_num_threads

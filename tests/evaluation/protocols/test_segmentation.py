@@ -3,9 +3,9 @@ import pytest
 
 from cyclesiam.datasets.segmentation_sequences import SegmentationSequence
 from cyclesiam.errors import DatasetError, TargetError
-from cyclesiam.evaluation.protocols.one_pass import BoxesAsMasks, MaskTracker
 from cyclesiam.evaluation.protocols.segmentation import run_segmentation
 from cyclesiam.evaluation.results.label_maps import write_labels
+from cyclesiam.evaluation.trackers.interface import BoxesAsMasks, MaskTracker
 from support.benchmark_folders import labels, write_pictures
 from support.trackers import Drift, Masks, Still
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.evaluation.protocols.one_pass import InitialTarget, MultiObjectTracker
 from cyclesiam.evaluation.trackers.cyclesiam import CycleSiamTracker
+from cyclesiam.evaluation.trackers.interface import InitialTarget, MultiObjectTracker
 from cyclesiam.geometry.masks import box_to_mask
 from cyclesiam.geometry.regions import mask_to_box
 from cyclesiam.models.config import NetworkConfig

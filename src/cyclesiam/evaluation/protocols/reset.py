@@ -13,7 +13,8 @@ from cyclesiam.errors import DatasetError, TargetError
 from cyclesiam.evaluation.metrics.region_overlap import region_overlap
 from cyclesiam.evaluation.metrics.regions import Region, RegionArray
 from cyclesiam.evaluation.metrics.vot import FAILED, INITIALISED, RESTART_AFTER, SKIPPED
-from cyclesiam.evaluation.protocols.one_pass import BoxTracker, to_xywh
+from cyclesiam.evaluation.trackers.interface import BoxTracker
+from cyclesiam.geometry.boxes import xyxy_to_xywh
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -92,7 +93,7 @@ def _run_to_failure(
     image = next(images)
     bounds = image.shape[1] - 1, image.shape[0] - 1
     started = time.perf_counter()
-    tracker.init(image, to_xywh(sequence.boxes[first]))
+    tracker.init(image, tuple(xyxy_to_xywh(sequence.boxes[first]).tolist()))
     log.add(INITIALISED, time.perf_counter() - started)
     for frame, image in enumerate(images, start=first + 1):
         started = time.perf_counter()

@@ -11,16 +11,16 @@ import numpy as np
 
 from cyclesiam.datasets.segmentation_sequences import SegmentationSequence
 from cyclesiam.errors import DatasetError, TargetError
-from cyclesiam.evaluation.protocols.one_pass import (
+from cyclesiam.evaluation.results.evaluation import InitialInput
+from cyclesiam.evaluation.trackers.interface import (
     BoxesAsMasks,
     BoxTracker,
     InitialTarget,
     MaskTracker,
     MultiObjectTracker,
-    to_xywh,
 )
-from cyclesiam.evaluation.results.evaluation import InitialInput
-from cyclesiam.geometry.masks import box_to_mask
+from cyclesiam.geometry.boxes import xyxy_to_xywh
+from cyclesiam.geometry.masks import box_to_mask, merge_masks
 from cyclesiam.geometry.regions import mask_to_box
 
 
@@ -86,7 +86,8 @@ def run_segmentation(
         if new:
             given = {
                 number: InitialTarget(
-                    to_xywh(mask_to_box(mask)), mask if initial_input == "mask" else None
+                    tuple(xyxy_to_xywh(mask_to_box(mask)).tolist()),
+                    mask if initial_input == "mask" else None,
                 )
                 for number, mask in new.items()
             }
@@ -132,25 +133,6 @@ class PerObjectTrackers:
             for number, tracker in self._trackers.items()
         }
         return merge_masks(masks, image.shape[:2])
-
-
-def merge_masks(masks: Mapping[int, np.ndarray], size: tuple[int, ...]) -> np.ndarray:
-    """Paint masks into one label map, the largest first, so that small ones lie on top.
-
-    Args:
-        masks: number of an object to its pixels, (H, W) bool.
-        size: H, W.
-
-    Returns:
-        (H, W) uint8.
-
-    >>> merge_masks({1: np.array([[True, False]]), 2: np.array([[True, True]])}, (1, 2))
-    array([[1, 2]], dtype=uint8)
-    """
-    labels = np.zeros(size, np.uint8)
-    for number in sorted(masks, key=lambda number: (-int(masks[number].sum()), -number)):
-        labels[masks[number]] = number
-    return labels
 
 
 def _first_mask(sequence: SegmentationSequence, number: int, image: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.evaluation.protocols.one_pass import XYWH, InitialTarget, to_xywh
-from cyclesiam.evaluation.protocols.segmentation import merge_masks
-from cyclesiam.geometry.masks import box_to_mask
+from cyclesiam.evaluation.trackers.interface import XYWH, InitialTarget
+from cyclesiam.geometry.boxes import xyxy_to_xywh
+from cyclesiam.geometry.masks import box_to_mask, merge_masks
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.tracker import Tracker
 
@@ -51,7 +51,7 @@ class CycleSiamTracker:
             return result.box_xywh
         if self._region == "rotated":
             return result.rotated_box
-        return to_xywh(result.mask.box())
+        return tuple(xyxy_to_xywh(result.mask.box()).tolist())
 
     def init_objects(self, image: np.ndarray, objects: Mapping[int, InitialTarget]) -> np.ndarray:
         """Start on objects beside those that are followed; see `ObjectTracker`.

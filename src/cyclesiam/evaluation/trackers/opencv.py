@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from cyclesiam.errors import MissingExtraError, TargetError
-from cyclesiam.evaluation.protocols.one_pass import XYWH
+from cyclesiam.evaluation.trackers.interface import XYWH
 
 
 class OpenCVTracker:

@@ -28,7 +28,7 @@ from typing import Any
 import cv2
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.protocols.one_pass import BoxTracker, MaskTracker
+from cyclesiam.evaluation.trackers.interface import BoxTracker, MaskTracker
 from cyclesiam.evaluation.trackers.opencv import (
     OPENCV_NETWORKS,
     OPENCV_TRACKERS,

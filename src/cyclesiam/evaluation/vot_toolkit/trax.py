@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.protocols.one_pass import XYWH, BoxTracker, MaskTracker
+from cyclesiam.evaluation.trackers.interface import XYWH, BoxTracker, MaskTracker
 from cyclesiam.geometry.regions import mask_to_box
 
 PREFIX = "@@TRAX:"
