@@ -17,8 +17,7 @@ import torch
 
 from cyclesiam.datasets.segmentation_datasets import DAVIS2016
 from cyclesiam.evaluation.metrics.davis import contour_accuracy, region_similarity
-from cyclesiam.geometry.masks import box_to_mask, resolve_overlaps
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import box_to_mask, mask_to_box, resolve_overlaps
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.numpy_interface import accepts_numpy
 from cyclesiam.models.siamrpn import SiamRPN

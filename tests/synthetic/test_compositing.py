@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.synthetic.compositing import (
     SPRITE_FILL,
     CompositingConfig,

@@ -15,7 +15,7 @@ from cyclesiam.data.clips import (
     ClipDataset,
 )
 from cyclesiam.data.scenes import find_scenes
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.synthetic.compositing import SPRITE_FILL, CompositingConfig, composite
 from cyclesiam.synthetic.cutouts import CutoutConfig, ObjectBank, object_cutout, segment_object
 from support.media import moving_square, textured, write_picture, write_video

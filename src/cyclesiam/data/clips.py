@@ -23,7 +23,7 @@ from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.discovery import DiscoveredTarget, DiscoveryConfig, discover_target
 from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene
 from cyclesiam.errors import SourceError, TrainingError
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.synthetic.compositing import CompositingConfig, Sprite, composite
 from cyclesiam.synthetic.cutouts import CutoutConfig, ObjectBank
 from cyclesiam.synthetic.panning import pan_still, random_view, render_view

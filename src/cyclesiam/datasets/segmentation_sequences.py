@@ -15,7 +15,7 @@ from cyclesiam.datasets.label_maps import VOID, read_label_map, read_mask
 from cyclesiam.datasets.label_policy import first_frame_only
 from cyclesiam.datasets.sequences import RequiredFrames, TrackingDataset, TrackingSequence
 from cyclesiam.errors import DatasetError
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.video import read_image
 
 

@@ -23,7 +23,7 @@ from cyclesiam.datasets.sequences import (
     subfolders,
 )
 from cyclesiam.errors import DatasetError
-from cyclesiam.geometry.regions import polygon_to_box
+from cyclesiam.geometry.masks import polygon_to_box
 
 REGIONS = frozenset({4, *range(6, 1000, 2)})  # a rectangle; a polygon of three corners or more
 

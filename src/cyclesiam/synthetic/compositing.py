@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from cyclesiam.config_aliases import accepts_old_names
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 
 SPRITE_FILL = 0.75  # share of a sprite's side that its shape spans; the rest is room to bend
 MAX_SPRITE_SIZE, COARSEST = 128, 24  # sides of sprites in pixels: about as large as they are shown

@@ -15,7 +15,7 @@ import numpy as np
 
 from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.crops import crop_to_image_matrix
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.synthetic.compositing import MAX_SPRITE_SIZE, SPRITE_FILL, Sprite
 
 ROUNDS = 3  # of GrabCut; more change next to nothing

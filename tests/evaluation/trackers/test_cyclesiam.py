@@ -6,8 +6,7 @@ import torch
 
 from cyclesiam.evaluation.trackers.cyclesiam import CycleSiamTracker
 from cyclesiam.evaluation.trackers.interface import InitialTarget, MultiObjectTracker
-from cyclesiam.geometry.masks import box_to_mask
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import box_to_mask, mask_to_box
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.segmentation import MaskConfig

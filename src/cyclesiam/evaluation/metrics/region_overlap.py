@@ -30,7 +30,7 @@ from cyclesiam.evaluation.metrics.filling import (
     fill,
 )
 from cyclesiam.evaluation.metrics.regions import Region, RegionArray, RegionMask
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 
 OverlapRules = Literal["pysot", "matlab_2019", "vot_toolkit"]
 PAIRS_AT_ONCE = 256  # of polygons; their rows then stay in the processor's cache

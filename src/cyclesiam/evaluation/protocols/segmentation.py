@@ -20,8 +20,7 @@ from cyclesiam.evaluation.trackers.interface import (
     MultiObjectTracker,
 )
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.geometry.masks import box_to_mask, merge_masks
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import box_to_mask, mask_to_box, merge_masks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -23,7 +23,7 @@ from cyclesiam.evaluation.scorers.boxes import read_runs
 from cyclesiam.evaluation.scorers.masks import judged_frames as judged_masks
 from cyclesiam.evaluation.scorers.masks import object_ids, read_pairs
 from cyclesiam.evaluation.scorers.resets import read_reset_runs
-from cyclesiam.geometry.regions import mask_to_box, polygon_to_box
+from cyclesiam.geometry.masks import mask_to_box, polygon_to_box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 
 XYWH = tuple[float, float, float, float]
 """Left, top, width and height in continuous pixels."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.trackers.interface import XYWH, BoxTracker, MaskTracker
-from cyclesiam.geometry.regions import mask_to_box
+from cyclesiam.geometry.masks import mask_to_box
 
 PREFIX = "@@TRAX:"
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
