@@ -10,7 +10,7 @@ from cyclesiam.data.clips import MASK_OFF, MASK_ON
 from cyclesiam.training import objective as lessons
 from cyclesiam.training.cycle import last_positions
 from cyclesiam.training.objective import ObjectiveConfig, cycle_objective
-from plain_cycle import PlainWalker
+from reference_cycle import PlainWalker
 from support.networks import TINY
 from support.training import make_clips, make_networks
 

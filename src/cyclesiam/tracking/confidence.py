@@ -25,7 +25,7 @@ from cyclesiam.tracking.siamese import SearchResult, TargetState
 class ConfidenceConfig:
     """How evidence becomes a probability, and a probability a state.
 
-    `benchmarks/confidence.py` fits the first three, the caution and the last four, without labels,
+    `benchmarks/fit_confidence.py` fits the first three, the caution and the last four, without labels,
     to weights.
     """
 

@@ -1,6 +1,6 @@
 """CPU time of a tracking step beside OpenCV's trackers, one thread, measured in turn.
 
-    .venv/bin/python benchmarks/speed.py [--weights default] [--rounds 7] [--frames 20]
+    .venv/bin/python benchmarks/tracking_speed.py [--weights default] [--rounds 7] [--frames 20]
 
 Each round runs every tracker over the same frames of the made clip, one after another; the
 figures are medians over rounds, the ratios are taken round by round. CPU time, not wall time:

@@ -1,6 +1,6 @@
 """How fast raw results are scored: made-up sequences of polygons and boxes, no picture but one.
 
-    .venv/bin/python benchmarks/scoring.py [--sequences 60] [--frames 20000] [--folder FOLDER]
+    .venv/bin/python benchmarks/scoring_speed.py [--sequences 60] [--frames 20000] [--folder FOLDER]
 
 For each of VOT (polygons against boxes, with failures), OTB and GOT-10k: files are made, then
 `cyclesiam score` is timed in a process of its own. Printed are frames a second of processor time

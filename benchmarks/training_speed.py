@@ -1,9 +1,9 @@
 """Samples/s of a training step, by part, beside a plain cycle and the arithmetic limit.
 
-    .venv/bin/python benchmarks/training.py [--recipe small] [--turn 2] [--batch 32]
+    .venv/bin/python benchmarks/training_speed.py [--recipe small] [--turn 2] [--batch 32]
 
 In every round each kind of step runs once over the same batch, one after another, on one thread:
-`plain`, the cycle of the authors' code (see `plain_cycle.py`); `lean`, the package's; `shared` and
+`plain`, the cycle of the authors' code (see `reference_cycle.py`); `lean`, the package's; `shared` and
 `folded`, the same with `share_features`, and with `fold_norms` as well. Figures are medians over
 rounds, ratios are taken round by round. On a CPU it is CPU time that counts: on a busy machine
 only that means anything. All walks are walked, but for the share of clips given by --known.
@@ -50,7 +50,7 @@ from cyclesiam.training.optimizer import OptimizerConfig, ema_update, make_optim
 from cyclesiam.training.recipes import RECIPES
 from cyclesiam.training.trainer import TrainingConfig
 from cyclesiam.video import VideoWriter
-from plain_cycle import PlainWalker
+from reference_cycle import PlainWalker
 
 PARTS = (
     "crop",

@@ -1,6 +1,6 @@
 """J and F of masks from the same tracked boxes: filled, GrabCut, coarse, refined.
 
-    .venv/bin/python benchmarks/masks.py --davis DAVIS_ROOT [--weights default] [--sheets FOLDER]
+    .venv/bin/python benchmarks/mask_quality.py --davis DAVIS_ROOT [--weights default] [--sheets FOLDER]
 
 One pass over DAVIS-2016 from the box around the first mask, no annotation read but to score and
 for that first box. In every frame the box is the tracker's own; only what is made of it differs.

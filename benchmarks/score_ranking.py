@@ -1,6 +1,6 @@
 """Correlate the label-free score with the true success AUC over checkpoints.
 
-    .venv/bin/python benchmarks/ranking.py CLIPS STILLS --checkpoint WEIGHTS=RESULTS [...]
+    .venv/bin/python benchmarks/score_ranking.py CLIPS STILLS --checkpoint WEIGHTS=RESULTS [...]
 
 WEIGHTS is a name or folder of weights, RESULTS a folder with what `cyclesiam evaluate --json` wrote
 for it; its AUC is the mean over all sequences of all files. A share of the scenes is held out by

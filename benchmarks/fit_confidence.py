@@ -1,6 +1,6 @@
 """Fit the tracker's confidence to weights without labels, and measure how honest it is.
 
-    .venv/bin/python benchmarks/confidence.py --scenes CLIPS STILLS [--fit] [--root EVAL]
+    .venv/bin/python benchmarks/fit_confidence.py --scenes CLIPS STILLS [--fit] [--root EVAL]
         [--weights default] [--clips 60] [--no-masks]
 
 `--fit` follows made clips whose target hides, and walks forward and back through videos of scenes

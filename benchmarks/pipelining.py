@@ -1,6 +1,6 @@
 """Steps with masks alone, frames in memory: one after another, with a thread beside, and CSRT.
 
-    .venv/bin/python benchmarks/beside.py [--weights default] [--runtime auto] [--precision f32]
+    .venv/bin/python benchmarks/pipelining.py [--weights default] [--runtime auto] [--precision f32]
         [--suite davis2016 --root FOLDER]
 
 One target in a made clip of 640x480, or in the first frames of every sequence of a suite. On one

@@ -1,6 +1,6 @@
 """Which share of a machine's arithmetic limit the network reaches, one thread.
 
-    .venv/bin/python benchmarks/arithmetic.py [--weights default] [--bundles BUNDLE...] [--rounds 9]
+    .venv/bin/python benchmarks/roofline.py [--weights default] [--bundles BUNDLE...] [--rounds 9]
 
 The limit is what large matrix products reach in the same run, in float32 and in bfloat16. For each
 of PyTorch and of the bundles (`cyclesiam export`), in both runtimes: milliseconds of a search and

@@ -1,6 +1,6 @@
 """Compare settings of the tracker by the label-free score, on the same examples.
 
-    .venv/bin/python benchmarks/settings.py SOURCE... [--weights default] [--held-out 0.1]
+    .venv/bin/python benchmarks/tracker_settings.py SOURCE... [--weights default] [--held-out 0.1]
 
 Of the scenes in SOURCE only those count that training with `--from` would hold out; with
 `--held-out 1` all do. The difference to the settings as they are has the standard error of the
