@@ -7,6 +7,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))  # runs without an install
 
+from cyclesiam.datasets.label_maps import VOID
 from cyclesiam.evaluation.metrics import davis as masks
 from cyclesiam.evaluation.metrics import got10k as pooled
 from cyclesiam.evaluation.metrics import otb, vot
@@ -145,32 +146,27 @@ def got10k(dataset, tool):
 def davis(dataset, tool):
     objects = {}
     for s in dataset["sequences"]:
-        if tool == "davis2016":
-            objects[s["name"]] = masks.score_mask(s["segmentation"], s["annotation"])
-            continue
-        for k, found in enumerate(masks.score_objects(s["segmentation"], s["annotation"]), start=1):
-            objects[f"{s['name']}_{k}"] = found
+        result, truth = s["segmentation"], s["annotation"]
+        if tool == "davis2016":  # everything that is not background is one object
+            result, truth, labels = result != 0, truth != 0, [1]
+        else:
+            truth = np.where(truth == VOID, 0, truth)
+            labels = range(1, int(truth[0].max()) + 1)
+        frames = range(1, len(truth) - 1)  # the first and the last do not count
+        label_maps = ((t, result[t], truth[t]) for t in frames)
+        for label, scores in masks.score_objects(label_maps, dict.fromkeys(labels, frames)).items():
+            objects[s["name"] if tool == "davis2016" else f"{s['name']}_{label}"] = scores
     per_object = {}
-    for name, found in objects.items():
-        frames = {"J": found.j, "F": found.f}
+    for name, scores in objects.items():
+        values = {"J_frames": scores.j, "F_frames": scores.f}
         if tool == "davis2016":
-            frames = {key: np.pad(f, 1, constant_values=np.nan) for key, f in frames.items()}
-        per_object[name] = {f"{key}_frames": f for key, f in frames.items()}
-        per_object[name] |= _davis_numbers(
-            masks.mean_recall_decay(found.j), masks.mean_recall_decay(found.f)
-        )
-    mean = _davis_numbers(
-        masks.mean_scores([masks.mean_recall_decay(found.j) for found in objects.values()]),
-        masks.mean_scores([masks.mean_recall_decay(found.f) for found in objects.values()]),
-    )
+            values = {key: np.pad(f, 1, constant_values=np.nan) for key, f in values.items()}
+        per_object[name] = values | _davis_numbers(scores.numbers())
+    mean = masks.mean_numbers([scores.numbers() for scores in objects.values()])
     if tool == "davis2016":
-        return mean | {"per_sequence": per_object}
-    return mean | {"J&F_mean": (mean["J_mean"] + mean["F_mean"]) / 2, "per_object": per_object}
+        return _davis_numbers(mean) | {"per_sequence": per_object}
+    return _davis_numbers(mean) | {"J&F_mean": mean["j_and_f"], "per_object": per_object}
 
 
-def _davis_numbers(j, f):
-    return {
-        f"{measure}_{key}": getattr(scores, key)
-        for measure, scores in (("J", j), ("F", f))
-        for key in ("mean", "recall", "decay")
-    }
+def _davis_numbers(numbers):
+    return {key.capitalize(): number for key, number in numbers.items() if key != "j_and_f"}

@@ -3,14 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
 
-from cyclesiam.errors import DatasetError
 from cyclesiam.evaluation.metrics.davis import (
     boundary,
     contour_accuracy,
+    mean_numbers,
     mean_recall_decay,
-    mean_scores,
     region_similarity,
-    score_mask,
     score_objects,
 )
 
@@ -81,38 +79,18 @@ def test_summary_by_hand():
 
 
 def test_mean_over_objects():
-    scores = mean_scores([mean_recall_decay(np.full(5, 0.2)), mean_recall_decay(np.full(9, 0.8))])
-    assert (scores.mean, scores.recall, scores.decay) == (0.5, 0.5, 0)
+    one, other = ({"j_mean": mean} for mean in (0.2, 0.8))
+    assert mean_numbers([one, other]) == {"j_mean": 0.5}
 
 
-def test_objects_are_those_of_the_first_annotation():
-    annotation = np.zeros((5, 40, 50), np.uint8)
-    annotation[:, 5:15, 5:15] = 1
-    annotation[:, 5:15, 25:35] = 3
-    annotation[2:, 20:30, 5:15] = 4  # appears later: ignored
-    annotation[:, 30:, 40:] = 255  # void is background
-    segmentation = np.where(annotation == 1, 1, 0)
-    one, two, three = score_objects(segmentation, annotation)
-    assert one.j.shape == one.f.shape == (3,)
-    assert (one.j == 1).all()
-    assert (one.f == 1).all()
-    assert (two.j == 1).all()  # skipped in the annotation, and nowhere answered
-    assert (three.j == 0).all()
-    assert (three.f == 0).all()
-
-
-def test_one_mask_takes_every_label_as_foreground():
-    annotation = np.zeros((4, 40, 50), np.uint8)
-    annotation[:, 5:15, 5:15] = 255
-    assert (score_mask(annotation // 255 * 7, annotation).j == 1).all()
-
-
-def test_unusable_masks_are_refused():
-    annotation = np.zeros((4, 40, 50), np.uint8)
-    annotation[:, 5:15, 5:15] = 1
-    with pytest.raises(DatasetError, match="label 2"):
-        score_objects(annotation * 2, annotation)
-    with pytest.raises(DatasetError, match="T of 3"):
-        score_objects(annotation[:2], annotation[:2])
-    with pytest.raises(DatasetError, match="T of 3"):
-        score_mask(annotation[:3], annotation)
+def test_each_object_is_scored_in_its_own_frames():
+    truth = np.zeros((5, 40, 50), np.uint8)
+    truth[:, 5:15, 5:15] = 1
+    truth[:, 5:15, 25:35] = 3
+    result = np.where(truth == 1, 1, 0)
+    counted = {1: [1, 2, 3], 2: [1, 2, 3], 3: [2]}
+    scores = score_objects(zip(range(5), result, truth, strict=True), counted)
+    assert scores[1].j.tolist() == scores[1].f.tolist() == [1, 1, 1]
+    assert scores[2].j.tolist() == [1, 1, 1]  # in neither
+    assert scores[3].j.tolist() == scores[3].f.tolist() == [0]
+    assert scores[1].numbers()["j_and_f"] == 1

@@ -11,11 +11,7 @@ import numpy as np
 from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, SegmentationSequence
 from cyclesiam.errors import DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
-from cyclesiam.evaluation.metrics.davis import (
-    contour_accuracy,
-    mean_recall_decay,
-    region_similarity,
-)
+from cyclesiam.evaluation.metrics.davis import mean_numbers, score_objects
 from cyclesiam.evaluation.results.evaluation import Score, ScoringRules
 from cyclesiam.evaluation.results.files import ResultFolder, read_times
 from cyclesiam.evaluation.results.label_maps import read_labels
@@ -112,37 +108,16 @@ class MaskScorer:
                 f"{sequence.name}: an object has no annotated frame that could be judged; the "
                 "benchmark may keep them to itself. Send the raw results to its server."
             )
-        j: dict[int, list[float]] = {number: [] for number in judged}
-        f: dict[int, list[float]] = {number: [] for number in judged}
-        for frame, labels, truth in read_pairs(self._results, sequence, frames):
-            for number in (n for n, of_one in judged.items() if frame in of_one):
-                drawn, true = labels == number, truth == number
-                j[number].append(float(region_similarity(drawn, true)))
-                f[number].append(contour_accuracy(drawn, true))
+        scores = score_objects(read_pairs(self._results, sequence, frames), judged)
         return [
             Score(
                 name=f"{sequence.name}_{number}",
                 frames=len(judged[number]),
-                numbers=_numbers(np.array(j[number]), np.array(f[number])),
+                numbers=scores[number].numbers(),
             )
             for number in judged
         ]
 
 
-def _numbers(j: np.ndarray, f: np.ndarray) -> dict[str, float]:
-    of_j, of_f = mean_recall_decay(j), mean_recall_decay(f)
-    return {
-        "j_and_f": (of_j.mean + of_f.mean) / 2,
-        "j_mean": of_j.mean,
-        "j_recall": of_j.recall,
-        "j_decay": of_j.decay,
-        "f_mean": of_f.mean,
-        "f_recall": of_f.recall,
-        "f_decay": of_f.decay,
-    }
-
-
 def _mean(scores: list[Score]) -> dict[str, float]:
-    return {
-        key: float(np.mean([score.numbers[key] for score in scores])) for key in scores[0].numbers
-    }
+    return mean_numbers([score.numbers for score in scores])
