@@ -12,7 +12,7 @@ PACKAGE = "cyclesiam"
 MOST_LINES = 400
 DRAWERS = {"utils", "helpers", "common", "misc", "base", "core"}  # names that say nothing
 
-OPEN = ["errors", "config_aliases", "threads", "arrays"]  # to all; the last uses threads
+OPEN = ["errors", "config_aliases", "files", "threads", "arrays"]  # to all; the last uses threads
 FLOORS = [
     ["geometry", "video"],
     ["models", "datasets", "synthetic", "tracking"],
@@ -27,6 +27,7 @@ PARTS = [part for floor in FLOORS for part in floor]
 IMPORTS = {
     "errors": set(),
     "config_aliases": set(),
+    "files": set(),
     "threads": set(),
     "arrays": set(),
     "geometry": set(),

@@ -8,6 +8,7 @@ when the list beside it, which is written last, says what the plan says. No anno
 import io
 import json
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ import numpy as np
 from cyclesiam.data.scenes import CHUNK, Scene, read_chunk
 from cyclesiam.data.shards import FORMAT, INDEX_FILE
 from cyclesiam.errors import MissingExtraError, SourceError
+from cyclesiam.files import atomic_path
 
 BYTES_PER_PIXEL = 0.25  # of a JPEG of quality 90; real videos take 0.15 to 0.35
 USUAL_ASPECT = 16 / 9
@@ -202,15 +204,15 @@ class _Folder:
         return file.read_bytes() if file.is_file() else None
 
     def write(self, name: str, content: bytes | Path) -> None:
-        unfinished = self.folder / f"{name}.part"
+        path = self.folder / name
         try:
-            if isinstance(content, Path):
-                _copy(content, unfinished)
-            else:
-                unfinished.write_bytes(content)
-            unfinished.replace(self.folder / name)
+            with atomic_path(path) as part:
+                if isinstance(content, Path):
+                    shutil.copyfile(content, part)
+                else:
+                    part.write_bytes(content)
         except OSError as error:
-            raise SourceError(f"{unfinished}: cannot be written ({error.strerror})") from error
+            raise SourceError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 class _Remote:
@@ -233,12 +235,6 @@ class _Remote:
                 self.system.pipe_file(file, content)
         except OSError as error:
             raise SourceError(f"{file}: cannot be written ({error})") from error
-
-
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as read, target.open("wb") as write:
-        while block := read.read(1 << 20):
-            write.write(block)
 
 
 def _make_shard(shard: ShardPlan, *, output: str, config: ShardConfig) -> ShardWritten:

@@ -1,7 +1,5 @@
 """Write a bundle: trace a network's graphs, check them, and only then let the folder appear."""
 
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,6 +32,7 @@ from cyclesiam.deployment.runtimes import (
 )
 from cyclesiam.deployment.signatures import GraphName, flatten_windows, signatures, to_graph_layout
 from cyclesiam.errors import MissingExtraError, WeightsError
+from cyclesiam.files import atomic_folder
 from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.mask_windows import slice_mask_windows
 from cyclesiam.models.metadata import TrainingRecord, save_metadata
@@ -77,7 +76,7 @@ def export(
     """
     check_packages(format)
     network = fuse_for_inference(network)
-    with _appearing(Path(output)) as folder:
+    with _new_folder(Path(output)) as folder:
         _write_float32(network, record, folder, batch, files or {})
         _convert(folder, format, [*signatures(network.config)])
         shown = [*views, *(random_input(network.config, targets) for targets in (1, 3))]
@@ -135,7 +134,7 @@ def export_int8(
     """
     check_packages(format)
     network = fuse_for_inference(network)
-    with _appearing(Path(output)) as folder:
+    with _new_folder(Path(output)) as folder:
         _write_float32(network, record, folder, batch, files or {})
         _seal(folder, Manifest(format="onnx"))
         original, _ = load_bundle(folder)
@@ -250,7 +249,7 @@ def _seal(
 
 
 @contextmanager
-def _appearing(output: Path) -> Iterator[Path]:
+def _new_folder(output: Path) -> Iterator[Path]:
     """Give a folder to write into, that takes its name only when all went well.
 
     Raises:
@@ -258,15 +257,8 @@ def _appearing(output: Path) -> Iterator[Path]:
     """
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise WeightsError(f"{output} exists already; remove it, or choose another --output")
-    folder = None
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-        yield folder
-        folder.chmod(0o755)  # a temporary one is its owner's alone
-        folder.replace(output)
+        with atomic_folder(output) as folder:
+            yield folder
     except OSError as error:
         raise WeightsError(f"cannot write {output}: {error.strerror}; choose another") from error
-    finally:
-        if folder is not None and folder.exists():
-            shutil.rmtree(folder, ignore_errors=True)

@@ -20,10 +20,10 @@ from cyclesiam.evaluation.protocols.reset import run_with_resets
 from cyclesiam.evaluation.protocols.segmentation import run_segmentation
 from cyclesiam.evaluation.results.evaluation import InitialInput
 from cyclesiam.evaluation.results.files import (
-    atomic_path,
     read_boxes,
     read_times,
     read_trajectory,
+    result_path,
     write_boxes,
     write_regions,
     write_times,
@@ -156,8 +156,8 @@ class EvaluationJob:
         answers = run_segmentation(
             self.make_tracker, sequence, initial_input=self.settings.initial_input
         )
-        with atomic_path(results.run_file(sequence.name)) as part:
-            part.mkdir(parents=True)
+        with result_path(results.run_file(sequence.name)) as part:
+            part.mkdir()
             for path, answer in zip(sequence.frames, answers, strict=True):
                 write_labels(part / f"{path.stem}.png", answer.labels)
                 seconds.append(answer.seconds)

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from cyclesiam.errors import WeightsError
+from cyclesiam.files import atomic_path
 from cyclesiam.models.backbones import ResNet50
 from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.metadata import (
@@ -45,9 +46,8 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
         folder.mkdir(parents=True, exist_ok=True)
         save_metadata(folder, network.config, record)
         tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-        unfinished = folder / "model.safetensors.part"
-        save_file(tensors, unfinished)
-        unfinished.replace(folder / "model.safetensors")
+        with atomic_path(folder / "model.safetensors") as part:
+            save_file(tensors, part)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"cannot write weights to {folder}: {error}; check it") from error
 

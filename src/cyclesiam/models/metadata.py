@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cyclesiam.errors import WeightsError
+from cyclesiam.files import atomic_path
 from cyclesiam.geometry.anchors import AnchorConfig
 from cyclesiam.models.config import NetworkConfig
 
@@ -53,7 +54,8 @@ def load_metadata(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
 def save_metadata(folder: Path, config: NetworkConfig, record: TrainingRecord) -> None:
     """Write what `read_description` reads."""
     for name, content in (("config.json", config), ("record.json", record)):
-        _replace(folder / name, json.dumps(asdict(content), indent=2) + "\n")
+        with atomic_path(folder / name) as part:
+            part.write_text(json.dumps(asdict(content), indent=2) + "\n", encoding="utf-8")
 
 
 def resolve_weights(name: str | Path) -> Path:
@@ -90,9 +92,3 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"{file} should hold one JSON object")
     return content
-
-
-def _replace(file: Path, text: str) -> None:
-    unfinished = file.with_name(file.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(file)

@@ -1,7 +1,6 @@
 """The state of a run on disk: all that the next step depends on, in one file."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 
 from cyclesiam.config_aliases import rename_fields
 from cyclesiam.errors import TrainingError
+from cyclesiam.files import atomic_path
 
 CHECKPOINT_FILE = "training.ckpt"
 NOT_COMPARED = ("save_interval", "log_interval")  # settings that change nothing that is learnt
@@ -21,15 +21,12 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         TrainingError: it cannot be written.
     """
-    unfinished = folder / f"{CHECKPOINT_FILE}.part"
+    path = folder / CHECKPOINT_FILE
     try:
-        with unfinished.open("wb") as file:
+        with atomic_path(path, sync=True) as part, part.open("wb") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(folder / CHECKPOINT_FILE)
     except (OSError, RuntimeError) as error:
-        raise TrainingError(f"cannot write {unfinished}: {_first_line(error)}") from error
+        raise TrainingError(f"cannot write {path}: {_first_line(error)}") from error
 
 
 def load_checkpoint(folder: Path, device: torch.device, config: Any) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from PIL import Image
 from cyclesiam.errors import DatasetError, SourceError
 from cyclesiam.evaluation.results.files import (
     ResultFolder,
-    atomic_path,
     read_boxes,
     read_times,
     read_trajectory,
@@ -108,23 +107,6 @@ def test_repetitions_and_later_starts_are_found(tmp_path):
     assert flat.starts("book") == {}
     write_boxes(flat.start_file("book", 120), np.ones((1, 4)))
     assert flat.starts("book") == {120: tmp_path / "starts" / "book_000120.txt"}
-
-
-def test_a_file_appears_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "a.txt"
-
-    def fail():
-        with atomic_path(path) as part:
-            part.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-    assert not path.exists()
-    with atomic_path(path) as part:
-        part.write_text("whole")
-    assert [left.name for left in tmp_path.iterdir()] == ["a.txt"]
-    assert path.read_text() == "whole"
 
 
 def test_a_place_that_cannot_be_written(tmp_path):

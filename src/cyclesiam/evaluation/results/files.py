@@ -13,9 +13,6 @@ Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 
 a column for each run. Every file appears whole or not at all: it is written beside its place first.
 """
 
-import glob
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +25,7 @@ from cyclesiam.datasets.number_tables import read_number_table
 from cyclesiam.errors import DatasetError, SourceError
 from cyclesiam.evaluation.metrics.regions import RegionArray
 from cyclesiam.evaluation.metrics.vot import FAILED, INITIALISED, SKIPPED
+from cyclesiam.files import atomic_path
 
 Layout = Literal["flat", "nested", "vot", "masks"]
 BOX_NUMBERS = frozenset({4})
@@ -118,23 +116,15 @@ def _last(name: str) -> str:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a place to write a file or folder to; it moves to `path` if nothing fails.
+def result_path(path: Path) -> Iterator[Path]:
+    """Yield where to write a result, a file or folder; it is moved to `path` if nothing fails.
 
     Raises:
         SourceError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if part.is_dir():
-            shutil.rmtree(part)
-        yield part
-        if path.is_dir():
-            shutil.rmtree(path)
-        os.replace(part, path)
-        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):  # by runs that died
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        with atomic_path(path) as part:
+            yield part
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be written ({error.strerror or error}); choose another --results"
@@ -144,7 +134,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def write_boxes(path: Path, xywh: np.ndarray) -> None:
     """Write (T, 4) x, y, w, h, four decimals; a NaN row as zeros: a miss in every program."""
     rows = np.where(np.isnan(xywh).any(axis=1, keepdims=True), 0.0, xywh)
-    with atomic_path(path) as part:
+    with result_path(path) as part:
         np.savetxt(part, rows, fmt="%.4f", delimiter=",")
 
 
@@ -154,13 +144,13 @@ def write_regions(path: Path, regions: Iterable[np.ndarray]) -> None:
         f"{region[0]:.0f}" if len(region) == 1 else ",".join(f"{n:.4f}" for n in region)
         for region in regions
     )
-    with atomic_path(path) as part:
+    with result_path(path) as part:
         part.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
 
 def write_times(path: Path, seconds: np.ndarray) -> None:
     """Write (T, runs) seconds, a row for each frame."""
-    with atomic_path(path) as part:
+    with result_path(path) as part:
         np.savetxt(part, seconds, fmt="%.6f", delimiter=",")
 
 

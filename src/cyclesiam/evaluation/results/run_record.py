@@ -9,7 +9,7 @@ from typing import Any
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.evaluation.jobs import ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import RunInfo
-from cyclesiam.evaluation.results.files import atomic_path
+from cyclesiam.evaluation.results.files import result_path
 
 FILE = "run.json"
 MUST_MATCH = "benchmark protocol initial_input starts repetitions identity version".split()
@@ -40,7 +40,7 @@ def open_record(folder: Path, run: RunInfo, settings: ProtocolSettings, identity
                 f"{folder}: holds files, but no {FILE} that says where they are from. Choose "
                 "another --results, or score them with `cyclesiam score`."
             )
-        with atomic_path(folder / FILE) as part:
+        with result_path(folder / FILE) as part:
             part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
         return run
     differing = [key for key in MUST_MATCH if there.get(key) != wanted[key]]
