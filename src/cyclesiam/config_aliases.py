@@ -38,10 +38,7 @@ RENAMED_FIELDS: dict[str, dict[str, str]] = {
     "ColorModelConfig": {
         "share": "weight",
         "contrast": "full_weight_contrast",
-        "core": "inner_scale",
-        "margin": "outer_scale",
         "reach": "ring_scale",
-        "floor": "min_bin_ratio",
         "rate": "learning_rate",
         "least_score": "min_update_score",
     },
@@ -116,9 +113,7 @@ RENAMED_FIELDS: dict[str, dict[str, str]] = {
     },
     "MedianFlowConfig": {
         "grid": "points_per_side",
-        "inner": "box_scale",
         "window": "patch_size",
-        "levels": "pyramid_levels",
         "most_error": "max_round_trip_error",
         "least_share": "min_inlier_ratio",
     },
@@ -183,7 +178,10 @@ RENAMED_FIELDS: dict[str, dict[str, str]] = {
 }
 
 # Class: a field that left, and the only value of it that still may be given.
-REMOVED_FIELDS: dict[str, dict[str, Any]] = {}
+REMOVED_FIELDS: dict[str, dict[str, Any]] = {
+    "ColorModelConfig": {"core": 0.8, "margin": 1.1, "floor": 1e-4},
+    "MedianFlowConfig": {"inner": 0.8, "levels": 3},
+}
 
 # Old name of a class or function, its name today; both in the module that holds it today.
 RENAMED_CLASSES: dict[str, str] = {

@@ -1,4 +1,4 @@
-"""A tracker's settings lie beside the weights that they are for, and come with a bundle."""
+"""The config of a tracker is stored beside weights, and in bundles."""
 
 import dataclasses
 import json
@@ -23,7 +23,7 @@ from support.networks import TINY
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-MODEST = TrackerConfig(confidence=ConfidenceConfig(bias=-3.0), max_target_overlap=0.5)
+CHANGED = TrackerConfig(confidence=ConfidenceConfig(bias=-3.0), max_target_overlap=0.5)
 
 
 @pytest.fixture
@@ -35,21 +35,21 @@ def weights(tmp_path):
     return folder
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_a_written_config_is_read_back(tmp_path):
     assert load_config(tmp_path) == TrackerConfig()
-    (tmp_path / CONFIG_FILE).write_text(dump_config(MODEST))
-    assert load_config(tmp_path) == MODEST
+    (tmp_path / CONFIG_FILE).write_text(dump_config(CHANGED))
+    assert load_config(tmp_path) == CHANGED
 
 
-def test_what_is_not_said_is_as_usual(tmp_path):
+def test_missing_fields_keep_their_defaults(tmp_path):
     (tmp_path / CONFIG_FILE).write_text('{"online_filter": {"update_interval": 2, "rate": 1}}')
-    settings = load_config(tmp_path)
-    assert (settings.online_filter.update_interval, settings.online_filter.learning_rate) == (2, 1)
-    assert settings.color_model == TrackerConfig().color_model
+    config = load_config(tmp_path)
+    assert (config.online_filter.update_interval, config.online_filter.learning_rate) == (2, 1)
+    assert config.color_model == TrackerConfig().color_model
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("{", "Expecting"),
         ("[]", "TrackerConfig should be an object"),
@@ -68,14 +68,22 @@ def test_what_is_not_said_is_as_usual(tmp_path):
         ('{"max_target_overlap": 7}', "max_target_overlap must lie in 0..1"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(tmp_path, text, says):
+def test_invalid_configs_are_refused(tmp_path, text, message):
     (tmp_path / CONFIG_FILE).write_text(text)
     with pytest.raises(WeightsError, match=CONFIG_FILE) as refused:
         load_config(tmp_path)
-    assert says in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_a_bundle_has_those_of_its_weights(weights, tmp_path):
+def test_files_may_name_removed_fields_at_their_defaults(tmp_path):
+    (tmp_path / CONFIG_FILE).write_text('{"colour": {"core": 0.8}, "points": {"levels": 3}}')
+    assert load_config(tmp_path) == TrackerConfig()
+    (tmp_path / CONFIG_FILE).write_text('{"points": {"levels": 4}}')
+    with pytest.raises(WeightsError, match="no 'levels' any more"):
+        load_config(tmp_path)
+
+
+def test_a_bundle_has_the_config_of_its_weights(weights, tmp_path):
     (weights / CONFIG_FILE).write_text(json.dumps({"confidence": {"bias": -3.0}}))
     bundle = tmp_path / "bundle"
     assert main(["export", "--weights", str(weights), "--output", str(bundle)]) == 0
@@ -83,16 +91,16 @@ def test_a_bundle_has_those_of_its_weights(weights, tmp_path):
     assert load_tracker_config(str(bundle)) == load_tracker_config(str(weights))
 
 
-def test_commands_take_them(weights, tmp_path, capsys):
+def test_commands_use_the_config_beside_weights(weights, tmp_path, capsys):
     options = ["demo", "--frames", "4", "--weights", str(weights)]
-    assert main([*options, "--output", str(tmp_path / "usual")]) == 0
+    assert main([*options, "--output", str(tmp_path / "default")]) == 0
     (weights / CONFIG_FILE).write_text(json.dumps({"confidence": {"bias": -30.0}}))
-    assert main([*options, "--output", str(tmp_path / "modest")]) == 0
-    usual, modest = (
+    assert main([*options, "--output", str(tmp_path / "changed")]) == 0
+    default, changed = (
         json.loads((tmp_path / name / "demo.jsonl").read_text().splitlines()[-1])
-        for name in ("usual", "modest")
+        for name in ("default", "changed")
     )
-    assert usual["targets"][0]["score"] > 1e-4 > modest["targets"][0]["score"]
+    assert default["targets"][0]["score"] > 1e-4 > changed["targets"][0]["score"]
     (weights / CONFIG_FILE).write_text("[]")
     assert main([*options, "--output", str(tmp_path / "refused")]) == 1
     assert "should be an object" in capsys.readouterr().err

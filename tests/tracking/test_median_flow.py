@@ -99,7 +99,6 @@ def test_a_tracker_that_believes_nothing_else_goes_with_the_points(grid, follows
         {"patch_size": 2},
         {"min_inlier_ratio": 1.2},
         {"max_round_trip_error": 0},
-        {"box_scale": 0},
     ],
 )
 def test_settings_that_cannot_be(wrong):

@@ -1,4 +1,4 @@
-"""All settings of a tracker, in one place; and in a file beside the weights that they are for."""
+"""The config of a tracker, and the JSON file beside weights that holds it."""
 
 import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -20,26 +20,27 @@ from cyclesiam.tracking.template_memory import TemplateMemoryConfig
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackerConfig:
-    """How a tracker reads its network."""
+    """All settings of a tracker, grouped by the part that they configure."""
 
     selection: SelectionConfig = field(default_factory=SelectionConfig)
-    """Penalty, window and smoothing."""
+    """How one proposal of each target is selected: penalty, window, smoothing."""
     online_filter: OnlineFilterConfig = field(default_factory=OnlineFilterConfig)
-    """What each target learns for itself on the way."""
+    """The correlation filter that each target optimizes while it is tracked."""
     color_model: ColorModelConfig = field(default_factory=ColorModelConfig)
-    """What the colours of each target say."""
+    """The color histograms of each target and its surroundings."""
     template_memory: TemplateMemoryConfig = field(default_factory=TemplateMemoryConfig)
-    """How far each target's present look counts."""
+    """How each target's recent template is blended with its initial one."""
     mask: MaskConfig = field(default_factory=MaskConfig)
-    """How masks are read."""
+    """How masks are predicted and how they change boxes."""
     confidence: ConfidenceConfig = field(default_factory=ConfidenceConfig)
-    """What is believed, and when a target is lost."""
+    """How confidence is computed, and when a target is uncertain or lost."""
     redetection: RedetectionConfig = field(default_factory=RedetectionConfig)
-    """How lost targets are looked for."""
+    """Where and how often lost targets are searched."""
     median_flow: MedianFlowConfig = field(default_factory=MedianFlowConfig)
-    """How the boxes of doubted targets are carried."""
+    """How boxes of uncertain targets are propagated by the motion of points."""
     max_target_overlap: float = 0.6
-    """Overlap of two targets' boxes above which they chose one thing, and one chooses again."""
+    """IoU of two targets' boxes above which one of them selects another proposal, in 0..1. Larger
+    values let targets come closer to each other."""
 
     def __post_init__(self) -> None:
         if not 0 < self.max_target_overlap <= 1:
@@ -47,54 +48,57 @@ class TrackerConfig:
 
 
 CONFIG_FILE = "tracker.json"
-Settings = TypeVar("Settings")
+Config = TypeVar("Config")
 
 
 def dump_config(config: TrackerConfig) -> str:
-    """Give what `SETTINGS_FILE` holds: JSON, an object for each part."""
+    """Return the content of `CONFIG_FILE` for a config: JSON, one object for each part."""
     return json.dumps(asdict(config), indent=2) + "\n"
 
 
 def load_config(folder: Path) -> TrackerConfig:
-    """Read the settings that lie beside weights; what is not said there is as usual.
+    """Return the config in a folder of weights. Fields that its file lacks keep their defaults.
+
+    Args:
+        folder: may hold `CONFIG_FILE`.
 
     Raises:
-        WeightsError: the file cannot be read, or says what no setting is.
+        WeightsError: the file cannot be read, or has a wrong field or value.
     """
     file = folder / CONFIG_FILE
     if not file.exists():
         return TrackerConfig()
     try:
-        return _changed(TrackerConfig(), json.loads(file.read_text(encoding="utf-8")))
+        return _updated(TrackerConfig(), json.loads(file.read_text(encoding="utf-8")))
     except (OSError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"cannot take a tracker's settings from {file}: {error}; mend it, or remove it to have "
-            "the usual ones"
+            f"cannot read the tracker's config from {file}: {error}; correct the file, or remove "
+            "it to use the defaults"
         ) from error
 
 
-def _changed(usual: Settings, content: Any) -> Settings:
-    """Give a dataclass with some of its fields, and theirs, as JSON says.
+def _updated(config: Config, content: Any) -> Config:
+    """Return a config with the fields that JSON names, in nested configs too.
 
     Raises:
-        ValueError: a value cannot be, or is of no field.
-        TypeError: a value is of another kind.
+        ValueError: there is no such field, or a value is out of range.
+        TypeError: a value has the wrong type.
     """
-    assert is_dataclass(usual)
-    assert not isinstance(usual, type)
+    assert is_dataclass(config)
+    assert not isinstance(config, type)
     if not isinstance(content, dict):
-        raise TypeError(f"{type(usual).__name__} should be an object, not {content!r}")
-    content = rename_fields(type(usual), content)
-    known = {part.name for part in fields(usual)}
-    if strange := sorted(content.keys() - known):
-        raise ValueError(f"there is no {strange[0]!r} in {type(usual).__name__}")
+        raise TypeError(f"{type(config).__name__} should be an object, not {content!r}")
+    content = rename_fields(type(config), content)
+    known = {part.name for part in fields(config)}
+    if unknown := sorted(content.keys() - known):
+        raise ValueError(f"there is no {unknown[0]!r} in {type(config).__name__}")
     values = {}
     for name, value in content.items():
-        before = getattr(usual, name)
+        before = getattr(config, name)
         if is_dataclass(before):
-            values[name] = _changed(before, value)
+            values[name] = _updated(before, value)
         elif type(value) is type(before) or (isinstance(before, float) and type(value) is int):
             values[name] = value
         else:
             raise TypeError(f"{name} should be like {before!r}, not {value!r}")
-    return replace(usual, **values)
+    return replace(config, **values)

@@ -19,6 +19,9 @@ from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.boxes import clip_boxes_to_frame
 from cyclesiam.geometry.crops import frame_size
 
+BOX_SCALE = 0.8  # sides of the grid over the box's: the rim of a box is mostly background
+PYRAMID_LEVELS = 3  # halvings: a patch of 31 pixels then finds motions of about 120
+
 
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,31 +29,22 @@ class MedianFlowConfig:
     """How points carry the boxes of doubted targets."""
 
     points_per_side: int = 5
-    """Points on a side of a grid in the box; 0 for none: boxes then go where they are expected."""
-    box_scale: float = 0.8
-    """Share of the box's sides that the grid covers."""
+    """Points on a side of the grid in a box. Larger values are slower and steadier; 0 switches
+    median flow off: boxes then go where they are expected."""
     patch_size: int = 31
-    """Side in pixels of what is compared around a point."""
-    pyramid_levels: int = 3
-    """Times that pictures are halved for far moves."""
+    """Side in pixels of the patch compared around a point. Larger values bridge larger motions."""
     max_round_trip_error: float = 1.0
-    """Pixels by which a point that is believed may miss its beginning."""
+    """Distance in pixels, after tracking forward and back, at which a point is rejected. Larger
+    values accept more points."""
     min_inlier_ratio: float = 0.3
-    """Share of the points that must be believed; else the box is not carried."""
+    """Ratio of points that must be accepted; else the box stays. Larger values move fewer boxes."""
 
     def __post_init__(self) -> None:
-        if min(self.points_per_side, self.pyramid_levels) < 0 or self.patch_size < 3:
+        if self.points_per_side < 0 or self.patch_size < 3:
+            raise ValueError(f"points_per_side >= 0 and patch_size >= 3 must hold, got {self}")
+        if not 0 <= self.min_inlier_ratio <= 1 or self.max_round_trip_error <= 0:
             raise ValueError(
-                f"points_per_side, pyramid_levels >= 0 and patch_size >= 3 must hold, got {self}"
-            )
-        if (
-            not 0 <= self.min_inlier_ratio <= 1
-            or self.max_round_trip_error <= 0
-            or self.box_scale <= 0
-        ):
-            raise ValueError(
-                "0 <= min_inlier_ratio <= 1, max_round_trip_error > 0 and box_scale > 0 must "
-                f"hold, got {self}"
+                f"0 <= min_inlier_ratio <= 1 and max_round_trip_error > 0 must hold, got {self}"
             )
 
 
@@ -107,13 +101,13 @@ def median_displacement(
     right, bottom = int(x1 + reach) + 1, int(y1 + reach) + 1
     first, second = (_grey(frame[0, :, top:bottom, left:right]) for frame in (before, now))
     centre = np.array([(x0 + x1) / 2 - left, (y0 + y1) / 2 - top])
-    half = config.box_scale * np.array([x1 - x0, y1 - y0]) / 2
+    half = BOX_SCALE * np.array([x1 - x0, y1 - y0]) / 2
     steps = (
         np.linspace(-1, 1, config.points_per_side) if config.points_per_side > 1 else np.zeros(1)
     )
     grid = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 1, 2)
     points = (centre + half * grid).astype(np.float32)
-    how = {"winSize": (config.patch_size, config.patch_size), "maxLevel": config.pyramid_levels}
+    how = {"winSize": (config.patch_size, config.patch_size), "maxLevel": PYRAMID_LEVELS}
     there, found, _ = cv2.calcOpticalFlowPyrLK(first, second, points, None, **how)  # pyright: ignore
     back, returned, _ = cv2.calcOpticalFlowPyrLK(second, first, there, None, **how)  # pyright: ignore
     misses = np.linalg.norm((back - points)[:, 0], axis=1)
