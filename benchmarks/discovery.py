@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from cyclesiam.data.discovery import DEFAULT_DISCOVERY, STRICT_DISCOVERY, discover_target
-from cyclesiam.datasets.segmentation_datasets import DAVIS2016
+from cyclesiam.datasets.davis import DAVIS2016
 from cyclesiam.datasets.segmentation_sequences import BoxesFromMasks
 from cyclesiam.evaluation.metrics.boxes import iou
 from cyclesiam.geometry.crops import crop_to_image_matrix

@@ -20,7 +20,7 @@ import numpy as np
 from cyclesiam.cli.options import load_network
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.geometry.boxes import xyxy_to_xywh
-from cyclesiam.synthetic.made_crowd import make_demo_grid
+from cyclesiam.synthetic.demo_clip import make_demo_grid
 from cyclesiam.threads import set_num_threads
 from cyclesiam.tracking.pipelined import PipelinedTracker
 from cyclesiam.tracking.results import TrackResult

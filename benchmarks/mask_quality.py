@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from cyclesiam.datasets.segmentation_datasets import DAVIS2016
+from cyclesiam.datasets.davis import DAVIS2016
 from cyclesiam.evaluation.metrics.davis import contour_accuracy, region_similarity
 from cyclesiam.geometry.masks import box_to_mask, mask_to_box, resolve_overlaps
 from cyclesiam.models.checkpoints import load_weights

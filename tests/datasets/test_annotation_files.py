@@ -98,10 +98,10 @@ def sequence_of(tmp_path, lines, numbers, **rest):
     return make_sequence("ant", image_files(tmp_path / "img"), read_boxes(truth), truth, **rest)
 
 
-@pytest.mark.parametrize("pictures", ["all", "some"])
-def test_frames_without_a_box_are_an_error(tmp_path, pictures):
+@pytest.mark.parametrize("require", ["all", "some"])
+def test_frames_without_a_box_are_an_error(tmp_path, require):
     with pytest.raises(DatasetError, match=r"ant: 3 frames, but 2 boxes in .*truth\.txt"):
-        sequence_of(tmp_path, ["1,1,2,2"] * 2, [1, 2, 3], pictures=pictures)
+        sequence_of(tmp_path, ["1,1,2,2"] * 2, [1, 2, 3], require=require)
 
 
 def test_boxes_without_a_frame_are_an_error(tmp_path):

@@ -76,7 +76,7 @@ def test_tiger1_begins_where_its_target_is_seen(tmp_path, rows, first):
 def test_otb_official_ranges_with_one_picture(tmp_path, name, rows):
     first, last = OTB_RANGES[name]
     make_otb(tmp_path, name, rows_of(rows), [first])
-    sequence = OTB(tmp_path).read(name, pictures="some")
+    sequence = OTB(tmp_path).read(name, require="some")
     assert numbers_of(sequence) == list(range(first, last + 1))
 
 

@@ -30,7 +30,7 @@ def test_one_picture_will_do_to_score(tmp_path, benchmark):
         reader.read(name)
     reader = TRACKING_DATASETS[benchmark](tmp_path)
     assert reader.names[0] == name
-    truth = reader.read(name, pictures="some")
+    truth = reader.read(name, require="some")
     assert truth.frames == whole.frames
     assert truth.regions == whole.regions
     np.testing.assert_array_equal(truth.boxes, whole.boxes)

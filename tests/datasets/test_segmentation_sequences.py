@@ -41,7 +41,7 @@ class Reader(SegmentationDataset):
         self._sequences = sequences
         self.names = tuple(sequences)
 
-    def read(self, name, *, pictures="all"):
+    def read(self, name, *, require="all"):
         if isinstance(self._sequences[name], Exception):
             raise self._sequences[name]
         return self._sequences[name]

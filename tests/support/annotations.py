@@ -27,6 +27,11 @@ def rows_of(count: int) -> list[str]:
     return [f"{n},1,5,5" for n in range(1, count + 1)]
 
 
+def constant_tags(tags) -> list[str]:
+    """Return the names of tags that hold in every frame."""
+    return [tag for tag, flags in tags.items() if flags.all()]
+
+
 def labels_of(*boxes, height: int = 20, width: int = 30) -> np.ndarray:
     """Label map in which the k-th box (xyxy, or None) has the label k, from 1."""
     labels = np.zeros((height, width), np.uint8)

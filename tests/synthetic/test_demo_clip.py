@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 
 from cyclesiam.synthetic.demo_clip import (
+    GRID_HEIGHT,
+    GRID_WIDTH,
     DemoPose,
     DemoSprite,
     composite_sprite,
     make_demo_clip,
+    make_demo_grid,
     sprite_box,
 )
 
@@ -65,3 +68,26 @@ def test_the_outline_box_is_the_opaque_part(angle):
 def test_a_clip_has_a_least_size():
     with pytest.raises(ValueError, match="too small"):
         make_demo_clip(frames=0)
+
+
+def test_each_target_is_in_a_clip_of_its_own():
+    images, boxes = make_demo_grid(5, 2)
+    assert (len(images), images[0].shape, boxes.shape) == (
+        2,
+        (2 * GRID_HEIGHT, 3 * GRID_WIDTH, 3),
+        (2, 5, 4),
+    )
+    clip = make_demo_clip(
+        seed=4, frames=2, width=GRID_WIDTH, height=GRID_HEIGHT
+    )  # the second of the second row
+    place = images[1][GRID_HEIGHT:, GRID_WIDTH : 2 * GRID_WIDTH]
+    np.testing.assert_array_equal(place, clip.images[1])
+    np.testing.assert_allclose(
+        boxes[1, 4] - (GRID_WIDTH, GRID_HEIGHT, GRID_WIDTH, GRID_HEIGHT), clip.boxes[1]
+    )
+    assert not images[1][GRID_HEIGHT:, 2 * GRID_WIDTH :].any()
+
+
+def test_a_crowd_of_nobody_is_refused():
+    with pytest.raises(ValueError, match="got 0 and 3"):
+        make_demo_grid(0, 3)

@@ -45,8 +45,7 @@ from cyclesiam.profiling.speed import (
     time_rounds,
 )
 from cyclesiam.profiling.timer import STAGES
-from cyclesiam.synthetic.demo_clip import make_demo_clip
-from cyclesiam.synthetic.made_crowd import make_demo_grid
+from cyclesiam.synthetic.demo_clip import make_demo_clip, make_demo_grid
 from cyclesiam.video import VideoWriter
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip

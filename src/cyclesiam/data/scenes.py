@@ -8,12 +8,13 @@ import re
 import warnings
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -33,6 +34,7 @@ FRAME_NAME = re.compile(r"(?:f|frame|im|img|image)?[_-]*(\d+)")
 SMALLEST_SIDE = 32  # pixels; less shows nothing that could be followed
 LOOKERS = 16  # threads that open files to look at them: a disk far away lets each wait long
 MOST_PIXELS = 2**28  # decoded, 0.8 GB
+SHORTER_SIDE = 256  # of frames that are kept for validation: some thousand must fit into memory
 ANNOTATION_FOLDER = re.compile(
     r"(annotation|mask|label|segmentation|ground_?truth).*|anno|gt", re.IGNORECASE
 )
@@ -264,3 +266,37 @@ def read_chunk(path: Path, first: int) -> list[np.ndarray]:
     if len({image.shape for image in images}) > 1:
         raise SourceError(f"{path}: has frames of several sizes after frame {first}; replace it")
     return images
+
+
+def sample_images(
+    scenes: Sequence[Scene], count: int, random: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """Give `count` stills or, where there are none, frames of videos; unreadable ones are left."""
+    stills = [scene for scene in scenes if scene.frames == 1] or list(scenes)
+    for scene in round_robin(stills, count, random):
+        run = read_downscaled(scene, int(random.integers(scene.frames)), 1)
+        yield from run
+
+
+def round_robin(
+    scenes: Sequence[Scene], count: int, random: np.random.Generator
+) -> Iterator[Scene]:
+    """Give `count` scenes in a random order, each again only when all were given."""
+    order = random.permutation(len(scenes))
+    for number in range(count if len(scenes) else 0):
+        yield scenes[order[number % len(order)]]
+
+
+def read_downscaled(scene: Scene, first: int, count: int) -> list[np.ndarray]:
+    """Read frames of one size, reduced to `SHORTER_SIDE`; none where the scene is broken."""
+    try:
+        still = scene.path.is_file() and scene.frames == 1
+        run = [read_image(scene.path)] if still else read_frames(scene.path, first, count)
+    except SourceError:
+        return []
+    run = [image for image in run if image.shape == run[0].shape]
+    if not run or min(run[0].shape[:2]) <= SHORTER_SIDE:
+        return run
+    scale = SHORTER_SIDE / min(run[0].shape[:2])
+    size = (round(run[0].shape[1] * scale), round(run[0].shape[0] * scale))
+    return [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in run]

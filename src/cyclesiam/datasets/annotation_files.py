@@ -111,7 +111,7 @@ def read_attributes(path: Path, names: tuple[str, ...], length: int) -> dict[str
 
 
 def match_frames(
-    name: str, frames: tuple[Path, ...], count: int, truth: Path, pictures: RequiredFrames
+    name: str, frames: tuple[Path, ...], count: int, truth: Path, require: RequiredFrames
 ) -> tuple[Path, ...]:
     """See that every annotated frame has its picture.
 
@@ -120,7 +120,7 @@ def match_frames(
         frames: pictures that are there, at least one.
         count: T, how many the truth has.
         truth: its file, for messages.
-        pictures: as in `SequenceReader.read`; with `some`, those that are missing get names that
+        require: as in `SequenceReader.read`; with `some`, those that are missing get names that
             count on from the first that is there, which must have a number.
 
     Returns:
@@ -129,7 +129,7 @@ def match_frames(
     Raises:
         DatasetError: there are more pictures, or fewer and all are wanted.
     """
-    if pictures == "some" and len(frames) < count and frame_number(frames[0]) >= 0:
+    if require == "some" and len(frames) < count and frame_number(frames[0]) >= 0:
         head, digits, tail = re.findall(r"(.*?)(\d+)(\D*)$", frames[0].stem)[0]
         tail += frames[0].suffix
         numbers = range(int(digits), int(digits) + count)
@@ -148,7 +148,7 @@ def make_sequence(
     xywh: np.ndarray,
     truth: Path,
     *,
-    pictures: RequiredFrames = "all",
+    require: RequiredFrames = "all",
     origin: float = 0.0,
     tags: dict[str, np.ndarray] | None = None,
     visibility: np.ndarray | None = None,
@@ -160,7 +160,7 @@ def make_sequence(
         frames: its pictures.
         xywh: (T, 4) as annotated.
         truth: the file that they are from, for messages.
-        pictures: as in `SequenceReader.read`.
+        require: as in `SequenceReader.read`.
         origin: coordinate of the first pixel's left and top edge.
         tags: as in `Sequence`.
         visibility: as in `Sequence`.
@@ -168,7 +168,7 @@ def make_sequence(
     Raises:
         DatasetError: frames and boxes disagree, or the first frame has no box.
     """
-    frames = match_frames(name, frames, len(xywh), truth, pictures)
+    frames = match_frames(name, frames, len(xywh), truth, require)
     boxes = boxes_from_xywh(xywh, origin=origin)
     if np.isnan(boxes[0]).any():
         raise DatasetError(

@@ -64,12 +64,12 @@ class ImageNetVID(TrackingDataset):
                 "`root` must be the folder ILSVRC2015, which holds Data and Annotations."
             )
 
-    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
+    def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
         """Give the track called `name`, such as `ILSVRC2015_val_00000000.0`."""
         video, number = self._tracks[name]
         frames = image_files(self._frame_folder / video.relative_to(self._truth_folder))
         truths = find_files(video, "*.xml")
-        if pictures == "some":
+        if require == "some":
             frames = tuple(frames[0].with_stem(path.stem) for path in truths)
         if [path.stem for path in frames] != [path.stem for path in truths]:
             raise DatasetError(

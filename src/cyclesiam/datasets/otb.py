@@ -114,7 +114,7 @@ class OTB(TrackingDataset):
                 "`root` must be the folder that holds the sequences' folders."
             )
 
-    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
+    def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
         """Give the target called `name`, such as `Bolt` or `Jogging.2`."""
         truth = self._truth[name]
         video = truth.parent.name
@@ -127,7 +127,7 @@ class OTB(TrackingDataset):
                 official = tuple(path for path in frames if first <= frame_number(path) <= last)
                 frames = official or frames
         tags = self._tags(truth.parent, len(xywh))
-        return make_sequence(name, frames, xywh, truth, pictures=pictures, origin=1.0, tags=tags)
+        return make_sequence(name, frames, xywh, truth, require=require, origin=1.0, tags=tags)
 
     def _tags(self, folder: Path, length: int) -> dict[str, np.ndarray]:
         named = folder / "attrs.txt"

@@ -8,13 +8,17 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from cyclesiam.datasets.davis import DAVIS2016, DAVIS2017
+from cyclesiam.datasets.got10k import GOT10k
 from cyclesiam.datasets.imagenet_vid import ImageNetVID
+from cyclesiam.datasets.lasot import LaSOT
 from cyclesiam.datasets.otb import OTB
-from cyclesiam.datasets.segmentation_datasets import DAVIS2016, DAVIS2017, YouTubeVOS
 from cyclesiam.datasets.segmentation_sequences import BoxesFromMasks, SegmentationDataset
 from cyclesiam.datasets.sequences import TrackingDataset
-from cyclesiam.datasets.tracking_datasets import UAV123, GOT10k, LaSOT, TrackingNet
+from cyclesiam.datasets.trackingnet import TrackingNet
+from cyclesiam.datasets.uav123 import UAV123
 from cyclesiam.datasets.vot import VOT
+from cyclesiam.datasets.youtube_vos import YouTubeVOS
 
 
 def _davis2016_boxes(root: Path) -> TrackingDataset:

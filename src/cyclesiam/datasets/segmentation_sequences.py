@@ -11,9 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cyclesiam.datasets.label_maps import VOID, read_label_map, read_mask
-from cyclesiam.datasets.label_policy import first_frame_only
-from cyclesiam.datasets.sequences import RequiredFrames, TrackingDataset, TrackingSequence
+from cyclesiam.datasets.label_maps import VOID, image_size, read_label_map, read_mask
+from cyclesiam.datasets.label_policy import check_label_access, first_frame_only
+from cyclesiam.datasets.sequences import (
+    RequiredFrames,
+    TrackingDataset,
+    TrackingSequence,
+    frame_number,
+    image_files,
+)
 from cyclesiam.errors import DatasetError
 from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.video import read_image
@@ -101,12 +107,12 @@ class SegmentationDataset(ABC):
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str, *, pictures: RequiredFrames = "all") -> SegmentationSequence:
+    def read(self, name: str, *, require: RequiredFrames = "all") -> SegmentationSequence:
         """Give the sequence called `name`, one of `names`.
 
         Args:
             name: of the sequence.
-            pictures: which of its pictures must be there; `some` as in `SequenceReader.read`. All
+            require: which of its images must be there; `some` as in `SequenceReader.read`. All
                 masks must be there in any case.
 
         Raises:
@@ -137,10 +143,10 @@ class BoxesFromMasks(TrackingDataset):
         }
         self.names = tuple(self._targets)
 
-    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
+    def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
         """Give the target called `name`; this reads all masks of its sequence that it may read."""
         video, number = self._targets[name]
-        sequence = self._benchmark.read(video, pictures=pictures)
+        sequence = self._benchmark.read(video, require=require)
         first = sequence.first_frames[number]
         boxes = np.full((len(sequence) - first, 4), np.nan)
         for frame in range(first, first + 1 if first_frame_only() else len(sequence)):
@@ -152,9 +158,72 @@ class BoxesFromMasks(TrackingDataset):
 def _targets(benchmark: SegmentationDataset, name: str) -> list[tuple[str, int]]:
     """Names and numbers of the objects of a sequence."""
     try:
-        sequence = benchmark.read(name, pictures="some")
+        sequence = benchmark.read(name, require="some")
     except DatasetError:
         return [(name, 1)]  # loses no other sequence; reading this one tells what is wrong
     if sequence.single_object:
         return [(name, 1)]
     return [(f"{name}_{number}", number) for number in sequence.objects]
+
+
+def match_masks(
+    frame_folder: Path, mask_folder: Path, require: RequiredFrames
+) -> tuple[tuple[Path, ...], tuple[Path | None, ...]]:
+    """Frames, and the mask of each by its name; every mask has the size of its frame."""
+    there = image_files(frame_folder)
+    masks = {path.stem: path for path in image_files(mask_folder)}
+    absent = sorted(masks.keys() - {path.stem for path in there})
+    if absent and require == "all":
+        raise DatasetError(
+            f"{masks[absent[0]]}: this mask has no frame in {frame_folder}. "
+            "Unpack the sequence again."
+        )
+    for frame in there[:1] if first_frame_only() else there:
+        if frame.stem in masks:
+            _check_size(frame, masks[frame.stem])
+    named = (there[0].with_stem(stem) for stem in absent)
+    frames = tuple(sorted((*there, *named), key=lambda path: (frame_number(path), path.name)))
+    return frames, tuple(masks.get(frame.stem) for frame in frames)
+
+
+def _check_size(frame: Path, mask: Path) -> None:
+    check_label_access(mask, "first mask")
+    (width, height), (mask_width, mask_height) = image_size(frame), image_size(mask)
+    if (width, height) != (mask_width, mask_height):
+        raise DatasetError(
+            f"{mask}: this mask has {mask_width}x{mask_height} pixels, but its frame {frame} has "
+            f"{width}x{height}. Get both in the same resolution."
+        )
+
+
+def check_first_masks(sequence: SegmentationSequence) -> None:
+    """See that every object is in the map in which it begins."""
+    for frame in set(sequence.first_frames.values()):
+        labels = np.unique(sequence.labels(frame))
+        for number, first in sequence.first_frames.items():
+            if first == frame and number not in labels:
+                found = ", ".join(str(label) for label in labels if label) or "nothing"
+                raise DatasetError(
+                    f"{sequence.annotations[frame]}: object {number} begins in this frame, but its "
+                    f"mask shows {found}. Unpack the sequence again."
+                )
+
+
+def require_sequences(names: tuple[str, ...], benchmark: str, source: Path) -> None:
+    """Check whether a benchmark has any sequence; raise a `DatasetError` if not."""
+    if not names:
+        raise DatasetError(
+            f"{benchmark}: no sequence in {source}. "
+            "`root` must be the folder that holds JPEGImages and Annotations."
+        )
+
+
+def find_first_frames(annotations: tuple[Path | None, ...]) -> dict[int, int]:
+    """Each object's number, and the first frame whose map has it."""
+    first_frames: dict[int, int] = {}
+    for frame, path in enumerate(annotations):
+        if path is not None:
+            for number in np.unique(read_label_map(path, first=frame == 0)).tolist():
+                if number not in (0, VOID):
+                    first_frames.setdefault(number, frame)
+    return first_frames

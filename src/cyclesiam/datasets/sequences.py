@@ -101,12 +101,12 @@ class TrackingDataset(ABC):
     names: tuple[str, ...]
 
     @abstractmethod
-    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
+    def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`, one of `names`.
 
         Args:
             name: of the sequence.
-            pictures: which of its pictures must be there; `some` (one will do) is for those who
+            require: which of its images must be there; `some` (one will do) is for those who
                 want the truth and perhaps the size of a picture, to score what was tracked
                 elsewhere: `frames` then has the names of the others, too.
 
@@ -176,3 +176,13 @@ def subfolders(root: Path, benchmark: str) -> list[Path]:
     if not root.is_dir():
         raise DatasetError(f"{benchmark}: {root} is not a folder. Give the unpacked benchmark's.")
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def split_folder(root: Path, split: str | None, order: tuple[str, ...], sign: str) -> Path:
+    """Folder of a split: `root` itself if that has the `sign` of one, else one of those in it."""
+    if split:
+        return root / split
+    if (root / sign).exists():
+        return root
+    there = [name for name in order if (root / name / sign).exists()]
+    return root / (there or order)[0]

@@ -66,7 +66,7 @@ class VOT(TrackingDataset):
                 "`root` must be the folder that holds the sequences' folders."
             )
 
-    def read(self, name: str, *, pictures: RequiredFrames = "all") -> TrackingSequence:
+    def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
         """Give the sequence called `name`."""
         folder = self._root / name
         properties = _properties(folder / "sequence")
@@ -75,7 +75,7 @@ class VOT(TrackingDataset):
         frames = image_files(_frame_folder(folder, properties.get("channels.color")))
         return TrackingSequence(
             name=name,
-            frames=match_frames(name, frames, len(regions), truth, pictures),
+            frames=match_frames(name, frames, len(regions), truth, require),
             boxes=boxes,
             regions=regions,
             tags=_read_tags(folder, len(regions)),

@@ -17,6 +17,7 @@ import numpy as np
 SUPERSAMPLING = 2.0  # sprite pixels per image pixel at scale 1; the largest scale is 1.4
 PERIOD = 170  # frames of one sweep through the image and back
 LEAF_FRAME = 78  # when the leaf covers the target most
+GRID_WIDTH, GRID_HEIGHT = 320, 240  # of each clip in a grid, in pixels
 SENSOR_NOISE = 3.0  # standard deviation, in grey levels
 
 SOIL = ((74, 60, 42), (112, 96, 66), (134, 128, 84), (88, 98, 54))
@@ -111,6 +112,36 @@ def make_demo_clip(
         images.append(_photograph(picture, noise, frame))
         boxes.append(sprite_box(target, pose))
     return DemoClip(images, np.stack(boxes))
+
+
+def make_demo_grid(count: int, frames: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Make a clip with `count` targets, each in a made clip of its own.
+
+    Args:
+        count: how many; the same targets come first in a larger crowd, at other places.
+        frames: how many.
+
+    Returns:
+        T frames, RGB uint8 (H, W, 3), and the (T, count, 4) xyxy boxes in pixels.
+
+    Raises:
+        ValueError: there is nothing to make.
+    """
+    if min(count, frames) < 1:
+        raise ValueError(f"count and frames must be 1 or more, got {count} and {frames}")
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    images = [
+        np.zeros((rows * GRID_HEIGHT, columns * GRID_WIDTH, 3), np.uint8) for _ in range(frames)
+    ]
+    boxes = np.empty((frames, count, 4))
+    for seed in range(count):
+        clip = make_demo_clip(seed=seed, frames=frames, width=GRID_WIDTH, height=GRID_HEIGHT)
+        top, left = seed // columns * GRID_HEIGHT, seed % columns * GRID_WIDTH
+        for image, part in zip(images, clip.images, strict=True):
+            image[top : top + GRID_HEIGHT, left : left + GRID_WIDTH] = part
+        boxes[:, seed] = clip.boxes + np.tile((left, top), 2)
+    return images, boxes
 
 
 def sprite_box(sprite: DemoSprite, pose: DemoPose) -> np.ndarray:

@@ -17,8 +17,8 @@ import numpy as np
 
 from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.discovery import DiscoveryConfig, discover_target, moving_regions
-from cyclesiam.data.scenes import Scene
-from cyclesiam.errors import SourceError, TrainingError
+from cyclesiam.data.scenes import Scene, read_downscaled, round_robin, sample_images
+from cyclesiam.errors import TrainingError
 from cyclesiam.geometry.crops import crop_to_image_matrix
 from cyclesiam.synthetic.compositing import (
     CompositingConfig,
@@ -28,12 +28,10 @@ from cyclesiam.synthetic.compositing import (
     paste_sprite,
     random_cutout,
 )
-from cyclesiam.video import read_frames, read_image
 
 ExampleKind = Literal["zooms", "pasted", "cycles"]
 KINDS: tuple[ExampleKind, ...] = ("zooms", "pasted", "cycles")
 VIEW = (352, 256)  # width and height of the frames of a zoom
-SHORTER_SIDE = 256  # of all other frames: some thousand of them must fit into memory
 SHORTEST_CYCLE = 5  # frames to the turn, below which a video shows no drift
 MARK_EVERY = 5  # frames of a cycle between those whose moving regions are looked up
 MOTION_GAP = 3  # frames between the two that motion is measured from
@@ -225,37 +223,3 @@ def _moving(run: list[np.ndarray]) -> dict[int, np.ndarray]:
     marks = range(MARK_EVERY, len(run) - MOTION_GAP, MARK_EVERY)
     found = {mark: moving_regions(run[mark], run[mark + MOTION_GAP]) for mark in marks}
     return {mark: regions for mark, regions in found.items() if len(regions)}
-
-
-def sample_images(
-    scenes: Sequence[Scene], count: int, random: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Give `count` stills or, where there are none, frames of videos; unreadable ones are left."""
-    stills = [scene for scene in scenes if scene.frames == 1] or list(scenes)
-    for scene in round_robin(stills, count, random):
-        run = read_downscaled(scene, int(random.integers(scene.frames)), 1)
-        yield from run
-
-
-def round_robin(
-    scenes: Sequence[Scene], count: int, random: np.random.Generator
-) -> Iterator[Scene]:
-    """Give `count` scenes in a random order, each again only when all were given."""
-    order = random.permutation(len(scenes))
-    for number in range(count if len(scenes) else 0):
-        yield scenes[order[number % len(order)]]
-
-
-def read_downscaled(scene: Scene, first: int, count: int) -> list[np.ndarray]:
-    """Read frames of one size, reduced to `SHORTER_SIDE`; none where the scene is broken."""
-    try:
-        still = scene.path.is_file() and scene.frames == 1
-        run = [read_image(scene.path)] if still else read_frames(scene.path, first, count)
-    except SourceError:
-        return []
-    run = [image for image in run if image.shape == run[0].shape]
-    if not run or min(run[0].shape[:2]) <= SHORTER_SIDE:
-        return run
-    scale = SHORTER_SIDE / min(run[0].shape[:2])
-    size = (round(run[0].shape[1] * scale), round(run[0].shape[0] * scale))
-    return [cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in run]

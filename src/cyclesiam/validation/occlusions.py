@@ -14,7 +14,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from cyclesiam.data.scenes import Scene
+from cyclesiam.data.scenes import Scene, read_downscaled, round_robin, sample_images
 from cyclesiam.synthetic.compositing import (
     MAX_SPRITE_SIZE,
     CompositingConfig,
@@ -25,7 +25,6 @@ from cyclesiam.synthetic.compositing import (
     random_cutout,
 )
 from cyclesiam.synthetic.cutouts import CutoutConfig, object_cutout, segment_object
-from cyclesiam.validation.examples import read_downscaled, round_robin, sample_images
 
 OcclusionKind = Literal["covered", "leaves"]
 JITTER = CompositingConfig(deformation=0.015, color=0.03)  # of a target, from frame to frame

@@ -104,7 +104,7 @@ class BoxScorer:
 
     def add(self, name: str) -> Score:
         """Score one sequence."""
-        sequence = self._reader.read(name, pictures="some")
+        sequence = self._reader.read(name, require="some")
         runs = read_runs(self._benchmark, self._results, sequence)
         times = read_times(self._results.time_file(name), len(sequence))
         speed = frames_per_second(times, sum(len(run.boxes) for run in runs))

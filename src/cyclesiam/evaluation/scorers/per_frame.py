@@ -74,7 +74,7 @@ def load_frame_results(
         )
     benchmark = Benchmark(name=run.benchmark, protocol=run.protocol)
     results = benchmark.results(Path(run.results))
-    sequence = reader.read(name, pictures="some")
+    sequence = reader.read(name, require="some")
     if isinstance(sequence, SegmentationSequence):
         return _segmentation(sequence, results, skips_last=run.benchmark.startswith("davis"))
     if run.protocol == "reset":

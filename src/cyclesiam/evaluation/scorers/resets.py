@@ -53,7 +53,7 @@ class ResetScorer:
 
     def add(self, name: str) -> Score:
         """Score one sequence."""
-        sequence = self._reader.read(name, pictures="some")
+        sequence = self._reader.read(name, require="some")
         runs = read_reset_runs(self._results, sequence)
         times = read_times(self._results.time_file(name), len(sequence))
         speed = frames_per_second(times, _frames_asked(runs, times))
