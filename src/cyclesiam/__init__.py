@@ -13,6 +13,8 @@ with open_frames("street.mp4") as frames:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from cyclesiam import moved_modules
+
 if TYPE_CHECKING:
     from cyclesiam.models.checkpoints import load_weights
     from cyclesiam.tracking.tracker import Tracker
@@ -32,3 +34,6 @@ def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)
+
+
+moved_modules.install()

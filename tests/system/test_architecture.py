@@ -12,7 +12,8 @@ PACKAGE = "cyclesiam"
 MOST_LINES = 400
 DRAWERS = {"utils", "helpers", "common", "misc", "base", "core"}  # names that say nothing
 
-OPEN = ["errors", "config_aliases", "files", "threads", "arrays"]  # to all; the last uses threads
+# Open to all; `arrays` uses `threads`, `moved_modules` the aliases.
+OPEN = ["errors", "config_aliases", "moved_modules", "files", "threads", "arrays"]
 FLOORS = [
     ["geometry", "video"],
     ["models", "datasets", "synthetic", "tracking"],
@@ -28,6 +29,7 @@ IMPORTS = {
     "errors": set(),
     "config_aliases": set(),
     "files": set(),
+    "moved_modules": set(),
     "threads": set(),
     "arrays": set(),
     "geometry": set(),

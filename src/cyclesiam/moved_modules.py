@@ -1,0 +1,78 @@
+"""Old import paths: those that version 0.1 documented still work for one version, and warn."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_loader
+from types import ModuleType
+from typing import Any
+from warnings import warn
+
+from cyclesiam.config_aliases import RENAMED_CLASSES
+
+# Old module: the modules that hold its names today.
+MOVED_MODULES: dict[str, tuple[str, ...]] = {
+    "cyclesiam.data.benchmark_readers": ("cyclesiam.datasets.registry",),
+    "cyclesiam.data.imagenet_video": ("cyclesiam.datasets.imagenet_vid",),
+    "cyclesiam.data.otb": ("cyclesiam.datasets.otb",),
+    "cyclesiam.data.segmentation_datasets": (
+        "cyclesiam.datasets.davis",
+        "cyclesiam.datasets.youtube_vos",
+    ),
+    "cyclesiam.data.tracking_datasets": (
+        "cyclesiam.datasets.uav123",
+        "cyclesiam.datasets.lasot",
+        "cyclesiam.datasets.got10k",
+        "cyclesiam.datasets.trackingnet",
+    ),
+    "cyclesiam.data.vot": ("cyclesiam.datasets.vot",),
+    "cyclesiam.tracking.ahead": ("cyclesiam.tracking.pipelined",),
+    "cyclesiam.tracking.colour_model": ("cyclesiam.tracking.color_model",),
+    "cyclesiam.tracking.points": ("cyclesiam.tracking.median_flow",),
+    "cyclesiam.tracking.recovery": ("cyclesiam.tracking.redetection",),
+    "cyclesiam.tracking.settings": ("cyclesiam.tracking.config",),
+    "cyclesiam.training.labels": ("cyclesiam.training.anchor_labels",),
+    "cyclesiam.training.lessons": ("cyclesiam.training.objective",),
+    "cyclesiam.training.optimisation": ("cyclesiam.training.optimizer",),
+}
+
+# Old name in one of these modules, its name today.
+RENAMED_NAMES = {
+    **RENAMED_CLASSES,
+    "Ahead": "PipelinedTracker",
+    "BOX_READERS": "TRACKING_DATASETS",
+    "ImageNetVideo": "ImageNetVID",
+    "SEGMENTATION_READERS": "SEGMENTATION_DATASETS",
+}
+
+
+class MovedModuleFinder(MetaPathFinder, Loader):
+    """Find old modules where nothing else does; each stands for the modules of today."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return a spec for an old module, None for any other."""
+        return spec_from_loader(fullname, self) if fullname in MOVED_MODULES else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Let the module answer with the names of today's modules."""
+        places = MOVED_MODULES[module.__name__]
+        warn(f"{module.__name__} is now {' and '.join(places)}", DeprecationWarning, stacklevel=2)
+
+        def find_name(name: str) -> Any:
+            for place in places:
+                holder = import_module(place)
+                if hasattr(holder, today := RENAMED_NAMES.get(name, name)):
+                    return getattr(holder, today)
+            raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
+
+        vars(module)["__getattr__"] = find_name
+
+
+def install() -> None:
+    """Let Python ask for old modules here, once it has found them nowhere else."""
+    if not any(isinstance(finder, MovedModuleFinder) for finder in sys.meta_path):
+        sys.meta_path.append(MovedModuleFinder())
