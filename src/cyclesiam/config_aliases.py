@@ -249,22 +249,26 @@ def renamed_class(module: Mapping[str, Any], name: str) -> Any:
 def _rename(
     class_name: str, values: Mapping[str, Any], notify: Callable[[str, str, int], None]
 ) -> dict[str, Any]:
-    renamed, old_names = {}, RENAMED_FIELDS.get(class_name, {})
-    for name, value in values.items():
-        removed = REMOVED_FIELDS.get(class_name, {})
-        if name in removed:
-            if value != removed[name]:
-                raise ValueError(
-                    f"{class_name} has no {name!r} any more: it left with version 0.2, see "
-                    f"CHANGELOG.md; leave it out, got {value!r}"
-                )
-            continue
-        if name in old_names:
-            notify(f"{class_name}.{name}", f"{class_name}.{old_names[name]}", 4)
-        today = old_names.get(name, name)
-        if today in renamed:
-            raise TypeError(f"{class_name} got both {name!r} and its old or new name {today!r}")
-        renamed[today] = value
+    """Return values under today's names; where both names are given, the old one's counts.
+
+    `dataclasses.replace(config, old_name=...)` gives both: it adds all fields of today.
+    """
+    old_names = RENAMED_FIELDS.get(class_name, {})
+    removed = REMOVED_FIELDS.get(class_name, {})
+    for name in values.keys() & removed.keys():
+        if values[name] != removed[name]:
+            raise ValueError(
+                f"{class_name} has no {name!r} any more: it left with version 0.2, see "
+                f"CHANGELOG.md; leave it out, got {values[name]!r}"
+            )
+    renamed = {
+        name: value
+        for name, value in values.items()
+        if name not in old_names and name not in removed
+    }
+    for name in values.keys() & old_names.keys():
+        notify(f"{class_name}.{name}", f"{class_name}.{old_names[name]}", 4)
+        renamed[old_names[name]] = values[name]
     return renamed
 
 
