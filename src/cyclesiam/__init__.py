@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cyclesiam.video import open_frames
 
 __all__ = ["Tracker", "__version__", "load_weights", "open_frames"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {  # fetched at first use: torch takes seconds to import
     "Tracker": "cyclesiam.tracking.tracker",
