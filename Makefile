@@ -1,10 +1,10 @@
-# make install | demo | test | check; PYTHON=python3.12 picks another interpreter.
+# make install | demo | test | coverage | check; PYTHON=python3.12 picks another interpreter.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check clean
+.PHONY: install demo test coverage check clean
 
 install: $(STAMP)
 
@@ -26,10 +26,13 @@ demo: install
 test: install
 	$(BIN)/python -m pytest
 
+coverage: install
+	$(BIN)/python -m pytest --cov=cyclesiam --cov-report=term:skip-covered
+
 check: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .coverage
