@@ -1,4 +1,4 @@
-"""The metrics as a checker of conformance vectors calls them: plain lists in, plain dicts out."""
+"""The metrics in the form that the checker of conformance vectors calls: lists in, dicts out."""
 
 import sys
 from pathlib import Path
@@ -28,14 +28,14 @@ def region_overlap(a, b, bounds, tool):
     return regions.region_overlap(to_region(a), to_region(b), bounds, tool)
 
 
-def to_region(given):
-    """Give a list of numbers, or a mask as run lengths that start with zeros, as a region."""
-    if not isinstance(given, dict):
-        return np.array(given, dtype=float)
-    width, height = given["size"]
-    values = np.arange(len(given["rle"])) % 2 == 1
-    pixels = np.repeat(values, given["rle"]).reshape(height, width)
-    return regions.RegionMask(offset=tuple(given["offset"]), pixels=pixels)
+def to_region(value):
+    """Return the region of a list of numbers, or of a mask's run lengths that start with zeros."""
+    if not isinstance(value, dict):
+        return np.array(value, dtype=float)
+    width, height = value["size"]
+    values = np.arange(len(value["rle"])) % 2 == 1
+    pixels = np.repeat(values, value["rle"]).reshape(height, width)
+    return regions.RegionMask(offset=tuple(value["offset"]), pixels=pixels)
 
 
 def vot_supervised(dataset, tool):
@@ -48,9 +48,9 @@ def vot_supervised(dataset, tool):
         )
         for s in dataset["sequences"]
     }
-    analyse = _vot_toolkit if tool == "vot_toolkit" else _vot_challenge
-    scores, answer = analyse(dataset, sequences, tool)
-    return answer | {
+    analyze = _vot_toolkit if tool == "vot_toolkit" else _vot_challenge
+    scores, numbers = analyze(dataset, sequences, tool)
+    return numbers | {
         "accuracy": scores.accuracy,
         "eao": {f"{a}_{b}": scores.eao((a, b)) for a, b in dataset["eao_intervals"]},
         "eao_curve": scores.curve,
@@ -70,7 +70,7 @@ def _vot_challenge(dataset, sequences, tool):
             for name, s in sequences.items()
         },
         "frame_overlaps_burnin": {
-            name: challenge.challenge_overlaps(s, tool, burn_in=burn_in)
+            name: challenge.analyze_sequence(s, tool, burn_in=burn_in).overlaps
             for name, s in sequences.items()
         },
     }
@@ -101,14 +101,14 @@ def otb_ope(dataset, tool):
         for s in dataset["sequences"]
     }
     mean = otb.mean_curves(curves.values())
-    answer = _otb_numbers(mean) | {
+    numbers = _otb_numbers(mean) | {
         "success_curve": mean.success,
         "precision_curve": mean.precision,
         "per_sequence": {name: _otb_numbers(each) for name, each in curves.items()},
     }
     if mean.norm_precision is None:
-        return answer | {"success_rate_0.50": mean.success_50}
-    return answer | {"norm_precision_curve": mean.norm_precision}
+        return numbers | {"success_rate_0.50": mean.success_50}
+    return numbers | {"norm_precision_curve": mean.norm_precision}
 
 
 def _otb_numbers(curves):

@@ -186,7 +186,7 @@ CODES = {"i": 1.0, "f": 2.0, "-": 0.0}
 
 
 def trajectory(frames):
-    """By letters: i initialised, f failed, - skipped, x on the target, h half off."""
+    """By letters: i initialized, f failed, - skipped, x on the target, h half off."""
     regions = {"x": np.array(BOX), "h": np.array(OFF)}
     return [np.array([CODES[f]]) if f in CODES else regions[f] for f in frames]
 
@@ -210,7 +210,7 @@ HALF = 6 * 11 / (16 * 11)  # 11 columns and rows each, 6 columns are shared
 def test_resets_by_hand(vot, tmp_path):
     evaluation = score(VOT, vot, tmp_path / "r")
     long, short = evaluation.sequences
-    # Ten frames from an initialisation do not count: two are on target, three half.
+    # Ten frames from an initialization do not count: two are on target, three half.
     assert long.numbers["accuracy"] == pytest.approx((2 + 3 * HALF) / 5)
     assert long.numbers["failures"] == 1
     assert long.numbers["failures_per_100_frames"] == pytest.approx(100 / 22)

@@ -16,7 +16,7 @@ CODES = {"i": 1.0, "f": 2.0, "-": 0.0}
 
 
 def run(frames):
-    """A trajectory by letters: i initialised, f failed, - skipped, x on the target."""
+    """A trajectory by letters: i initialized, f failed, - skipped, x on the target."""
     return [np.array([CODES[frame]]) if frame in CODES else BOX for frame in frames]
 
 
@@ -54,7 +54,7 @@ def test_one_failure_by_hand():
 @pytest.mark.parametrize(
     ("frames", "last"),
     [
-        ("ixxxxxxxxf--", 8 / 11),  # no initialisation follows: the run ends, with zeros
+        ("ixxxxxxxxf--", 8 / 11),  # no initialization follows: the run ends, with zeros
         ("ixxxxxxf----", 6 / 11),  # it would follow right behind the end
     ],
 )
@@ -89,7 +89,7 @@ def test_runs_are_averaged():
     assert challenge.accuracy == 1  # the second run has two frames to judge
 
 
-def test_burn_in_covers_the_initialisation_and_failures():
+def test_burn_in_covers_the_initialization_and_failures():
     frames = run("i" + "x" * 11 + "f----i" + "x" * 12)
     judged = np.flatnonzero(accuracy_frames(frames))
     np.testing.assert_array_equal(judged, [10, 11, 27, 28, 29])

@@ -2,7 +2,7 @@
 
 T: frames. N: frames that count. Boxes are xywh in pixels.
 
-The frames of all sequences are pooled: a long sequence weighs more than a short one.
+Frames of all sequences are pooled, so a long sequence weighs more than a short one.
 
 Source: Huang et al., "GOT-10k", TPAMI 2019; got-10k/toolkit 0.1.3.
 """
@@ -21,11 +21,11 @@ UNION_EPSILON = float(np.finfo(float).eps)  # of the union; two empty boxes have
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class OverlapScores:
-    """The numbers of GOT-10k over frames.
+    """Average overlap and success rates over frames.
 
     Args:
-        ao: mean overlap; NaN if one overlap is, or without frames.
-        curve: (101,) share of frames with an overlap above 0, 0.01 ... 1; NaN is not above.
+        ao: mean overlap, 0..1; NaN if an overlap is NaN or there is no frame.
+        curve: (101,) ratio of frames with an overlap above 0, 0.01 ... 1; NaN is never above.
     """
 
     ao: float
@@ -33,12 +33,12 @@ class OverlapScores:
 
     @property
     def sr_50(self) -> float:
-        """Share of frames with an overlap above 0.5."""
+        """Ratio of frames with an overlap above 0.5."""
         return float(self.curve[50])
 
     @property
     def sr_75(self) -> float:
-        """Share of frames with an overlap above 0.75."""
+        """Ratio of frames with an overlap above 0.75."""
         return float(self.curve[75])
 
 
@@ -49,20 +49,19 @@ def scored_ious(
     cover: np.ndarray,
     resolution: tuple[float, float],
 ) -> np.ndarray:
-    """Give the overlaps of the frames of a sequence that count, one run after another.
+    """Return the overlaps of the frames of a sequence that count, one run after another.
 
     Args:
         runs: repetitions, each (T, 4) xywh.
         truth: (T, 4) xywh.
-        cover: (T,) how much of the target is seen; a frame with 0 does not count, nor does the
-            first.
-        resolution: width and height of the image, which cuts all boxes.
+        cover: (T,) visible part of the target; a frame with 0 does not count, nor does the first.
+        resolution: width and height of the image, to which all boxes are clipped.
 
     Returns:
         (N,) in 0..1; NaN where a box has a NaN.
 
     Raises:
-        ValueError: no run, or not one box and one cover for each frame.
+        ValueError: there is no run, or boxes or covers differ in number from the frames.
     """
     shapes = {np.shape(run) for run in runs}
     if shapes != {truth.shape} or len(cover) != len(truth):
@@ -70,20 +69,20 @@ def scored_ious(
             f"each run needs boxes {truth.shape} and the cover ({len(truth)},), "
             f"got {sorted(shapes)} and ({len(cover)},)"
         )
-    judged = np.flatnonzero(cover[1:] > 0) + 1
-    true_boxes = clip_to_image(truth[judged], resolution)
+    counted = np.flatnonzero(cover[1:] > 0) + 1
+    true_boxes = clip_to_image(truth[counted], resolution)
     return np.concatenate(
         [
-            iou_xywh(clip_to_image(run[judged], resolution), true_boxes, guard=UNION_EPSILON)
+            iou_xywh(clip_to_image(run[counted], resolution), true_boxes, epsilon=UNION_EPSILON)
             for run in runs
         ]
     )
 
 
 def clip_to_image(boxes: np.ndarray, resolution: tuple[float, float]) -> np.ndarray:
-    """Bring xywh boxes (..., 4) into the image, first the corner, then the size.
+    """Clip xywh boxes (..., 4) to the image, first the corner, then the size.
 
-    A box that begins left of the image is thus moved and keeps its width, as in the toolkit.
+    A box that begins left of the image moves and keeps its width, as in the toolkit.
 
     >>> clip_to_image(np.array([-5.0, 2.0, 10.0, 10.0]), (20, 8))
     array([ 0.,  2., 10.,  6.])
@@ -94,7 +93,7 @@ def clip_to_image(boxes: np.ndarray, resolution: tuple[float, float]) -> np.ndar
 
 
 def average_overlap_scores(overlaps: np.ndarray) -> OverlapScores:
-    """Score overlaps (N,), of one sequence or of all sequences one after another."""
+    """Return the scores of overlaps (N,), of one sequence or pooled over sequences."""
     if not len(overlaps):
         return OverlapScores(ao=float("nan"), curve=np.full(len(THRESHOLDS), np.nan))
     return OverlapScores(ao=float(overlaps.mean()), curve=success_curve(overlaps, THRESHOLDS))

@@ -2,8 +2,9 @@
 
 T: frames. Boxes are xywh in pixels.
 
-`pysot` gives what papers in its line report; `got10k` what the GOT-10k toolkit and the OTB toolbox
-give. They agree wherever every frame has a truth and the first result is the first truth.
+`pysot_curves` has the numbers of papers that use pysot; `got10k_curves` those of the GOT-10k
+toolkit and the OTB toolbox. They agree where every frame has a ground truth and the first result
+equals it.
 
 Source: Wu et al., "Object Tracking Benchmark", TPAMI 2015; STVIR/pysot; got-10k/toolkit 0.1.3.
 """
@@ -17,30 +18,30 @@ from cyclesiam.evaluation.metrics.boxes import (
     NORM_PRECISION_THRESHOLDS,
     PRECISION_THRESHOLDS,
     SUCCESS_THRESHOLDS,
-    centre_errors_xywh,
-    centres_of_pixels,
+    center_errors_xywh,
     distances,
-    frame_overlaps_xywh,
+    frame_ious_xywh,
     iou_xywh,
-    norm_centre_errors_xywh,
+    norm_center_errors_xywh,
+    pixel_centers,
     precision_curve,
     success_curve,
 )
+from cyclesiam.evaluation.metrics.got10k import UNION_EPSILON
 
 GOT10K_SUCCESS_THRESHOLDS = np.linspace(0, 1, 21)  # last bits differ from numpy's arange
 GOT10K_SUCCESS_THRESHOLDS.setflags(write=False)
-UNION_EPSILON = float(np.finfo(float).eps)  # of the union, in the GOT-10k toolkit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class OPECurves:
-    """How a tracker did on a sequence, or on average over sequences.
+    """Success and precision of a tracker on a sequence, or the mean over sequences.
 
     Args:
-        success: (21,) share of frames with an overlap above 0, 0.05 ... 1.
-        precision: (51,) share of frames with a centre error of at most 0 ... 50 pixels.
-        norm_precision: (51,) the same for errors of 0 ... 0.5 target sizes; None where the program
-            has none.
+        success: (21,) ratio of frames with an overlap above 0, 0.05 ... 1.
+        precision: (51,) ratio of frames with a center error of at most 0 ... 50 pixels.
+        norm_precision: (51,) ratio of frames with a center error of at most 0, 0.01 ... 0.5 target
+            sizes; None where the program has no such curve.
     """
 
     success: np.ndarray
@@ -54,17 +55,17 @@ class OPECurves:
 
     @property
     def success_50(self) -> float:
-        """Share of frames with an overlap above 0.5."""
+        """Ratio of frames with an overlap above 0.5."""
         return float(self.success[10])
 
     @property
     def precision_20(self) -> float:
-        """Share of frames with a centre error of at most 20 pixels."""
+        """Ratio of frames with a center error of at most 20 pixels."""
         return float(self.precision[20])
 
     @property
     def norm_precision_20(self) -> float | None:
-        """Share of frames with a centre error of at most 0.2 target sizes."""
+        """Ratio of frames with a center error of at most 0.2 target sizes."""
         return None if self.norm_precision is None else float(self.norm_precision[20])
 
 
@@ -73,18 +74,18 @@ def pysot_curves(boxes: np.ndarray, truth: np.ndarray) -> OPECurves:
 
     Args:
         boxes: (T, 4) xywh results; NaN is a miss.
-        truth: (T, 4) xywh; NaN or without size where unknown: such a frame counts as a miss of
-            success and, as in pysot, as a hit of precision.
+        truth: (T, 4) xywh; NaN or without size where unknown. As in pysot, such a frame is a miss
+            of success and a hit of precision.
 
     Raises:
-        ValueError: not one box for each frame.
+        ValueError: the number of boxes differs from the number of frames.
     """
     _check(boxes, truth)
     return OPECurves(
-        success=success_curve(frame_overlaps_xywh(boxes, truth), SUCCESS_THRESHOLDS),
-        precision=precision_curve(centre_errors_xywh(boxes, truth), PRECISION_THRESHOLDS),
+        success=success_curve(frame_ious_xywh(boxes, truth), SUCCESS_THRESHOLDS),
+        precision=precision_curve(center_errors_xywh(boxes, truth), PRECISION_THRESHOLDS),
         norm_precision=precision_curve(
-            norm_centre_errors_xywh(boxes, truth), NORM_PRECISION_THRESHOLDS
+            norm_center_errors_xywh(boxes, truth), NORM_PRECISION_THRESHOLDS
         ),
     )
 
@@ -93,28 +94,28 @@ def got10k_curves(boxes: np.ndarray, truth: np.ndarray) -> OPECurves:
     """Score one sequence as the GOT-10k toolkit does.
 
     Args:
-        boxes: (T, 4) xywh results; NaN is a miss. The first is replaced by the truth.
-        truth: (T, 4) xywh, scored as it is; NaN is a miss.
+        boxes: (T, 4) xywh results; NaN is a miss. The ground truth replaces the first.
+        truth: (T, 4) xywh, used without corrections; NaN is a miss.
 
     Raises:
-        ValueError: not one box for each frame.
+        ValueError: the number of boxes differs from the number of frames.
     """
     _check(boxes, truth)
     boxes = np.concatenate((truth[:1], boxes[1:]))
-    errors = distances(centres_of_pixels(boxes), centres_of_pixels(truth))
+    errors = distances(pixel_centers(boxes), pixel_centers(truth))
     return OPECurves(
         success=success_curve(
-            iou_xywh(boxes, truth, guard=UNION_EPSILON), GOT10K_SUCCESS_THRESHOLDS
+            iou_xywh(boxes, truth, epsilon=UNION_EPSILON), GOT10K_SUCCESS_THRESHOLDS
         ),
         precision=precision_curve(errors, PRECISION_THRESHOLDS),
     )
 
 
 def mean_curves(curves: Collection[OPECurves]) -> OPECurves:
-    """Give the mean over sequences, each with the same weight whatever its length.
+    """Return the mean over sequences, all with the same weight.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there are no sequences.
     """
     if not curves:
         raise ValueError("there is no sequence to average over")
@@ -129,5 +130,6 @@ def mean_curves(curves: Collection[OPECurves]) -> OPECurves:
 def _check(boxes: np.ndarray, truth: np.ndarray) -> None:
     if boxes.shape != truth.shape or boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
         raise ValueError(
-            f"results and truth must be (T, 4) boxes each, got {boxes.shape} and {truth.shape}"
+            f"results and ground truth must be (T, 4) boxes each, got {boxes.shape} and "
+            f"{truth.shape}"
         )

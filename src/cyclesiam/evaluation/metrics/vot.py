@@ -1,11 +1,13 @@
 """Accuracy, robustness and expected average overlap (EAO) of the reset-based VOT challenges.
 
-T: frames of a sequence. A trajectory holds for each frame a region, or a code: 1 where the tracker
-was initialised, 2 where it failed, 0 where frames were skipped after a failure.
+T: frames of a sequence. L: length of a curve.
 
-Two programs give two sets of numbers, and neither is wrong: `challenge_scores` has what papers give
-for VOT2016 and VOT2018 (pysot, the MATLAB toolkit); `toolkit_scores` what today's Python program
-gives. They differ in the pooling of frames, the padding of fragments and the interval of the EAO.
+A trajectory holds for each frame a region or a code: 1 where the tracker was initialized, 2 where
+it failed, 0 where frames were skipped after a failure.
+
+Two programs yield two sets of numbers, and both are right. `vot_challenge` has those that papers
+report for VOT2016 and VOT2018 (pysot, the MATLAB toolkit); `vot_toolkit` those of today's Python
+program. They differ in the pooling of frames, the padding of fragments and the interval of the EAO.
 
 Source: Kristan et al., "The Visual Object Tracking VOT2015/VOT2018 challenge results"; Čehovin et
 al., TPAMI 2016.
@@ -16,12 +18,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.metrics.region_overlap import Bounds, OverlapRules, region_overlaps
 from cyclesiam.evaluation.metrics.regions import Region, RegionArray, is_code
 
-SKIPPED, INITIALISED, FAILED = 0, 1, 2
-BURN_IN = 10  # frames from an initialisation on that accuracy ignores, that frame included
-RESTART_AFTER = 5  # frames from a failure to the next initialisation
+SKIPPED, INITIALIZED, FAILED = 0, 1, 2
+BURN_IN = 10  # frames that accuracy ignores, counted from the frame of an initialization
+RESTART_AFTER = 5  # frames from a failure to the next initialization
 RELIABILITY_LENGTH = 30  # frames that a tracker should survive, in vot-toolkit's reliability
 
 Interval = tuple[int, int]
@@ -36,7 +39,7 @@ EAO_INTERVALS: Mapping[str, Interval] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ResetRuns:
-    """What a tracker answered on one sequence under supervision, and the truth.
+    """Ground truth of one sequence, and a tracker's runs on it with resets.
 
     Args:
         width: of the image, in pixels.
@@ -45,8 +48,8 @@ class ResetRuns:
         runs: repetitions, each a trajectory of T regions or codes.
 
     Raises:
-        ValueError: no run, a run of another length than the truth, or one that does not begin with
-            an initialisation.
+        ValueError: there is no run, a run and the ground truth differ in length, or a run does not
+            begin with an initialization.
     """
 
     width: float
@@ -62,8 +65,8 @@ class ResetRuns:
                 f"a sequence needs runs of its {len(self.truth)} frames, "
                 f"got runs of {[len(run) for run in self.runs]}"
             )
-        if not all(len(run) and is_code(run[0], INITIALISED) for run in self.runs):
-            raise ValueError(f"a run must begin with the code {INITIALISED} (initialisation)")
+        if not all(len(run) and is_code(run[0], INITIALIZED) for run in self.runs):
+            raise ValueError(f"a run must begin with the code {INITIALIZED} (initialization)")
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -76,12 +79,12 @@ class ResetRuns:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fragment:
-    """A run from one initialisation to the next, or to its end.
+    """A part of a run, from one initialization to the next or to the run's end.
 
     Args:
-        overlaps: (T,) of its frames; the first is the initialisation.
-        failed: it counts as zero overlap for ever after; else it just ends.
-        weight: its share.
+        overlaps: (T,) of its frames; the first is the initialization.
+        failed: whether it ended with a failure: its overlap is then zero in all later frames.
+        weight: in the mean over fragments.
     """
 
     overlaps: np.ndarray
@@ -91,13 +94,13 @@ class Fragment:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SequenceAnalysis:
-    """What the scores of a benchmark need of one sequence; its regions can be forgotten.
+    """All that the scores of a benchmark need of one sequence; its regions can be discarded.
 
     Args:
-        overlaps: (T,) mean over the runs in which a frame counts, NaN where in none.
-        failures: of each run, the frames in which it failed.
+        overlaps: (T,) mean over the runs in which a frame counts, NaN where it counts in none.
+        failures: frames in which each run failed.
         fragments: of all runs.
-        accuracy: of the sequence, by vot-toolkit's rule; else NaN.
+        accuracy: of the sequence, by vot-toolkit's rule, 0..1; NaN for other rules.
     """
 
     overlaps: np.ndarray
@@ -110,35 +113,33 @@ class SequenceAnalysis:
 
     @property
     def mean_failures(self) -> float:
-        """Failures in a run."""
+        """Number of failures in a run, mean over the runs."""
         return float(np.mean([len(run) for run in self.failures]))
 
 
 def frames_with(trajectory: Sequence[Region], code: int) -> list[int]:
-    """List the frames of a trajectory that hold a code."""
+    """Return the frames of a trajectory that hold a code."""
     return RegionArray.from_regions(trajectory).frames_with(code)
 
 
 def accuracy_frames(trajectory: Sequence[Region], burn_in: int = BURN_IN) -> np.ndarray:
-    """Say which frames (T,) count for accuracy: no codes, and none of the burn-in."""
-    judged = ~RegionArray.from_regions(trajectory).is_code
-    for start in frames_with(trajectory, INITIALISED):
-        judged[start : start + burn_in] = False
-    return judged
+    """Return which frames count for accuracy: those without code and outside the burn-in.
 
+    Args:
+        trajectory: T regions or codes.
+        burn_in: frames that do not count, from each initialization on.
 
-def mean_of(values: np.ndarray) -> float:
-    """Give the mean, NaN of nothing (where numpy warns)."""
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def mean_or_nan(values: np.ndarray) -> float:
-    """Give the mean of the values that are not NaN; NaN if there are none."""
-    return mean_of(values[~np.isnan(values)])
+    Returns:
+        (T,) bool.
+    """
+    counted = ~RegionArray.from_regions(trajectory).is_code
+    for start in frames_with(trajectory, INITIALIZED):
+        counted[start : start + burn_in] = False
+    return counted
 
 
 def expected_overlap(fragments: Iterable[Fragment], length: int) -> np.ndarray:
-    """Give the overlap to be expected after each number of frames.
+    """Return the overlap to be expected after each number of frames.
 
     Args:
         fragments: of all runs.
@@ -149,15 +150,15 @@ def expected_overlap(fragments: Iterable[Fragment], length: int) -> np.ndarray:
         the mean overlap in their frames 1 to i. 0 at 0, and where there is no such fragment.
     """
     sums, weights = np.zeros(length - 1), np.zeros(length - 1)  # of the fragments, at 1, 2 ...
-    later_sums, later_weights = np.zeros(length), np.zeros(length)  # from there on
+    later_sums, later_weights = np.zeros(length), np.zeros(length)  # of failed ones, from there on
     for fragment in fragments:
         overlaps = fragment.overlaps[1:]
-        reached, reaches = overlaps.cumsum(), ~np.isnan(overlaps)
+        total, is_reached = overlaps.cumsum(), ~np.isnan(overlaps)
         end = len(overlaps)
-        sums[:end] += np.where(reaches, fragment.weight * reached, 0)
-        weights[:end] += fragment.weight * reaches
+        sums[:end] += np.where(is_reached, fragment.weight * total, 0)
+        weights[:end] += fragment.weight * is_reached
         if fragment.failed:
-            later_sums[end] += fragment.weight * reached[-1] if end else 0
+            later_sums[end] += fragment.weight * total[-1] if end else 0
             later_weights[end] += fragment.weight
     sums += later_sums[:-1].cumsum()
     weights += later_weights[:-1].cumsum()
@@ -165,27 +166,36 @@ def expected_overlap(fragments: Iterable[Fragment], length: int) -> np.ndarray:
     return np.concatenate(([0.0], means))
 
 
-def mean_over_runs(runs: Iterable[np.ndarray], sequence: ResetRuns, burn_in: int) -> np.ndarray:
-    """Give each frame's overlap (T,), mean over the runs in which it counts, NaN where in none."""
-    judged = [
-        np.where(accuracy_frames(run, burn_in), overlaps, np.nan)
-        for overlaps, run in zip(runs, sequence.runs, strict=True)
+def mean_over_runs(overlaps: Iterable[np.ndarray], runs: ResetRuns, burn_in: int) -> np.ndarray:
+    """Return each frame's mean overlap over the runs in which it counts.
+
+    Args:
+        overlaps: (T,) of each run.
+        runs: of one sequence.
+        burn_in: frames that do not count, from each initialization on.
+
+    Returns:
+        (T,) in 0..1, NaN where a frame counts in no run.
+    """
+    counted = [
+        np.where(accuracy_frames(run, burn_in), of_run, np.nan)
+        for of_run, run in zip(overlaps, runs.runs, strict=True)
     ]
-    if len(judged) == 1:
-        return judged[0]
-    return np.array([mean_or_nan(frame) for frame in np.stack(judged, axis=1)])
+    if len(counted) == 1:
+        return counted[0]
+    return np.array([mean_or_nan(frame) for frame in np.stack(counted, axis=1)])
 
 
-def run_overlaps(sequence: ResetRuns, bounds: Bounds, rules: OverlapRules) -> list[np.ndarray]:
-    """Give the overlaps (T,) of each run."""
-    return [region_overlaps(run, sequence.truth, bounds, rules) for run in sequence.runs]
+def run_overlaps(runs: ResetRuns, bounds: Bounds, rules: OverlapRules) -> list[np.ndarray]:
+    """Return the overlaps (T,) of each run with the ground truth."""
+    return [region_overlaps(run, runs.truth, bounds, rules) for run in runs.runs]
 
 
 def require_sequences(sequences: Mapping[str, SequenceAnalysis]) -> None:
-    """Refuse to score nothing.
+    """Check that there is a sequence to score.
 
     Raises:
-        ValueError: there are no sequences.
+        ValueError: there is none.
     """
     if not sequences:
         raise ValueError("there is no sequence to score")

@@ -1,4 +1,4 @@
-"""Accuracy, robustness and EAO as pysot and the MATLAB toolkit of the VOT challenges give them.
+"""Accuracy, robustness and EAO by the rules of pysot and the MATLAB toolkit of the challenges.
 
 T: frames of a sequence.
 
@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.metrics.region_overlap import OverlapRules, region_overlaps
 from cyclesiam.evaluation.metrics.regions import RegionArray
 from cyclesiam.evaluation.metrics.vot import (
@@ -24,8 +25,6 @@ from cyclesiam.evaluation.metrics.vot import (
     SequenceAnalysis,
     expected_overlap,
     frames_with,
-    mean_of,
-    mean_or_nan,
     mean_over_runs,
     require_sequences,
     run_overlaps,
@@ -38,9 +37,9 @@ class ChallengeScores:
 
     Args:
         accuracy: mean overlap over the frames of all sequences, 0..1; NaN if no frame counts.
-        accuracy_of: the same for each sequence.
-        failures: sum over the sequences of the failures in a run ("lost number").
-        failures_per_100_frames: that, per 100 frames ("robustness" in pysot's table).
+        accuracy_of: mean overlap of each sequence, 0..1; NaN if none of its frames counts.
+        failures: number of failures in a run, sum over the sequences ("lost number").
+        failures_per_100_frames: `failures` per 100 frames ("robustness" in pysot's table).
         curve: expected overlap by length; index 0 is 1.
     """
 
@@ -51,9 +50,9 @@ class ChallengeScores:
     curve: np.ndarray
 
     def eao(self, interval: Interval) -> float:
-        """Give the mean of the curve's points number low to high, counted from 1; NaN if none."""
+        """Return the mean of the curve's points low to high, counted from 1; NaN if none."""
         low, high = interval
-        return mean_of(self.curve[low - 1 : high])
+        return mean_or_nan(self.curve[low - 1 : high])
 
 
 def vot_challenge(
@@ -63,19 +62,19 @@ def vot_challenge(
     burn_in: int = BURN_IN,
     restart_after: int = RESTART_AFTER,
 ) -> ChallengeScores:
-    """Score a tracker as the MATLAB toolkit and pysot do.
+    """Score a tracker by the rules of the MATLAB toolkit and pysot.
 
     Args:
-        sequences: each by its name; at least one.
+        sequences: name to runs; at least one.
         rules: of overlap; `matlab_2019` for VOT2019.
-        burn_in: frames after an initialisation that accuracy ignores.
-        restart_after: frames from a failure to the next initialisation.
+        burn_in: frames that accuracy ignores, from each initialization on.
+        restart_after: frames from a failure to the next initialization.
 
     Returns:
-        Accuracy with the bounds (W, H), the curve with (W - 1, H - 1), as those programs do.
+        Accuracy with the bounds (W, H), the curve with (W - 1, H - 1), as in those programs.
 
     Raises:
-        ValueError: no sequences, or a region that is none.
+        ValueError: there is no sequence, or a region is invalid.
     """
     return challenge_scores(
         {
@@ -92,21 +91,34 @@ def analyze_sequence(
     burn_in: int = BURN_IN,
     restart_after: int = RESTART_AFTER,
 ) -> SequenceAnalysis:
-    """Judge one sequence for `challenge_scores`; the arguments are those of `vot_challenge`."""
-    every, inner = _overlaps_of_both_bounds(sequence, rules)
+    """Return what `challenge_scores` needs of one sequence.
+
+    Args:
+        sequence: its runs.
+        rules: of overlap.
+        burn_in: frames that accuracy ignores, from each initialization on.
+        restart_after: frames from a failure to the next initialization.
+
+    Raises:
+        ValueError: a region is invalid.
+    """
+    outer, inner = _overlaps_of_both_bounds(sequence, rules)
     fragments = _challenge_fragments(sequence, inner, restart_after)
     return SequenceAnalysis(
-        overlaps=mean_over_runs(every, sequence, burn_in),
+        overlaps=mean_over_runs(outer, sequence, burn_in),
         failures=tuple(tuple(frames_with(run, FAILED)) for run in sequence.runs),
         fragments=tuple(fragments),
     )
 
 
 def challenge_scores(sequences: Mapping[str, SequenceAnalysis]) -> ChallengeScores:
-    """Score a tracker by its sequences, each by its name; at least one.
+    """Score a tracker by the analyses of its sequences.
+
+    Args:
+        sequences: name to analysis; at least one.
 
     Raises:
-        ValueError: no sequences.
+        ValueError: there is no sequence.
     """
     require_sequences(sequences)
     failures = float(sum(s.mean_failures for s in sequences.values()))
@@ -124,51 +136,42 @@ def challenge_scores(sequences: Mapping[str, SequenceAnalysis]) -> ChallengeScor
     )
 
 
-def challenge_overlaps(
-    sequence: ResetRuns, rules: OverlapRules = "pysot", *, burn_in: int = BURN_IN
-) -> np.ndarray:
-    """Give each frame's overlap (T,), mean over the runs in which it counts, NaN where in none."""
-    runs = run_overlaps(sequence, (sequence.width, sequence.height), rules)
-    return mean_over_runs(runs, sequence, burn_in)
-
-
 def _overlaps_of_both_bounds(
     sequence: ResetRuns, rules: OverlapRules
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Give each run's overlaps with the bounds (W, H) and with (W - 1, H - 1).
+    """Return each run's overlaps with the bounds (W, H) and with (W - 1, H - 1).
 
     They differ only where a region reaches the image's right or lower border.
     """
     width, height = sequence.width, sequence.height
-    every = run_overlaps(sequence, (width, height), rules)
+    outer = run_overlaps(sequence, (width, height), rules)
     inner = []
-    for overlaps, run in zip(every, sequence.runs, strict=True):
+    for overlaps, run in zip(outer, sequence.runs, strict=True):
         run, truth = RegionArray.from_regions(run), RegionArray.from_regions(sequence.truth)
-        beyond = run.exceeds(width - 1, height - 1) | truth.exceeds(width - 1, height - 1)
-        again = np.flatnonzero(beyond)
+        differs = run.exceeds(width - 1, height - 1) | truth.exceeds(width - 1, height - 1)
+        frames = np.flatnonzero(differs)
         inner.append(overlaps.copy())
-        inner[-1][again] = region_overlaps(
-            run.take(again), truth.take(again), (width - 1, height - 1), rules
+        inner[-1][frames] = region_overlaps(
+            run.take(frames), truth.take(frames), (width - 1, height - 1), rules
         )
-    return every, inner
+    return outer, inner
 
 
 def _challenge_fragments(
-    sequence: ResetRuns, runs: Iterable[np.ndarray], restart_after: int
+    sequence: ResetRuns, overlaps: Iterable[np.ndarray], restart_after: int
 ) -> Iterable[Fragment]:
-    """Cut the runs at the initialisations; a failed fragment includes the next one's first frame.
+    """Split the runs at the initializations; a failed fragment includes the next one's first frame.
 
-    A failure so late that no initialisation follows does not end its fragment: its frames without
+    A failure so late that no initialization follows does not end its fragment: its frames without
     overlap count as zero, and it ends with the sequence.
     """
-    share = 1 / len(sequence.runs)
-    for overlaps, run in zip(runs, sequence.runs, strict=True):
+    run_weight = 1 / len(sequence.runs)
+    for of_run, run in zip(overlaps, sequence.runs, strict=True):
         restarts = [frame + restart_after for frame in frames_with(run, FAILED)]
         starts = [0, *(start for start in restarts if start <= len(run))]
-        if restarts:
-            overlaps = np.nan_to_num(overlaps)
+        values = np.nan_to_num(of_run) if restarts else of_run
         for start, end in pairwise(starts):
-            frames = overlaps[start : end + 1]  # one less than wanted where the end is the run's
-            weight = share * len(frames) / (end + 1 - start)
+            frames = values[start : end + 1]  # one frame short where `end` is the run's length
+            weight = run_weight * len(frames) / (end + 1 - start)
             yield Fragment(frames, failed=True, weight=weight)
-        yield Fragment(overlaps[starts[-1] :], failed=False, weight=share)
+        yield Fragment(values[starts[-1] :], failed=False, weight=run_weight)

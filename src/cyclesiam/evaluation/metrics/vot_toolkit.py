@@ -1,4 +1,4 @@
-"""Accuracy, reliability and EAO as vot-toolkit 0.9, today's Python program, gives them.
+"""Accuracy, reliability and EAO by the rules of vot-toolkit 0.9, today's Python program.
 
 T: frames of a sequence.
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.metrics.regions import Region
 from cyclesiam.evaluation.metrics.vot import (
     BURN_IN,
     FAILED,
-    INITIALISED,
+    INITIALIZED,
     RELIABILITY_LENGTH,
     Fragment,
     Interval,
@@ -23,7 +24,6 @@ from cyclesiam.evaluation.metrics.vot import (
     accuracy_frames,
     expected_overlap,
     frames_with,
-    mean_of,
     mean_over_runs,
     require_sequences,
     run_overlaps,
@@ -35,12 +35,12 @@ class ToolkitScores:
     """The numbers of vot-toolkit's report.
 
     Args:
-        accuracy: mean over the sequences, weighted by length, 0..1.
-        accuracy_of: each sequence's, 0 if no frame counts.
-        failures_weighted: failures in a run, mean over the sequences weighted by length.
-        failures_of: each sequence's mean over its runs.
+        accuracy: mean overlap, mean over the sequences weighted by length, 0..1.
+        accuracy_of: mean overlap of each sequence, 0 if none of its frames counts.
+        failures_weighted: number of failures in a run, mean over the sequences weighted by length.
+        failures_of: number of failures in a run of each sequence, mean over its runs.
         reliability: chance to survive `RELIABILITY_LENGTH` frames, exp(-30 failures / length).
-        reliability_of: the same for each sequence.
+        reliability_of: chance to survive `RELIABILITY_LENGTH` frames of each sequence.
         curve: expected overlap by length; index 0 is 0.
     """
 
@@ -54,38 +54,46 @@ class ToolkitScores:
 
     @property
     def failures(self) -> float:
-        """Sum over the sequences of the failures in a run."""
+        """Number of failures in a run, sum over the sequences."""
         return float(sum(self.failures_of.values()))
 
     def eao(self, interval: Interval) -> float:
-        """Give the mean of the curve from index low to high, counted from 0; NaN if none."""
+        """Return the mean of the curve from index low to high, counted from 0; NaN if none."""
         low, high = interval
-        return mean_of(self.curve[low : high + 1])
+        return mean_or_nan(self.curve[low : high + 1])
 
 
 def vot_toolkit(sequences: Mapping[str, ResetRuns], *, burn_in: int = BURN_IN) -> ToolkitScores:
-    """Score a tracker as vot-toolkit does; the bounds are always the image.
+    """Score a tracker by the rules of vot-toolkit; the bounds are always the image.
 
     Args:
-        sequences: each by its name; at least one.
-        burn_in: frames after an initialisation that accuracy ignores.
+        sequences: name to runs; at least one.
+        burn_in: frames that accuracy ignores, from each initialization on.
 
     Raises:
-        ValueError: no sequences, or a region that is none.
+        ValueError: there is no sequence, or a region is invalid.
     """
     return toolkit_scores({n: analyze_sequence(s, burn_in=burn_in) for n, s in sequences.items()})
 
 
 def analyze_sequence(sequence: ResetRuns, *, burn_in: int = BURN_IN) -> SequenceAnalysis:
-    """Judge one sequence for `toolkit_scores`."""
-    runs = toolkit_overlaps(sequence)
+    """Return what `toolkit_scores` needs of one sequence.
+
+    Args:
+        sequence: its runs.
+        burn_in: frames that accuracy ignores, from each initialization on.
+
+    Raises:
+        ValueError: a region is invalid.
+    """
+    overlaps = toolkit_overlaps(sequence)
     means, fragments = [], []
-    for overlaps, run in zip(runs, sequence.runs, strict=True):
-        judged = accuracy_frames(run, burn_in)
-        means.append(overlaps[judged].mean() if judged.any() else 0.0)
-        fragments.extend(_toolkit_fragments(overlaps, run))
+    for of_run, run in zip(overlaps, sequence.runs, strict=True):
+        counted = accuracy_frames(run, burn_in)
+        means.append(of_run[counted].mean() if counted.any() else 0.0)
+        fragments.extend(_toolkit_fragments(of_run, run))
     return SequenceAnalysis(
-        overlaps=mean_over_runs(runs, sequence, burn_in),
+        overlaps=mean_over_runs(overlaps, sequence, burn_in),
         failures=tuple(tuple(frames_with(run, FAILED)) for run in sequence.runs),
         fragments=tuple(fragments),
         accuracy=float(np.mean(means)),
@@ -93,10 +101,13 @@ def analyze_sequence(sequence: ResetRuns, *, burn_in: int = BURN_IN) -> Sequence
 
 
 def toolkit_scores(sequences: Mapping[str, SequenceAnalysis]) -> ToolkitScores:
-    """Score a tracker by its sequences, each by its name; at least one.
+    """Score a tracker by the analyses of its sequences.
+
+    Args:
+        sequences: name to analysis; at least one.
 
     Raises:
-        ValueError: no sequences.
+        ValueError: there is no sequence.
     """
     require_sequences(sequences)
     lengths = np.array([len(sequence) for sequence in sequences.values()])
@@ -118,14 +129,14 @@ def toolkit_scores(sequences: Mapping[str, SequenceAnalysis]) -> ToolkitScores:
 
 
 def toolkit_overlaps(sequence: ResetRuns) -> list[np.ndarray]:
-    """Give each run's overlaps (T,) as vot-toolkit does; 0 where there is a code."""
+    """Return each run's overlaps (T,) by the rules of vot-toolkit; 0 where there is a code."""
     return run_overlaps(sequence, (sequence.width, sequence.height), "vot_toolkit")
 
 
 def _toolkit_fragments(overlaps: np.ndarray, run: Sequence[Region]) -> Iterable[Fragment]:
-    """Cut a run from each initialisation to the frame before a failure, or to the run's end."""
+    """Split a run: from each initialization to the frame before a failure, or to the run's end."""
     failures = frames_with(run, FAILED)
-    for start in frames_with(run, INITIALISED):
+    for start in frames_with(run, INITIALIZED):
         end = next((frame for frame in failures if frame > start), None)
         yield Fragment(overlaps[start:end], failed=end is not None)
 

@@ -12,7 +12,7 @@ from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import DatasetError, TargetError
 from cyclesiam.evaluation.metrics.region_overlap import region_overlap
 from cyclesiam.evaluation.metrics.regions import Region, RegionArray
-from cyclesiam.evaluation.metrics.vot import FAILED, INITIALISED, RESTART_AFTER, SKIPPED
+from cyclesiam.evaluation.metrics.vot import FAILED, INITIALIZED, RESTART_AFTER, SKIPPED
 from cyclesiam.evaluation.trackers.interface import BoxTracker
 from cyclesiam.geometry.boxes import xyxy_to_xywh
 
@@ -94,7 +94,7 @@ def _run_to_failure(
     bounds = image.shape[1] - 1, image.shape[0] - 1
     started = time.perf_counter()
     tracker.init(image, tuple(xyxy_to_xywh(sequence.boxes[first]).tolist()))
-    log.add(INITIALISED, time.perf_counter() - started)
+    log.add(INITIALIZED, time.perf_counter() - started)
     for frame, image in enumerate(images, start=first + 1):
         started = time.perf_counter()
         answer = tracker.update(image)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyclesiam.errors import MissingExtraError
+from cyclesiam.evaluation.metrics.vot import RELIABILITY_LENGTH
 from cyclesiam.evaluation.report.published import PublishedResult
 from cyclesiam.evaluation.results.evaluation import METRICS, Curve, Evaluation, Score
 
@@ -30,7 +31,6 @@ AXES = {
     "norm_precision": ("centre error threshold, target sizes", "share of frames within it"),
     "eao": ("length of the sequence, frames", "expected overlap"),
 }
-RELIABILITY_LENGTH = 30  # frames of the accuracy-robustness plot's horizontal axis
 
 
 def check_matplotlib() -> None:

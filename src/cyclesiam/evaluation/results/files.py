@@ -24,7 +24,7 @@ import numpy as np
 from cyclesiam.datasets.number_tables import read_number_table
 from cyclesiam.errors import DatasetError, SourceError
 from cyclesiam.evaluation.metrics.regions import RegionArray
-from cyclesiam.evaluation.metrics.vot import FAILED, INITIALISED, SKIPPED
+from cyclesiam.evaluation.metrics.vot import FAILED, INITIALIZED, SKIPPED
 from cyclesiam.files import atomic_path
 
 Layout = Literal["flat", "nested", "vot", "masks"]
@@ -185,7 +185,7 @@ def read_trajectory(path: Path, frames: int) -> RegionArray:
     _check_rows(path, rows.length, frames)
     if 1 in rows.by_length:
         lines, codes = rows.by_length[1]
-        unknown = ~np.isin(codes[:, 0], (SKIPPED, INITIALISED, FAILED))
+        unknown = ~np.isin(codes[:, 0], (SKIPPED, INITIALIZED, FAILED))
         if unknown.any():
             n = int(unknown.argmax())
             raise DatasetError(
@@ -193,7 +193,7 @@ def read_trajectory(path: Path, frames: int) -> RegionArray:
                 "1 (initialised) and 2 (failed). Mend this line."
             )
     table = RegionArray(rows.length, rows.by_length)
-    if 0 not in table.frames_with(INITIALISED):
+    if 0 not in table.frames_with(INITIALIZED):
         raise DatasetError(
             f"{path}, line 1: a run begins with the code 1 (initialised). Was it made by the "
             "protocol `reset`?"

@@ -17,10 +17,11 @@ from cyclesiam.evaluation.metrics.boxes import (
     SUCCESS_THRESHOLDS,
 )
 from cyclesiam.evaluation.metrics.got10k import average_overlap_scores, scored_ious
+from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.metrics.otb import OPECurves, got10k_curves, mean_curves, pysot_curves
 from cyclesiam.evaluation.results.evaluation import Curve, Score, ScoringRules
 from cyclesiam.evaluation.results.files import ResultFolder, read_boxes, read_times
-from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second, mean_known
+from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second
 
 DECIMALS = 6  # more than annotations have: undoes the last bit of x + w - x
 
@@ -127,7 +128,7 @@ class BoxScorer:
             for tag, a in sorted(self._attributes.items())
         )
         return BenchmarkScores(
-            mean={**numbers, "fps": mean_known(self._speeds)},
+            mean={**numbers, "fps": mean_or_nan(self._speeds)},
             curves=tuple(_named_curves(mean)),
             attributes=tuple(attributes),
         )

@@ -12,10 +12,11 @@ from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, Segme
 from cyclesiam.errors import DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
 from cyclesiam.evaluation.metrics.davis import mean_numbers, score_objects
+from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.results.evaluation import Score, ScoringRules
 from cyclesiam.evaluation.results.files import ResultFolder, read_times
 from cyclesiam.evaluation.results.label_maps import read_labels
-from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second, mean_known
+from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second
 
 
 def judged_frames(sequence: SegmentationSequence, number: int, *, skips_last: bool) -> list[int]:
@@ -93,7 +94,7 @@ class MaskScorer:
     def totals(self) -> BenchmarkScores:
         """Score the benchmark."""
         return BenchmarkScores(
-            mean={**_mean(self._objects), "fps": mean_known(self._speeds)},
+            mean={**_mean(self._objects), "fps": mean_or_nan(self._speeds)},
             objects=tuple(self._objects),
         )
 

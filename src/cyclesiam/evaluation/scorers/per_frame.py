@@ -12,7 +12,7 @@ from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, Segme
 from cyclesiam.datasets.sequences import TrackingDataset, TrackingSequence
 from cyclesiam.errors import DatasetError
 from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.metrics.boxes import NO_GROUND_TRUTH, frame_overlaps_xywh
+from cyclesiam.evaluation.metrics.boxes import NO_GROUND_TRUTH, frame_ious_xywh
 from cyclesiam.evaluation.metrics.davis import region_similarity
 from cyclesiam.evaluation.metrics.region_overlap import region_overlaps
 from cyclesiam.evaluation.metrics.regions import Region, RegionArray, RegionMask
@@ -87,7 +87,7 @@ def _one_pass(
 ) -> FrameResults:
     run = read_runs(benchmark, results, sequence)[0]
     corner = run.boxes[:, :2] - benchmark.origin
-    overlaps = frame_overlaps_xywh(run.boxes, run.truth)
+    overlaps = frame_ious_xywh(run.boxes, run.truth)
     return FrameResults(
         name=sequence.name,
         frames=sequence.frames,

@@ -10,13 +10,14 @@ import numpy as np
 from cyclesiam.datasets.sequences import TrackingDataset, TrackingSequence
 from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
 from cyclesiam.evaluation.metrics import vot_challenge, vot_toolkit
+from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.metrics.vot import SKIPPED, ResetRuns, SequenceAnalysis, frames_with
 from cyclesiam.evaluation.metrics.vot_challenge import challenge_scores
 from cyclesiam.evaluation.metrics.vot_toolkit import toolkit_scores
 from cyclesiam.evaluation.protocols.reset import ground_truth_regions
 from cyclesiam.evaluation.results.evaluation import Curve, Score, ScoringRules
 from cyclesiam.evaluation.results.files import ResultFolder, read_times, read_trajectory
-from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second, mean_known
+from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second
 
 
 def read_reset_runs(results: ResultFolder, sequence: TrackingSequence) -> ResetRuns:
@@ -62,7 +63,7 @@ class ResetScorer:
         self._speeds.append(speed)
         for tag, frames in sequence.tags.items():
             self._tags.setdefault(tag, {})[name] = frames
-        accuracy = judged.accuracy if self._is_toolkit else mean_known(judged.overlaps)
+        accuracy = judged.accuracy if self._is_toolkit else mean_or_nan(judged.overlaps)
         return Score(
             name=name,
             frames=len(sequence),
@@ -84,7 +85,7 @@ class ResetScorer:
         numbers = {"accuracy": scores.accuracy, **_failures(scores.failures, frames), **more}
         interval = self._benchmark.interval
         numbers["eao"] = float("nan") if interval is None else scores.eao(interval)
-        numbers["fps"] = mean_known(self._speeds)
+        numbers["fps"] = mean_or_nan(self._speeds)
         # The challenges' programs count the curve's points from 1, today's toolkit from 0.
         lengths = np.arange(len(scores.curve)) + (0 if self._is_toolkit else 1)
         return BenchmarkScores(
@@ -102,7 +103,7 @@ class ResetScorer:
             overlaps.append(judged.overlaps[tagged])
             frames += int(tagged.sum())
             failures += float(np.mean([tagged[list(run)].sum() for run in judged.failures]))
-        pooled = mean_known(np.concatenate(overlaps))
+        pooled = mean_or_nan(np.concatenate(overlaps))
         return Score(
             name=tag, frames=frames, numbers={"accuracy": pooled, **_failures(failures, frames)}
         )

@@ -3,7 +3,7 @@
 T: frames of a sequence.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,9 +37,3 @@ def frames_per_second(times: np.ndarray | None, asked: int) -> float:
     known = ~np.isnan(times)
     share = known.mean() or float("nan")
     return asked * share / max(float(times[known].sum()), 1e-9)
-
-
-def mean_known(values: Collection[float]) -> float:
-    """Give the mean of the values that are not NaN; NaN without any."""
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
