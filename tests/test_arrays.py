@@ -1,4 +1,4 @@
-"""One text for NumPy's arrays and PyTorch's tensors: both mean the same."""
+"""Array functions return the same for NumPy arrays and PyTorch tensors."""
 
 import dataclasses
 
@@ -16,64 +16,64 @@ from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.media import moving_square
 from support.networks import TINY
 
-CHANCE = np.random.default_rng(0)
-VALUES = CHANCE.random((3, 40), np.float32)
-PLACES = CHANCE.integers(0, 40, (3, 17))
-MAPS = CHANCE.random((3, 6, 7), np.float32)
-BETWEEN = CHANCE.random((3, 20, 2), np.float32) * 9 - 1  # some lie beyond the maps
+RNG = np.random.default_rng(0)
+VALUES = RNG.random((3, 40), np.float32)
+INDICES = RNG.integers(0, 40, (3, 17))
+MAPS = RNG.random((3, 6, 7), np.float32)
+POINTS = RNG.random((3, 20, 2), np.float32) * 9 - 1  # some lie outside of the maps
 LOGITS = np.array([-200.0, -3.0, 0.0, 2.0, 200.0], np.float32)
 
 SHARED = {
-    "gather": lambda give: arrays.gather(give(VALUES), give(PLACES)),
-    "gather of one target": lambda give: arrays.gather(give(VALUES[:1]), give(PLACES[:1])),
-    "count": lambda give: arrays.bincount(give(PLACES), 40),
-    "count of one target": lambda give: arrays.bincount(give(PLACES[:1]), 40),
-    "count by weight": lambda give: arrays.bincount(give(PLACES), 40, give(VALUES[:, :17])),
-    "read between cells": lambda give: arrays.sample_bilinear(give(MAPS), give(BETWEEN)),
-    "lerp": lambda give: arrays.lerp(give(VALUES), give(VALUES[::-1].copy()), 0.3),
-    "sigmoid": lambda give: arrays.sigmoid(give(LOGITS)),
-    "logit": lambda give: arrays.logit(arrays.sigmoid(give(LOGITS))),
-    "like": lambda give: arrays.new_array(give(VALUES), PLACES > 20),
-    "zeros": lambda give: arrays.new_zeros(give(VALUES), (2, 3)),
-    "sent": lambda give: arrays.to_device_of(give(VALUES), PLACES),
-    "one behind another": lambda give: arrays.concat_rows([give(VALUES), give(VALUES)]),
-    "other rows": lambda give: arrays.set_rows(
-        give(VALUES), give(np.array([2, 0])), give(VALUES[:2] * 2)
+    "gather": lambda kind: arrays.gather(kind(VALUES), kind(INDICES)),
+    "gather of one target": lambda kind: arrays.gather(kind(VALUES[:1]), kind(INDICES[:1])),
+    "bincount": lambda kind: arrays.bincount(kind(INDICES), 40),
+    "bincount of one target": lambda kind: arrays.bincount(kind(INDICES[:1]), 40),
+    "weighted bincount": lambda kind: arrays.bincount(kind(INDICES), 40, kind(VALUES[:, :17])),
+    "sample_bilinear": lambda kind: arrays.sample_bilinear(kind(MAPS), kind(POINTS)),
+    "lerp": lambda kind: arrays.lerp(kind(VALUES), kind(VALUES[::-1].copy()), 0.3),
+    "sigmoid": lambda kind: arrays.sigmoid(kind(LOGITS)),
+    "logit": lambda kind: arrays.logit(arrays.sigmoid(kind(LOGITS))),
+    "new_array": lambda kind: arrays.new_array(kind(VALUES), INDICES > 20),
+    "new_zeros": lambda kind: arrays.new_zeros(kind(VALUES), (2, 3)),
+    "to_device_of": lambda kind: arrays.to_device_of(kind(VALUES), INDICES),
+    "concat_rows": lambda kind: arrays.concat_rows([kind(VALUES), kind(VALUES)]),
+    "set_rows": lambda kind: arrays.set_rows(
+        kind(VALUES), kind(np.array([2, 0])), kind(VALUES[:2] * 2)
     ),
 }
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_both_kinds_give_the_same(name):
-    mine, theirs = SHARED[name](np.array), SHARED[name](torch.tensor)
-    assert isinstance(mine, np.ndarray)
-    assert str(theirs.dtype).removeprefix("torch.") == str(mine.dtype)
-    np.testing.assert_allclose(arrays.to_numpy(theirs), mine, rtol=2e-5, atol=1e-6)
+def test_both_kinds_return_the_same(name):
+    array, tensor = SHARED[name](np.array), SHARED[name](torch.tensor)
+    assert isinstance(array, np.ndarray)
+    assert str(tensor.dtype).removeprefix("torch.") == str(array.dtype)
+    np.testing.assert_allclose(arrays.to_numpy(tensor), array, rtol=2e-5, atol=1e-6)
 
 
 def test_counting_and_gathering_one_by_one():
-    counts, found = arrays.bincount(PLACES, 40), arrays.gather(VALUES, PLACES)
+    counts, found = arrays.bincount(INDICES, 40), arrays.gather(VALUES, INDICES)
     for row in range(3):
-        assert found[row].tolist() == [VALUES[row, place] for place in PLACES[row]]
-        assert counts[row].tolist() == [(PLACES[row] == place).sum() for place in range(40)]
+        assert found[row].tolist() == [VALUES[row, place] for place in INDICES[row]]
+        assert counts[row].tolist() == [(INDICES[row] == place).sum() for place in range(40)]
 
 
-def test_reading_between_cells_is_grid_samples():
+def test_bilinear_sampling_is_that_of_grid_sample():
     scale = torch.tensor([2 / 7, 2 / 6])
-    where = ((torch.from_numpy(BETWEEN) + 0.5) * scale - 1)[:, :, None]
+    grid = ((torch.from_numpy(POINTS) + 0.5) * scale - 1)[:, :, None]
     maps = torch.from_numpy(MAPS)[:, None]
-    wanted = F.grid_sample(maps, where, align_corners=False, padding_mode="border")[:, 0, :, 0]
-    np.testing.assert_allclose(arrays.sample_bilinear(MAPS, BETWEEN), wanted.numpy(), atol=1e-5)
+    expected = F.grid_sample(maps, grid, align_corners=False, padding_mode="border")[:, 0, :, 0]
+    np.testing.assert_allclose(arrays.sample_bilinear(MAPS, POINTS), expected.numpy(), atol=1e-5)
 
 
 @given(st.floats(-15, 15, width=32))
 def test_logit_is_the_inverse_of_sigmoid(value):
     given = np.array([value], np.float32)
-    # What a float32 near 1 cannot tell apart grows with the distance from 0.
+    # Near probability 1, the resolution of float32 falls with the distance of the logit from 0.
     assert abs(arrays.logit(arrays.sigmoid(given)) - given) <= 0.01 + 1e-7 * np.exp(abs(given))
 
 
-def test_rows_are_replaced_in_a_copy():
+def test_set_rows_leaves_its_argument_unchanged():
     before = VALUES.copy()
     arrays.set_rows(VALUES, np.array([1]), np.zeros((1, 40), np.float32))
     assert np.array_equal(VALUES, before)
@@ -87,10 +87,10 @@ def network(request):
 
 FRAMES = moving_square(14)
 BOXES = [(10.0, 30.0, 24.0, 24.0), (60.0, 40.0, 30.0, 20.0)]
-SEEKING = TrackerConfig(redetection=RedetectionConfig(windows_per_frame=3))
+REDETECTING = TrackerConfig(redetection=RedetectionConfig(windows_per_frame=3))
 
 
-def follow(tracker):
+def track(tracker):
     tracker.start(FRAMES[0], BOXES[:1])
     for number, frame in enumerate(FRAMES[1:], 1):
         yield tracker.step(frame)
@@ -100,11 +100,11 @@ def follow(tracker):
             tracker.correct(1, BOXES[0])
 
 
-def test_a_tracker_follows_with_tensors_as_with_arrays(network):
-    """As on another device, where masks, lost targets and all that is learnt take tensors."""
-    ours, theirs = Tracker(network, SEEKING), Tracker(network, SEEKING)
+def test_a_tracker_computes_the_same_with_tensors_as_with_arrays(network):
+    """Tensors are what a tracker on another device uses, also for masks and lost targets."""
+    ours, theirs = Tracker(network, REDETECTING), Tracker(network, REDETECTING)
     theirs._kind = torch.zeros(0)
-    for mine, other in zip(follow(ours), follow(theirs), strict=True):
+    for mine, other in zip(track(ours), track(theirs), strict=True):
         assert [result.id for result in mine] == [result.id for result in other]
         for one, two in zip(mine, other, strict=True):
             np.testing.assert_allclose(one.box, two.box, atol=0.02)
@@ -114,9 +114,9 @@ def test_a_tracker_follows_with_tensors_as_with_arrays(network):
 
 
 def test_a_tracker_on_a_cpu_keeps_arrays_of_single_precision(network):
-    """NumPy would compute in double precision, at twice the price, where one number has it."""
-    tracker = Tracker(network, SEEKING)
-    for _ in follow(tracker):
+    """One float64 array would turn NumPy's results to float64, at twice the cost."""
+    tracker = Tracker(network, REDETECTING)
+    for _ in track(tracker):
         kinds = {array.dtype.name for array in arrays_in(tracker._followed)}
         assert kinds == {"float32", "int64", "bool"}
 
@@ -134,10 +134,10 @@ def arrays_in(value):
         assert not isinstance(value, torch.Tensor)
 
 
-def test_a_network_is_asked_by_names_of_arguments_too(network):
-    crops = CHANCE.random((1, 3, TINY.template_size, TINY.template_size), np.float32) * 255
+def test_a_network_takes_its_arguments_by_name_too(network):
+    crops = RNG.random((1, 3, TINY.template_size, TINY.template_size), np.float32) * 255
     boxes = np.array([[20, 20, 50, 50]], np.float32)
-    wanted = network.embed(crops, boxes)
+    expected = network.embed(crops, boxes)
     for named in (network.embed(crops=crops, boxes=boxes), network.embed(crops, boxes=boxes)):
-        for one, other in zip(named, wanted, strict=True):
+        for one, other in zip(named, expected, strict=True):
             np.testing.assert_array_equal(one, other)

@@ -1,6 +1,7 @@
-"""Doing the same with several items on several threads."""
+"""The parallel map, limits on threads, and the processor's name."""
 
 import multiprocessing
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import torch
 
 from cyclesiam.threads import (
     _libraries,
+    describe_processor,
     get_num_threads,
     parallel_map,
     set_num_threads,
@@ -30,7 +32,7 @@ def test_rows_keep_their_order(threads: int) -> None:
     assert parallel_map(lambda a, b: 10 * a + b, range(5), [3, 1, 4, 1, 5]) == [3, 11, 24, 31, 45]
 
 
-def test_two_rows_are_at_work_together_if_there_are_two_threads(threads: int) -> None:
+def test_two_rows_run_in_parallel_with_two_threads(threads: int) -> None:
     meeting = threading.Barrier(2)
 
     def meets(_: int) -> bool:
@@ -43,31 +45,31 @@ def test_two_rows_are_at_work_together_if_there_are_two_threads(threads: int) ->
     assert parallel_map(meets, range(2)) == [threads > 1] * 2
 
 
-def test_columns_of_several_lengths_are_refused(threads: int) -> None:
+def test_columns_of_different_lengths_are_refused(threads: int) -> None:
     with pytest.raises(ValueError, match="zip"):
         parallel_map(max, [1, 2], [3])
 
 
-def test_an_error_arrives(threads: int) -> None:
+def test_an_error_is_raised_in_the_caller(threads: int) -> None:
     with pytest.raises(ZeroDivisionError):
         parallel_map(lambda divisor: 1 / divisor, [1, 0, 2])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
 def test_a_fork_has_threads_of_its_own(threads: int) -> None:
-    parallel_map(abs, [-1, -2])  # the parent has its own by now
+    parallel_map(abs, [-1, -2])  # starts the threads of the parent
     fork = multiprocessing.get_context("fork")
-    answers = fork.SimpleQueue()
-    child = fork.Process(target=lambda: answers.put(parallel_map(abs, [-3, -4])))
+    results = fork.SimpleQueue()
+    child = fork.Process(target=lambda: results.put(parallel_map(abs, [-3, -4])))
     child.start()
     child.join(timeout=30)
     alive = child.is_alive()
     child.kill()
-    assert not alive, "it waits for its parent's threads"
-    assert answers.get() == [3, 4]
+    assert not alive, "it waits for the threads of its parent"
+    assert results.get() == [3, 4]
 
 
-def test_linear_algebra_keeps_to_one_thread_while_anybody_wants_that():
+def test_linear_algebra_uses_one_thread_until_the_last_block_ends():
     blas = _libraries()
 
     def counts() -> set[int]:
@@ -78,13 +80,17 @@ def test_linear_algebra_keeps_to_one_thread_while_anybody_wants_that():
         with single_blas_thread():
             with single_blas_thread():
                 assert counts() == {1}
-            assert counts() == {1}  # the outer one still wants it
+            assert counts() == {1}  # the outer block has not ended
         assert counts() == {2}
         with pytest.raises(KeyError), single_blas_thread():
             raise KeyError
         assert counts() == {2}
 
 
-def test_threads_are_allowed_to_all(threads: int) -> None:
+def test_the_number_of_threads_is_set_in_all_libraries(threads: int) -> None:
     set_num_threads(threads)
     assert get_num_threads() == torch.get_num_threads() == cv2.getNumThreads() == threads
+
+
+def test_the_processor_has_a_name_and_a_number_of_cores():
+    assert re.fullmatch(r".+, \d+ cores", describe_processor())

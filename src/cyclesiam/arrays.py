@@ -1,11 +1,12 @@
-"""Arrays that geometry and tracking compute with: NumPy's on a CPU, PyTorch's elsewhere.
+"""Array functions for geometry and tracking: NumPy on a CPU, PyTorch elsewhere.
 
-Both libraries give most functions the same name and meaning, so one text serves both; here is the
-little that they do not share. Training has tensors, and so has a tracker on a GPU. A tracker on a
-CPU has arrays: there, NumPy begins a small piece of work sooner, and exported networks run where
-PyTorch is not even installed. So PyTorch is never imported here: tensors have brought it along.
+NumPy and PyTorch share the names and meanings of most functions, so one code serves both. This
+module holds what they do not share. Training and a tracker on a GPU compute with tensors. A tracker
+on a CPU computes with NumPy arrays: NumPy starts small operations faster, and exported networks
+run without PyTorch installed. So PyTorch is never imported here, but for other devices: whoever
+passes tensors has imported it.
 
-Shapes: B targets, K values of each, N places among them.
+Shapes: B targets, K values of each, N indices among them.
 """
 
 import sys
@@ -20,132 +21,132 @@ from cyclesiam.threads import single_blas_thread
 if TYPE_CHECKING:
     from torch import Tensor
 
-FARTHEST = 80.0  # from 0 that a logit counts: beyond, exp() leaves float32
+MAX_LOGIT = 80.0  # beyond, exp() leaves float32
 
-Array = TypeVar("Array", np.ndarray, "Tensor")  # of a function that takes and gives one kind
-AnyArray: TypeAlias = Any  # of either kind: a checker of types cannot know that all are of one
+Array = TypeVar("Array", np.ndarray, "Tensor")  # for functions that take and return one kind
+AnyArray: TypeAlias = Any  # for functions where a type checker cannot know that the kinds agree
 
 
 def array_namespace(array: AnyArray) -> Any:
-    """Give the module whose functions take an array: `numpy`, or `torch`."""
+    """Return the module whose functions take an array: `numpy` or `torch`."""
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
 def inference_context(array: AnyArray) -> AbstractContextManager:
-    """Give a context for a tracker's work with arrays of a kind: small matrices, no gradients."""
+    """Return a context for tracking with arrays of this kind: one BLAS thread, or no gradients."""
     xp = array_namespace(array)
     return single_blas_thread() if xp is np else xp.inference_mode()
 
 
 def on_cpu(array: AnyArray) -> bool:
-    """Whether an array lies where OpenCV and NumPy can reach it."""
+    """Check whether an array lies in memory that OpenCV and NumPy can read."""
     return isinstance(array, np.ndarray) or array.device.type == "cpu"
 
 
 def new_array(array: Array, values: Any) -> Array:
-    """Give values as an array of another's kind, device and type."""
+    """Return values as an array of the same kind, device and dtype as `array`."""
     return array_namespace(array).asarray(values, dtype=array.dtype, device=array.device)
 
 
 def new_arange(array: Array, count: int) -> Array:
-    """Give 0, 1 ... `count` - 1 as an array of another's kind, device and type."""
+    """Return 0, 1, ... `count` - 1 in the kind, device and dtype of `array`."""
     return array_namespace(array).arange(count, dtype=array.dtype, device=array.device)
 
 
 def empty_on_device(device: str) -> AnyArray:
-    """Give an array without numbers, float32, of the kind that is computed with on a device."""
+    """Return an empty float32 array of the kind that is used on a device: NumPy's for "cpu"."""
     if device == "cpu":
         return np.zeros(0, np.float32)
-    import torch  # where there is another device, it was found by it
+    import torch  # any other device was found by PyTorch, so it is installed
 
     return torch.zeros(0, device=device)
 
 
 def to_device_of(array: Array, values: np.ndarray) -> Array:
-    """Give values, in their own type, as an array of the kind and the device of another."""
+    """Return values, in their own dtype, as an array of the kind and device of `array`."""
     return array_namespace(array).asarray(values, device=array.device)
 
 
 def new_zeros(array: Array, shape: Sequence[int]) -> Array:
-    """Give zeros of the kind, the device and the type of an array."""
+    """Return zeros in the kind, device and dtype of `array`."""
     return array_namespace(array).zeros(tuple(shape), dtype=array.dtype, device=array.device)
 
 
 def to_numpy(array: AnyArray) -> np.ndarray:
-    """Give an array as NumPy's, without a copy where it lies in a CPU's memory."""
+    """Return an array as a NumPy array, without a copy if it lies in CPU memory."""
     return array if isinstance(array, np.ndarray) else array.detach().cpu().numpy()
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is an array of either kind."""
+    """Check whether a value is an array of either kind."""
     return isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "torch"
 
 
 def copy(array: Array) -> Array:
-    """Give an array of its own memory."""
+    """Return a copy of an array in new memory."""
     return array_namespace(array).asarray(array, copy=True)
 
 
-def shares_memory(one: AnyArray, other: AnyArray) -> bool:
-    """Whether two arrays begin at the same place in memory."""
-    if isinstance(one, np.ndarray):
-        return one.ctypes.data == other.ctypes.data
-    return one.data_ptr() == other.data_ptr()
+def shares_memory(first: AnyArray, second: AnyArray) -> bool:
+    """Check whether two arrays of one kind start at the same address."""
+    if isinstance(first, np.ndarray):
+        return first.ctypes.data == second.ctypes.data
+    return first.data_ptr() == second.data_ptr()
 
 
 def sigmoid(logits: Array) -> Array:
-    """Give the probabilities of logits."""
-    return 1 / (1 + array_namespace(logits).exp(-logits.clip(min=-FARTHEST)))
+    """Return the probabilities of logits."""
+    return 1 / (1 + array_namespace(logits).exp(-logits.clip(min=-MAX_LOGIT)))
 
 
 def logit(probabilities: Array) -> Array:
-    """Give the logarithms of the odds, infinite ones of 0 and 1; the inverse of `sigmoid`."""
+    """Return the logarithms of the odds, infinite for 0 and 1; the inverse of `sigmoid`."""
     with np.errstate(divide="ignore"):
         return array_namespace(probabilities).log(probabilities / (1 - probabilities))
 
 
-def set_rows(array: Array, rows: Array, others: Array) -> Array:
-    """Give an array whose (K,) rows are others."""
+def set_rows(array: Array, rows: Array, values: Array) -> Array:
+    """Return a copy of an array whose rows, (K,) indices or (B,) bool, hold other values."""
     changed = copy(array)
-    changed[rows] = others
+    changed[rows] = values
     return changed
 
 
-def lerp(ones: Array, others: Array, share: Any) -> Array:
-    """Give the means of two arrays, with a share of the others."""
-    return ones + share * (others - ones)
+def lerp(start: Array, end: Array, weight: Any) -> Array:
+    """Return the weighted mean of two arrays: `start` for weight 0, `end` for weight 1."""
+    return start + weight * (end - start)
 
 
 def concat_rows(parts: Sequence[Array]) -> Array:
-    """Put arrays one behind another along the first axis; a single one is given as it is."""
+    """Concatenate arrays along the first axis; a single array is returned as it is."""
     return parts[0] if len(parts) == 1 else array_namespace(parts[0]).concat(parts)
 
 
-def gather(values: Array, places: Array) -> Array:
-    """Give the (B, N) values at (B, N) places of (B, K)."""
+def gather(values: Array, indices: Array) -> Array:
+    """Return the (B, N) values at (B, N) indices into (B, K)."""
     if not isinstance(values, np.ndarray):
-        return values.gather(1, places)
-    if len(values) == 1:  # as a rule; several times as fast
-        return values[0].take(places)
+        return values.gather(1, indices)
+    if len(values) == 1:  # the usual case, and several times as fast
+        return values[0].take(indices)
     starts = np.arange(len(values))[:, None] * values.shape[1]
-    return values.reshape(-1).take(places + starts)
+    return values.reshape(-1).take(indices + starts)
 
 
-def sample_bilinear(maps: Array, places: Array) -> Array:
-    """Read maps between their cells, bilinearly; beyond the outermost cells as on them.
+def sample_bilinear(maps: Array, points: Array) -> Array:
+    """Sample maps bilinearly. Points outside of the outermost cell centers are clipped to them.
 
     Args:
-        maps: (B, h, w), 2 or more cells on a side.
-        places: (B, N, 2) column and row in cells; whole numbers are their middles.
+        maps: (B, h, w), with h, w >= 2.
+        points: (B, N, 2) column and row; integers are the centers of cells.
 
     Returns:
         (B, N).
     """
     xp, (h, w) = array_namespace(maps), maps.shape[1:]
-    limits = new_array(places, [w - 1, h - 1])
-    places = xp.minimum(places.clip(min=0), limits)
-    first = xp.minimum(xp.floor(places), limits - 1)
-    right, down = xp.moveaxis(places - first, -1, 0)
+    limits = new_array(points, [w - 1, h - 1])
+    points = xp.minimum(points.clip(min=0), limits)
+    first = xp.minimum(xp.floor(points), limits - 1)
+    right, down = xp.moveaxis(points - first, -1, 0)
     x, y = xp.moveaxis(xp.asarray(first, dtype=xp.int64), -1, 0)
     flat, cell = maps.reshape(len(maps), h * w), y * w + x
     above = lerp(gather(flat, cell), gather(flat, cell + 1), right)
@@ -153,24 +154,25 @@ def sample_bilinear(maps: Array, places: Array) -> Array:
     return lerp(above, below, down)
 
 
-def bincount(places: Array, length: int, weights: Array | None = None) -> Array:
-    """Count how often each of `length` places is named.
+def bincount(indices: Array, length: int, weights: Array | None = None) -> Array:
+    """Count how often each of 0, 1, ... `length` - 1 occurs in each row.
 
     Args:
-        places: (B, N) whole numbers, 0..length - 1.
+        indices: (B, N) integers in 0..length - 1.
         length: K.
-        weights: (B, N) float32, as how much each counts; 1 where not given.
+        weights: (B, N) float32, how much each index counts; None for 1.
 
     Returns:
         (B, K) float32.
     """
-    B = len(places)
-    if isinstance(places, np.ndarray):
+    B = len(indices)
+    if isinstance(indices, np.ndarray):
         starts = np.arange(B)[:, None] * length
-        named = (places + starts if B > 1 else places).reshape(-1)
-        given = None if weights is None else weights.reshape(-1)
-        return np.bincount(named, given, B * length).astype(np.float32).reshape(B, length)
-    torch = array_namespace(places)
-    ones = torch.ones((), device=places.device).expand_as(places)
-    counts = torch.zeros(B, length, device=places.device)
-    return counts.scatter_add_(1, places, ones if weights is None else weights)
+        flat = (indices + starts if B > 1 else indices).reshape(-1)
+        flat_weights = None if weights is None else weights.reshape(-1)
+        counts = np.bincount(flat, flat_weights, B * length)
+        return counts.astype(np.float32).reshape(B, length)
+    torch = array_namespace(indices)
+    ones = torch.ones((), device=indices.device).expand_as(indices)
+    counts = torch.zeros(B, length, device=indices.device)
+    return counts.scatter_add_(1, indices, ones if weights is None else weights)

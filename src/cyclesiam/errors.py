@@ -1,16 +1,16 @@
-"""What goes wrong for users, by where it goes wrong.
+"""Errors that users meet, one class for each place where input can be wrong.
 
-Every message says what failed, where, and what to do next. Wrong arguments of a function are
-plain `ValueError`; these classes are for input from outside: files, boxes, weights, clips.
+Every message says what failed, where, and what to do next. Wrong arguments of a function raise a
+plain `ValueError`. These classes are for input from outside: files, boxes, weights, clips.
 """
 
 
 class CycleSiamError(Exception):
-    """Anything that a user can mend; the command line prints it as one line."""
+    """An error that the user can correct; the command line prints it as one line."""
 
 
 class SourceError(CycleSiamError):
-    """A video, picture, camera or stream cannot be read or written."""
+    """A video, image, camera or stream cannot be read or written."""
 
 
 class TargetError(CycleSiamError, ValueError):
@@ -18,19 +18,19 @@ class TargetError(CycleSiamError, ValueError):
 
 
 class DatasetError(CycleSiamError):
-    """A benchmark's folder or annotation is not what its layout promises."""
+    """A benchmark's folder or annotation does not follow its documented layout."""
 
 
 class LabelPolicyError(CycleSiamError):
-    """Annotations are about to be read that the label policy in force does not grant."""
+    """Annotations were requested that the active label policy forbids."""
 
 
 class WeightsError(CycleSiamError):
-    """Weights are missing, unreadable, or of another network."""
+    """Weights are missing, unreadable, or belong to another network."""
 
 
 class TrainingError(CycleSiamError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 class MissingExtraError(CycleSiamError):

@@ -1,15 +1,17 @@
-"""Threads: how many may compute, and the same done with each of several items, on several of them.
+"""Threads that compute: their number, a parallel map over them, and the processor they run on.
 
-For what OpenCV, NumPy and exported graphs compute on a CPU: they do not hold Python's lock.
+OpenCV, NumPy and exported graphs release Python's lock while they compute on a CPU.
 """
 
 import os
+import platform
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
@@ -18,14 +20,25 @@ from threadpoolctl import ThreadpoolController
 Result = TypeVar("Result")
 
 
+def describe_processor() -> str:
+    """Return the name of the machine's processor and the number of its cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    model = next(models, "") or platform.processor() or platform.machine()
+    return f"{model}, {os.cpu_count()} cores"
+
+
 def get_num_threads() -> int:
-    """Give how many threads may compute: PyTorch's number where that is at work, else OpenCV's."""
+    """Return how many threads may compute: PyTorch's number if it is imported, else OpenCV's."""
     torch = sys.modules.get("torch")
     return torch.get_num_threads() if torch else cv2.getNumThreads()
 
 
 def set_num_threads(count: int) -> None:
-    """Let OpenCV, and PyTorch where that is at work, compute on so many threads each."""
+    """Set how many threads OpenCV may use, and PyTorch if it is imported."""
     cv2.setNumThreads(count)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(count)
@@ -34,17 +47,17 @@ def set_num_threads(count: int) -> None:
 def parallel_map(
     function: Callable[..., Result], *columns: Iterable, threads: int | None = None
 ) -> list[Result]:
-    """Give what a function gives for each row of columns of one length, in order.
+    """Return the results of a function for each row of columns, in order.
 
-    With one row or one thread, it is called here and now.
+    With one row or one thread the function runs in the calling thread.
 
     Args:
-        function: must not call this again.
-        columns: its arguments, row by row.
-        threads: at work together; None for `allowed_threads`.
+        function: must not call `parallel_map` itself.
+        columns: the arguments of the function, all of one length.
+        threads: that work in parallel; None for `get_num_threads`.
 
     Raises:
-        ValueError: the columns are of several lengths.
+        ValueError: the columns have different lengths.
     """
     rows = list(zip(*columns, strict=True))
     threads = threads or get_num_threads()
@@ -55,41 +68,42 @@ def parallel_map(
 
 @lru_cache(maxsize=2)
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "cyclesiam abreast")
+    return ThreadPoolExecutor(threads, "cyclesiam parallel_map")
 
 
 def _libraries() -> ThreadpoolController:
-    """Give NumPy's linear algebra, and not OpenCV's own, which nobody here asks for anything.
+    """Return the controller of NumPy's linear algebra, without the copy inside OpenCV.
 
-    Where its threads were changed beside others at work, convolutions gave other last digits.
+    OpenCV's copy is not used here. Changing its threads while others computed changed the last
+    digits of convolutions.
     """
-    found = ThreadpoolController().select(user_api="blas")
-    files = [library.filepath for library in found.lib_controllers]
-    return found.select(filepath=[file for file in files if "opencv" not in file])
+    blas = ThreadpoolController().select(user_api="blas")
+    files = [library.filepath for library in blas.lib_controllers]
+    return blas.select(filepath=[file for file in files if "opencv" not in file])
 
 
 class _BlasLimit:
-    """Keeps linear algebra to one thread while anybody wants that."""
+    """Limits linear algebra to one thread while at least one caller needs that."""
 
     def __init__(self) -> None:
-        self._lock, self._wanted = threading.Lock(), 0
+        self._lock, self._holders = threading.Lock(), 0
         self._controller: ThreadpoolController | None = None
         self._limiter: Any = None
 
     def enter(self) -> None:
-        """Limit it, if nobody did so already."""
+        """Count a holder; the first one sets the limit."""
         with self._lock:
             if self._controller is None:
                 self._controller = _libraries()
-            if not self._wanted:
+            if not self._holders:
                 self._limiter = self._controller.limit(limits=1)
-            self._wanted += 1
+            self._holders += 1
 
     def leave(self) -> None:
-        """Let it be as it was, if nobody else wants it limited."""
+        """Release a holder; the last one restores the previous limit."""
         with self._lock:
-            self._wanted -= 1
-            if not self._wanted:
+            self._holders -= 1
+            if not self._holders:
                 self._limiter.restore_original_limits()
 
 
@@ -98,10 +112,10 @@ _limit = _BlasLimit()
 
 @contextmanager
 def single_blas_thread() -> Iterator[None]:
-    """Give a context in which NumPy's linear algebra computes in one thread.
+    """Limit NumPy's linear algebra to one thread within a `with` block.
 
-    It holds for the whole process, until the last of several such contexts ends. Small matrices
-    gain nothing by more, and threads of BLAS then wait busily, in the way of all others.
+    The limit holds for the whole process until the last of several such blocks ends. Small
+    matrices gain nothing from more threads, and BLAS threads that wait busily slow down all others.
     """
     _limit.enter()
     try:
@@ -110,10 +124,10 @@ def single_blas_thread() -> Iterator[None]:
         _limit.leave()
 
 
-def _begin_after_fork() -> None:
-    _pool.cache_clear()  # a fork has no threads but its own
+def _reset_after_fork() -> None:
+    _pool.cache_clear()  # the threads of the parent do not exist in a fork
     _limit.__init__()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_after_fork)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -38,7 +38,6 @@ from cyclesiam.profiling.speed import (
     Timing,
     Workload,
     first_reaching,
-    processor,
     replicate_boxes,
     set_threads,
     summarize,
@@ -46,6 +45,7 @@ from cyclesiam.profiling.speed import (
 )
 from cyclesiam.profiling.timer import STAGES
 from cyclesiam.synthetic.demo_clip import make_demo_clip, make_demo_grid
+from cyclesiam.threads import describe_processor
 from cyclesiam.video import VideoWriter
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip
@@ -105,7 +105,7 @@ class Bench:
             rounds = list(show_progress(measured, "measuring", self.rounds))
         passes = {name: [one[name] for one in rounds] for name in contestants}
         timings = {name: summarize(found) for name, found in passes.items()}
-        print(f"{processor()}; torch {torch.__version__} on {device}, {threads} threads.")
+        print(f"{describe_processor()}; torch {torch.__version__} on {device}, {threads} threads.")
         print_timings(timings, f"{self.frames} frames, {self.rounds} rounds")
         if self.fps is not None:
             print(self._verdict({name: timings[name] for name in ours}, self.fps))
@@ -220,7 +220,11 @@ def write_timings(
         name: asdict(timing) | {"fps": timing.fps, "rounds": [asdict(one) for one in passes[name]]}
         for name, timing in timings.items()
     }
-    machine = {"processor": processor(), "torch": torch.__version__, "cyclesiam": __version__}
+    machine = {
+        "processor": describe_processor(),
+        "torch": torch.__version__,
+        "cyclesiam": __version__,
+    }
     content = {**machine, **settings, "trackers": trackers}
     try:
         file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -4,7 +4,6 @@ import platform
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from os import cpu_count
 from pathlib import Path
 
 from cyclesiam import __version__
@@ -15,6 +14,7 @@ from cyclesiam.evaluation.jobs import EvaluationJob, ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import Evaluation, RunInfo, ScoringRules
 from cyclesiam.evaluation.results.run_record import open_record
 from cyclesiam.evaluation.trackers.specs import TrackerSpec
+from cyclesiam.threads import describe_processor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,16 +112,4 @@ def _describe(plan: EvaluationPlan, source: TrackerSpec) -> RunInfo:
 
 def describe_machine() -> str:
     """Name processor, cores, system and Python of this machine."""
-    return (
-        f"{_processor()}, {cpu_count()} cores, {platform.system()}, "
-        f"Python {platform.python_version()}"
-    )
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # not Linux
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, "") or platform.processor() or platform.machine()
+    return f"{describe_processor()}, {platform.system()}, Python {platform.python_version()}"

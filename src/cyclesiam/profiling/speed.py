@@ -4,13 +4,10 @@ Nothing is measured apart from tracking: a network in a `TimedNetwork` notes whe
 it, and what lies between its calls is named by what the tracker does there.
 """
 
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -291,16 +288,6 @@ def replicate_boxes(boxes: Sequence[XYWH], count: int) -> tuple[XYWH, ...]:
         return x + w * (number // len(boxes)) / 10, y, w, h
 
     return tuple(moved(number) for number in range(count))
-
-
-def processor() -> str:
-    """Name the machine's processor and how many of its cores this process may use."""
-    model = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")
-    if listing.is_file():
-        names = (line for line in listing.read_text().splitlines() if "model name" in line)
-        model = next((line.split(":", 1)[1].strip() for line in islice(names, 1)), model)
-    return f"{model}, {os.cpu_count()} cores"
 
 
 def set_threads(count: int | None) -> int:
