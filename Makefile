@@ -1,10 +1,10 @@
-# make install | demo | test | coverage | check; PYTHON=python3.12 picks another interpreter.
+# make install | demo | test | coverage | check | docs; PYTHON=python3.12 picks another interpreter.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test coverage check clean
+.PHONY: install demo test coverage check docs clean
 
 install: $(STAMP)
 
@@ -34,5 +34,8 @@ check: install
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis .coverage
