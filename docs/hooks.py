@@ -16,6 +16,7 @@ from unittest.mock import patch
 import griffe
 
 SOURCE = Path(__file__).parents[1] / "src"
+HOLDERS = {"tracking": "Tracker", "training": "Training", "models": "Network", "data": "Clip"}
 MARKER = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 
 
@@ -76,11 +77,13 @@ def config() -> str:
     parts: dict[str, list[griffe.Class]] = {}
     for found in _config_classes(package):
         parts.setdefault(found.path.split(".")[1], []).append(found)
-    sections = []
-    for part in ("tracking", "geometry", "models", "training", "data", "synthetic", "validation"):
-        sections.append(f"## {part.capitalize()}")
-        sections += map(_fields, parts.pop(part, []))
-    return "\n\n".join([*sections, *(_fields(c) for others in parts.values() for c in others)])
+    for name, classes in parts.items():  # the one that holds the others comes first
+        first = f"{HOLDERS.get(name)}Config"
+        classes.sort(key=lambda found, first=first: (found.name != first, found.name))
+    order = sorted(parts, key=lambda name: (name not in HOLDERS, name))
+    return "\n\n".join(
+        "\n\n".join([f"## {name.capitalize()}", *map(_fields, parts[name])]) for name in order
+    )
 
 
 def _config_classes(module: griffe.Module) -> Iterator[griffe.Class]:

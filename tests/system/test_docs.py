@@ -41,6 +41,7 @@ USER_PAGES = [
     *(page for genre in ("start", "guides", "reference") for page in (DOCS / genre).glob("*.md")),
 ]
 LONGEST_SENTENCE = 25  # words
+OTHER_PROGRAMS = set("git ln mkdir pre-commit python python3 source tensorboard vot".split())
 
 
 def name_of(page: Path) -> str:
@@ -74,13 +75,23 @@ def test_commands_parse(page, line):
             parse(arguments) if arguments != ["--version"] else None
         case "make":
             assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        case "python":
+        case "python" if arguments[0] != "-m":
             assert (ROOT / arguments[0]).is_file()
         case "pip":
             known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
             for extras in re.findall(r"(?:^|\s)(?:cyclesiam|\.)\[([\w,]+)\]", " ".join(arguments)):
                 assert set(extras.split(",")) <= known["optional-dependencies"].keys()
-        case "tensorboard" | "git" | "vot" | "python3" | "ln" | "mkdir" | "source":
+        case (
+            "python"
+            | "tensorboard"
+            | "git"
+            | "pre-commit"
+            | "vot"
+            | "python3"
+            | "ln"
+            | "mkdir"
+            | "source"
+        ):
             pass  # other people's programs
         case _:
             pytest.fail(f"{page}: {line!r} is of no known program")
