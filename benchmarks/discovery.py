@@ -43,7 +43,6 @@ def main() -> None:
         "careful, as trained": STRICT_DISCOVERY,
     }
     careful = replace(STRICT_DISCOVERY, motion_probability=1.0)
-    ways["careful, inside"] = replace(careful, inside=True)
     for least in (3.0, 6.0, 10.0):
         ways[f"careful, texture {least:g}"] = replace(careful, min_texture=least)
     for name in ("both_sides", "bridging", "least_share"):
@@ -54,7 +53,7 @@ def main() -> None:
         for way, config in ways.items():
             random = np.random.default_rng((7, int(number)))
             begin = time.process_time()
-            found = discover_target(image, later, random, config, neighbours=(before, after))
+            found = discover_target(image, later, random, config, neighbors=(before, after))
             seconds[way] += time.process_time() - begin
             overlaps[way].append((float(iou(found.box, box)), found.reason == "motion"))
     print("hits of all draws; mean overlap; moving, share of draws; hits of these; time of a draw")

@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cyclesiam.data import scenes as scenes_module
+from cyclesiam.data import chunks
 from cyclesiam.data.clips import MASK_OFF, MASK_ON, Batch, BatchRequest, ClipDataset
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.models.checkpoints import load_weights
@@ -267,9 +267,9 @@ def draw(
         sources = [options.clips] if options.clips else [write_made_clips(Path(folder))]
         dataset = ClipDataset(find_scenes(sources)[0], config.clips, seed=0)
         clock = Clock(torch.device("cpu"))
-        decode = clock.timed("decode", scenes_module.read_chunk)
+        decode = clock.timed("decode", chunks.read_chunk)
         reads = config.clips.batches_per_chunk
-        with mock.patch.object(scenes_module, "read_chunk", decode):
+        with mock.patch.object(chunks, "read_chunk", decode):
             for number in range(reads):
                 with clock.part("draw"):
                     batch = dataset[BatchRequest(number, turn, GAP)]

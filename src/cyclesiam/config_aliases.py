@@ -75,15 +75,6 @@ RENAMED_FIELDS: dict[str, dict[str, str]] = {
         "longest": "max_steps",
         "review": "review_probability",
     },
-    "CutoutConfig": {
-        "smallest": "min_size",
-        "largest": "max_size",
-        "side": "image_size",
-        "border": "border_ratio",
-        "solid": "min_fill",
-        "alone": "min_dominance",
-        "edges": "max_touched_borders",
-    },
     "DiscoveryConfig": {
         "candidates": "num_candidates",
         "smallest": "min_size",
@@ -179,7 +170,19 @@ RENAMED_FIELDS: dict[str, dict[str, str]] = {
 
 # Class: a field that left, and the only value of it that still may be given.
 REMOVED_FIELDS: dict[str, dict[str, Any]] = {
+    "ClipConfig": {
+        "cutouts": {  # as files of version 0.1 hold it
+            "side": 96,
+            "border": 0.1,
+            "smallest": 0.04,
+            "largest": 0.5,
+            "solid": 0.35,
+            "alone": 0.6,
+            "edges": 1,
+        }
+    },
     "ColorModelConfig": {"core": 0.8, "margin": 1.1, "floor": 1e-4},
+    "DiscoveryConfig": {"inside": False},
     "MedianFlowConfig": {"inner": 0.8, "levels": 3},
 }
 

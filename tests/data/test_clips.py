@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.data import clips, scenes
+from cyclesiam.data import chunks, scenes
+from cyclesiam.data.chunks import ChunkSampler, LazyChunk
+from cyclesiam.data.clip_sources import PannedStills, sample_excerpt
 from cyclesiam.data.clips import BatchRequest, ClipConfig, ClipDataset
+from cyclesiam.data.discovery import DEFAULT_DISCOVERY
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
@@ -22,7 +25,7 @@ from support.media import (
     moving_square,
     textured,
     write_frames,
-    write_picture,
+    write_image,
     write_stills,
     write_video,
 )
@@ -75,43 +78,44 @@ def test_a_batch_depends_on_seed_and_request_alone(media):
     one, other = dataset(media), dataset(media)
     other[BatchRequest(3, 0, 0)]
     other[BatchRequest(8, 2, 2)]
-    wanted = BatchRequest(4, 1, 3)
-    assert same(one[wanted], other[wanted])
-    assert not same(one[wanted], one[BatchRequest(5, 1, 3)])
-    assert not same(one[wanted], dataset(media, seed=1)[wanted])
+    request = BatchRequest(4, 1, 3)
+    assert same(one[request], other[request])
+    assert not same(one[request], one[BatchRequest(5, 1, 3)])
+    assert not same(one[request], dataset(media, seed=1)[request])
 
 
 def test_a_chunk_serves_several_batches(media, monkeypatch):
     read = []
     monkeypatch.setattr(
-        scenes, "read_chunk", lambda path, first: read.append(path) or moving_square(3)
+        chunks, "read_chunk", lambda path, first: read.append(path) or moving_square(3)
     )
-    data = dataset(media)
-    monkeypatch.setattr(data._chunks, "capacity", 0)  # keeps only the latest
-    drawn = [data._draw_scene(np.random.default_rng((0, 1, 0, n // 2))) for n in range(8)]
-    assert drawn[::2] == drawn[1::2]
+    config = replace(SMALL, compositing=CompositingConfig(probability=0))
+    for number in range(8):
+        data = ClipDataset(find_scenes([media])[0], config, 0, rows=[0])
+        data[BatchRequest(number, 0, 0)]
+    assert read[::2] == read[1::2]
+    assert len({*read}) > 1
 
 
-def test_frames_of_a_walk_lie_at_most_a_gap_apart_and_in_one_view():
-    # Frame t is grey of level 3 t, so that a frame says which it is.
+def test_frames_of_an_excerpt_lie_at_most_a_gap_apart_and_in_one_view():
+    # Frame t is gray of level 3 t, so that a frame says which it is.
     images = [np.full((64, 80, 3), 3 * t, np.uint8) for t in range(40)]
     steps = set()
     for seed in range(60):
-        random = np.random.default_rng(seed)
-        walk = clips._walk(images, BatchRequest(0, 2, 5), (64, 80), random)
-        frames, ahead = walk.frames, walk.later
-        levels = np.array([int(frame[32, 40, 0]) // 3 for frame in frames])
+        rng = np.random.default_rng(seed)
+        excerpt = sample_excerpt(images, BatchRequest(0, 2, 5), (64, 80), rng)
+        levels = np.array([int(frame[32, 40, 0]) // 3 for frame in excerpt.frames])
         assert len(set(np.diff(levels))) == 1
         steps.add(int(levels[1] - levels[0]))
-        assert abs(int(ahead[32, 40, 0]) // 3 - levels[0]) == 3
+        assert abs(int(excerpt.later[32, 40, 0]) // 3 - levels[0]) == 3
     assert steps == {-5, -4, -3, -2, -1, 1, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_short_video_gives_what_it_has(count):
-    images = moving_square(count)
-    frames = clips._walk(images, BatchRequest(0, 4, 20), (64, 80), np.random.default_rng(0)).frames
-    assert len(frames) == 5
+    rng = np.random.default_rng(0)
+    excerpt = sample_excerpt(moving_square(count), BatchRequest(0, 4, 20), (64, 80), rng)
+    assert len(excerpt.frames) == 5
 
 
 def test_a_still_drifts_and_zooms():
@@ -126,47 +130,34 @@ def test_a_still_drifts_and_zooms():
 def test_boxes_are_known_where_clips_are_made(media):
     data = dataset(media)
     plain = CompositingConfig(probability=0)
-    only_videos = ClipDataset(data.videos, replace(SMALL, compositing=plain), 0)
+    only_videos = ClipDataset(data.chunks.videos, replace(SMALL, compositing=plain), 0)
     boxes = only_videos[BatchRequest(0, 2, 3)].boxes
     assert boxes[:, 0].isfinite().all()
     assert boxes[:, 1:].isnan().all()
-    only_stills = ClipDataset(data.stills, replace(SMALL, compositing=plain), 0)
+    only_stills = ClipDataset(data.chunks.stills, replace(SMALL, compositing=plain), 0)
     assert only_stills[BatchRequest(0, 2, 3)].boxes.isfinite().all()
     composed = ClipDataset(
-        data.videos, replace(SMALL, compositing=CompositingConfig(probability=1)), 0
+        data.chunks.videos, replace(SMALL, compositing=CompositingConfig(probability=1)), 0
     )
     assert composed[BatchRequest(0, 1, 3)].boxes[:, 0].isfinite().all()
 
 
 @pytest.mark.parametrize("seed", range(6))  # mirrored and not
-def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(media, seed):
-    data = dataset(media)
+def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(tmp_path, seed):
     smooth = cv2.GaussianBlur(textured(0, 200, 240), (0, 0), 4)
-    frames, boxes, *_ = data._wander(smooth, BatchRequest(0, 2, 8), np.random.default_rng(seed))
-    pictures = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
-    where = xyxy_to_cxcywh(torch.from_numpy(boxes).float())
-    seen = [crop_with_opencv(pictures[t : t + 1], where[t : t + 1], 24) for t in range(3)]
-    inside = slice(6, 18)  # the picture's border may show in the rest
-    for later in seen[1:]:
-        difference = (later - seen[0])[..., inside, inside].abs().mean()
-        assert difference < 0.3 * (seen[0] - seen[0].mean()).abs().mean()
-
-
-def test_stills_have_their_share(media):
-    data = dataset(media)
-    draws = [data._draw_scene(np.random.default_rng(n)).frames for n in range(400)]
-    assert 0.2 < draws.count(1) / 400 < 0.4
-    only_stills = ClipDataset(data.stills, SMALL, 0)
-    assert only_stills._draw_scene(np.random.default_rng(0)).frames == 1
-    only_videos = ClipDataset(data.videos, SMALL, 0)
-    assert only_videos._draw_scene(np.random.default_rng(0)).frames > 1
-
-
-@pytest.mark.parametrize(("power", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 0.9)])
-def test_long_videos_have_the_share_that_is_asked_for(power, share):
-    videos = [Scene(Path("long.mp4"), 90), Scene(Path("short.mp4"), 10)]
-    drawn = ClipDataset(videos, replace(SMALL, length_exponent=power), 0).video_chances
-    np.testing.assert_allclose(drawn, [share, 1 - share])
+    still = Scene(write_image(tmp_path / "smooth.png", smooth), 1)
+    sampler = ChunkSampler([still], 2**20, still_probability=1, length_exponent=0)
+    problems = {}
+    chunk = LazyChunk(sampler, np.random.default_rng(0), problems)
+    source = PannedStills((64, 80), DEFAULT_DISCOVERY)
+    clip = source.draw(BatchRequest(0, 2, 8), chunk, np.random.default_rng(seed), problems)
+    images = torch.from_numpy(np.stack(clip.frames)).permute(0, 3, 1, 2)
+    windows = xyxy_to_cxcywh(torch.from_numpy(clip.boxes).float())
+    crops = [crop_with_opencv(images[t : t + 1], windows[t : t + 1], 24) for t in range(3)]
+    inside = slice(6, 18)  # the image's border may show in the rest
+    for later in crops[1:]:
+        difference = (later - crops[0])[..., inside, inside].abs().mean()
+        assert difference < 0.3 * (crops[0] - crops[0].mean()).abs().mean()
 
 
 def test_annotations_are_never_opened(media, monkeypatch):
@@ -186,7 +177,8 @@ def test_annotations_are_never_opened(media, monkeypatch):
     watch(io, "open")
     watch(os, "open")
     watch(scenes, "read_image")
-    watch(scenes, "read_frames")
+    watch(chunks, "read_image")
+    watch(chunks, "read_frames")
     watch(scenes, "probe")
     data = dataset(media)
     for number in range(8):
@@ -206,22 +198,22 @@ def test_a_scene_that_breaks_is_told_and_another_stands_in(media):
     gone = Scene(media / "videos" / "gone.mp4", 500)
     data = ClipDataset([*found, gone], SMALL, 0)
     batches = [data[BatchRequest(number, 1, 3)] for number in range(12)]
-    told = {problem for batch in batches for problem in batch.problems}
-    assert told
-    assert all("gone.mp4" in problem for problem in told)
+    problems = {problem for batch in batches for problem in batch.problems}
+    assert problems
+    assert all("gone.mp4" in problem for problem in problems)
     assert "gone.mp4" not in {name for batch in batches for name in batch.names}
 
 
 def test_a_still_that_breaks_is_told(media, tmp_path):
     broken = tmp_path / "broken.png"
-    whole = write_picture(broken, textured(9)).read_bytes()
+    whole = write_image(broken, textured(9)).read_bytes()
     broken.write_bytes(whole[:60])
     found, problems = find_scenes([media / "stills", broken])
     assert problems == []  # its header is whole
     data = ClipDataset(found, SMALL, 0)
-    told = {problem for n in range(12) for problem in data[BatchRequest(n, 0, 0)].problems}
-    assert len(told) == 1
-    assert "broken.png" in told.pop()
+    problems = {problem for n in range(12) for problem in data[BatchRequest(n, 0, 0)].problems}
+    assert len(problems) == 1
+    assert "broken.png" in problems.pop()
 
 
 def test_where_nothing_can_be_read_the_last_problem_is_told(tmp_path):
@@ -229,13 +221,6 @@ def test_where_nothing_can_be_read_the_last_problem_is_told(tmp_path):
     with pytest.raises(TrainingError, match=r"nothing can be read any more.*gone\.mp4") as caught:
         data[BatchRequest(0, 0, 0)]
     assert "\n" not in str(caught.value)
-
-
-def test_no_more_than_half_of_the_memory_is_kept(monkeypatch):
-    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
-    monkeypatch.setattr(clips.os, "sysconf", sizes.get)
-    assert clips.limit_to_memory(10**6) == 10**6
-    assert clips.limit_to_memory(10**9) == 4096 * 500
 
 
 def test_impossible_clips_are_refused():

@@ -136,29 +136,23 @@ def test_what_only_flickers_does_not_go_on_in_its_way():
     assert len(moving_regions(there_and_back[1], there_and_back[2], there_and_back[0])) == 0
 
 
-def test_a_region_that_leaves_the_frame_can_be_left_out():
-    wide = textured(0, 96, 200)
-    frames = [wide[:, :128].copy() for _ in range(3)]
+def test_fragments_are_merged():
+    frames = [textured(0, 256, 320) for _ in range(3)]
     for t, frame in enumerate(frames):
-        frame[30:54, : 15 + 3 * t] = 255 - textured(100, 24, 24)[:, -15 - 3 * t :]
-    regions = moving_regions(frames[1], frames[2], frames[0])
-    assert len(regions) > 0
-    assert regions[:, 0].min() == 0
-    inside = DiscoveryConfig(inside=True)
-    kept = moving_regions(frames[1], frames[2], frames[0], inside)
-    assert (kept[:, 0] > 0).all()
-
-
-def test_fragments_are_bridged():
-    frames = [textured(0, 128, 160) for _ in range(3)]
-    for t, frame in enumerate(frames):
-        for top in (20, 56):  # head and legs of one that walks
-            frame[top : top + 24, 40 + 3 * t : 76 + 3 * t] = 255 - textured(100, 24, 36)
+        for top in (40, 112):  # head and legs of one that walks
+            frame[top : top + 48, 80 + 6 * t : 152 + 6 * t] = 255 - textured(100, 48, 72)
     image, later, earlier = frames[1], frames[2], frames[0]
     apart = moving_regions(image, later, earlier)
-    joined = moving_regions(image, later, earlier, DiscoveryConfig(merge_gap=0.3))
-    assert len(joined) < len(apart)
-    assert iou(joined[0], np.array([43.0, 20, 79, 80])) > 0.5
+    merged = moving_regions(image, later, earlier, DiscoveryConfig(merge_gap=0.3))
+    assert len(merged) < len(apart)
+    assert iou(merged[0], np.array([86.0, 40, 158, 160])) > 0.5
+
+
+def test_motion_does_not_depend_on_frames_seen_before():
+    frames = moving_square(4, step=3)
+    before = residual_motion(frames[0], frames[3])
+    residual_motion(textured(1, 64, 64), textured(2, 64, 64))
+    np.testing.assert_array_equal(residual_motion(frames[0], frames[3]), before)
 
 
 def test_a_reason_is_given():
@@ -169,7 +163,7 @@ def test_a_reason_is_given():
         frames[6],
         np.random.default_rng(0),
         always,
-        neighbours=(frames[2], frames[4]),
+        neighbors=(frames[2], frames[4]),
     )
     assert found.reason == "motion"
     assert iou(found.box, np.array([19.0, 30, 43, 54])) > 0.4
@@ -188,5 +182,5 @@ def test_a_reason_is_given():
     ],
 )
 def test_impossible_targets_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"candidates|smallest|bridging"):
+    with pytest.raises(ValueError, match=r"candidates|min_size|merge_gap"):
         DiscoveryConfig(**wrong)

@@ -1,16 +1,15 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from cyclesiam.data import scenes
-from cyclesiam.data.scenes import ChunkCache, Scene, find_scenes, split_scenes
-from cyclesiam.errors import SourceError, TrainingError
+from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
+from cyclesiam.errors import TrainingError
 from support.media import (
     moving_square,
     textured,
     write_frames,
-    write_picture,
+    write_image,
     write_stills,
     write_video,
 )
@@ -126,47 +125,9 @@ def test_frames_are_told_from_stills_by_their_names(tmp_path, stems, are_frames)
 def test_numbered_photographs_of_several_sizes_are_stills(tmp_path):
     sizes = [(64, 80), (80, 64)] * 6
     for number, size in enumerate(sizes):
-        write_picture(tmp_path / f"{number:06}.png", textured(number, *size))
+        write_image(tmp_path / f"{number:06}.png", textured(number, *size))
     found, _ = find_scenes([tmp_path])
     assert [scene.frames for scene in found] == [1] * 12
-
-
-# --- what is kept
-
-
-def test_a_broken_chunk_is_tried_once(tmp_path, monkeypatch):
-    tries = []
-
-    def decode(path, first):
-        tries.append(first)
-        raise SourceError("broken")
-
-    monkeypatch.setattr(scenes, "read_chunk", decode)
-    cache = ChunkCache(100)
-    for _ in range(3):
-        with pytest.raises(SourceError, match="broken"):
-            cache.read(tmp_path, 2)
-    assert tries == [128]
-
-
-def test_frames_of_several_sizes_in_one_chunk_are_a_problem(tmp_path):
-    write_frames(tmp_path, [textured(0), textured(1, 64, 64)])
-    with pytest.raises(SourceError, match="has frames of several sizes"):
-        ChunkCache(10**6).read(tmp_path, 0)
-    with pytest.raises(SourceError, match="holds no frame 64"):
-        ChunkCache(10**6).read(tmp_path, 1)
-
-
-def test_the_cache_forgets_the_longest_unused(monkeypatch):
-    read = []
-    chunk = [np.zeros((10, 10, 3), np.uint8)]  # 300 bytes
-    monkeypatch.setattr(scenes, "read_chunk", lambda path, first: read.append(path.name) or chunk)
-    cache = ChunkCache(700)
-    for name in "a b a c b a".split():
-        cache.read(Path(name), 0)
-    # a, b fit; a is used again, so c drives out b; b drives out a
-    assert read == ["a", "b", "c", "b", "a"]
-    assert cache.size == 600
 
 
 def test_what_is_held_out_depends_on_names_alone():

@@ -1,18 +1,19 @@
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import webdataset
 
 from cyclesiam.cli import main
-from cyclesiam.data import scenes
-from cyclesiam.data import shard_writer as preparing
+from cyclesiam.data import shard_writer
+from cyclesiam.data.chunks import CHUNK, ChunkCache, read_chunk
 from cyclesiam.data.clips import BatchRequest, ClipConfig, ClipDataset
-from cyclesiam.data.scenes import CHUNK, ChunkCache, Scene, find_scenes, split_scenes
+from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
 from cyclesiam.data.shard_writer import ShardConfig, plan_shards, write_shards
 from cyclesiam.errors import MissingExtraError, SourceError
-from support.media import moving_square, textured, write_frames, write_picture, write_video
+from support.media import moving_square, textured, write_frames, write_image, write_video
 
 SMALL = ShardConfig(megabytes=1.0, short_side=64, quality=95)  # 549 frames a shard
 TWO = ShardConfig(megabytes=0.1, short_side=64, quality=95)  # 54: every window has its own
@@ -24,7 +25,7 @@ def media(tmp_path_factory):
     folder = tmp_path_factory.mktemp("media")
     write_video(folder / "videos" / "street.mp4", moving_square(CHUNK + 6))
     write_frames(folder / "frames", moving_square(14, seed=3))
-    write_picture(folder / "still.png", textured(7))
+    write_image(folder / "still.png", textured(7))
     (folder / "bad.mp4").write_text("no video")
     return folder
 
@@ -118,7 +119,7 @@ def test_a_run_that_was_killed_goes_on(media, tmp_path, monkeypatch):
     again = pack(media, tmp_path / "broken", TWO)
     assert [progress.found for progress in again] == [True, False, False]
     assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
-    monkeypatch.setattr(preparing, "read_chunk", None)  # nothing is decoded again
+    monkeypatch.setattr(shard_writer, "read_chunk", None)  # nothing is decoded again
     assert all(progress.found for progress in pack(media, tmp_path / "broken", TWO))
     with pytest.raises(TypeError):
         pack(media, tmp_path / "broken", ShardConfig(megabytes=0.1, short_side=64, quality=50))
@@ -139,7 +140,7 @@ def test_what_cannot_be_read_is_told_and_left_out(tmp_path, media):
     found, problems = find_scenes([tmp_path / "shards"])
     assert problems == list(progress.problems)
     with pytest.raises(SourceError, match="could not be read when its shard was made"):
-        scenes.read_chunk(found[0].path, 0)
+        read_chunk(found[0].path, 0)
     with pytest.raises(SourceError, match=r"nothing could be read; the first problem: .*gone\.mp4"):
         [*write_shards([gone], str(tmp_path / "none"), SMALL)]
     assert not (tmp_path / "none" / "shards.json").exists()
@@ -150,10 +151,10 @@ def test_damaged_shards_say_so(media, tmp_path):
     scene = find_scenes([tmp_path])[0][0]
     (tmp_path / "clips-000000.tar").write_bytes(b"short")
     with pytest.raises(SourceError, match=r"clips-000000\.tar: is damaged at byte"):
-        scenes.read_chunk(scene.path, 0)
+        read_chunk(scene.path, 0)
     (tmp_path / "clips-000000.tar").unlink()
     with pytest.raises(SourceError, match=r"clips-000000\.tar: cannot be read"):
-        scenes.read_chunk(scene.path, 0)
+        read_chunk(scene.path, 0)
     (tmp_path / "shards.json").write_text('{"format": "another"}')
     with pytest.raises(SourceError, match="no index of shards of this version"):
         find_scenes([tmp_path])
@@ -179,7 +180,7 @@ def test_without_fsspec(media, monkeypatch):
 
 
 def test_shards_are_planned_by_frames():
-    videos = [Scene(preparing.Path(f"/a/{name}.mp4"), 100) for name in "xy"]
+    videos = [Scene(Path(f"/a/{name}.mp4"), 100) for name in "xy"]
     plan = plan_shards(videos, ShardConfig(megabytes=0.2, short_side=64))  # 109 frames
     assert [[(w.source, w.first) for w in shard.windows] for shard in plan] == [
         [("x.mp4", 0), ("x.mp4", 64)],

@@ -20,7 +20,7 @@ from support.benchmark_folders import (
     make_got10k,
     make_otb,
     make_vot,
-    write_pictures,
+    write_images,
 )
 
 BOX = (20.0, 10.0, 10.0, 10.0)
@@ -172,7 +172,7 @@ def test_a_truth_that_the_benchmark_keeps_is_told(tmp_path):
     root = tmp_path / "got"
     make_got10k(root, {"A": [BOX]}, cover=[8])
     (root / "val").rename(root / "test")
-    write_pictures(root / "test" / "A", 3)
+    write_images(root / "test" / "A", 3)
     (root / "test" / "A" / "cover.label").unlink()
     write_boxes(tmp_path / "r" / "A" / "A_001.txt", np.array([BOX] * 3))
     with pytest.raises(CycleSiamError, match="only the first frame has a truth"):

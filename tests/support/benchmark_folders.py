@@ -16,7 +16,7 @@ def write_rows(path: Path, rows) -> None:
     path.write_text("".join(",".join(f"{n:g}" for n in row) + "\n" for row in rows))
 
 
-def write_pictures(folder: Path, count: int, *, first: int = 1, digits: int = 8, value=0) -> None:
+def write_images(folder: Path, count: int, *, first: int = 1, digits: int = 8, value=0) -> None:
     """Write grey pictures of 120 x 40; `value` is their brightness, or one for each."""
     folder.mkdir(parents=True, exist_ok=True)
     values = np.broadcast_to(value, count)
@@ -29,7 +29,7 @@ def make_otb(root: Path, sequences: dict[str, list], *, value=0) -> Path:
     """OTB: name to rows x, y, w, h that count from 1."""
     for name, rows in sequences.items():
         write_rows(root / name / "groundtruth_rect.txt", rows)
-        write_pictures(root / name / "img", len(rows), digits=4, value=value)
+        write_images(root / name / "img", len(rows), digits=4, value=value)
     return root
 
 
@@ -37,7 +37,7 @@ def make_vot(root: Path, sequences: dict[str, list], *, tags=()) -> Path:
     """VOT: name to regions; tags of the form (name, tag, flags)."""
     for name, rows in sequences.items():
         write_rows(root / name / "groundtruth.txt", rows)
-        write_pictures(root / name / "color", len(rows))
+        write_images(root / name / "color", len(rows))
     for name, tag, flags in tags:
         write_rows(root / name / f"{tag}.tag", [[flag] for flag in flags])
     return root
@@ -48,7 +48,7 @@ def make_got10k(root: Path, sequences: dict[str, list], cover: list[int]) -> Pat
     for name, rows in sequences.items():
         write_rows(root / "val" / name / "groundtruth.txt", rows)
         write_rows(root / "val" / name / "cover.label", [[level] for level in cover])
-        write_pictures(root / "val" / name, len(rows))
+        write_images(root / "val" / name, len(rows))
     (root / "val" / "list.txt").write_text("\n".join(sequences) + "\n")
     return root
 
@@ -56,7 +56,7 @@ def make_got10k(root: Path, sequences: dict[str, list], cover: list[int]) -> Pat
 def make_davis(root: Path, sequences: dict[str, list[np.ndarray]], year: int = 2017) -> Path:
     """DAVIS: name to label maps (40, 120)."""
     for name, maps in sequences.items():
-        write_pictures(root / "JPEGImages" / "480p" / name, len(maps), first=0, digits=5)
+        write_images(root / "JPEGImages" / "480p" / name, len(maps), first=0, digits=5)
         folder = root / "Annotations" / "480p" / name
         folder.mkdir(parents=True)
         for number, labels in enumerate(maps):

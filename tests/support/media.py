@@ -27,7 +27,7 @@ def moving_square(count: int, seed: int = 0, step: int = 2) -> list[np.ndarray]:
     return frames
 
 
-def write_picture(path: Path, image: np.ndarray) -> Path:
+def write_image(path: Path, image: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return path
@@ -43,11 +43,11 @@ def write_video(path: Path, frames: list[np.ndarray]) -> Path:
 
 def write_frames(folder: Path, frames: list[np.ndarray], first: int = 1) -> Path:
     for number, frame in enumerate(frames, first):
-        write_picture(folder / f"{number:05}.png", frame)
+        write_image(folder / f"{number:05}.png", frame)
     return folder
 
 
 def write_stills(folder: Path, count: int) -> Path:
     for number in range(count):
-        write_picture(folder / f"still-{chr(97 + number)}.png", textured(number))
+        write_image(folder / f"still-{chr(97 + number)}.png", textured(number))
     return folder

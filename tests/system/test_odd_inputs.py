@@ -12,7 +12,7 @@ from cyclesiam.cli import main
 from cyclesiam.data.clips import BatchRequest, ClipConfig, ClipDataset
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.errors import TrainingError
-from support.media import moving_square, textured, write_frames, write_picture, write_video
+from support.media import moving_square, textured, write_frames, write_image, write_video
 
 LIVE = (
     b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x80\x3e\x00\x00"
@@ -47,8 +47,8 @@ def write_bad(folder):
     write_bytes(folder / "empty.png", b"")
     write_bytes(folder / "text.jpg", b"this is no picture\n")
     write_bytes(folder / "huge.bmp", huge_bmp())
-    write_picture(folder / "pixel.png", np.zeros((1, 1, 3), np.uint8))
-    write_picture(folder / "line.png", np.zeros((1, 400, 3), np.uint8))
+    write_image(folder / "pixel.png", np.zeros((1, 1, 3), np.uint8))
+    write_image(folder / "line.png", np.zeros((1, 400, 3), np.uint8))
     write_video(folder / "tiny.mkv", [np.zeros((2, 2, 3), np.uint8)] * 5)
     write_bytes(folder / "none.y4m", b"YUV4MPEG2 W64 H64 F25:1 Ip A1:1 C420\n")
     os.mkfifo(folder / "pipe.mp4")
@@ -122,7 +122,7 @@ def test_a_folder_of_nothing_else_stops_with_one_line(tmp_path, capsys):
 def test_what_may_not_be_read_is_told(tmp_path, monkeypatch, place):
     """Whoever runs as root may read everything, so the refusal is made."""
     write_frames(tmp_path / "open", moving_square(12))
-    write_picture(tmp_path / "closed" / "secret.png", textured(0))
+    write_image(tmp_path / "closed" / "secret.png", textured(0))
     shut = tmp_path / "closed" if place == "a folder" else tmp_path / "closed" / "secret.png"
     refuse(monkeypatch, shut)
     scenes, problems = find_scenes([tmp_path])

@@ -12,7 +12,7 @@ from cyclesiam.training.objective import ObjectiveConfig
 from cyclesiam.training.optimizer import OptimizerConfig
 from cyclesiam.training.recipes import smoke
 from cyclesiam.training.trainer import Trainer
-from support.media import moving_square, textured, write_picture, write_video
+from support.media import moving_square, textured, write_image, write_video
 from support.training import CONFIG
 
 
@@ -20,7 +20,7 @@ from support.training import CONFIG
 def scenes(tmp_path_factory):
     """Three stills: their decoding is the same on every machine, which a video's need not be."""
     folder = tmp_path_factory.mktemp("stills")
-    pictures = [write_picture(folder / f"{name}.png", textured(ord(name))) for name in "abc"]
+    pictures = [write_image(folder / f"{name}.png", textured(ord(name))) for name in "abc"]
     return find_scenes(pictures)[0]
 
 

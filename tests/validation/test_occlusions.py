@@ -4,7 +4,7 @@ import pytest
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.synthetic.compositing import random_cutout
 from cyclesiam.validation.occlusions import LENGTH, make_occlusion_clips, render_occlusion
-from support.media import textured, write_picture, write_video
+from support.media import textured, write_image, write_video
 
 HIDDEN = 12
 
@@ -47,7 +47,7 @@ def test_a_run_too_short_is_refused():
 def test_scenes_give_the_same_clips_again(tmp_path):
     write_video(tmp_path / "a.mp4", [textured(n % 7) for n in range(20)])
     for number in range(3):
-        write_picture(tmp_path / f"{number}.png", textured(50 + number))
+        write_image(tmp_path / f"{number}.png", textured(50 + number))
     scenes, _ = find_scenes([tmp_path])
     one, other = (make_occlusion_clips(scenes, 2, seed=4) for _ in range(2))
     assert [made.kind for made in one] == ["covered", "leaves"]

@@ -267,7 +267,7 @@ def test_cameras_and_streams_that_are_not_there():
 
 def test_a_folder_named_by_a_number_is_a_folder(tmp_path, monkeypatch):
     (tmp_path / "0001").mkdir()
-    write_picture(tmp_path / "0001" / "1.png", np.zeros((4, 6, 3), np.uint8))
+    write_image(tmp_path / "0001" / "1.png", np.zeros((4, 6, 3), np.uint8))
     monkeypatch.chdir(tmp_path)
     assert len(read_all("0001")) == 1
 
@@ -281,7 +281,7 @@ def test_a_stream_is_read_like_a_file(tmp_path):
 # ---- pictures
 
 
-def write_picture(path, image):
+def write_image(path, image):
     path.write_bytes(cv2.imencode(path.suffix, image)[1].tobytes())
     return path
 
@@ -296,7 +296,7 @@ def write_picture(path, image):
     ],
 )
 def test_every_kind_of_picture_becomes_rgb8(tmp_path, pixels):
-    image = read_image(write_picture(tmp_path / "a.png", pixels))
+    image = read_image(write_image(tmp_path / "a.png", pixels))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, np.full((5, 7, 3), 77))
 
@@ -304,13 +304,13 @@ def test_every_kind_of_picture_becomes_rgb8(tmp_path, pixels):
 def test_colours_and_transparency(tmp_path):
     red = np.zeros((4, 6, 4), np.uint8)
     red[..., 2], red[..., 3] = 200, 10
-    image = read_image(write_picture(tmp_path / "a.png", red))
+    image = read_image(write_image(tmp_path / "a.png", red))
     np.testing.assert_array_equal(image, np.broadcast_to((200, 0, 0), (4, 6, 3)))
 
 
 def test_sixteen_bits_reach_both_ends(tmp_path):
     ramp = np.array([[0, 128, 129, 65535]], np.uint16)
-    image = read_image(write_picture(tmp_path / "a.png", ramp))
+    image = read_image(write_image(tmp_path / "a.png", ramp))
     assert image[0, :, 0].tolist() == [0, 0, 1, 255]
 
 
@@ -327,7 +327,7 @@ def test_exif_orientation_is_honoured(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
 def test_a_cut_picture_is_refused(tmp_path, suffix):
-    path = write_picture(tmp_path / f"a{suffix}", noise_frames(1)[0])
+    path = write_image(tmp_path / f"a{suffix}", noise_frames(1)[0])
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(SourceError, match="damaged"):
         read_image(path)
@@ -353,14 +353,14 @@ def test_a_folder_is_read_in_natural_order(tmp_path):
 
 def test_a_folder_has_one_size(tmp_path):
     for index, width in enumerate([6, 6, 7]):
-        write_picture(tmp_path / f"{index}.png", np.zeros((4, width, 3), np.uint8))
+        write_image(tmp_path / f"{index}.png", np.zeros((4, width, 3), np.uint8))
     read, message = break_of(tmp_path)
     assert read == 2
     assert message.startswith(f"{tmp_path / '2.png'}: is 7 x 4, but the first frame is 6 x 4")
 
 
 def test_a_single_picture_is_one_frame(tmp_path):
-    path = write_picture(tmp_path / "a.bmp", np.full((4, 6, 3), 9, np.uint8))
+    path = write_image(tmp_path / "a.bmp", np.full((4, 6, 3), 9, np.uint8))
     (image,) = read_all(path)
     assert image.shape == (4, 6, 3)
     assert probe(path).frames == 1

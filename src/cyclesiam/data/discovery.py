@@ -1,9 +1,10 @@
-"""Target discovery: boxes worth following in frames that nobody annotated.
+"""Target discovery: boxes worth tracking in frames that nobody annotated.
 
-A candidate is scored by how much it differs from its surroundings, in motion (flow against the
-camera's own motion), in colour, and by how much texture it holds. Nothing here is learnt.
+A target is a region that moves against the camera's own motion. Where none is drawn, random boxes
+compete by contrast: how much their color differs from their surroundings, and how much texture
+they hold. Nothing here is learned.
 
-Shapes: N candidates; maps are (h, w, channels), reduced by `SHRINK`.
+Shapes: N boxes; maps are (h, w, channels), reduced by `SHRINK`.
 """
 
 from dataclasses import dataclass
@@ -14,10 +15,12 @@ import numpy as np
 
 from cyclesiam.config_aliases import accepts_old_names
 
-SHRINK = 2  # flow and contrast are measured on half the resolution
+SHRINK = 2  # flow and contrast are measured at half the resolution
 SURROUND = 1.6  # side of the box that holds a candidate's surroundings, over the candidate's
-TEXTURE_REACH = 9  # side in reduced pixels of the surroundings that a flow is measured from
+TEXTURE_REACH = 9  # side in reduced pixels of the window in which texture is measured
 NOISE = 0.35  # flow in reduced pixels that is noise even in a still scene
+MIN_AREA, MAX_AREA = 0.004, 0.15  # ratios of the frame's area between which a region is kept
+MAX_SIDE = 0.85  # ratio of the frame's side that a region may span
 
 
 @accepts_old_names
@@ -26,26 +29,28 @@ class DiscoveryConfig:
     """What a target may look like, and how it is drawn."""
 
     num_candidates: int = 48
-    """Random boxes that compete on contrast."""
+    """Random boxes that compete by contrast; more find better ones, and take longer."""
     min_size: float = 0.10
-    """Least side of a random box, over the frame's shorter side."""
+    """Smallest side of a random box, over the frame's shorter side."""
     max_size: float = 0.35
-    """Greatest side of a random box, over the frame's shorter side."""
+    """Largest side of a random box, over the frame's shorter side."""
     contrast_sharpness: float = 4.0
-    """How strongly contrast decides; 0 draws candidates with equal chances."""
+    """How strongly contrast decides. A larger value draws the best candidate more often; 0 draws
+    all with equal probability."""
     motion_probability: float = 0.75
-    """Chance that a moving region, where there is one, wins over contrast."""
+    """Probability that a moving region, where there is one, is taken."""
     bidirectional: bool = False
-    """Look at the frames just before and after, where both are there: what moves goes on so."""
+    """Compare with the frames just before and after, where both exist. Only motion that continues
+    counts."""
     merge_gap: float = 0.0
-    """Widest gap between fragments of one moving region, over the frame's shorter side."""
+    """Widest gap between fragments that become one region, over the frame's shorter side. A larger
+    value merges more."""
     min_motion_ratio: float = 0.0
-    """Least share of all that moves that belongs to a region."""
-    inside: bool = False
-    """Leave out regions that touch the frame's border: much of them may lie outside."""
+    """Smallest ratio of all moving pixels that a region must hold. A larger value keeps fewer
+    regions."""
     min_texture: float = 0.0
-    """Least deviation of brightness, of 255 levels, around a pixel whose motion counts: flow is
-    guessed where nothing can be matched, as in the sky."""
+    """Smallest standard deviation of brightness, of 255 levels, around a pixel whose motion counts.
+    Flow is a guess where there is nothing to match, such as in the sky."""
 
     def __post_init__(self) -> None:
         if self.num_candidates < 1:
@@ -53,16 +58,16 @@ class DiscoveryConfig:
         if not 0 < self.min_size <= self.max_size <= 1:
             raise ValueError(f"0 < min_size <= max_size <= 1 must hold, got {self}")
         if not (0 <= self.merge_gap < 1 and 0 <= self.min_motion_ratio <= 1):
-            raise ValueError(f"merge_gap and min_motion_ratio are shares, got {self}")
+            raise ValueError(f"merge_gap and min_motion_ratio must lie in 0..1, got {self}")
 
 
 DEFAULT_DISCOVERY = DiscoveryConfig()
 STRICT_DISCOVERY = DiscoveryConfig(bidirectional=True, merge_gap=0.13, min_motion_ratio=0.3)
-"""Fewer moving regions, of which more are whole objects; about 1.7 times the time of `PLAIN`."""
+"""Fewer moving regions, of which more are whole objects; about 1.7 times the default's time."""
 
 
 class DiscoveredTarget(NamedTuple):
-    """A target, (4,) float xyxy in pixels, and what it was discovered by."""
+    """A target: (4,) float xyxy in pixels, and by what it was discovered."""
 
     box: np.ndarray
     reason: Literal["motion", "contrast"]
@@ -71,48 +76,45 @@ class DiscoveredTarget(NamedTuple):
 def discover_target(
     image: np.ndarray,
     later: np.ndarray | None,
-    random: np.random.Generator,
+    rng: np.random.Generator,
     config: DiscoveryConfig,
     *,
-    neighbours: tuple[np.ndarray, np.ndarray] | None = None,
+    neighbors: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> DiscoveredTarget:
-    """Draw one target, and tell by what it was discovered.
+    """Draw one target: a moving region, or where none is drawn a box with high contrast.
 
     Args:
-        image: (H, W, 3) uint8 frame in which the target is wanted.
-        later: (H, W, 3) another frame of the scene, some frames away; None for a still picture.
-        random: source of chance.
+        image: (H, W, 3) uint8, the frame of the target.
+        later: (H, W, 3) uint8, another frame of the scene, some frames away; None for a still.
+        rng: random numbers.
         config: what a target may look like.
-        neighbours: the frames just before and after `image`, for `config.both_sides`; None where
+        neighbors: the frames just before and after `image`, for `config.bidirectional`; None where
             one is missing.
-
-    Returns:
-        A moving region, or where none is drawn a box that stands out by contrast.
     """
-    if later is not None and random.random() < config.motion_probability:
+    if later is not None and rng.random() < config.motion_probability:
         earlier = None
-        if config.bidirectional and neighbours is not None:
-            earlier, later = neighbours
+        if config.bidirectional and neighbors is not None:
+            earlier, later = neighbors
         moving = moving_regions(image, later, earlier, config)
         if len(moving):
-            return DiscoveredTarget(moving[random.integers(len(moving))], "motion")
-    boxes = random_boxes((image.shape[0], image.shape[1]), config.num_candidates, random, config)
+            return DiscoveredTarget(moving[rng.integers(len(moving))], "motion")
+    boxes = random_boxes((image.shape[0], image.shape[1]), config.num_candidates, rng, config)
     scores = contrast(image, boxes) * config.contrast_sharpness
-    chances = np.exp(scores - scores.max())
-    return DiscoveredTarget(boxes[random.choice(len(boxes), p=chances / chances.sum())], "contrast")
+    weights = np.exp(scores - scores.max())
+    return DiscoveredTarget(boxes[rng.choice(len(boxes), p=weights / weights.sum())], "contrast")
 
 
 def random_boxes(
-    frame_size: tuple[int, int], count: int, random: np.random.Generator, config: DiscoveryConfig
+    frame_size: tuple[int, int], count: int, rng: np.random.Generator, config: DiscoveryConfig
 ) -> np.ndarray:
-    """Draw (count, 4) xyxy boxes inside a frame (height, width), of log-uniform size and shape."""
+    """Draw (count, 4) xyxy boxes inside a frame (height, width), of log-uniform size and aspect."""
     height, width = frame_size
     shorter = min(frame_size)
     low, high = np.log([config.min_size, config.max_size])
-    side = shorter * np.exp(random.uniform(low, high, count))
-    stretch = np.exp(random.uniform(-0.6, 0.6, count))  # up to 3.3 : 1
+    side = shorter * np.exp(rng.uniform(low, high, count))
+    stretch = np.exp(rng.uniform(-0.6, 0.6, count))  # up to 3.3 : 1
     w, h = np.minimum(side * stretch, width), np.minimum(side / stretch, height)
-    x, y = random.uniform(0, width - w), random.uniform(0, height - h)
+    x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
     return np.stack((x, y, x + w, y + h), axis=-1)
 
 
@@ -122,50 +124,48 @@ def moving_regions(
     earlier: np.ndarray | None = None,
     config: DiscoveryConfig = DEFAULT_DISCOVERY,
 ) -> np.ndarray:
-    """Find regions that do not move as the camera does.
+    """Return the regions that move otherwise than the camera.
 
     Args:
         image: (H, W, 3) uint8.
         later: (H, W, 3) uint8, another frame.
-        earlier: (H, W, 3) uint8, a frame on the other side, as far away; with it only what goes on
-            in its way counts: what it came by, it leaves by.
+        earlier: (H, W, 3) uint8, a frame as far away on the other side. With it, only motion that
+            continues counts: a pixel must leave as it came.
         config: which regions are kept.
 
     Returns:
         (N, 4) xyxy boxes in pixels, between 0.4 % and 15 % of the frame's area; N may be 0.
     """
-    motion = np.linalg.norm(ahead := residual_motion(image, later), axis=-1)
+    forward = residual_motion(image, later)
+    motion = np.linalg.norm(forward, axis=-1)
     if earlier is not None:
-        motion = np.sqrt(np.maximum(-(ahead * residual_motion(image, earlier)).sum(axis=-1), 0))
+        motion = np.sqrt(np.maximum(-(forward * residual_motion(image, earlier)).sum(axis=-1), 0))
     if config.min_texture:
         motion *= local_texture(image) >= config.min_texture
     threshold = max(NOISE, 2.0 * float(np.median(motion)), 0.3 * float(motion.max()))
     moving = cv2.morphologyEx(
         (motion > threshold).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
     )
-    if bridge := round(config.merge_gap * min(moving.shape)):
-        moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((bridge, bridge), np.uint8))
+    if gap := round(config.merge_gap * min(moving.shape)):
+        moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((gap, gap), np.uint8))
     _, _, statistics, _ = cv2.connectedComponentsWithStats(moving)
-    total = float(moving.sum())
-    kept = [row for row in statistics[1:] if _is_kept(row, moving.shape, total, config)]
+    least = config.min_motion_ratio * float(moving.sum())
+    kept = [row for row in statistics[1:] if _is_kept(row, moving.shape, least)]
     regions = np.array(kept, float).reshape(-1, 5)
     boxes = np.concatenate((regions[:, :2], regions[:, :2] + regions[:, 2:4]), axis=-1)
     size = np.array([image.shape[1], image.shape[0]])
     return np.minimum(boxes * SHRINK, np.tile(size, 2))  # an odd side was rounded
 
 
-def _is_kept(
-    row: np.ndarray, frame: tuple[int, ...], moving: float, config: DiscoveryConfig
-) -> bool:
-    """Judge a region by its left, top, width, height and area, of `moving` pixels in a frame."""
-    x, y, w, h, area = row.tolist()
+def _is_kept(row: np.ndarray, frame: tuple[int, ...], min_area: float) -> bool:
+    """Check whether a region (left, top, width, height, area) of a frame (h, w) is kept."""
+    _, _, w, h, area = row.tolist()
     height, width = frame
     return (
-        0.004 < area / (height * width) < 0.15
-        and w < 0.85 * width
-        and h < 0.85 * height
-        and area >= config.min_motion_ratio * moving
-        and not (config.inside and min(x, y, width - x - w, height - y - h) <= 0)
+        MIN_AREA < area / (height * width) < MAX_AREA
+        and w < MAX_SIDE * width
+        and h < MAX_SIDE * height
+        and area >= min_area
     )
 
 
@@ -175,69 +175,68 @@ def residual_motion(image: np.ndarray, later: np.ndarray) -> np.ndarray:
     Returns:
         (h, w, 2) optical flow minus a fitted affine camera motion, in reduced pixels.
     """
-    flow = _FLOW.calc(_grey(image), _grey(later), None)  # pyright: ignore
+    # A small frame changes the scales of the object that computes the flow, for good.
+    # A new one each time keeps the result independent of earlier frames.
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = dis.calc(_reduced_gray(image), _reduced_gray(later), None)  # pyright: ignore
     h, w = flow.shape[:2]
     y, x = np.mgrid[0:h:8, 0:w:8].reshape(2, -1)
     points = np.stack((x, y), axis=-1).astype(np.float32)
-    # A fixed seed inside: the same frames give the same camera.
-    cv2.setRNGSeed(0)
+    cv2.setRNGSeed(0)  # the same frames give the same camera
     camera, _ = cv2.estimateAffine2D(points, points + flow[y, x], ransacReprojThreshold=1.0)
     if camera is None:
         camera = np.eye(2, 3)
     columns, rows = np.arange(w), np.arange(h)[:, None]
-    moved = [columns * a + rows * b + c for a, b, c in camera - np.eye(2, 3)]
-    return flow - np.stack(moved, axis=-1)
+    explained = [columns * a + rows * b + c for a, b, c in camera - np.eye(2, 3)]
+    return flow - np.stack(explained, axis=-1)
 
 
 def local_texture(image: np.ndarray) -> np.ndarray:
-    """Give the (h, w) standard deviation of brightness around each reduced pixel, in 0..255."""
-    grey = _grey(image).astype(np.float32)
-    mean = cv2.blur(grey, (TEXTURE_REACH, TEXTURE_REACH))
-    squares = cv2.blur(grey * grey, (TEXTURE_REACH, TEXTURE_REACH))
+    """Return the (h, w) standard deviation of brightness around each reduced pixel, in 0..255."""
+    gray = _reduced_gray(image).astype(np.float32)
+    mean = cv2.blur(gray, (TEXTURE_REACH, TEXTURE_REACH))
+    squares = cv2.blur(gray * gray, (TEXTURE_REACH, TEXTURE_REACH))
     return np.sqrt(np.maximum(squares - mean * mean, 0))
 
 
 def contrast(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Score how much boxes differ from their surroundings and how textured they are.
+    """Score how much boxes differ from their surroundings, and how textured they are.
 
     Args:
         image: (H, W, 3) uint8.
         boxes: (N, 4) xyxy in pixels.
 
     Returns:
-        (N,) standard scores, mean 0 and deviation 1 over the N boxes.
+        (N,) standard scores: mean 0 and deviation 1 over the N boxes, of both, averaged.
     """
     small = cv2.resize(image, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
-    colour = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
-    edges = np.abs(cv2.Laplacian(colour[..., 0], cv2.CV_32F))
-    sums = cv2.integral(np.dstack((colour, edges)))
-    inside, area = _box_sums(sums, boxes / SHRINK)
-    centre, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
-    wider = np.concatenate((centre - half * SURROUND, centre + half * SURROUND), axis=-1)
-    around, wide_area = _box_sums(sums, wider / SHRINK)
+    color = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).astype(np.float32)
+    edges = np.abs(cv2.Laplacian(color[..., 0], cv2.CV_32F))
+    integral = cv2.integral(np.dstack((color, edges)))
+    inside, area = _box_sums(integral, boxes / SHRINK)
+    center, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) / 2
+    wider = np.concatenate((center - half * SURROUND, center + half * SURROUND), axis=-1)
+    around, wide_area = _box_sums(integral, wider / SHRINK)
     ring = (around - inside) / np.maximum(wide_area - area, 1)[:, None]
     inside /= area[:, None]
     difference = np.linalg.norm(inside[:, :3] - ring[:, :3], axis=-1)
     texture = np.log1p(inside[:, 3])
-    return (_standard(difference) + _standard(texture)) / 2
+    return (_standardize(difference) + _standardize(texture)) / 2
 
 
-_FLOW = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
+def _reduced_gray(image: np.ndarray) -> np.ndarray:
     small = cv2.resize(image, None, fx=1 / SHRINK, fy=1 / SHRINK, interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
 
 
-def _box_sums(sums: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sum (N, C) channels over boxes from integral images; also the (N,) areas."""
-    limits = np.array([sums.shape[1] - 1, sums.shape[0] - 1] * 2)
+def _box_sums(integral: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (N, C) sums over boxes in integral images (h + 1, w + 1, C), and (N,) areas."""
+    limits = np.array([integral.shape[1] - 1, integral.shape[0] - 1] * 2)
     x0, y0, x1, y1 = np.clip(boxes.round().astype(int), 0, limits).T
     x1, y1 = np.maximum(x1, x0 + 1).clip(max=limits[0]), np.maximum(y1, y0 + 1).clip(max=limits[1])
-    totals = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    totals = integral[y1, x1] - integral[y0, x1] - integral[y1, x0] + integral[y0, x0]
     return totals, np.maximum((x1 - x0) * (y1 - y0), 1).astype(float)
 
 
-def _standard(values: np.ndarray) -> np.ndarray:
+def _standardize(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / (values.std() + 1e-6)

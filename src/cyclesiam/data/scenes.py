@@ -7,7 +7,6 @@ import math
 import re
 import warnings
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,16 +18,13 @@ import numpy as np
 from PIL import Image
 
 from cyclesiam.data.shards import (
-    is_in_shards,
     is_shard_folder,
     read_index,
-    read_window,
     source_path,
 )
 from cyclesiam.errors import SourceError, TrainingError
 from cyclesiam.video import is_image, is_video, probe, read_frames, read_image
 
-CHUNK = 64  # frames that are decoded, and kept, together
 FRAME_FOLDER = 12  # a folder with at least as many pictures of one size may be a video
 FRAME_NAME = re.compile(r"(?:f|frame|im|img|image)?[_-]*(\d+)")
 SMALLEST_SIDE = 32  # pixels; less shows nothing that could be followed
@@ -212,77 +208,19 @@ def _are_frames(pictures: list[Path]) -> bool:
     return len(sizes) <= 1
 
 
-class ChunkCache:
-    """Decoded chunks of videos, the least recently used dropped first; failures are kept too.
-
-    Args:
-        capacity: bytes of pixels to keep.
-    """
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.size = 0
-        self._chunks: OrderedDict[tuple[Path, int], list[np.ndarray]] = OrderedDict()
-        self._broken: dict[tuple[Path, int], str] = {}
-
-    def read(self, path: Path, chunk: int) -> list[np.ndarray]:
-        """Give frames chunk * CHUNK ... of a video, or a still picture as a chunk of one.
-
-        Raises:
-            SourceError: they cannot be read; asked again, it says so without another attempt.
-        """
-        key = (path, chunk)
-        if key in self._broken:
-            raise SourceError(self._broken[key])
-        if key in self._chunks:
-            self._chunks.move_to_end(key)
-            return self._chunks[key]
-        try:
-            images = read_chunk(path, chunk * CHUNK)
-        except SourceError as error:
-            self._broken[key] = str(error)
-            raise
-        self._chunks[key] = images
-        self.size += sum(image.nbytes for image in images)
-        while self.size > self.capacity and len(self._chunks) > 1:
-            _, dropped = self._chunks.popitem(last=False)
-            self.size -= sum(image.nbytes for image in dropped)
-        return images
-
-
-def read_chunk(path: Path, first: int) -> list[np.ndarray]:
-    """Read up to CHUNK frames of one size from frame `first` on; a still is one frame.
-
-    Raises:
-        SourceError: they cannot be read, or have several sizes.
-    """
-    if is_in_shards(path):
-        return read_window(path, first)
-    if path.is_file() and is_image(path):
-        return [read_image(path)]
-    images = read_frames(path, first, CHUNK)
-    if not images:
-        raise SourceError(f"{path}: holds no frame {first}, though it announces more; replace it")
-    if len({image.shape for image in images}) > 1:
-        raise SourceError(f"{path}: has frames of several sizes after frame {first}; replace it")
-    return images
-
-
 def sample_images(
-    scenes: Sequence[Scene], count: int, random: np.random.Generator
+    scenes: Sequence[Scene], count: int, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
     """Give `count` stills or, where there are none, frames of videos; unreadable ones are left."""
     stills = [scene for scene in scenes if scene.frames == 1] or list(scenes)
-    for scene in round_robin(stills, count, random):
-        run = read_downscaled(scene, int(random.integers(scene.frames)), 1)
+    for scene in round_robin(stills, count, rng):
+        run = read_downscaled(scene, int(rng.integers(scene.frames)), 1)
         yield from run
 
 
-def round_robin(
-    scenes: Sequence[Scene], count: int, random: np.random.Generator
-) -> Iterator[Scene]:
+def round_robin(scenes: Sequence[Scene], count: int, rng: np.random.Generator) -> Iterator[Scene]:
     """Give `count` scenes in a random order, each again only when all were given."""
-    order = random.permutation(len(scenes))
+    order = rng.permutation(len(scenes))
     for number in range(count if len(scenes) else 0):
         yield scenes[order[number % len(order)]]
 

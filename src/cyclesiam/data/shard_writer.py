@@ -22,7 +22,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from cyclesiam.data.scenes import CHUNK, Scene, read_chunk
+from cyclesiam.data.chunks import CHUNK, read_chunk
+from cyclesiam.data.scenes import Scene
 from cyclesiam.data.shards import FORMAT, INDEX_FILE
 from cyclesiam.errors import MissingExtraError, SourceError
 from cyclesiam.files import atomic_path

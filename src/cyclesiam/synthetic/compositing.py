@@ -109,7 +109,7 @@ class Pose:
 def composite(
     frames: list[np.ndarray],
     donors: list[np.ndarray],
-    random: np.random.Generator,
+    rng: np.random.Generator,
     config: CompositingConfig,
     *,
     objects: Sequence[Sprite] = (),
@@ -119,54 +119,54 @@ def composite(
     Args:
         frames: T pictures of one size; they are not changed.
         donors: pictures to cut from; the target comes from the first.
-        random: source of chance.
+        rng: random numbers.
         config: how the cut-outs look and move.
         objects: whole objects that stand in for pieces of donors, `config.objects` of them; the
             target's is the first.
     """
     height, width = frames[0].shape[:2]
-    whole = objects[0] if objects and random.random() < config.object_probability else None
-    path = random_path(len(frames), (height, width), random, config, whole.aspect if whole else 1.0)
-    target = whole or random_cutout(donors[0], _resolution(path), random)
+    whole = objects[0] if objects and rng.random() < config.object_probability else None
+    path = random_path(len(frames), (height, width), rng, config, whole.aspect if whole else 1.0)
+    target = whole or random_cutout(donors[0], _resolution(path), rng)
     before: list[tuple[Sprite, list[Pose]]] = []
     behind: list[tuple[Sprite, list[Pose]]] = []
-    for _ in range(random.integers(config.max_distractors + 1)):
-        alike = random.random() < config.lookalike_probability
-        donor = donors[0] if alike else donors[random.integers(len(donors))]
-        poses = _beside(path, random, config)
-        layer = before if random.random() < 0.3 else behind
+    for _ in range(rng.integers(config.max_distractors + 1)):
+        alike = rng.random() < config.lookalike_probability
+        donor = donors[0] if alike else donors[rng.integers(len(donors))]
+        poses = _beside(path, rng, config)
+        layer = before if rng.random() < 0.3 else behind
         if alike and whole:
             sprite = whole
-        elif not alike and objects and random.random() < config.object_probability:
-            sprite = objects[int(random.integers(len(objects)))]
+        elif not alike and objects and rng.random() < config.object_probability:
+            sprite = objects[int(rng.integers(len(objects)))]
         else:
-            sprite = random_cutout(donor, _resolution(poses), random)
+            sprite = random_cutout(donor, _resolution(poses), rng)
         layer.append((sprite, poses))
     shown, boxes, masks = [], [], []
     for time, frame in enumerate(frames):
         picture, mask = frame.copy(), np.zeros((height, width), np.float32)
         for sprite, poses in behind:
-            paste_sprite(picture, deform(sprite, random, config), poses[time])
-        boxes.append(paste_sprite(picture, deform(target, random, config), path[time], mask, 1))
+            paste_sprite(picture, deform(sprite, rng, config), poses[time])
+        boxes.append(paste_sprite(picture, deform(target, rng, config), path[time], mask, 1))
         for sprite, poses in before:
-            paste_sprite(picture, deform(sprite, random, config), poses[time], mask, 0)
+            paste_sprite(picture, deform(sprite, rng, config), poses[time], mask, 0)
         shown.append(picture)
         masks.append(mask > 0.5)
     return CompositeClip(shown, np.stack(boxes), np.stack(masks))
 
 
-def random_cutout(picture: np.ndarray, side: int, random: np.random.Generator) -> Sprite:
+def random_cutout(picture: np.ndarray, side: int, rng: np.random.Generator) -> Sprite:
     """Cut a piece of random shape out of an (H, W, 3) picture, as a sprite of a side in pixels."""
     shorter = min(picture.shape[:2])
-    span = min(max(int(shorter * np.exp(random.uniform(np.log(0.15), np.log(0.7)))), 16), shorter)
-    y = random.integers(picture.shape[0] - span + 1)
-    x = random.integers(picture.shape[1] - span + 1)
+    span = min(max(int(shorter * np.exp(rng.uniform(np.log(0.15), np.log(0.7)))), 16), shorter)
+    y = rng.integers(picture.shape[0] - span + 1)
+    x = rng.integers(picture.shape[1] - span + 1)
     piece = picture[y : y + span, x : x + span]
     way = cv2.INTER_AREA if span > side else cv2.INTER_LINEAR
-    return Sprite(cv2.resize(piece, (side, side), interpolation=way), random_shape(side, random))
+    return Sprite(cv2.resize(piece, (side, side), interpolation=way), random_shape(side, rng))
 
 
-def random_shape(side: int, random: np.random.Generator) -> np.ndarray:
+def random_shape(side: int, rng: np.random.Generator) -> np.ndarray:
     """Draw an alpha, (S, S) float32: one to four lobes that span `FILLED` of both its sides.
 
     Between lobes the background shows, as it does in the box around most real objects.
@@ -174,12 +174,12 @@ def random_shape(side: int, random: np.random.Generator) -> np.ndarray:
     steps = (np.arange(COARSEST * 2) + 0.5) / COARSEST - 1
     grid = np.stack(np.meshgrid(steps, steps))
     inside = np.zeros(grid.shape[1:], bool)
-    for lobe in range(random.integers(1, 5)):
+    for lobe in range(rng.integers(1, 5)):
         spread = 0.0 if lobe == 0 else 0.5
-        middle = random.uniform(-spread, spread, (2, 1, 1))
-        draw = _bar if random.random() < 0.25 else _blob
+        middle = rng.uniform(-spread, spread, (2, 1, 1))
+        draw = _bar if rng.random() < 0.25 else _blob
         x, y = grid - middle
-        inside |= draw(x, y, random)
+        inside |= draw(x, y, rng)
     x0, y0, x1, y1 = mask_to_box(inside).astype(int)
     margin = round(side * (1 - SPRITE_FILL) / 2)
     shape = inside[y0:y1, x0:x1].astype(np.float32)
@@ -187,72 +187,72 @@ def random_shape(side: int, random: np.random.Generator) -> np.ndarray:
     return cv2.GaussianBlur(np.pad((shape > 0.5).astype(np.float32), margin), (3, 3), 0)
 
 
-def _bar(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _bar(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Give the pixels of a turned rectangle around the origin."""
-    angle = random.uniform(0, np.pi)
+    angle = rng.uniform(0, np.pi)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
-    return (abs(along) < random.uniform(0.3, 0.7)) & (abs(across) < random.uniform(0.15, 0.6))
+    return (abs(along) < rng.uniform(0.3, 0.7)) & (abs(across) < rng.uniform(0.15, 0.6))
 
 
-def _blob(x: np.ndarray, y: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def _blob(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Give the pixels of a wavy ellipse around the origin."""
     theta = np.arctan2(y, x)
-    radius = np.full_like(theta, random.uniform(0.35, 0.7))
+    radius = np.full_like(theta, rng.uniform(0.35, 0.7))
     for wave in range(1, 6):
-        phase = random.uniform(0, 2 * np.pi)
-        radius *= 1 + random.normal(0, 0.2 / wave) * np.cos(wave * theta + phase)
-    return np.hypot(*random.uniform(1, 1.8, 2)[:, None, None] * (x, y)) < radius
+        phase = rng.uniform(0, 2 * np.pi)
+        radius *= 1 + rng.normal(0, 0.2 / wave) * np.cos(wave * theta + phase)
+    return np.hypot(*rng.uniform(1, 1.8, 2)[:, None, None] * (x, y)) < radius
 
 
 def random_path(
     count: int,
     frame_size: tuple[int, int],
-    random: np.random.Generator,
+    rng: np.random.Generator,
     config: CompositingConfig,
     aspect: float = 1.0,
 ) -> list[Pose]:
     """Draw `count` poses of a target of an aspect on its way through frames of (height, width)."""
     height, width = frame_size
     low, high = np.log([config.min_size, config.max_size])
-    side = min(frame_size) * np.exp(random.uniform(low, high)) / SPRITE_FILL
-    stretch = np.sqrt(aspect) * np.exp(random.normal(0, 0.3))
+    side = min(frame_size) * np.exp(rng.uniform(low, high)) / SPRITE_FILL
+    stretch = np.sqrt(aspect) * np.exp(rng.normal(0, 0.3))
     start = Pose(
-        np.array([random.uniform(0.15, 0.85) * width, random.uniform(0.15, 0.85) * height]),
+        np.array([rng.uniform(0.15, 0.85) * width, rng.uniform(0.15, 0.85) * height]),
         side * np.array([stretch, 1 / stretch]),
-        random.normal(0, 0.3),
+        rng.normal(0, 0.3),
     )
-    return _follow(start, count, random, config)
+    return _follow(start, count, rng, config)
 
 
 def _follow(
-    start: Pose, count: int, random: np.random.Generator, config: CompositingConfig
+    start: Pose, count: int, rng: np.random.Generator, config: CompositingConfig
 ) -> list[Pose]:
     """Continue a pose for `count` frames, at a nearly even pace."""
-    shift = random.normal(0, config.shift, 2)
-    growth = random.normal(0, config.scale) + random.normal(0, config.scale / 2, 2)
-    turn = random.normal(0, config.rotation)
+    shift = rng.normal(0, config.shift, 2)
+    growth = rng.normal(0, config.scale) + rng.normal(0, config.scale / 2, 2)
+    turn = rng.normal(0, config.rotation)
     poses = [start]
     for _ in range(count - 1):
         last = poses[-1]
         side = SPRITE_FILL * np.sqrt(last.size.prod())
-        centre = last.centre + (shift + random.normal(0, config.shift / 3, 2)) * side
-        size = last.size * np.exp(growth + random.normal(0, config.scale / 3))
+        centre = last.centre + (shift + rng.normal(0, config.shift / 3, 2)) * side
+        size = last.size * np.exp(growth + rng.normal(0, config.scale / 3))
         poses.append(Pose(centre, size, last.angle + turn))
     return poses
 
 
-def _beside(path: list[Pose], random: np.random.Generator, config: CompositingConfig) -> list[Pose]:
+def _beside(path: list[Pose], rng: np.random.Generator, config: CompositingConfig) -> list[Pose]:
     """Draw the way of a companion that begins near a target."""
     start = path[0]
-    direction, distance = random.uniform(0, 2 * np.pi), random.uniform(0.6, 2.0)
+    direction, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 2.0)
     away = distance * np.array([np.cos(direction), np.sin(direction)])
     beside = replace(
         start,
         centre=start.centre + away * start.size,
-        size=start.size * np.exp(random.normal(0, 0.4)),
-        angle=random.normal(0, 0.5),
+        size=start.size * np.exp(rng.normal(0, 0.4)),
+        angle=rng.normal(0, 0.5),
     )
-    return _follow(beside, len(path), random, config)
+    return _follow(beside, len(path), rng, config)
 
 
 def _resolution(poses: list[Pose]) -> int:
@@ -260,17 +260,17 @@ def _resolution(poses: list[Pose]) -> int:
     return int(np.clip(np.sqrt(poses[0].size.prod()), COARSEST, MAX_SPRITE_SIZE))
 
 
-def deform(sprite: Sprite, random: np.random.Generator, config: CompositingConfig) -> Sprite:
+def deform(sprite: Sprite, rng: np.random.Generator, config: CompositingConfig) -> Sprite:
     """Change a sprite a little, as things change from one frame to the next: form and light."""
     side = len(sprite.alpha)
-    coarse = random.normal(0, config.deformation * side, (4, 4, 2)).astype(np.float32)
+    coarse = rng.normal(0, config.deformation * side, (4, 4, 2)).astype(np.float32)
     field = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
     steps = np.arange(side, dtype=np.float32)
     x, y = np.meshgrid(steps, steps)
     where = x + field[..., 0], y + field[..., 1]
     pixels = cv2.remap(sprite.pixels, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     alpha = cv2.remap(sprite.alpha, *where, cv2.INTER_LINEAR)
-    gain = (1 + random.normal(0, config.color)) * (1 + random.normal(0, config.color / 2, 3))
+    gain = (1 + rng.normal(0, config.color)) * (1 + rng.normal(0, config.color / 2, 3))
     lit = np.clip(pixels * gain.astype(np.float32), 0, 255).astype(np.uint8)
     return Sprite(lit, alpha, sprite.aspect)
 

@@ -43,15 +43,15 @@ def pan_still(
     image: np.ndarray,
     count: int,
     canvas: tuple[int, int],
-    random: np.random.Generator,
+    rng: np.random.Generator,
     *,
     zooms: tuple[float, float] = INSIDE,
 ) -> PannedClip:
     """Make `count` frames (height, width) of a still; for `zooms` see `draw_view`."""
-    view = first = random_view(image.shape, canvas, random, zooms=zooms)
-    drift = random.normal(0, 0.02 * min(image.shape[:2]), 2)
-    zoom = np.exp(random.normal(0, 0.04))
-    mirrored = random.random() < 0.5
+    view = first = random_view(image.shape, canvas, rng, zooms=zooms)
+    drift = rng.normal(0, 0.02 * min(image.shape[:2]), 2)
+    zoom = np.exp(rng.normal(0, 0.04))
+    mirrored = rng.random() < 0.5
     frames, motions = [], []
     for _ in range(count):
         frames.append(render_view(image, view, canvas, mirrored))
@@ -64,7 +64,7 @@ def pan_still(
 def random_view(
     shape: tuple[int, ...],
     canvas: tuple[int, int],
-    random: np.random.Generator,
+    rng: np.random.Generator,
     *,
     zooms: tuple[float, float] = INSIDE,
 ) -> np.ndarray:
@@ -73,15 +73,15 @@ def random_view(
     Args:
         shape: of the picture: height, width.
         canvas: height, width.
-        random: source of chance.
+        rng: random numbers.
         zooms: least and greatest size of the window, over the largest inside the picture; beyond
             1, a window holds the picture's whole width or height.
     """
     height, width = shape[:2]
-    scale = min(height / canvas[0], width / canvas[1]) * random.uniform(*zooms)
+    scale = min(height / canvas[0], width / canvas[1]) * rng.uniform(*zooms)
     w, h = canvas[1] * scale, canvas[0] * scale
     near, far = np.sort([[w / 2, width - w / 2], [h / 2, height - h / 2]]).T
-    x, y = random.uniform(near, far)
+    x, y = rng.uniform(near, far)
     return np.array([x, y, w, h])
 
 

@@ -95,8 +95,8 @@ def make_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Exampl
     examples: list[Example] = []
     for number, (kind, draw) in enumerate(zip(KINDS, (_zooms, _pasted, _cycles), strict=True)):
         # each kind has its own chance: more of one leave the others as they are
-        random = np.random.default_rng((config.seed, number))
-        examples += draw(scenes, getattr(config, kind), config, random)
+        rng = np.random.default_rng((config.seed, number))
+        examples += draw(scenes, getattr(config, kind), config, rng)
     if not examples:
         raise TrainingError(
             f"nothing to judge by: of {len(scenes)} held-out scenes none can be read and shows "
@@ -106,19 +106,19 @@ def make_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Exampl
 
 
 def _zooms(
-    scenes: Sequence[Scene], count: int, config: ExampleConfig, random: np.random.Generator
+    scenes: Sequence[Scene], count: int, config: ExampleConfig, rng: np.random.Generator
 ) -> Iterator[Example]:
-    for image in sample_images(scenes, count, random):
+    for image in sample_images(scenes, count, rng):
         height, width = image.shape[:2]
         scale = 0.6 * min(width / VIEW[0], height / VIEW[1])
         start = np.array([width / 2, height / 2, VIEW[0] * scale, VIEW[1] * scale])
-        factor, drift = np.exp(random.uniform(-0.5, 0.5)), random.uniform(-0.15, 0.15, 2)
+        factor, drift = np.exp(rng.uniform(-0.5, 0.5)), rng.uniform(-0.15, 0.15, 2)
         views = [
             np.concatenate((start[:2] + part * drift * (width, height), start[2:] * factor**part))
             for part in np.linspace(0, 1, config.frames)
         ]
         frames = [_look(image, view) for view in views]
-        target = discover_target(frames[0], None, random, DiscoveryConfig()).box
+        target = discover_target(frames[0], None, rng, DiscoveryConfig()).box
         boxes = np.array([_seen(target, views[0], view) for view in views])
         middles = (boxes[:, :2] + boxes[:, 2:]) / 2
         boxes[((middles < 0) | (middles > VIEW)).any(axis=1)] = np.nan  # mostly out of sight
@@ -139,54 +139,54 @@ def _seen(box: np.ndarray, first: np.ndarray, view: np.ndarray) -> np.ndarray:
 
 
 def _pasted(
-    scenes: Sequence[Scene], count: int, config: ExampleConfig, random: np.random.Generator
+    scenes: Sequence[Scene], count: int, config: ExampleConfig, rng: np.random.Generator
 ) -> Iterator[Example]:
     """Let a cut-out go to and fro over a scene, and turn into another of the same picture."""
     videos = [scene for scene in scenes if scene.frames > 1] or list(scenes)
-    donors = sample_images(scenes, 2 * count, random)
-    for scene in round_robin(videos, count, random):
+    donors = sample_images(scenes, 2 * count, rng)
+    for scene in round_robin(videos, count, rng):
         run = read_downscaled(scene, 0, config.frames)
         pair = [donor for _, donor in zip(range(2), donors, strict=False)]
         if not run or len(pair) < 2:
             continue
         run = (run + run[-2::-1]) * config.frames  # a short scene goes to and fro
-        frames, boxes = _paste_over(run[: config.frames], pair, random)
+        frames, boxes = _paste_over(run[: config.frames], pair, rng)
         if np.isfinite(boxes[0]).all():
             yield Example("pasted", frames, boxes, {})
 
 
 def _paste_over(
-    run: list[np.ndarray], donors: list[np.ndarray], random: np.random.Generator
+    run: list[np.ndarray], donors: list[np.ndarray], rng: np.random.Generator
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Paste a target, a look-alike behind it and an occluder before it over T frames."""
     count, frame_size = len(run), (run[0].shape[0], run[0].shape[1])
-    path = _wander(count, frame_size, random)
+    path = _wander(count, frame_size, rng)
     side = int(np.clip(np.sqrt(path[0].size.prod()), 24, 128))
-    target, later = random_cutout(donors[0], side, random), random_cutout(donors[0], side, random)
-    alike = Sprite(target.pixels, random_cutout(donors[0], side, random).alpha)
-    occluder = random_cutout(donors[1], side, random)
-    behind = _resized(_wander(count, frame_size, random), path)
-    before = _resized(_wander(count, frame_size, random), path)
+    target, later = random_cutout(donors[0], side, rng), random_cutout(donors[0], side, rng)
+    alike = Sprite(target.pixels, random_cutout(donors[0], side, rng).alpha)
+    occluder = random_cutout(donors[1], side, rng)
+    behind = _resized(_wander(count, frame_size, rng), path)
+    before = _resized(_wander(count, frame_size, rng), path)
     frames, boxes = [], []
     for time, frame in enumerate(run):
         picture = frame.copy()
         share = 0.6 * time / max(count - 1, 1)  # at the end, most of the look is new
         pixels = cv2.addWeighted(target.pixels, 1 - share, later.pixels, share, 0)
-        paste_sprite(picture, deform(alike, random, JITTER), behind[time])
-        changed = deform(Sprite(np.asarray(pixels), target.alpha), random, JITTER)
+        paste_sprite(picture, deform(alike, rng, JITTER), behind[time])
+        changed = deform(Sprite(np.asarray(pixels), target.alpha), rng, JITTER)
         boxes.append(paste_sprite(picture, changed, path[time]))
-        paste_sprite(picture, deform(occluder, random, JITTER), before[time])
+        paste_sprite(picture, deform(occluder, rng, JITTER), before[time])
         frames.append(picture)
     return frames, np.stack(boxes)
 
 
-def _wander(count: int, frame_size: tuple[int, int], random: np.random.Generator) -> list[Pose]:
+def _wander(count: int, frame_size: tuple[int, int], rng: np.random.Generator) -> list[Pose]:
     """Draw a smooth way to and fro that stays in a frame (height, width)."""
     height, width = frame_size
-    side = min(frame_size) * np.exp(random.uniform(np.log(0.15), np.log(0.4)))
-    waves = random.uniform(0.3, 2.0, 4) * 2 * np.pi  # x, y, size, angle over the whole time
-    phases = random.uniform(0, 2 * np.pi, 4)
-    reach, stretch = random.uniform(0.1, 0.35, 2), np.exp(random.normal(0, 0.2))
+    side = min(frame_size) * np.exp(rng.uniform(np.log(0.15), np.log(0.4)))
+    waves = rng.uniform(0.3, 2.0, 4) * 2 * np.pi  # x, y, size, angle over the whole time
+    phases = rng.uniform(0, 2 * np.pi, 4)
+    reach, stretch = rng.uniform(0.1, 0.35, 2), np.exp(rng.normal(0, 0.2))
     poses = []
     for part in np.linspace(0, 1, count):
         swing = np.sin(waves * part + phases)
@@ -201,19 +201,19 @@ def _resized(poses: list[Pose], like: list[Pose]) -> list[Pose]:
 
 
 def _cycles(
-    scenes: Sequence[Scene], count: int, config: ExampleConfig, random: np.random.Generator
+    scenes: Sequence[Scene], count: int, config: ExampleConfig, rng: np.random.Generator
 ) -> Iterator[Example]:
     videos = [scene for scene in scenes if scene.frames > SHORTEST_CYCLE]
-    for scene in round_robin(videos, count, random):
+    for scene in round_robin(videos, count, rng):
         for _ in range(ATTEMPTS):
-            first = int(random.integers(max(scene.frames - config.cycle_frames, 1)))
+            first = int(rng.integers(max(scene.frames - config.cycle_frames, 1)))
             run = read_downscaled(scene, first, config.cycle_frames + 1)
             if len(run) <= SHORTEST_CYCLE:
                 continue
             targets = moving_regions(run[0], run[MOTION_GAP])
             if len(targets):
                 boxes = np.full((len(run), 4), np.nan)
-                boxes[0] = targets[random.integers(len(targets))]
+                boxes[0] = targets[rng.integers(len(targets))]
                 yield Example("cycles", run, boxes, _moving(run))
                 break
 

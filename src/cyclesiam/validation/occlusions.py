@@ -24,7 +24,7 @@ from cyclesiam.synthetic.compositing import (
     paste_sprite,
     random_cutout,
 )
-from cyclesiam.synthetic.cutouts import CutoutConfig, object_cutout, segment_object
+from cyclesiam.synthetic.cutouts import object_cutout, segment_object
 
 OcclusionKind = Literal["covered", "leaves"]
 JITTER = CompositingConfig(deformation=0.015, color=0.03)  # of a target, from frame to frame
@@ -59,39 +59,39 @@ def make_occlusion_clips(scenes: Sequence[Scene], count: int, seed: int) -> list
     Targets are whole objects where stills show such, else pieces of pictures; a scene that cannot
     be read is passed over.
     """
-    random = np.random.default_rng((seed, 5))
+    rng = np.random.default_rng((seed, 5))
     videos = [scene for scene in scenes if scene.frames > 1] or list(scenes)
-    pictures = sample_images(scenes, (TRIES + 1) * count, random)
+    pictures = sample_images(scenes, (TRIES + 1) * count, rng)
     clips: list[OcclusionClip] = []
-    for scene in round_robin(videos, count, random):
+    for scene in round_robin(videos, count, rng):
         run = read_downscaled(scene, 0, LENGTH)
-        target, cover = _find_target(pictures, random), next(pictures, None)
+        target, cover = _find_target(pictures, rng), next(pictures, None)
         if not run or target is None or cover is None:
             continue
         run = ((run + run[-2::-1]) * LENGTH)[:LENGTH]  # a short scene goes to and fro
         way: OcclusionKind = "leaves" if len(clips) % 2 else "covered"
-        hidden = int(random.integers(SHORTEST, LONGEST))
-        clips.append(render_occlusion(run, target, cover, random, way=way, hidden=hidden))
+        hidden = int(rng.integers(SHORTEST, LONGEST))
+        clips.append(render_occlusion(run, target, cover, rng, way=way, hidden=hidden))
     return clips
 
 
-def _find_target(pictures: Iterator[np.ndarray], random: np.random.Generator) -> Sprite | None:
+def _find_target(pictures: Iterator[np.ndarray], rng: np.random.Generator) -> Sprite | None:
     """Cut the first object out of some pictures, or a piece of the last; None without pictures."""
     picture = None
     for picture in islice(pictures, TRIES):
-        mask = segment_object(picture, CutoutConfig())
+        mask = segment_object(picture)
         if mask is not None:
             size = (picture.shape[1], picture.shape[0])
             mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
             return object_cutout(picture, np.asarray(mask))
-    return None if picture is None else random_cutout(picture, MAX_SPRITE_SIZE, random)
+    return None if picture is None else random_cutout(picture, MAX_SPRITE_SIZE, rng)
 
 
 def render_occlusion(
     run: list[np.ndarray],
     target: Sprite,
     cover: np.ndarray,
-    random: np.random.Generator,
+    rng: np.random.Generator,
     *,
     way: OcclusionKind,
     hidden: int = 15,
@@ -102,7 +102,7 @@ def render_occlusion(
         run: T frames of a scene; they are not changed.
         target: what moves.
         cover: (H, W, 3) picture of what passes before it.
-        random: source of chance.
+        rng: random numbers.
         way: behind something that passes, or outside the frame.
         hidden: frames for which nothing is seen of it.
 
@@ -113,20 +113,20 @@ def render_occlusion(
     first = count // 2 - hidden // 2
     if first < 2 * PACE or count - first - hidden < 2 * PACE:
         raise ValueError(f"{count} frames are too few to hide a target for {hidden} of them")
-    path = _drift(count, (height, width), target.aspect, random)
+    path = _drift(count, (height, width), target.aspect, rng)
     depth = _depths(count, first, hidden)
     if way == "leaves":
-        path = _leave(path, depth, (height, width), random)
+        path = _leave(path, depth, (height, width), rng)
     front = Sprite(
-        random_cutout(cover, MAX_SPRITE_SIZE, random).pixels,
+        random_cutout(cover, MAX_SPRITE_SIZE, rng).pixels,
         np.ones((MAX_SPRITE_SIZE,) * 2, np.float32),
     )
-    direction = random.uniform(0, 2 * np.pi)
+    direction = rng.uniform(0, 2 * np.pi)
     frames, boxes, shares = [], [], []
     for time, frame in enumerate(run):
         picture = frame.copy()
         mask = np.zeros((height, width), np.float32)
-        changed = deform(target, random, JITTER)
+        changed = deform(target, rng, JITTER)
         boxes.append(paste_sprite(picture, changed, path[time], mask))
         if way == "covered":
             paste_sprite(picture, front, _beside(path[time], depth[time], direction), mask, 0)
@@ -138,13 +138,13 @@ def render_occlusion(
 
 
 def _drift(
-    count: int, frame_size: tuple[int, int], aspect: float, random: np.random.Generator
+    count: int, frame_size: tuple[int, int], aspect: float, rng: np.random.Generator
 ) -> list[Pose]:
     """Draw a slow way in the middle of a frame (height, width)."""
     height, width = frame_size
-    side = min(frame_size) * np.exp(random.uniform(np.log(0.2), np.log(0.4)))
-    waves, phases = random.uniform(0.5, 2.0, 4) * 2 * np.pi, random.uniform(0, 2 * np.pi, 4)
-    stretch = np.sqrt(aspect) * np.exp(random.normal(0, 0.1))
+    side = min(frame_size) * np.exp(rng.uniform(np.log(0.2), np.log(0.4)))
+    waves, phases = rng.uniform(0.5, 2.0, 4) * 2 * np.pi, rng.uniform(0, 2 * np.pi, 4)
+    stretch = np.sqrt(aspect) * np.exp(rng.normal(0, 0.1))
     poses = []
     for part in np.linspace(0, 1, count):
         swing = np.sin(waves * part + phases)
@@ -163,11 +163,11 @@ def _depths(count: int, first: int, hidden: int) -> np.ndarray:
 
 
 def _leave(
-    path: list[Pose], depth: np.ndarray, frame_size: tuple[int, int], random: np.random.Generator
+    path: list[Pose], depth: np.ndarray, frame_size: tuple[int, int], rng: np.random.Generator
 ) -> list[Pose]:
     """Let a path go out over one side of the frame, and come in again where it went out."""
     height, width = frame_size
-    outward = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)][random.integers(4)])
+    outward = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)][rng.integers(4)])
     moved = []
     for pose, away in zip(path, depth, strict=True):
         reach = 0.75 * pose.size.max()

@@ -4,7 +4,7 @@ import pytest
 from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import DatasetError, TargetError
 from cyclesiam.evaluation.protocols.reset import ground_truth_regions, run_with_resets
-from support.benchmark_folders import write_pictures
+from support.benchmark_folders import write_images
 
 BOX = (20.0, 10.0, 10.0, 10.0)
 
@@ -27,7 +27,7 @@ class Script:
 @pytest.fixture
 def still_target(tmp_path):
     """Sixteen frames whose brightness is their number."""
-    write_pictures(tmp_path, 16, value=np.arange(16))
+    write_images(tmp_path, 16, value=np.arange(16))
     x, y, width, height = BOX
     return TrackingSequence(
         name="still",

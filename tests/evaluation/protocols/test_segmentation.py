@@ -6,7 +6,7 @@ from cyclesiam.errors import DatasetError, TargetError
 from cyclesiam.evaluation.protocols.segmentation import run_segmentation
 from cyclesiam.evaluation.results.label_maps import write_labels
 from cyclesiam.evaluation.trackers.interface import BoxesAsMasks, MaskTracker
-from support.benchmark_folders import labels, write_pictures
+from support.benchmark_folders import labels, write_images
 from support.trackers import Drift, Masks, Still
 
 FIRST = labels((10, 10, 20, 20), (14, 14, 30, 18))
@@ -15,7 +15,7 @@ FIRST = labels((10, 10, 20, 20), (14, 14, 30, 18))
 @pytest.fixture
 def sequence(tmp_path):
     """Object 1 has lost some pixels to object 2, object 3 comes in the third frame of four."""
-    write_pictures(tmp_path / "frames", 4, first=0, digits=5)
+    write_images(tmp_path / "frames", 4, first=0, digits=5)
     for number, content in enumerate((FIRST, FIRST, FIRST + 0)):
         if number == 2:
             content[30:36, 100:110] = 3
