@@ -17,7 +17,7 @@ from support.media import textured
 ALONE = CompositingConfig(max_distractors=0, deformation=0, color=0)
 
 
-def grey_frames(count=3, height=120, width=160):
+def gray_frames(count=3, height=120, width=160):
     return [np.full((height, width, 3), 90, np.uint8) for _ in range(count)]
 
 
@@ -26,43 +26,43 @@ def donors():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_box_is_the_extent_of_what_was_pasted(seed):
-    frames, boxes, _ = composite(grey_frames(), donors(), np.random.default_rng(seed), ALONE)
+def test_the_box_is_the_bounds_of_what_was_pasted(seed):
+    frames, boxes, _ = composite(gray_frames(), donors(), np.random.default_rng(seed), ALONE)
     for frame, box in zip(frames, boxes, strict=True):
         np.testing.assert_allclose(mask_to_box(frame[..., 0] > 170), box, atol=1)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_companions_never_change_the_box(seed):
-    """The target keeps its whole extent, whatever passes before it."""
+def test_distractors_never_change_the_box(seed):
+    """The target keeps its whole box, whatever passes in front of it."""
     busy = CompositingConfig(max_distractors=6, deformation=0, color=0)
-    frames, boxes, _ = composite(grey_frames(1), donors(), np.random.default_rng(seed), busy)
+    frames, boxes, _ = composite(gray_frames(1), donors(), np.random.default_rng(seed), busy)
     assert np.isfinite(boxes).all()
     assert frames[0].shape == (120, 160, 3)
 
 
 def test_frames_and_donors_stay_as_they_are():
-    frames, pictures = grey_frames(), donors()
-    before = [frame.copy() for frame in [*frames, *pictures]]
-    shown, *_ = composite(frames, pictures, np.random.default_rng(0), CompositingConfig())
-    for old, now in zip(before, [*frames, *pictures], strict=True):
+    frames, images = gray_frames(), donors()
+    before = [frame.copy() for frame in [*frames, *images]]
+    results, *_ = composite(frames, images, np.random.default_rng(0), CompositingConfig())
+    for old, now in zip(before, [*frames, *images], strict=True):
         np.testing.assert_array_equal(old, now)
-    assert any((new != old).any() for new, old in zip(shown, frames, strict=True))
+    assert any((new != old).any() for new, old in zip(results, frames, strict=True))
 
 
 def test_a_target_moves_and_grows_as_configured():
     still = CompositingConfig(
         max_distractors=0, deformation=0, color=0, shift=0, scale=0, rotation=0
     )
-    _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), still)
+    _, boxes, _ = composite(gray_frames(4), donors(), np.random.default_rng(1), still)
     np.testing.assert_array_equal(boxes, np.tile(boxes[0], (4, 1)))
-    _, boxes, _ = composite(grey_frames(4), donors(), np.random.default_rng(1), ALONE)
+    _, boxes, _ = composite(gray_frames(4), donors(), np.random.default_rng(1), ALONE)
     assert (np.abs(np.diff(boxes, axis=0)).max(axis=1) > 0.5).all()
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("side", [24, 61, 128])
-def test_a_shape_spans_its_share_of_the_sprite(seed, side):
+def test_a_shape_spans_its_ratio_of_the_sprite(seed, side):
     alpha = random_shape(side, np.random.default_rng(seed))
     assert alpha.shape == (side, side)
     assert alpha.min() >= 0
@@ -101,9 +101,9 @@ def test_a_donor_may_be_tiny():
     )
 
 
-def test_the_same_chance_gives_the_same_clip():
+def test_the_same_seed_gives_the_same_clip():
     one, other = (
-        composite(grey_frames(), donors(), np.random.default_rng(4), CompositingConfig())
+        composite(gray_frames(), donors(), np.random.default_rng(4), CompositingConfig())
         for _ in range(2)
     )
     np.testing.assert_array_equal(one[0], other[0])

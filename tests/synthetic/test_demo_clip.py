@@ -38,8 +38,8 @@ def test_the_target_stays_inside_and_moves_smoothly(seed):
     boxes = make_demo_clip(seed, frames=120, width=96, height=72).boxes
     assert (boxes[:, :2] >= 0).all()
     assert (boxes[:, 2:] <= (96, 72)).all()
-    centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    assert np.hypot(*np.diff(centres, axis=0).T).max() < 0.35 * sizes.min()
+    centers, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    assert np.hypot(*np.diff(centers, axis=0).T).max() < 0.35 * sizes.min()
     assert sizes.prod(1).max() / sizes.prod(1).min() > 1.5**2  # it comes nearer and goes away
 
 
@@ -59,8 +59,8 @@ def test_the_outline_box_is_the_opaque_part(angle):
     opacity[20:40, 10:50] = 1  # 20 sprite pixels a unit, 2 a pixel: the radius is 10
     sprite = DemoSprite(np.full((60, 60, 3), 255, np.float32), opacity, corners, radius=10.0)
     pose = DemoPose(x=40.3, y=30.6, scale=1.3, angle=angle)
-    picture = composite_sprite(np.zeros((60, 80, 3), np.float32), sprite, pose, shadow=False)
-    rows, columns = np.nonzero(picture[..., 0] > 127)
+    image = composite_sprite(np.zeros((60, 80, 3), np.float32), sprite, pose, shadow=False)
+    rows, columns = np.nonzero(image[..., 0] > 127)
     found = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     np.testing.assert_allclose(sprite_box(sprite, pose), found, atol=1.0)
 

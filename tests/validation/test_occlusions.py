@@ -9,39 +9,39 @@ from support.media import textured, write_image, write_video
 HIDDEN = 12
 
 
-def clip(way, seed=0):
-    random = np.random.default_rng(seed)
-    run = [textured(3, 144, 192)] * 70
-    target = random_cutout(textured(5), 64, random)
-    return run, render_occlusion(run, target, textured(6), random, way=way, hidden=HIDDEN)
+def clip(kind, seed=0):
+    rng = np.random.default_rng(seed)
+    frames = [textured(3, 144, 192)] * 70
+    target = random_cutout(textured(5), 64, rng)
+    return frames, render_occlusion(frames, target, textured(6), rng, kind=kind, hidden=HIDDEN)
 
 
-@pytest.mark.parametrize("way", ["covered", "leaves"])
+@pytest.mark.parametrize("kind", ["covered", "leaves"])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_target_is_seen_then_hidden_then_seen(way, seed):
-    run, made = clip(way, seed)
-    gone = np.isnan(made.boxes[:, 0])
-    first, last = np.flatnonzero(gone)[[0, -1]]
-    assert gone[first : last + 1].all()  # once, and in one piece
-    assert HIDDEN <= gone.sum() <= HIDDEN + 18
+def test_a_target_is_visible_then_hidden_then_visible(kind, seed):
+    frames, made = clip(kind, seed)
+    hidden = np.isnan(made.boxes[:, 0])
+    first, last = np.flatnonzero(hidden)[[0, -1]]
+    assert hidden[first : last + 1].all()  # once, and in one piece
+    assert HIDDEN <= hidden.sum() <= HIDDEN + 18
     assert first >= 15
-    assert last < made.reappears_at < len(run) - 10
-    inside = made.boxes[~gone]
+    assert last < made.reappears_at < len(frames) - 10
+    inside = made.boxes[~hidden]
     assert (inside[:, 2:] > inside[:, :2]).all()
 
 
-def test_of_a_target_that_left_nothing_is_seen():
-    run, made = clip("leaves")
+def test_a_target_that_left_the_frame_is_invisible():
+    frames, made = clip("leaves")
     middle = np.flatnonzero(np.isnan(made.boxes[:, 0]))[4:-4]
-    assert all(np.array_equal(made.frames[frame], run[frame]) for frame in middle)
-    assert not np.array_equal(made.frames[0], run[0])
+    assert all(np.array_equal(made.frames[frame], frames[frame]) for frame in middle)
+    assert not np.array_equal(made.frames[0], frames[0])
 
 
-def test_a_run_too_short_is_refused():
-    random = np.random.default_rng(0)
-    run, target = [textured(3)] * 30, random_cutout(textured(5), 64, random)
+def test_too_few_frames_are_refused():
+    rng = np.random.default_rng(0)
+    frames, target = [textured(3)] * 30, random_cutout(textured(5), 64, rng)
     with pytest.raises(ValueError, match="30 frames are too few to hide a target for 12"):
-        render_occlusion(run, target, textured(6), random, way="covered", hidden=12)
+        render_occlusion(frames, target, textured(6), rng, kind="covered", hidden=12)
 
 
 def test_scenes_give_the_same_clips_again(tmp_path):

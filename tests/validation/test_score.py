@@ -1,4 +1,4 @@
-"""Validation without labels: the examples that are drawn, and what they say of trackers."""
+"""Validation without labels: the examples that are drawn, and how trackers score on them."""
 
 import numpy as np
 import pytest
@@ -34,16 +34,16 @@ def test_stills_allow_no_cycles(tmp_path):
     assert {example.kind for example in make_examples(scenes, FEW)} == {"zooms", "pasted"}
 
 
-def test_what_cannot_be_read_is_passed_over_until_nothing_is_left(tmp_path):
+def test_what_cannot_be_read_is_left_out_until_nothing_is_left(tmp_path):
     scenes, _ = find_scenes([write_stills(tmp_path / "stills", 3)])
-    scenes[0].path.write_bytes(b"no picture")
+    scenes[0].path.write_bytes(b"no image")
     assert make_examples(scenes, FEW)
-    with pytest.raises(TrainingError, match="nothing to judge by"):
+    with pytest.raises(TrainingError, match="nothing to score by"):
         make_examples(scenes[:1], FEW)
 
 
 class Scripted:
-    """A tracker that answers with given boxes, one for each frame after the first."""
+    """A tracker that returns the boxes of a list, one for each frame after the first."""
 
     def __init__(self, network, config, *, device):
         self.boxes = iter(network)
@@ -56,7 +56,7 @@ class Scripted:
 
 
 def cycle(turn: int) -> tuple[Example, list]:
-    """Give a cycle whose target moves by its own width in each frame, and its boxes."""
+    """Return a cycle whose target moves by its own width in each frame, and its boxes."""
     boxes = [[10.0 * time, 0.0, 10.0 * time + 10, 10.0] for time in range(turn + 1)]
     unknown = np.full((turn + 1, 4), np.nan)
     unknown[0] = boxes[0]
@@ -64,32 +64,32 @@ def cycle(turn: int) -> tuple[Example, list]:
     return Example("cycles", [textured(0)] * (turn + 1), unknown, moving), boxes
 
 
-def test_a_cycle_rewards_who_follows_and_not_who_stands_still(monkeypatch):
+def test_a_cycle_rewards_tracking_and_not_standing_still(monkeypatch):
     monkeypatch.setattr(validation, "Tracker", Scripted)
     example, boxes = cycle(4)
-    follows = boxes[1:] + boxes[-2::-1]
-    assert label_free_score(follows, [example]).overlaps == (1.0,)
+    tracked = boxes[1:] + boxes[-2::-1]
+    assert label_free_score(tracked, [example]).overlaps == (1.0,)
     assert label_free_score([boxes[0]] * 8, [example]).overlaps == (0.0,)
-    # lost at the turn: of frames 0 to 3 no box on the way home lies where it lay on the way out
+    # lost at the turn: of frames 0 to 3 no box on the way back lies where it lay on the way forward
     lost = boxes[1:] + [boxes[-1]] * 4
     assert label_free_score(lost, [example]).overlaps == (0.0,)
 
 
-def test_a_made_example_counts_frames_with_a_truth(monkeypatch):
+def test_a_synthetic_example_counts_frames_with_known_boxes(monkeypatch):
     monkeypatch.setattr(validation, "Tracker", Scripted)
     box = [0.0, 0.0, 10.0, 10.0]
-    truth = np.array([box, box, [np.nan] * 4, box])
-    answers = [box, box, [0.0, 0.0, 10.0, 5.0]]
-    example = Example("zooms", [textured(0)] * 4, truth, {})
-    assert label_free_score(answers, [example]).overlaps == (pytest.approx(0.75),)
+    boxes = np.array([box, box, [np.nan] * 4, box])
+    outputs = [box, box, [0.0, 0.0, 10.0, 5.0]]
+    example = Example("zooms", [textured(0)] * 4, boxes, {})
+    assert label_free_score(outputs, [example]).overlaps == (pytest.approx(0.75),)
 
 
 def test_kinds_count_alike_and_pairs_give_the_error():
     before = LabelFreeScores(("zooms", "zooms", "zooms", "pasted", "pasted"), (0.5,) * 5)
     after = LabelFreeScores(before.kinds, (0.6, 0.6, 0.6, 0.5, 0.7))
     assert after.by_kind == {"zooms": pytest.approx(0.6), "pasted": pytest.approx(0.6)}
-    rise, error = paired_gain(before, after)
-    assert rise == pytest.approx(0.1)
+    gain, error = paired_gain(before, after)
+    assert gain == pytest.approx(0.1)
     assert error == pytest.approx(0.1 / 2)  # zooms: none; pasted: 0.1; the mean of two kinds
 
 

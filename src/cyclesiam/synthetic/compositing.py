@@ -1,9 +1,9 @@
-"""Compositing: cut-outs of pictures that move over clips, with a box that is known in every frame.
+"""Compositing: cut-outs of images that move over clips, with a box that is known in every frame.
 
-A piece of one picture, in a random shape, is pasted over the frames of another scene and moves,
-turns, swells and bends on its way. Nobody drew it, yet where it is and how far it reaches is
-exact: it teaches what discovery cannot, where a target ends. Companions, some cut from the same
-stuff, pass behind and before it.
+A piece of one image, in a random shape, is pasted on the frames of another scene. It moves, turns,
+grows and deforms from frame to frame. Nobody annotated it, yet its box and mask are exact, so
+training learns where a target ends, which discovery cannot tell. Distractors, some cut from the
+same image, pass behind and in front of it.
 
 Shapes: T frames, each (H, W, 3) uint8; a sprite is (S, S, 3) pixels and an (S, S) alpha.
 """
@@ -18,38 +18,41 @@ import numpy as np
 from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.masks import mask_to_box
 
-SPRITE_FILL = 0.75  # share of a sprite's side that its shape spans; the rest is room to bend
-MAX_SPRITE_SIZE, COARSEST = 128, 24  # sides of sprites in pixels: about as large as they are shown
+SPRITE_FILL = 0.75  # ratio of a sprite's side that its shape spans; the rest is room to deform
+MIN_SPRITE_SIZE, MAX_SPRITE_SIZE = 24, 128  # sides in pixels: about as large as they are shown
 
 
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CompositingConfig:
-    """How cut-outs look and move. Changes are standard deviations from one frame to the next."""
+    """How cut-outs look and move.
+
+    Changes are standard deviations from one frame to the next; a larger value changes more.
+    """
 
     probability: float = 0.7
-    """Share of clips that show a pasted target."""
+    """Probability of a clip with a pasted target."""
     min_size: float = 0.08
-    """Least side of a target, over the frame's shorter side."""
+    """Smallest side of a target, over the frame's shorter side."""
     max_size: float = 0.45
-    """Greatest side of a target, over the frame's shorter side."""
+    """Largest side of a target, over the frame's shorter side."""
     shift: float = 0.25
-    """Of the place, over the target's side."""
+    """Change of the position, over the target's side."""
     scale: float = 0.12
-    """Of the logarithm of the size; the aspect changes half as much."""
+    """Change of the logarithm of the size; the aspect changes half as much."""
     rotation: float = 0.15
-    """Of the angle, in radians."""
+    """Change of the angle, in radians."""
     deformation: float = 0.04
-    """Of every point's displacement, over the target's side."""
+    """Displacement of every point, over the target's side."""
     color: float = 0.1
-    """Of brightness and of each colour's, over their value."""
+    """Relative change of brightness, and of each color channel."""
     max_distractors: int = 3
-    """Most cut-outs beside the target."""
+    """Largest number of cut-outs beside the target."""
     lookalike_probability: float = 0.5
-    """Chance that a companion is made of the target's stuff."""
+    """Probability that a distractor is cut from the target's image."""
     object_probability: float = 0.0
-    """Share of cut-outs that are whole objects from still pictures, where there are such; the
-    others are pieces of random shape."""
+    """Probability that a cut-out is a whole object of a still, where there is one. Others are
+    pieces of random shape."""
 
     def __post_init__(self) -> None:
         for name in ("probability", "lookalike_probability", "object_probability"):
@@ -68,7 +71,7 @@ class Sprite(NamedTuple):
     Args:
         pixels: (S, S, 3) uint8.
         alpha: (S, S) float32 in 0..1.
-        aspect: width over height, as it should be shown.
+        aspect: width over height of the object that it shows.
     """
 
     pixels: np.ndarray
@@ -77,13 +80,13 @@ class Sprite(NamedTuple):
 
 
 class CompositeClip(NamedTuple):
-    """What `composite` made.
+    """A clip with a pasted target.
 
     Args:
-        frames: T pictures.
-        boxes: (T, 4) xyxy of the target in pixels: its whole extent within the frame, whatever
-            covers it; NaN where it left the frame.
-        masks: (T, H, W) bool, the pixels of the target that are to be seen.
+        frames: T images.
+        boxes: (T, 4) xyxy of the target in pixels, within the frame, also where something covers
+            it; NaN where it left the frame.
+        masks: (T, H, W) bool, the visible pixels of the target.
     """
 
     frames: list[np.ndarray]
@@ -93,15 +96,15 @@ class CompositeClip(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """How a sprite lies in a frame.
+    """Where a sprite is in a frame.
 
     Args:
-        centre: x, y in pixels.
-        size: width and height of the sprite's square, in pixels.
+        center: x, y in pixels.
+        size: width and height of the whole sprite, in pixels.
         angle: in radians.
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     size: np.ndarray
     angle: float
 
@@ -114,64 +117,65 @@ def composite(
     *,
     objects: Sequence[Sprite] = (),
 ) -> CompositeClip:
-    """Let cut-outs move over frames.
+    """Paste a target and distractors on frames, each moving on a path of its own.
 
     Args:
-        frames: T pictures of one size; they are not changed.
-        donors: pictures to cut from; the target comes from the first.
+        frames: T images of one size; they are not changed.
+        donors: images to cut from; the target is cut from the first.
         rng: random numbers.
         config: how the cut-outs look and move.
-        objects: whole objects that stand in for pieces of donors, `config.objects` of them; the
+        objects: whole objects that replace pieces of donors with `config.object_probability`; the
             target's is the first.
     """
     height, width = frames[0].shape[:2]
-    whole = objects[0] if objects and rng.random() < config.object_probability else None
-    path = random_path(len(frames), (height, width), rng, config, whole.aspect if whole else 1.0)
-    target = whole or random_cutout(donors[0], _resolution(path), rng)
-    before: list[tuple[Sprite, list[Pose]]] = []
+    target_object = objects[0] if objects and rng.random() < config.object_probability else None
+    aspect = target_object.aspect if target_object else 1.0
+    path = random_path(len(frames), (height, width), rng, config, aspect)
+    target = target_object or random_cutout(donors[0], _resolution(path), rng)
+    front: list[tuple[Sprite, list[Pose]]] = []
     behind: list[tuple[Sprite, list[Pose]]] = []
     for _ in range(rng.integers(config.max_distractors + 1)):
         alike = rng.random() < config.lookalike_probability
         donor = donors[0] if alike else donors[rng.integers(len(donors))]
-        poses = _beside(path, rng, config)
-        layer = before if rng.random() < 0.3 else behind
-        if alike and whole:
-            sprite = whole
+        poses = _distractor_path(path, rng, config)
+        layer = front if rng.random() < 0.3 else behind
+        if alike and target_object:
+            sprite = target_object
         elif not alike and objects and rng.random() < config.object_probability:
             sprite = objects[int(rng.integers(len(objects)))]
         else:
             sprite = random_cutout(donor, _resolution(poses), rng)
         layer.append((sprite, poses))
-    shown, boxes, masks = [], [], []
+    results, boxes, masks = [], [], []
     for time, frame in enumerate(frames):
-        picture, mask = frame.copy(), np.zeros((height, width), np.float32)
+        image, mask = frame.copy(), np.zeros((height, width), np.float32)
         for sprite, poses in behind:
-            paste_sprite(picture, deform(sprite, rng, config), poses[time])
-        boxes.append(paste_sprite(picture, deform(target, rng, config), path[time], mask, 1))
-        for sprite, poses in before:
-            paste_sprite(picture, deform(sprite, rng, config), poses[time], mask, 0)
-        shown.append(picture)
+            paste_sprite(image, deform(sprite, rng, config), poses[time])
+        boxes.append(paste_sprite(image, deform(target, rng, config), path[time], mask, 1))
+        for sprite, poses in front:
+            paste_sprite(image, deform(sprite, rng, config), poses[time], mask, 0)
+        results.append(image)
         masks.append(mask > 0.5)
-    return CompositeClip(shown, np.stack(boxes), np.stack(masks))
+    return CompositeClip(results, np.stack(boxes), np.stack(masks))
 
 
-def random_cutout(picture: np.ndarray, side: int, rng: np.random.Generator) -> Sprite:
-    """Cut a piece of random shape out of an (H, W, 3) picture, as a sprite of a side in pixels."""
-    shorter = min(picture.shape[:2])
+def random_cutout(image: np.ndarray, side: int, rng: np.random.Generator) -> Sprite:
+    """Cut a piece of random shape out of an (H, W, 3) image, as a sprite of `side` pixels."""
+    shorter = min(image.shape[:2])
     span = min(max(int(shorter * np.exp(rng.uniform(np.log(0.15), np.log(0.7)))), 16), shorter)
-    y = rng.integers(picture.shape[0] - span + 1)
-    x = rng.integers(picture.shape[1] - span + 1)
-    piece = picture[y : y + span, x : x + span]
-    way = cv2.INTER_AREA if span > side else cv2.INTER_LINEAR
-    return Sprite(cv2.resize(piece, (side, side), interpolation=way), random_shape(side, rng))
+    y = rng.integers(image.shape[0] - span + 1)
+    x = rng.integers(image.shape[1] - span + 1)
+    piece = image[y : y + span, x : x + span]
+    method = cv2.INTER_AREA if span > side else cv2.INTER_LINEAR
+    return Sprite(cv2.resize(piece, (side, side), interpolation=method), random_shape(side, rng))
 
 
 def random_shape(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw an alpha, (S, S) float32: one to four lobes that span `FILLED` of both its sides.
+    """Draw an (S, S) float32 alpha: one to four lobes that span `SPRITE_FILL` of both its sides.
 
-    Between lobes the background shows, as it does in the box around most real objects.
+    Between lobes the background is visible, as it is in the box of most real objects.
     """
-    steps = (np.arange(COARSEST * 2) + 0.5) / COARSEST - 1
+    steps = (np.arange(MIN_SPRITE_SIZE * 2) + 0.5) / MIN_SPRITE_SIZE - 1
     grid = np.stack(np.meshgrid(steps, steps))
     inside = np.zeros(grid.shape[1:], bool)
     for lobe in range(rng.integers(1, 5)):
@@ -188,14 +192,14 @@ def random_shape(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _bar(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give the pixels of a turned rectangle around the origin."""
+    """Return which pixels lie in a rotated rectangle around the origin."""
     angle = rng.uniform(0, np.pi)
     along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
     return (abs(along) < rng.uniform(0.3, 0.7)) & (abs(across) < rng.uniform(0.15, 0.6))
 
 
 def _blob(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Give the pixels of a wavy ellipse around the origin."""
+    """Return which pixels lie in a wavy ellipse around the origin."""
     theta = np.arctan2(y, x)
     radius = np.full_like(theta, rng.uniform(0.35, 0.7))
     for wave in range(1, 6):
@@ -211,7 +215,7 @@ def random_path(
     config: CompositingConfig,
     aspect: float = 1.0,
 ) -> list[Pose]:
-    """Draw `count` poses of a target of an aspect on its way through frames of (height, width)."""
+    """Draw `count` poses of a target with an aspect, in frames of (height, width)."""
     height, width = frame_size
     low, high = np.log([config.min_size, config.max_size])
     side = min(frame_size) * np.exp(rng.uniform(low, high)) / SPRITE_FILL
@@ -221,13 +225,13 @@ def random_path(
         side * np.array([stretch, 1 / stretch]),
         rng.normal(0, 0.3),
     )
-    return _follow(start, count, rng, config)
+    return _continue(start, count, rng, config)
 
 
-def _follow(
+def _continue(
     start: Pose, count: int, rng: np.random.Generator, config: CompositingConfig
 ) -> list[Pose]:
-    """Continue a pose for `count` frames, at a nearly even pace."""
+    """Draw `count` poses from the first one on, at a nearly constant speed."""
     shift = rng.normal(0, config.shift, 2)
     growth = rng.normal(0, config.scale) + rng.normal(0, config.scale / 2, 2)
     turn = rng.normal(0, config.rotation)
@@ -235,41 +239,43 @@ def _follow(
     for _ in range(count - 1):
         last = poses[-1]
         side = SPRITE_FILL * np.sqrt(last.size.prod())
-        centre = last.centre + (shift + rng.normal(0, config.shift / 3, 2)) * side
+        center = last.center + (shift + rng.normal(0, config.shift / 3, 2)) * side
         size = last.size * np.exp(growth + rng.normal(0, config.scale / 3))
-        poses.append(Pose(centre, size, last.angle + turn))
+        poses.append(Pose(center, size, last.angle + turn))
     return poses
 
 
-def _beside(path: list[Pose], rng: np.random.Generator, config: CompositingConfig) -> list[Pose]:
-    """Draw the way of a companion that begins near a target."""
+def _distractor_path(
+    path: list[Pose], rng: np.random.Generator, config: CompositingConfig
+) -> list[Pose]:
+    """Draw the path of a distractor that starts near a target."""
     start = path[0]
     direction, distance = rng.uniform(0, 2 * np.pi), rng.uniform(0.6, 2.0)
     away = distance * np.array([np.cos(direction), np.sin(direction)])
-    beside = replace(
+    first = replace(
         start,
-        centre=start.centre + away * start.size,
+        center=start.center + away * start.size,
         size=start.size * np.exp(rng.normal(0, 0.4)),
         angle=rng.normal(0, 0.5),
     )
-    return _follow(beside, len(path), rng, config)
+    return _continue(first, len(path), rng, config)
 
 
 def _resolution(poses: list[Pose]) -> int:
-    """Side in pixels of a sprite that is shown about as large as it is stored."""
-    return int(np.clip(np.sqrt(poses[0].size.prod()), COARSEST, MAX_SPRITE_SIZE))
+    """Return the side in pixels at which a sprite is stored about as large as it is shown."""
+    return int(np.clip(np.sqrt(poses[0].size.prod()), MIN_SPRITE_SIZE, MAX_SPRITE_SIZE))
 
 
 def deform(sprite: Sprite, rng: np.random.Generator, config: CompositingConfig) -> Sprite:
-    """Change a sprite a little, as things change from one frame to the next: form and light."""
+    """Change shape and light of a sprite a little, as from one frame to the next."""
     side = len(sprite.alpha)
     coarse = rng.normal(0, config.deformation * side, (4, 4, 2)).astype(np.float32)
     field = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
     steps = np.arange(side, dtype=np.float32)
     x, y = np.meshgrid(steps, steps)
-    where = x + field[..., 0], y + field[..., 1]
-    pixels = cv2.remap(sprite.pixels, *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    alpha = cv2.remap(sprite.alpha, *where, cv2.INTER_LINEAR)
+    sampled = x + field[..., 0], y + field[..., 1]
+    pixels = cv2.remap(sprite.pixels, *sampled, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    alpha = cv2.remap(sprite.alpha, *sampled, cv2.INTER_LINEAR)
     gain = (1 + rng.normal(0, config.color)) * (1 + rng.normal(0, config.color / 2, 3))
     lit = np.clip(pixels * gain.astype(np.float32), 0, 255).astype(np.uint8)
     return Sprite(lit, alpha, sprite.aspect)
@@ -282,29 +288,29 @@ def paste_sprite(
     mask: np.ndarray | None = None,
     value: float = 1,
 ) -> np.ndarray:
-    """Lay a sprite over a frame, in place.
+    """Paste a sprite on a frame, in place.
 
     Args:
         frame: (H, W, 3) uint8.
-        sprite: what is pasted.
+        sprite: what to paste.
         pose: where.
-        mask: (H, W) float32 in which a value is laid over the same pixels, in place.
-        value: that value.
+        mask: (H, W) float32 that gets `value` in the same pixels, in place.
+        value: 1 for the target, 0 for what covers it.
 
     Returns:
         (4,) xyxy of the sprite's pixels in the frame; NaN where none is in it.
     """
     height, width = frame.shape[:2]
     cos, sin = np.cos(pose.angle), np.sin(pose.angle)
-    turned = np.array([[cos, -sin], [sin, cos]]) * pose.size  # unit square to pixels
-    reach = np.abs(turned).sum(axis=1) / 2
-    x0, y0 = np.floor(np.maximum(pose.centre - reach, 0)).astype(int).tolist()
-    x1, y1 = np.ceil(np.minimum(pose.centre + reach, (width, height))).astype(int).tolist()
+    rotated = np.array([[cos, -sin], [sin, cos]]) * pose.size  # unit square to pixels
+    reach = np.abs(rotated).sum(axis=1) / 2
+    x0, y0 = np.floor(np.maximum(pose.center - reach, 0)).astype(int).tolist()
+    x1, y1 = np.ceil(np.minimum(pose.center + reach, (width, height))).astype(int).tolist()
     if x1 <= x0 or y1 <= y0:
         return np.full(4, np.nan)
-    # the sprite's middle comes to the centre; pixel i is sampled at i + 0.5
-    linear, middle = turned / len(sprite.alpha), len(sprite.alpha) / 2 - 0.5
-    offset = pose.centre - 0.5 - (x0, y0) - linear @ np.full(2, middle)
+    # the sprite's center comes to the pose's; pixel i is sampled at i + 0.5
+    linear, middle = rotated / len(sprite.alpha), len(sprite.alpha) / 2 - 0.5
+    offset = pose.center - 0.5 - (x0, y0) - linear @ np.full(2, middle)
     matrix, size = np.column_stack((linear, offset)), (x1 - x0, y1 - y0)
     alpha = cv2.warpAffine(sprite.alpha, matrix, size)
     pixels = cv2.warpAffine(sprite.pixels, matrix, size, borderMode=cv2.BORDER_REFLECT_101)

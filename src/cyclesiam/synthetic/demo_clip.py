@@ -1,9 +1,9 @@
-"""A clip made by arithmetic, with exact boxes: for the demo and for tests, free of any licence.
+"""A synthetic clip with exact boxes, for the demo and for tests, free of any license.
 
 Seen from above, a striped beetle (the target) crawls over stony ground. It turns, comes nearer and
-goes away; a blue beetle (the distractor) crawls beside it, and a falling leaf covers a part of it
-once. The camera pans, zooms and rolls. All motion is smooth and counted in frames, so that a
-shorter clip is the beginning of a longer one.
+goes away. A blue beetle (the distractor) crawls beside it, and a falling leaf covers a part of it
+once. The camera pans, zooms and rolls. All motion is smooth and counted in frames, so a shorter
+clip is the beginning of a longer one.
 
 Shapes are polygons in units of the object: the body reaches from about -1 to 1 along x.
 """
@@ -18,7 +18,7 @@ SUPERSAMPLING = 2.0  # sprite pixels per image pixel at scale 1; the largest sca
 PERIOD = 170  # frames of one sweep through the image and back
 LEAF_FRAME = 78  # when the leaf covers the target most
 GRID_WIDTH, GRID_HEIGHT = 320, 240  # of each clip in a grid, in pixels
-SENSOR_NOISE = 3.0  # standard deviation, in grey levels
+SENSOR_NOISE = 3.0  # standard deviation, in gray levels
 
 SOIL = ((74, 60, 42), (112, 96, 66), (134, 128, 84), (88, 98, 54))
 STONE = ((96, 92, 86), (150, 142, 130), (186, 180, 166))
@@ -29,7 +29,7 @@ LEAF = ((62, 84, 26), (116, 128, 44), (168, 150, 66))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoClip:
-    """A clip and the truth about its target.
+    """A clip and the ground truth of its target.
 
     Attributes:
         images: T frames, RGB uint8 (H, W, 3).
@@ -42,16 +42,16 @@ class DemoClip:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DemoSprite:
-    """An object to be laid over a picture, centred in its own.
+    """An object to paste, in the middle of a square image.
 
     Attributes:
-        colour: (S, S, 3) float32, in grey levels.
+        color: (S, S, 3) float32, in gray levels.
         opacity: (S, S) float32 in [0, 1].
         outline: (N, 2) polygon in units of the object.
         radius: image pixels of one unit at scale 1.
     """
 
-    colour: np.ndarray
+    color: np.ndarray
     opacity: np.ndarray
     outline: np.ndarray
     radius: float
@@ -59,7 +59,7 @@ class DemoSprite:
 
 @dataclass(frozen=True, slots=True)
 class DemoPose:
-    """Where an object is in the image: centre in pixels, scale, angle in radians (clockwise)."""
+    """Where an object is in the image: center in pixels, scale, angle in radians (clockwise)."""
 
     x: float
     y: float
@@ -67,7 +67,7 @@ class DemoPose:
     angle: float
 
     def rotation(self) -> np.ndarray:
-        """Give the matrix (2, 2) that turns and scales."""
+        """Return the matrix (2, 2) that rotates and scales."""
         c, s = math.cos(self.angle) * self.scale, math.sin(self.angle) * self.scale
         return np.array([[c, -s], [s, c]])
 
@@ -75,25 +75,30 @@ class DemoPose:
 def make_demo_clip(
     seed: int = 0, frames: int = 120, width: int = 480, height: int = 360
 ) -> DemoClip:
-    """Make a clip; the same arguments always give the same one.
+    """Return a clip; the same arguments always give the same one.
 
     Args:
-        seed: of looks, paths and noise.
+        seed: of appearances, paths and noise.
         frames: how many; a longer clip begins with the shorter one.
         width: of the images, in pixels.
         height: of the images, in pixels; objects grow with it.
 
     Returns:
         The frames, and the box of the target in each; it is always inside the image.
+
+    Raises:
+        ValueError: there is no frame, or a side is below 64 pixels.
     """
     if frames < 1 or width < 64 or height < 64:
         raise ValueError(f"too small for a clip: {frames} frames of {width} x {height}")
-    looks, paths, noise = (np.random.default_rng([seed, use]) for use in range(3))
+    appearance, paths, noise = (np.random.default_rng([seed, use]) for use in range(3))
     radius = 0.125 * height
-    ground = _make_ground(looks, 2 * width, 2 * height)
-    target = _make_beetle(looks, radius, TARGET_SHELL, slimness=0.62, stripes=5.0)
-    distractor = _make_beetle(looks, 0.85 * radius, DISTRACTOR_SHELL, slimness=0.85, stripes=0.0)
-    leaf = _make_leaf(looks, 0.9 * radius)
+    ground = _make_ground(appearance, 2 * width, 2 * height)
+    target = _make_beetle(appearance, radius, TARGET_SHELL, slimness=0.62, stripes=5.0)
+    distractor = _make_beetle(
+        appearance, 0.85 * radius, DISTRACTOR_SHELL, slimness=0.85, stripes=0.0
+    )
+    leaf = _make_leaf(appearance, 0.9 * radius)
     move_target, move_distractor, move_camera = _draw_paths(paths, width, height)
     meeting, falls = move_target(LEAF_FRAME), paths.choice([-1.0, 1.0])
 
@@ -105,27 +110,27 @@ def make_demo_clip(
             meeting.x + 2.0 * math.sin(0.2 * since), meeting.y + drop, 1.0, 0.05 * since
         )
         pose = move_target(frame)
-        picture = _view_ground(ground, move_camera(frame), width, height)
-        picture = composite_sprite(picture, distractor, move_distractor(frame), shadow=True)
-        picture = composite_sprite(picture, target, pose, shadow=True)
-        picture = composite_sprite(picture, leaf, leaf_pose, shadow=False)
-        images.append(_photograph(picture, noise, frame))
+        image = _view_ground(ground, move_camera(frame), width, height)
+        image = composite_sprite(image, distractor, move_distractor(frame), shadow=True)
+        image = composite_sprite(image, target, pose, shadow=True)
+        image = composite_sprite(image, leaf, leaf_pose, shadow=False)
+        images.append(_photograph(image, noise, frame))
         boxes.append(sprite_box(target, pose))
     return DemoClip(images, np.stack(boxes))
 
 
 def make_demo_grid(count: int, frames: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Make a clip with `count` targets, each in a made clip of its own.
+    """Return a clip with `count` targets, each in a demo clip of its own, side by side.
 
     Args:
-        count: how many; the same targets come first in a larger crowd, at other places.
+        count: how many targets; a larger grid has the same ones first, at other places.
         frames: how many.
 
     Returns:
         T frames, RGB uint8 (H, W, 3), and the (T, count, 4) xyxy boxes in pixels.
 
     Raises:
-        ValueError: there is nothing to make.
+        ValueError: a count is below 1.
     """
     if min(count, frames) < 1:
         raise ValueError(f"count and frames must be 1 or more, got {count} and {frames}")
@@ -145,37 +150,37 @@ def make_demo_grid(count: int, frames: int) -> tuple[list[np.ndarray], np.ndarra
 
 
 def sprite_box(sprite: DemoSprite, pose: DemoPose) -> np.ndarray:
-    """Give the box (4,) xyxy of an object's whole outline, in image pixels."""
+    """Return the box (4,) xyxy of an object's whole outline, in image pixels."""
     points = sprite.radius * sprite.outline @ pose.rotation().T + (pose.x, pose.y)
     return np.concatenate((points.min(0), points.max(0)))
 
 
 def composite_sprite(
-    picture: np.ndarray, sprite: DemoSprite, pose: DemoPose, *, shadow: bool
+    image: np.ndarray, sprite: DemoSprite, pose: DemoPose, *, shadow: bool
 ) -> np.ndarray:
-    """Lay an object over a picture, float32 (H, W, 3); give the new one."""
-    H, W = picture.shape[:2]
+    """Return a float32 image (H, W, 3) with an object pasted on it."""
+    H, W = image.shape[:2]
     opacity = _warp(sprite.opacity, pose, W, H)
     if shadow:  # the sun stands at the upper left
         off = 0.12 * sprite.radius * pose.scale
         below = DemoPose(pose.x + off, pose.y + off, pose.scale, pose.angle)
         dark = cv2.GaussianBlur(_warp(sprite.opacity, below, W, H), (0, 0), max(0.5, off / 2))
-        picture = picture * (1 - 0.45 * dark[..., None])
-    colour = _warp(sprite.colour, pose, W, H)
-    return picture + opacity[..., None] * (colour - picture)
+        image = image * (1 - 0.45 * dark[..., None])
+    color = _warp(sprite.color, pose, W, H)
+    return image + opacity[..., None] * (color - image)
 
 
 def _warp(layer: np.ndarray, pose: DemoPose, width: int, height: int) -> np.ndarray:
-    """Bring a sprite's layer to its place in an image of (height, width)."""
+    """Warp a layer of a sprite to its pose in an image of (height, width)."""
     turn = pose.rotation() / SUPERSAMPLING
     middle = layer.shape[0] / 2
-    # continuous coordinates: pixel (i, j) is centred at (j + 0.5, i + 0.5)
+    # continuous coordinates: pixel (i, j) is centered at (j + 0.5, i + 0.5)
     shift = np.array([pose.x, pose.y]) - 0.5 - turn @ np.full(2, middle - 0.5)
     return cv2.warpAffine(layer, np.column_stack((turn, shift)), (width, height))
 
 
 def _draw_paths(rng: np.random.Generator, width: int, height: int):
-    """Draw the smooth paths of target, distractor and camera; functions of the frame's number."""
+    """Draw smooth paths of target, distractor and camera, as functions of the frame's number."""
     side = rng.choice([-1.0, 1.0])
     p = rng.uniform(0, 2 * math.pi, 9)  # phases
 
@@ -210,23 +215,23 @@ def _draw_paths(rng: np.random.Generator, width: int, height: int):
 
 
 def _view_ground(ground: np.ndarray, camera: DemoPose, width: int, height: int) -> np.ndarray:
-    """Cut what the camera sees: its pose gives the centre in the ground, zoom and roll."""
+    """Crop what the camera sees: its pose is the center in the ground, zoom and roll."""
     turn = camera.rotation()
     shift = np.array([width / 2, height / 2]) - turn @ np.array([camera.x, camera.y])
     matrix = np.column_stack((turn, shift))
     return cv2.warpAffine(ground, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
 
 
-def _photograph(picture: np.ndarray, rng: np.random.Generator, frame: int) -> np.ndarray:
-    """Turn light into pixels: a soft lens, a slow drift of exposure, sensor noise."""
-    soft = cv2.GaussianBlur(picture, (0, 0), 0.7)
+def _photograph(image: np.ndarray, rng: np.random.Generator, frame: int) -> np.ndarray:
+    """Turn light into pixels: lens blur, slow drift of exposure, sensor noise."""
+    soft = cv2.GaussianBlur(image, (0, 0), 0.7)
     exposure = 1 + 0.05 * math.sin(2 * math.pi * frame / 75)
-    noisy = soft * exposure + rng.normal(0, SENSOR_NOISE, picture.shape)
+    noisy = soft * exposure + rng.normal(0, SENSOR_NOISE, image.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
 def _cloud(rng: np.random.Generator, width: int, height: int, coarsest: float) -> np.ndarray:
-    """Make natural-looking noise in [0, 1], (height, width): octaves, each half as strong."""
+    """Return natural-looking noise in [0, 1], (height, width), as a sum of octaves."""
     total, size, strength = np.zeros((height, width), np.float32), coarsest, 1.0
     while size >= 2:
         grid = rng.random((math.ceil(height / size) + 3, math.ceil(width / size) + 3), np.float32)
@@ -238,14 +243,14 @@ def _cloud(rng: np.random.Generator, width: int, height: int, coarsest: float) -
 
 
 def _paint(values: np.ndarray, palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-    """Colour values in [0, 1] along a palette; float32 (..., 3)."""
+    """Map values in [0, 1] to colors along a palette; return float32 (..., 3)."""
     stops = np.linspace(0, 1, len(palette))
     channels = [np.interp(values, stops, channel) for channel in zip(*palette, strict=True)]
     return np.stack(channels, axis=-1).astype(np.float32)
 
 
 def _fill(outline: np.ndarray, unit: float, size: int) -> np.ndarray:
-    """Fill a polygon, in units, in the middle of a (size, size) picture: float32 in [0, 1]."""
+    """Fill a polygon, in units, in the middle of a (size, size) image, with values in [0, 1]."""
     finer = 4  # drawn larger and averaged: smooth edges at the right place
     points = (outline * unit + size / 2) * finer - 0.5
     canvas = np.zeros((size * finer, size * finer), np.uint8)
@@ -254,7 +259,7 @@ def _fill(outline: np.ndarray, unit: float, size: int) -> np.ndarray:
 
 
 def _shade(opacity: np.ndarray, roundness: float) -> np.ndarray:
-    """Light a body that bulges within its outline, from the upper left: factors around 1."""
+    """Return brightness factors of a bulging body that is lit from the upper left."""
     inside = cv2.distanceTransform((opacity > 0.5).astype(np.uint8), cv2.DIST_L2, 5)
     depth = np.clip(inside / max(inside.max(), 1e-6), 0, 1)
     height = cv2.GaussianBlur(np.sqrt(1 - (1 - depth) ** 2), (0, 0), opacity.shape[0] / 60)
@@ -264,14 +269,14 @@ def _shade(opacity: np.ndarray, roundness: float) -> np.ndarray:
 
 
 def _grid(unit: float) -> tuple[int, np.ndarray, np.ndarray]:
-    """Give the size of a sprite, and x and y of its pixels in units of the object."""
+    """Return the size of a sprite, and x and y of its pixels in units of the object."""
     size = 2 * math.ceil(1.3 * unit)
     line = (np.arange(size, dtype=np.float32) + 0.5 - size / 2) / unit
     return size, *np.meshgrid(line, line)
 
 
 def _blob(rng: np.random.Generator, slimness: float, roughness: float) -> np.ndarray:
-    """Draw a smooth closed outline (N, 2), about 1 long and `slimness` wide on each side."""
+    """Draw a smooth closed outline (N, 2) that reaches about 1 along x and `slimness` along y."""
     theta = np.linspace(0, 2 * math.pi, 120, endpoint=False)
     radius = np.ones_like(theta)
     for waves in (2, 3, 4, 5):
@@ -288,32 +293,32 @@ def _make_beetle(
     slimness: float,
     stripes: float,
 ) -> DemoSprite:
-    """Make a shiny body with a dark head, a seam, two eyes, and stripes or spots."""
+    """Return a shiny body with a dark head, a seam, two eyes, and stripes or spots."""
     unit = radius * SUPERSAMPLING
     size, x, y = _grid(unit)
     outline = _blob(rng, slimness, 0.05)
     opacity = _fill(outline, unit, size)
     cloud = _cloud(rng, size, size, unit / 2)
-    colour = _paint(cloud, shell)
+    color = _paint(cloud, shell)
     if stripes:
         marks = np.sin(stripes * math.pi * (x + 0.25 * y**2) + 2.5 * (cloud - 0.5))
     else:
         marks = 2.2 * (_cloud(rng, size, size, unit / 3) - 0.45)
-    colour *= 1 - 0.75 * np.clip(4 * marks - 0.8, 0, 1)[..., None]
+    color *= 1 - 0.75 * np.clip(4 * marks - 0.8, 0, 1)[..., None]
     head = np.clip(12 * (x - 0.58), 0, 1)[..., None]
-    colour += head * (np.array((46, 38, 34), np.float32) * (0.7 + 0.6 * cloud[..., None]) - colour)
+    color += head * (np.array((46, 38, 34), np.float32) * (0.7 + 0.6 * cloud[..., None]) - color)
     seam = np.exp(-((y / 0.03) ** 2)) * (x < 0.58)
-    colour *= 1 - 0.5 * seam[..., None]
+    color *= 1 - 0.5 * seam[..., None]
     for side in (-1, 1):
         far = np.hypot(x - 0.76, y - side * 0.45 * slimness)
         eye = np.clip(12 * (0.1 - far), 0, 1)[..., None]
-        colour += eye * (np.array((226, 216, 180), np.float32) - colour)
-    colour *= _shade(opacity, 1.0)[..., None]
-    return DemoSprite(np.clip(colour, 0, 255), opacity, outline, radius)
+        color += eye * (np.array((226, 216, 180), np.float32) - color)
+    color *= _shade(opacity, 1.0)[..., None]
+    return DemoSprite(np.clip(color, 0, 255), opacity, outline, radius)
 
 
 def _make_leaf(rng: np.random.Generator, radius: float) -> DemoSprite:
-    """Make a pointed leaf with veins."""
+    """Return a pointed leaf with veins."""
     unit = radius * SUPERSAMPLING
     size, x, y = _grid(unit)
     along = np.linspace(-1, 1, 60)
@@ -322,14 +327,14 @@ def _make_leaf(rng: np.random.Generator, radius: float) -> DemoSprite:
         (np.column_stack((along, half)), np.column_stack((along, -half))[::-1])
     )
     opacity = _fill(outline, unit, size)
-    colour = _paint(_cloud(rng, size, size, unit / 2), LEAF)
+    color = _paint(_cloud(rng, size, size, unit / 2), LEAF)
     veins = np.cos(9 * math.pi * (x - 0.9 * np.abs(y))) ** 24 + np.exp(-((y / 0.03) ** 2))
-    colour *= (1 + 0.3 * np.clip(veins, 0, 1) + 0.25 * y)[..., None]
-    return DemoSprite(np.clip(colour, 0, 255), opacity, outline, radius)
+    color *= (1 + 0.3 * np.clip(veins, 0, 1) + 0.25 * y)[..., None]
+    return DemoSprite(np.clip(color, 0, 255), opacity, outline, radius)
 
 
 def _make_ground(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
-    """Make soil with moss and stones, float32 (height, width, 3)."""
+    """Return soil with moss and stones, float32 (height, width, 3)."""
     soil = 0.65 * _cloud(rng, width, height, height / 5) + 0.35 * _cloud(rng, width, height, 12)
     ground = _paint(np.clip(1.3 * soil - 0.15, 0, 1), SOIL)
     grain = _cloud(rng, width, height, 8)
@@ -347,13 +352,13 @@ def _make_stone(rng: np.random.Generator, radius: float) -> DemoSprite:
     size, _, _ = _grid(unit)
     outline = _blob(rng, rng.uniform(0.6, 0.95), 0.12)
     opacity = _fill(outline, unit, size)
-    colour = _paint(0.3 * rng.random() + 0.7 * _cloud(rng, size, size, max(3, unit / 2)), STONE)
-    colour *= (rng.uniform(0.55, 1.05) * _shade(opacity, 0.8))[..., None]
-    return DemoSprite(np.clip(colour, 0, 255), opacity, outline, radius)
+    color = _paint(0.3 * rng.random() + 0.7 * _cloud(rng, size, size, max(3, unit / 2)), STONE)
+    color *= (rng.uniform(0.55, 1.05) * _shade(opacity, 0.8))[..., None]
+    return DemoSprite(np.clip(color, 0, 255), opacity, outline, radius)
 
 
 def _embed(ground: np.ndarray, stone: DemoSprite, pose: DemoPose) -> None:
-    """Lay a stone into the ground, in place; only its neighbourhood is touched."""
+    """Paste a stone on the ground, in place; only its neighborhood is computed."""
     reach = math.ceil(1.8 * stone.radius) + 2
     left, top = max(0, int(pose.x) - reach), max(0, int(pose.y) - reach)
     part = ground[top : int(pose.y) + reach, left : int(pose.x) + reach]

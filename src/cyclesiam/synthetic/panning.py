@@ -1,4 +1,4 @@
-"""Views of pictures: the part that a canvas shows, and how it drifts over a still.
+"""Views of images: what part of an image a canvas shows, and how it drifts over a still.
 
 Shapes: T frames of the canvas's (H, W).
 """
@@ -10,17 +10,17 @@ import numpy as np
 
 from cyclesiam.geometry.crops import crop_to_image_matrix
 
-INSIDE = 0.75, 1.0  # zooms of views that show nothing beyond the picture's border
+INSIDE = 0.75, 1.0  # zooms of views that show nothing beyond the image's border
 
 
 class PannedClip(NamedTuple):
-    """Frames of a still by a view that drifts and zooms.
+    """Frames of a still through a view that drifts and zooms.
 
     Args:
         frames: each (H, W, 3) uint8.
-        motions: how the picture lies in each, against the first: its scale about the canvas's
-            middle, and its shift in pixels of the canvas.
-        first: the first view, cxcywh in pixels of the picture.
+        transforms: from the first frame to each: a scale about the canvas's center, and a shift in
+            pixels of the canvas.
+        first: the first view, cxcywh in pixels of the image.
         mirrored: whether left and right are swapped.
     """
 
@@ -30,7 +30,7 @@ class PannedClip(NamedTuple):
     mirrored: bool
 
     def boxes_of(self, box: np.ndarray) -> np.ndarray:
-        """Give the (T, 4) boxes in all frames of what has a (4,) box in the first."""
+        """Return the (T, 4) xyxy boxes in all frames of what has a (4,) box in the first."""
         height, width = self.frames[0].shape[:2]
         middle = np.array([width, height]) / 2
         boxes = [
@@ -47,18 +47,26 @@ def pan_still(
     *,
     zooms: tuple[float, float] = INSIDE,
 ) -> PannedClip:
-    """Make `count` frames (height, width) of a still; for `zooms` see `draw_view`."""
+    """Pan over a still.
+
+    Args:
+        image: (H, W, 3) uint8.
+        count: T, how many frames.
+        canvas: (height, width) of the frames.
+        rng: random numbers.
+        zooms: smallest and largest size of the first view, over the largest inside the image.
+    """
     view = first = random_view(image.shape, canvas, rng, zooms=zooms)
     drift = rng.normal(0, 0.02 * min(image.shape[:2]), 2)
     zoom = np.exp(rng.normal(0, 0.04))
     mirrored = rng.random() < 0.5
-    frames, motions = [], []
+    frames, transforms = [], []
     for _ in range(count):
         frames.append(render_view(image, view, canvas, mirrored))
         shift = (first[:2] - view[:2]) * canvas[0] / view[3]
-        motions.append((first[3] / view[3], shift * (-1, 1) if mirrored else shift))
+        transforms.append((first[3] / view[3], shift * (-1, 1) if mirrored else shift))
         view = np.concatenate((view[:2] + drift, view[2:] * zoom))
-    return PannedClip(frames, motions, first, mirrored)
+    return PannedClip(frames, transforms, first, mirrored)
 
 
 def random_view(
@@ -68,14 +76,14 @@ def random_view(
     *,
     zooms: tuple[float, float] = INSIDE,
 ) -> np.ndarray:
-    """Draw a window (cx, cy, w, h) of the canvas's aspect.
+    """Draw a view (cx, cy, w, h) of the canvas's aspect, in pixels of the image.
 
     Args:
-        shape: of the picture: height, width.
+        shape: of the image: height, width.
         canvas: height, width.
         rng: random numbers.
-        zooms: least and greatest size of the window, over the largest inside the picture; beyond
-            1, a window holds the picture's whole width or height.
+        zooms: smallest and largest size of the view, over the largest inside the image. Beyond 1,
+            a view holds the image's whole width or height.
     """
     height, width = shape[:2]
     scale = min(height / canvas[0], width / canvas[1]) * rng.uniform(*zooms)
@@ -93,21 +101,21 @@ def render_view(
     *,
     bare: bool = False,
 ) -> np.ndarray:
-    """Resize a window of a picture to the canvas.
+    """Resize a view of an image to the canvas.
 
     Args:
         image: (H, W) or (H, W, 3) uint8.
-        view: cxcywh of the window.
+        view: cxcywh in pixels of the image.
         canvas: height, width.
         mirrored: swap left and right.
-        bare: show black outside the picture; else its border is mirrored.
+        bare: show black outside the image; by default, its border is mirrored.
     """
     size = (canvas[1], canvas[0])
-    seen = cv2.warpAffine(
+    rendered = cv2.warpAffine(
         image,
         crop_to_image_matrix(view.tolist(), size),
         size,
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_CONSTANT if bare else cv2.BORDER_REFLECT_101,
     )
-    return cv2.flip(seen, 1) if mirrored else seen
+    return cv2.flip(rendered, 1) if mirrored else rendered

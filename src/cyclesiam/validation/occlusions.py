@@ -1,7 +1,7 @@
-"""Clips whose target is hidden for a while, behind something or outside the frame, and comes back.
+"""Clips whose target is hidden for a while, behind something or outside the frame, and reappears.
 
-Made from real scenes, without labels: a cut-out of a picture moves over a scene, and where it is,
-how far it reaches and whether it is to be seen is known in every frame.
+They are made from real scenes without labels. A cut-out of an image moves over a scene, so its box
+and whether it is visible are known in every frame.
 
 Shapes: T frames, each (H, W, 3) uint8; boxes are xyxy in pixels.
 """
@@ -28,23 +28,24 @@ from cyclesiam.synthetic.cutouts import object_cutout, segment_object
 
 OcclusionKind = Literal["covered", "leaves"]
 JITTER = CompositingConfig(deformation=0.015, color=0.03)  # of a target, from frame to frame
-CLEAR = 0.1  # share of a target's pixels below which nothing of it counts as seen
-COVER = 1.7  # side of what covers, over the target's
+HIDDEN_BELOW = 0.1  # ratio of visible pixels below which a target counts as hidden
+VISIBLE_ABOVE = 0.9  # ratio above which it counts as wholly visible
+OCCLUDER_SCALE = 1.7  # side of the occluder, over the target's
 LENGTH = 90  # frames of a clip
-SHORTEST, LONGEST = 10, 20  # frames for which a target is hidden
-TRIES = 5  # pictures in which an object is looked for before a piece of one must do
-PACE = 9  # frames that a target takes to vanish and to come back
+MIN_HIDDEN, MAX_HIDDEN = 10, 20  # frames for which a target is hidden
+ATTEMPTS = 5  # images that are searched for an object before a piece of the last one is used
+TRANSITION = 9  # frames that a target takes to vanish, and to reappear
 
 
 @dataclass(frozen=True, slots=True)
 class OcclusionClip:
-    """What a tracker is shown, and where the target was.
+    """Frames to track in, and where the target is.
 
     Args:
-        way: how the target hides.
-        frames: T pictures of one size.
-        boxes: (T, 4) of the target's whole extent within the frame; NaN where it is hidden.
-        back: the first frame in which a target that was hidden is wholly seen again.
+        kind: how the target is hidden.
+        frames: T images of one size.
+        boxes: (T, 4) of the whole target within the frame; NaN where it is hidden.
+        reappears_at: the first frame in which nearly all of a hidden target is visible again.
     """
 
     kind: OcclusionKind
@@ -54,93 +55,101 @@ class OcclusionClip:
 
 
 def make_occlusion_clips(scenes: Sequence[Scene], count: int, seed: int) -> list[OcclusionClip]:
-    """Draw clips from scenes, every other one covered; the same arguments give the same ones.
+    """Draw clips from scenes; the same arguments give the same ones.
 
-    Targets are whole objects where stills show such, else pieces of pictures; a scene that cannot
-    be read is passed over.
+    Targets are whole objects where stills show any, otherwise pieces of images. A scene that cannot
+    be read is left out.
+
+    Args:
+        scenes: what to draw from.
+        count: how many clips; every other one is `covered`.
+        seed: of all random numbers.
     """
     rng = np.random.default_rng((seed, 5))
     videos = [scene for scene in scenes if scene.frames > 1] or list(scenes)
-    pictures = sample_images(scenes, (TRIES + 1) * count, rng)
+    images = sample_images(scenes, (ATTEMPTS + 1) * count, rng)
     clips: list[OcclusionClip] = []
     for scene in round_robin(videos, count, rng):
-        run = read_downscaled(scene, 0, LENGTH)
-        target, cover = _find_target(pictures, rng), next(pictures, None)
-        if not run or target is None or cover is None:
+        background = read_downscaled(scene, 0, LENGTH)
+        target, occluder = _find_target(images, rng), next(images, None)
+        if not background or target is None or occluder is None:
             continue
-        run = ((run + run[-2::-1]) * LENGTH)[:LENGTH]  # a short scene goes to and fro
-        way: OcclusionKind = "leaves" if len(clips) % 2 else "covered"
-        hidden = int(rng.integers(SHORTEST, LONGEST))
-        clips.append(render_occlusion(run, target, cover, rng, way=way, hidden=hidden))
+        # A short scene is shown forward and back.
+        background = ((background + background[-2::-1]) * LENGTH)[:LENGTH]
+        kind: OcclusionKind = "leaves" if len(clips) % 2 else "covered"
+        hidden = int(rng.integers(MIN_HIDDEN, MAX_HIDDEN))
+        clips.append(render_occlusion(background, target, occluder, rng, kind=kind, hidden=hidden))
     return clips
 
 
-def _find_target(pictures: Iterator[np.ndarray], rng: np.random.Generator) -> Sprite | None:
-    """Cut the first object out of some pictures, or a piece of the last; None without pictures."""
-    picture = None
-    for picture in islice(pictures, TRIES):
-        mask = segment_object(picture)
+def _find_target(images: Iterator[np.ndarray], rng: np.random.Generator) -> Sprite | None:
+    """Return the first object in some images, or a piece of the last; None without images."""
+    image = None
+    for image in islice(images, ATTEMPTS):
+        mask = segment_object(image)
         if mask is not None:
-            size = (picture.shape[1], picture.shape[0])
+            size = (image.shape[1], image.shape[0])
             mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-            return object_cutout(picture, np.asarray(mask))
-    return None if picture is None else random_cutout(picture, MAX_SPRITE_SIZE, rng)
+            return object_cutout(image, np.asarray(mask))
+    return None if image is None else random_cutout(image, MAX_SPRITE_SIZE, rng)
 
 
 def render_occlusion(
-    run: list[np.ndarray],
+    background: list[np.ndarray],
     target: Sprite,
-    cover: np.ndarray,
+    occluder: np.ndarray,
     rng: np.random.Generator,
     *,
-    way: OcclusionKind,
+    kind: OcclusionKind,
     hidden: int = 15,
 ) -> OcclusionClip:
-    """Let a target move over frames and hide once, half way.
+    """Move a target over frames, and hide it once, half way.
 
     Args:
-        run: T frames of a scene; they are not changed.
+        background: T frames of a scene; they are not changed.
         target: what moves.
-        cover: (H, W, 3) picture of what passes before it.
+        occluder: (H, W, 3) image that the occluder is cut from.
         rng: random numbers.
-        way: behind something that passes, or outside the frame.
-        hidden: frames for which nothing is seen of it.
+        kind: behind an occluder, or outside the frame.
+        hidden: frames for which the target is not visible.
 
     Raises:
-        ValueError: the run is too short to show it before, hide it and show it again.
+        ValueError: there are too few frames to show the target, hide it and show it again.
     """
-    count, (height, width) = len(run), run[0].shape[:2]
+    count, (height, width) = len(background), background[0].shape[:2]
     first = count // 2 - hidden // 2
-    if first < 2 * PACE or count - first - hidden < 2 * PACE:
+    if first < 2 * TRANSITION or count - first - hidden < 2 * TRANSITION:
         raise ValueError(f"{count} frames are too few to hide a target for {hidden} of them")
-    path = _drift(count, (height, width), target.aspect, rng)
-    depth = _depths(count, first, hidden)
-    if way == "leaves":
-        path = _leave(path, depth, (height, width), rng)
+    path = _slow_path(count, (height, width), target.aspect, rng)
+    phases = _hiding_phases(count, first, hidden)
+    if kind == "leaves":
+        path = _leave_frame(path, phases, (height, width), rng)
     front = Sprite(
-        random_cutout(cover, MAX_SPRITE_SIZE, rng).pixels,
+        random_cutout(occluder, MAX_SPRITE_SIZE, rng).pixels,
         np.ones((MAX_SPRITE_SIZE,) * 2, np.float32),
     )
     direction = rng.uniform(0, 2 * np.pi)
-    frames, boxes, shares = [], [], []
-    for time, frame in enumerate(run):
-        picture = frame.copy()
+    frames, boxes, ratios = [], [], []
+    for time, frame in enumerate(background):
+        image = frame.copy()
         mask = np.zeros((height, width), np.float32)
         changed = deform(target, rng, JITTER)
-        boxes.append(paste_sprite(picture, changed, path[time], mask))
-        if way == "covered":
-            paste_sprite(picture, front, _beside(path[time], depth[time], direction), mask, 0)
+        boxes.append(paste_sprite(image, changed, path[time], mask))
+        if kind == "covered":
+            pose = _occluder_pose(path[time], phases[time], direction)
+            paste_sprite(image, front, pose, mask, 0)
         area = np.sum(target.alpha) * path[time].size.prod() / target.alpha.size
-        shares.append(float(mask.sum() / area))
-        frames.append(picture)
-    seen = np.array(shares)
-    return OcclusionClip(way, frames, _without(np.stack(boxes), seen), _find_back(seen, first))
+        ratios.append(float(mask.sum() / area))
+        frames.append(image)
+    visible = np.array(ratios)
+    known = np.where(visible[:, None] < HIDDEN_BELOW, np.nan, np.stack(boxes))
+    return OcclusionClip(kind, frames, known, _reappearance(visible, first))
 
 
-def _drift(
+def _slow_path(
     count: int, frame_size: tuple[int, int], aspect: float, rng: np.random.Generator
 ) -> list[Pose]:
-    """Draw a slow way in the middle of a frame (height, width)."""
+    """Draw `count` poses on a slow path in the middle of a frame (height, width)."""
     height, width = frame_size
     side = min(frame_size) * np.exp(rng.uniform(np.log(0.2), np.log(0.4)))
     waves, phases = rng.uniform(0.5, 2.0, 4) * 2 * np.pi, rng.uniform(0, 2 * np.pi, 4)
@@ -148,48 +157,44 @@ def _drift(
     poses = []
     for part in np.linspace(0, 1, count):
         swing = np.sin(waves * part + phases)
-        centre = (0.5 + 0.22 * swing[:2]) * (width, height)
+        center = (0.5 + 0.22 * swing[:2]) * (width, height)
         size = side * np.exp(0.2 * swing[2]) * np.array([stretch, 1 / stretch])
-        poses.append(Pose(centre, size, 0.3 * float(swing[3])))
+        poses.append(Pose(center, size, 0.3 * float(swing[3])))
     return poses
 
 
-def _depths(count: int, first: int, hidden: int) -> np.ndarray:
-    """Say how far each frame is from hiding: -1 before, 0 while hidden, 1 after; (T,)."""
+def _hiding_phases(count: int, first: int, hidden: int) -> np.ndarray:
+    """Return (T,) how far each frame is from hiding: -1 before, 0 while hidden, 1 after."""
     times = np.arange(count)
-    return np.clip((times - first + 1) / PACE, -1, 0) + np.clip(
-        (times - first - hidden) / PACE, 0, 1
+    return np.clip((times - first + 1) / TRANSITION, -1, 0) + np.clip(
+        (times - first - hidden) / TRANSITION, 0, 1
     )
 
 
-def _leave(
-    path: list[Pose], depth: np.ndarray, frame_size: tuple[int, int], rng: np.random.Generator
+def _leave_frame(
+    path: list[Pose], phases: np.ndarray, frame_size: tuple[int, int], rng: np.random.Generator
 ) -> list[Pose]:
-    """Let a path go out over one side of the frame, and come in again where it went out."""
+    """Lead a path out over one side of the frame, and back in where it went out."""
     height, width = frame_size
     outward = np.array([(-1, 0), (1, 0), (0, -1), (0, 1)][rng.integers(4)])
     moved = []
-    for pose, away in zip(path, depth, strict=True):
+    for pose, phase in zip(path, phases, strict=True):
         reach = 0.75 * pose.size.max()
         outside = np.where(outward > 0, np.array([width, height]) + reach, -reach)
-        gone = np.where(outward == 0, pose.centre, outside)
-        moved.append(replace(pose, centre=gone + abs(away) * (pose.centre - gone)))
+        exit_point = np.where(outward == 0, pose.center, outside)
+        moved.append(replace(pose, center=exit_point + abs(phase) * (pose.center - exit_point)))
     return moved
 
 
-def _beside(pose: Pose, depth: float, direction: float) -> Pose:
-    """Place what covers a target: before it while hidden, else beside it."""
+def _occluder_pose(pose: Pose, phase: float, direction: float) -> Pose:
+    """Return the occluder's pose: in front of a hidden target, otherwise beside it."""
     side = pose.size.max()
-    away = 1.8 * side * depth * np.array([np.cos(direction), np.sin(direction)])
-    return Pose(pose.centre + away, np.full(2, COVER * side), 0.0)
+    away = 1.8 * side * phase * np.array([np.cos(direction), np.sin(direction)])
+    return Pose(pose.center + away, np.full(2, OCCLUDER_SCALE * side), 0.0)
 
 
-def _without(boxes: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    return np.where(seen[:, None] < CLEAR, np.nan, boxes)
-
-
-def _find_back(seen: np.ndarray, first: int) -> int:
-    """Find the first frame after hiding in which nearly all of a target is seen."""
-    gone = first + int(np.argmin(seen[first : first + PACE]))
-    after = np.flatnonzero(seen[gone:] > 0.9)
-    return gone + int(after[0]) if len(after) else len(seen)
+def _reappearance(visible: np.ndarray, first: int) -> int:
+    """Return the first frame after hiding in which nearly all of a target is visible."""
+    hidden = first + int(np.argmin(visible[first : first + TRANSITION]))
+    after = np.flatnonzero(visible[hidden:] > VISIBLE_ABOVE)
+    return hidden + int(after[0]) if len(after) else len(visible)

@@ -1,9 +1,9 @@
-"""Validation without labels: how well a network follows what held-out scenes show.
+"""Validation without labels: how well a network tracks in held-out scenes.
 
-The score of an example is a mean overlap, 0..1; see `data.examples` for what is made. A cycle tells
-less than a made example does: who never moves comes home for sure. So a cycle counts the agreement
-of the way out with the way home in every frame, times the share of frames in which the box still
-meets something that moves.
+The score of an example is a mean overlap, 0..1; `examples` describes the kinds. A cycle proves less
+than a synthetic example: a box that never moves always returns to its start. So the score of a
+cycle is the overlap of the boxes tracked forward and back in every frame, times the ratio of frames
+in which the box still overlaps something that moves.
 """
 
 from collections.abc import Sequence
@@ -19,12 +19,12 @@ from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.validation.examples import KINDS, Example, ExampleKind
 
-MIN_MOTION_OVERLAP = 0.2  # overlap with a moving region that tells a box on it from one left behind
+MIN_MOTION_OVERLAP = 0.2  # overlap with a moving region from which a box counts as on it
 
 
 @dataclass(frozen=True, slots=True)
 class LabelFreeScores:
-    """What a network reaches on examples.
+    """Scores of a network on examples.
 
     Args:
         kinds: the kind of each example.
@@ -36,12 +36,12 @@ class LabelFreeScores:
 
     @property
     def by_kind(self) -> dict[ExampleKind, float]:
-        """The mean of each kind that there is."""
+        """Mean score of each kind that there is."""
         return {kind: float(values.mean()) for kind, values in _split(self).items()}
 
     @property
     def total(self) -> float:
-        """The mean of the kinds, each counted alike: none is known to predict better."""
+        """Mean over the kinds, with equal weights: none is known to predict better."""
         return float(np.mean(list(self.by_kind.values())))
 
 
@@ -52,12 +52,12 @@ def label_free_score(
     *,
     device: torch.device | str = "cpu",
 ) -> LabelFreeScores:
-    """Track through every example.
+    """Score a network on every example.
 
     Args:
-        network: made for tracking, with its parameters on `device`.
-        examples: from scenes that the network did not learn from.
-        config: how the tracker reads the network.
+        network: for tracking, with its parameters on `device`.
+        examples: from scenes that the network was not trained on.
+        config: of the tracker; by default, without masks.
         device: where to compute.
     """
     config = config or TrackerConfig(mask=MaskConfig(enabled=False))  # the network's own boxes
@@ -70,18 +70,21 @@ def paired_gain(before: LabelFreeScores, after: LabelFreeScores) -> tuple[float,
     """Compare the totals of two networks on the same examples.
 
     Returns:
-        By how much `after` is higher, and the standard error of that difference, from the paired
-        differences within each kind; infinite where a kind has one example only.
+        By how much `after` is higher, and the standard error of that difference. The error comes
+        from the paired differences within each kind, and is infinite where a kind has one example.
+
+    Raises:
+        ValueError: the scores are of different examples.
     """
     if before.kinds != after.kinds:
         raise ValueError("scores of different examples cannot be compared")
     pairs = np.subtract(after.overlaps, before.overlaps)
     parts = _split(LabelFreeScores(after.kinds, tuple(pairs))).values()
-    rise = float(np.mean([part.mean() for part in parts]))
+    gain = float(np.mean([part.mean() for part in parts]))
     if any(len(part) < 2 for part in parts):
-        return rise, float("inf")
+        return gain, float("inf")
     variances = [part.var(ddof=1) / len(part) for part in parts]
-    return rise, float(np.sqrt(sum(variances)) / len(variances))
+    return gain, float(np.sqrt(sum(variances)) / len(variances))
 
 
 def _split(scores: LabelFreeScores) -> dict[ExampleKind, np.ndarray]:
@@ -94,33 +97,33 @@ def _score(tracker: Tracker, example: Example) -> float:
         return (
             _score_cycle(tracker, example)
             if example.kind == "cycles"
-            else _score_made(tracker, example)
+            else _score_synthetic(tracker, example)
         )
     except TargetError:  # a target too small or outside: the same for every network
         return 0.0
 
 
-def _score_made(tracker: Tracker, example: Example) -> float:
-    """Give the mean overlap past frame 0, where the truth is known."""
-    found = _follow(tracker, example.frames, example.boxes[0])
-    return float(np.nanmean(_overlap(found[1:], example.boxes[1:])))
+def _score_synthetic(tracker: Tracker, example: Example) -> float:
+    """Return the mean overlap after frame 0, where the box is known."""
+    boxes = _track(tracker, example.frames, example.boxes[0])
+    return float(np.nanmean(_overlap(boxes[1:], example.boxes[1:])))
 
 
 def _score_cycle(tracker: Tracker, example: Example) -> float:
-    """Give the agreement of the ways out and home, less where the box left what moves."""
+    """Return the overlap of the tracks forward and back, less where the box left what moves."""
     turn = len(example.frames) - 1
-    found = _follow(tracker, example.frames + example.frames[-2::-1], example.boxes[0])
-    out, home = found[:turn], found[:turn:-1]  # both of frames 0 ... turn - 1
-    agreement = float(_overlap(out, home).mean())
-    meets = [
-        _overlap(np.broadcast_to(found[mark], regions.shape), regions).max() > MIN_MOTION_OVERLAP
+    boxes = _track(tracker, example.frames + example.frames[-2::-1], example.boxes[0])
+    forward, back = boxes[:turn], boxes[:turn:-1]  # both of frames 0 ... turn - 1
+    agreement = float(_overlap(forward, back).mean())
+    on_motion = [
+        _overlap(np.broadcast_to(boxes[mark], regions.shape), regions).max() > MIN_MOTION_OVERLAP
         for mark, regions in example.moving_regions.items()
     ]
-    return agreement * float(np.mean(meets)) if meets else agreement
+    return agreement * float(np.mean(on_motion)) if on_motion else agreement
 
 
-def _follow(tracker: Tracker, frames: list[np.ndarray], box: np.ndarray) -> np.ndarray:
-    """Track from a box, xyxy; give the (T, 4) boxes, the first as given."""
+def _track(tracker: Tracker, frames: list[np.ndarray], box: np.ndarray) -> np.ndarray:
+    """Track from a box, xyxy; return the (T, 4) boxes, of which the first is the initial one."""
     left, top, right, bottom = box.tolist()
     tracker.init(frames[0], (left, top, right - left, bottom - top))
     return np.array([box, *(tracker.update(frame).box for frame in frames[1:])])
