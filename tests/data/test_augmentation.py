@@ -21,7 +21,7 @@ def make_crops(B=4, S=40):
 
 def test_windows_stray_as_far_as_they_may_and_no_farther():
     windows = torch.tensor([[100.0, 80.0, 200.0, 200.0]]).expand(2000, 4)
-    moved = jitter_windows(windows, 100, shift=10, scale=0.2, stretch=0.5, generator=chance())
+    moved = jitter_windows(windows, 100, shift=10, scale=0.2, aspect=0.5, generator=chance())
     shift = (moved[:, :2] - windows[:, :2]).abs()
     assert 19 < shift.max() <= 20  # 10 crop pixels of two image pixels each
     area = moved[:, 2:].prod(dim=1).sqrt() / 200
@@ -85,7 +85,7 @@ def test_noise_is_as_strong_as_said():
 
 def test_grey_is_luma():
     crops = torch.tensor([255.0, 0.0, 0.0]).reshape(1, 3, 1, 1).expand(2, 3, 1, 1)
-    changed = jitter_colors(crops, PLAIN, chance(), grey=torch.tensor([True, False]))
+    changed = jitter_colors(crops, PLAIN, chance(), gray=torch.tensor([True, False]))
     assert changed[0].flatten().tolist() == pytest.approx([76.245] * 3)  # 0.299 of red
     torch.testing.assert_close(changed[1], crops[1])
 
@@ -143,5 +143,5 @@ def test_recolouring_by_hand():
     mean = grey.mean(dim=(-2, -1), keepdim=True)
     expected = torch.lerp(grey, crops, saturation)
     expected = (((expected - mean) * contrast + mean) * light).clamp(0, 255)
-    changed = jitter_colors(crops, config, chance(4), grey=torch.tensor([False, True, False]))
+    changed = jitter_colors(crops, config, chance(4), gray=torch.tensor([False, True, False]))
     torch.testing.assert_close(changed, expected, rtol=1e-5, atol=1e-3)

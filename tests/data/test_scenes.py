@@ -44,7 +44,7 @@ def test_videos_frame_folders_and_stills_are_found(media):
         ("street.mp4", 20),
     ]
     assert problems == [
-        f"{media / folder}: left out, its name says annotations"
+        f"{media / folder}: left out, because its name says annotations"
         for folder in ("Annotations", "Annotations/walk")
     ]
 
@@ -90,9 +90,9 @@ def test_hidden_files_are_passed_over(tmp_path):
 
 
 def test_nothing_to_learn_from(tmp_path, media):
-    with pytest.raises(TrainingError, match=r"there is nothing to learn from at .*nosuch"):
+    with pytest.raises(TrainingError, match=r"there is nothing to train on at .*nosuch"):
         find_scenes([media, tmp_path / "nosuch"])
-    with pytest.raises(TrainingError, match="found no readable video or picture in"):
+    with pytest.raises(TrainingError, match="found no readable video or image in"):
         find_scenes([tmp_path])
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     with pytest.raises(TrainingError, match=r"the first of 1 problems: .*broken\.mp4"):

@@ -117,10 +117,10 @@ def test_a_run_that_was_killed_goes_on(media, tmp_path, monkeypatch):
     with pytest.raises(Exception, match="no readable video"):
         find_scenes([tmp_path / "broken"])  # not complete: nothing to learn from
     again = pack(media, tmp_path / "broken", TWO)
-    assert [progress.found for progress in again] == [True, False, False]
+    assert [shard.existed for shard in again] == [True, False, False]
     assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
     monkeypatch.setattr(shard_writer, "read_chunk", None)  # nothing is decoded again
-    assert all(progress.found for progress in pack(media, tmp_path / "broken", TWO))
+    assert all(shard.existed for shard in pack(media, tmp_path / "broken", TWO))
     with pytest.raises(TypeError):
         pack(media, tmp_path / "broken", ShardConfig(megabytes=0.1, short_side=64, quality=50))
 
@@ -134,11 +134,11 @@ def test_several_processes_give_the_same_files(media, tmp_path):
 def test_what_cannot_be_read_is_told_and_left_out(tmp_path, media):
     gone = Scene(tmp_path / "gone.mp4", 100)
     good = find_scenes([media / "still.png"])[0]
-    (progress,) = write_shards([gone, *good], str(tmp_path / "shards"), SMALL)
-    assert len(progress.problems) == 1
-    assert "gone.mp4" in progress.problems[0]
+    (shard,) = write_shards([gone, *good], str(tmp_path / "shards"), SMALL)
+    assert len(shard.problems) == 1
+    assert "gone.mp4" in shard.problems[0]
     found, problems = find_scenes([tmp_path / "shards"])
-    assert problems == list(progress.problems)
+    assert problems == list(shard.problems)
     with pytest.raises(SourceError, match="could not be read when its shard was made"):
         read_chunk(found[0].path, 0)
     with pytest.raises(SourceError, match=r"nothing could be read; the first problem: .*gone\.mp4"):
@@ -156,7 +156,7 @@ def test_damaged_shards_say_so(media, tmp_path):
     with pytest.raises(SourceError, match=r"clips-000000\.tar: cannot be read"):
         read_chunk(scene.path, 0)
     (tmp_path / "shards.json").write_text('{"format": "another"}')
-    with pytest.raises(SourceError, match="no index of shards of this version"):
+    with pytest.raises(SourceError, match="not an index of shards of this version"):
         find_scenes([tmp_path])
 
 
@@ -168,8 +168,8 @@ def test_any_address_that_fsspec_knows(media, tmp_path):
     system = fsspec.filesystem("memory")
     for name, content in contents(tmp_path).items():
         assert system.cat_file(f"/shards/small/{name}") == content
-    assert all(progress.found for progress in pack(media, "memory://shards/small"))
-    with pytest.raises(SourceError, match="fsspec knows no such address"):
+    assert all(shard.existed for shard in pack(media, "memory://shards/small"))
+    with pytest.raises(SourceError, match="fsspec does not know such a URL"):
         pack(media, "nonsense://shards")
 
 
@@ -190,7 +190,7 @@ def test_shards_are_planned_by_frames():
 
 @pytest.mark.parametrize("wrong", [{"megabytes": 0}, {"short_side": 10}, {"quality": 101}])
 def test_impossible_shards_are_refused(wrong):
-    with pytest.raises(ValueError, match="shards need a size"):
+    with pytest.raises(ValueError, match="megabytes must be above 0"):
         ShardConfig(**wrong)
 
 

@@ -48,4 +48,4 @@ def test_options_that_make_no_sense(capsys, tmp_path, folder):
     assert main(["discover", "--sheet", str(tmp_path / "found.jpg")]) == 2
     (tmp_path / "none").mkdir()
     assert discover(tmp_path / "none")[0] == 1
-    assert "found no readable video or picture" in capsys.readouterr().err
+    assert "found no readable video or image" in capsys.readouterr().err

@@ -58,7 +58,7 @@ class Prepare:
         problems += [problem for shard in done for problem in shard.problems]
         print(
             f"{count_noun(len(scenes), 'source')} in {count_noun(len(done), 'shard')}, "
-            f"{sum(shard.found for shard in done)} of them there before; "
+            f"{sum(shard.existed for shard in done)} of them there before; "
             f"{count_noun(len(problems), 'problem')}."
         )
         for problem in problems[:SHOWN_PROBLEMS]:

@@ -1,7 +1,7 @@
-"""Chance for a part of a batch: the same numbers, row by row, as the whole batch would draw.
+"""Random numbers for a part of a batch: the same, row by row, as for the whole batch.
 
-A batch that is split over processes, or learnt in parts, is then changed and labelled as one that
-is not. Every part draws for all rows and keeps those that are its own.
+So a batch that is split over processes or microbatches is augmented and labeled like one that is
+not. Every part draws for all rows and keeps its own.
 
 Shapes: B rows of the part, of `total` in the whole batch.
 """
@@ -28,38 +28,43 @@ class RowGenerator:
 
 
 Rng = Generator | RowGenerator
-"""A generator draws for all rows there are."""
+"""Source of random numbers; a plain generator draws for a whole batch."""
 
 
-def rand_rows(chance: Rng, count: int, *shape: int) -> Tensor:
-    """Give (count, *shape) numbers, uniform in 0..1.
+def rand_rows(rng: Rng, count: int, *shape: int) -> Tensor:
+    """Return (count, *shape) numbers, uniform in 0..1, on the generator's device.
 
     Args:
-        chance: where they come from; on its device they lie.
-        count: rows of the part, or of all.
+        rng: source of the numbers.
+        count: rows of the part, or of the whole batch.
         shape: of each row.
     """
-    if isinstance(chance, Generator):
-        return torch.rand(count, *shape, generator=chance, device=chance.device)
-    generator = chance.generator
-    drawn = torch.rand(chance.total, *shape, generator=generator, device=generator.device)
-    return drawn[chance.rows]
+    if isinstance(rng, Generator):
+        return torch.rand(count, *shape, generator=rng, device=rng.device)
+    generator = rng.generator
+    drawn = torch.rand(rng.total, *shape, generator=generator, device=generator.device)
+    return drawn[rng.rows]
 
 
-def sample_rows(chance: Rng, count: int, share: float) -> Tensor:
-    """Choose a share of all rows; give the indices of the chosen ones among the `count` here.
+def sample_rows(rng: Rng, count: int, ratio: float) -> Tensor:
+    """Draw a ratio of all rows; return the indices of those drawn among the `count` rows here.
 
-    Without parts there are always as many, so that a GPU need not tell the host how many.
+    For a whole batch the number of indices is fixed, so a GPU need not report it to the host.
+
+    Args:
+        rng: source of the numbers.
+        count: rows of the part, or of the whole batch.
+        ratio: of the whole batch's rows to draw, 0..1.
     """
-    if isinstance(chance, Generator):
-        order = torch.randperm(count, generator=chance, device=chance.device)
-        return order[: round(share * count)]
-    generator, total = chance.generator, chance.total
+    if isinstance(rng, Generator):
+        order = torch.randperm(count, generator=rng, device=rng.device)
+        return order[: round(ratio * count)]
+    generator, total = rng.generator, rng.total
     order = torch.randperm(total, generator=generator, device=generator.device)
-    return torch.isin(chance.rows, order[: round(share * total)]).nonzero()[:, 0]
+    return torch.isin(rng.rows, order[: round(ratio * total)]).nonzero()[:, 0]
 
 
-def randn_shared(chance: Rng, shape: tuple[int, ...]) -> Tensor:
-    """Give normal noise of a shape, the same for all rows."""
-    generator = chance if isinstance(chance, Generator) else chance.generator
+def randn_shared(rng: Rng, shape: tuple[int, ...]) -> Tensor:
+    """Return normal noise of a shape, the same for all rows."""
+    generator = rng if isinstance(rng, Generator) else rng.generator
     return torch.randn(shape, generator=generator, device=generator.device)

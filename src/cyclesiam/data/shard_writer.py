@@ -1,8 +1,9 @@
-"""Make shards of videos and pictures: decode once, train from them often.
+"""Writes shards of videos and images: decode once, train from them often.
 
-Which window lies in which shard is planned beforehand from the numbers of frames alone: a shard is
-a job of its own, the same whoever does it and when. A run that was killed goes on: a shard is done
-when the list beside it, which is written last, says what the plan says. No annotation is opened.
+Which window lies in which shard is planned from the numbers of frames alone. So each shard is a
+separate job, with the same result in any process and order. A run that was killed can go on: a
+shard is complete when the list beside it, which is written last, agrees with the plan. No
+annotation is opened.
 """
 
 import io
@@ -30,29 +31,30 @@ from cyclesiam.files import atomic_path
 
 BYTES_PER_PIXEL = 0.25  # of a JPEG of quality 90; real videos take 0.15 to 0.35
 USUAL_ASPECT = 16 / 9
-HEADER = 512  # bytes before a member's data, where its name is short
+HEADER = 512  # bytes before a tar member's data, where its name is short
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardConfig:
-    """How shards are made."""
+    """How shards are written."""
 
     megabytes: float = 256.0
-    """Size of a shard, roughly: it is planned before anything is decoded."""
+    """Approximate size of a shard, planned before anything is decoded; more gives fewer files."""
     short_side: int = 360
-    """Greatest height or width, whichever is less, of a frame in pixels; larger ones shrink."""
+    """Largest shorter side of a frame in pixels; larger frames are resized to it."""
     quality: int = 90
-    """Of the JPEG pictures, 1..100."""
+    """Quality of the JPEG images, 1..100; more takes more space."""
 
     def __post_init__(self) -> None:
         if self.megabytes <= 0 or self.short_side < 64 or not 1 <= self.quality <= 100:
             raise ValueError(
-                f"shards need a size, 64 pixels or more, and a quality of 1..100; got {self}"
+                "megabytes must be above 0, short_side 64 or more, and quality in 1..100; "
+                f"got {self}"
             )
 
     @property
     def frames(self) -> int:
-        """Frames of a shard."""
+        """Approximate number of frames in a shard."""
         pixels = self.short_side**2 * USUAL_ASPECT
         return max(int(self.megabytes * 1e6 / (pixels * BYTES_PER_PIXEL)), 1)
 
@@ -68,7 +70,7 @@ class ShardWindow:
 
 @dataclass(frozen=True, slots=True)
 class ShardPlan:
-    """A tar file to be: its name without an ending, and what goes into it."""
+    """A tar file to write: its name without a suffix, and what goes into it."""
 
     name: str
     windows: tuple[ShardWindow, ...]
@@ -76,76 +78,79 @@ class ShardPlan:
 
 @dataclass(frozen=True, slots=True)
 class ShardWritten:
-    """A shard is done.
+    """Report on a complete shard.
 
     Args:
         shard: its name.
         windows: how many it holds.
         problems: what could not be read, one line each.
-        found: it was there already.
+        existed: whether it was complete before this run.
     """
 
     shard: str
     windows: int
     problems: tuple[str, ...]
-    found: bool
+    existed: bool
 
 
 class Store(Protocol):
-    """Where shards go."""
+    """Place that shards are written to."""
 
     def read(self, name: str) -> bytes | None:
-        """Give a file's content; None where there is none."""
+        """Return a file's content; None without this file."""
         ...
 
     def write(self, name: str, content: bytes | Path) -> None:
-        """Write a file, whole or not at all; a path's content is moved or copied."""
+        """Write a file, whole or not at all; `content` may be a path to copy."""
         ...
 
 
 def write_shards(
     scenes: list[Scene], output: str, config: ShardConfig, *, workers: int = 1
 ) -> Iterator[ShardWritten]:
-    """Make shards of scenes, and at last the index of all.
+    """Write shards of scenes, and at last the index of all.
 
     Args:
-        scenes: as `find_scenes` gives them; their order is the shards' order.
+        scenes: what to write; their order is the order in the shards.
         output: a folder, or any URL that the package fsspec knows.
         config: how.
-        workers: processes that make them; 1 for this one alone.
+        workers: processes that write; 1 for this one alone.
+
+    Yields:
+        A report on each complete shard.
 
     Raises:
-        SourceError: the output cannot be written, or nothing of all could be read.
+        SourceError: the output cannot be written, or nothing could be read.
         MissingExtraError: the output is a URL, and fsspec is not installed.
     """
     plan = plan_shards(scenes, config)
-    make = partial(_make_shard, output=output, config=config)
+    write = partial(_write_shard, output=output, config=config)
     store = open_store(output)
     done: list[ShardWritten] = []
     if workers > 1:
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for progress in pool.map(make, plan):
-                done.append(progress)
-                yield progress
+            for report in pool.map(write, plan):
+                done.append(report)
+                yield report
     else:
         for shard in plan:
-            done.append(make(shard))
+            done.append(write(shard))
             yield done[-1]
-    problems = [problem for progress in done for problem in progress.problems]
-    if not any(progress.windows for progress in done):
+    problems = [problem for report in done for problem in report.problems]
+    if not any(report.windows for report in done):
         raise SourceError(f"nothing could be read; the first problem: {problems[0]}")
     names = name_sources(scenes)
     index = {
         "format": FORMAT,
         "lengths": {names[scene.path]: scene.frames for scene in scenes},
-        "shards": {f"{shard.name}.tar": _listed(store, shard)["windows"] for shard in plan},
+        "shards": {f"{shard.name}.tar": _read_list(store, shard)["windows"] for shard in plan},
         "problems": problems,
     }
     store.write(INDEX_FILE, json.dumps(index).encode())
 
 
 def plan_shards(scenes: list[Scene], config: ShardConfig) -> list[ShardPlan]:
-    """Deal the windows of all scenes out to shards, in order."""
+    """Assign the windows of all scenes to shards, in order."""
     names = name_sources(scenes)
     shards: list[list[ShardWindow]] = [[]]
     frames = 0
@@ -161,17 +166,17 @@ def plan_shards(scenes: list[Scene], config: ShardConfig) -> list[ShardPlan]:
 
 
 def name_sources(scenes: list[Scene]) -> dict[Path, str]:
-    """Name sources by their paths below the folder that holds all of them."""
-    whole = {scene.path: scene.path.absolute() for scene in scenes}
-    top = os.path.commonpath([path.parent for path in whole.values()])
-    return {path: absolute.relative_to(top).as_posix() for path, absolute in whole.items()}
+    """Return a name for each source: its path below the folder that holds all of them."""
+    absolute_paths = {scene.path: scene.path.absolute() for scene in scenes}
+    top = os.path.commonpath([path.parent for path in absolute_paths.values()])
+    return {path: absolute.relative_to(top).as_posix() for path, absolute in absolute_paths.items()}
 
 
 def open_store(output: str) -> Store:
-    """Give where shards go: a folder, or a URL.
+    """Open the place that shards are written to: a folder, or a URL.
 
     Raises:
-        SourceError: it cannot be made.
+        SourceError: the folder cannot be created, or the URL is unknown.
         MissingExtraError: it is a URL, and fsspec is not installed.
     """
     if "://" not in output:
@@ -180,13 +185,15 @@ def open_store(output: str) -> Store:
         import fsspec
     except ImportError:
         raise MissingExtraError(
-            f"writing to {output} needs the package fsspec, and the one that it names for such "
-            "addresses: pip install fsspec; or give a folder"
+            f"writing to {output} needs the package fsspec, and the package that it names for such "
+            "a URL: pip install fsspec; or give a folder"
         ) from None
     try:
         system, root = fsspec.url_to_fs(output)
     except (ValueError, ImportError) as error:
-        raise SourceError(f"{output}: fsspec knows no such address ({error})") from error
+        raise SourceError(
+            f"{output}: fsspec does not know such a URL ({error}); give a folder"
+        ) from error
     return _Remote(system, root.rstrip("/"))
 
 
@@ -197,7 +204,7 @@ class _Folder:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SourceError(
-                f"{folder}: cannot be made ({error.strerror}); choose another"
+                f"{folder}: cannot be created ({error.strerror}); choose another"
             ) from error
 
     def read(self, name: str) -> bytes | None:
@@ -217,7 +224,7 @@ class _Folder:
 
 
 class _Remote:
-    """A place that fsspec knows; most such stores show a file when it is whole."""
+    """A place that fsspec knows; most of these show a file only when it is whole."""
 
     def __init__(self, system: Any, root: str) -> None:
         self.system, self.root = system, root
@@ -238,13 +245,13 @@ class _Remote:
             raise SourceError(f"{file}: cannot be written ({error})") from error
 
 
-def _make_shard(shard: ShardPlan, *, output: str, config: ShardConfig) -> ShardWritten:
+def _write_shard(shard: ShardPlan, *, output: str, config: ShardConfig) -> ShardWritten:
     store = open_store(output)
-    wanted = {"windows": [[w.source, w.first] for w in shard.windows], "config": asdict(config)}
-    listed = _listed(store, shard)
-    if listed.get("wanted") == json.loads(json.dumps(wanted)):
+    planned = {"windows": [[w.source, w.first] for w in shard.windows], "config": asdict(config)}
+    listed = _read_list(store, shard)
+    if listed.get("wanted") == json.loads(json.dumps(planned)):
         return ShardWritten(
-            shard.name, len(listed["windows"]), tuple(listed["problems"]), found=True
+            shard.name, len(listed["windows"]), tuple(listed["problems"]), existed=True
         )
     problems: dict[str, None] = {}
     with tempfile.TemporaryDirectory(prefix="cyclesiam-") as folder:
@@ -252,13 +259,13 @@ def _make_shard(shard: ShardPlan, *, output: str, config: ShardConfig) -> ShardW
         with tarfile.open(file, "w", format=tarfile.USTAR_FORMAT) as tar:
             windows = [*_write_windows(tar, shard, config, problems)]
         store.write(file.name, file)
-    listed = {"wanted": wanted, "windows": windows, "problems": [*problems]}
+    listed = {"wanted": planned, "windows": windows, "problems": [*problems]}
     store.write(f"{shard.name}.json", json.dumps(listed).encode())
-    return ShardWritten(shard.name, len(windows), tuple(problems), found=False)
+    return ShardWritten(shard.name, len(windows), tuple(problems), existed=False)
 
 
-def _listed(store: Store, shard: ShardPlan) -> dict[str, Any]:
-    """Read the list beside a shard; empty where it is missing or no list."""
+def _read_list(store: Store, shard: ShardPlan) -> dict[str, Any]:
+    """Read the list beside a shard; it is empty where the file is missing or damaged."""
     content = store.read(f"{shard.name}.json")
     try:
         return json.loads(content) if content else {}
@@ -277,19 +284,19 @@ def _write_windows(
             continue
         images = [_shrink(image, config.short_side) for image in images]
         height, width = images[0].shape[:2]
-        about = {"source": window.source, "first": window.first, "frames": len(images)}
+        origin = {"source": window.source, "first": window.first, "frames": len(images)}
         key = f"{shard.name.rpartition('-')[2]}{number:06}"
         sizes = {"width": width, "height": height}
-        _add(tar, f"{key}.json", json.dumps(about | sizes).encode())
-        places = [
-            _add(tar, f"{key}.{place:03}.jpg", _encode(image, config.quality))
-            for place, image in enumerate(images)
+        _add(tar, f"{key}.json", json.dumps(origin | sizes).encode())
+        locations = [
+            _add(tar, f"{key}.{index:03}.jpg", _encode(image, config.quality))
+            for index, image in enumerate(images)
         ]
-        yield {"source": window.source, "first": window.first, "places": places}
+        yield {"source": window.source, "first": window.first, "places": locations}
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
-    """Append a member, the same whenever that is; give the offset and size of its content."""
+    """Append a member without a date; return the offset and size of its content."""
     member = tarfile.TarInfo(name)
     member.size = len(content)
     offset = tar.offset + HEADER
@@ -311,5 +318,5 @@ def _encode(image: np.ndarray, quality: int) -> bytes:
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
     if not done:
-        raise SourceError(f"a picture of {image.shape} cannot be written as JPEG")
+        raise SourceError(f"an image of {image.shape} cannot be written as JPEG")
     return data.tobytes()

@@ -1,11 +1,11 @@
 """Shards: prepared windows of frames in tar files, which training reads by offset.
 
-A folder of shards holds `clips-000000.tar` onwards, beside each a list of what is in it
-(`clips-000000.json`), and `shards.json`, written last, which lists all. In a tar lie samples as the
-package webdataset reads them: `KEY.json` says where the window comes from, and `KEY.000.jpg`
-onwards are its frames, one after another in the source.
+A folder of shards holds `clips-000000.tar` onwards. Beside each is a list of what is in it
+(`clips-000000.json`). `shards.json`, which is written last, lists all. A tar holds samples in the
+format of the package webdataset: `KEY.json` says where the window comes from, and `KEY.000.jpg`
+onwards are its consecutive frames.
 
-A source in shards is named by a path below `shards.json`, as if that were a folder.
+A source in shards has a path below `shards.json`, as if that were a folder.
 """
 
 import json
@@ -24,7 +24,7 @@ FORMAT = "cyclesiam shards 1"
 
 
 class WindowLocation(NamedTuple):
-    """Where the frames of a window lie: (offset, size) in bytes of each, in one tar."""
+    """Where the frames of a window are: (offset, size) in bytes of each, in one tar."""
 
     tar: str
     frames: tuple[tuple[int, int], ...]
@@ -32,26 +32,26 @@ class WindowLocation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """What a folder of shards holds.
+    """Contents of a folder of shards.
 
     Args:
         lengths: frames of each source by name, also of those that could not be read.
-        places: of every window, by the source's name and the window's first frame.
+        locations: of every window, by the source's name and the window's first frame.
         problems: what could not be read when the shards were made, one line each.
     """
 
     lengths: dict[str, int]
-    places: dict[tuple[str, int], WindowLocation]
+    locations: dict[tuple[str, int], WindowLocation]
     problems: tuple[str, ...]
 
 
 def is_shard_folder(folder: Path) -> bool:
-    """Say whether a folder holds shards that are complete."""
+    """Check whether a folder holds complete shards."""
     return (folder / INDEX_FILE).is_file()
 
 
 def read_index(folder: Path) -> ShardIndex:
-    """Read what a folder of shards holds, once for as long as it does not change.
+    """Read the index of a folder of shards; it is kept until the file changes.
 
     Raises:
         SourceError: its index is damaged, or of another version.
@@ -61,7 +61,7 @@ def read_index(folder: Path) -> ShardIndex:
         return _read_index(file, file.stat().st_mtime_ns)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(
-            f"{file}: is no index of shards of this version ({error}); prepare them again"
+            f"{file}: is not an index of shards of this version ({error}); prepare them again"
         ) from error
 
 
@@ -70,31 +70,31 @@ def _read_index(file: Path, mtime: int) -> ShardIndex:
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     if content["format"] != FORMAT:
         raise ValueError(f"it says {content['format']!r}")
-    places = {
+    locations = {
         (window["source"], window["first"]): WindowLocation(
             tar, tuple(map(tuple, window["places"]))
         )
         for tar, windows in content["shards"].items()
         for window in windows
     }
-    return ShardIndex(content["lengths"], places, tuple(content["problems"]))
+    return ShardIndex(content["lengths"], locations, tuple(content["problems"]))
 
 
 def source_path(folder: Path, name: str) -> Path:
-    """Name a source in shards by a path; `read_window` knows it again."""
+    """Return the path of a source in shards, for `read_window`."""
     return folder / INDEX_FILE / name
 
 
 def is_in_shards(path: Path) -> bool:
-    """Say whether a path names a source in shards."""
+    """Check whether a path is of a source in shards."""
     return INDEX_FILE in path.parts[:-1]
 
 
 def read_window(path: Path, first: int) -> list[np.ndarray]:
-    """Read the frames of a window, RGB uint8 (H, W, 3).
+    """Read the frames of a window, each (H, W, 3) uint8 RGB.
 
     Args:
-        path: as `source_path` gives it.
+        path: of the source, from `source_path`.
         first: the window's first frame in its source.
 
     Raises:
@@ -102,14 +102,14 @@ def read_window(path: Path, first: int) -> list[np.ndarray]:
     """
     index_file = next(parent for parent in path.parents if parent.name == INDEX_FILE)
     folder, name = index_file.parent, path.relative_to(index_file).as_posix()
-    place = read_index(folder).places.get((name, first))
-    if place is None:
+    location = read_index(folder).locations.get((name, first))
+    if location is None:
         raise SourceError(f"{path}: frame {first} could not be read when its shard was made")
-    file = folder / place.tar
+    file = folder / location.tar
     images = []
     try:
         with file.open("rb") as tar:
-            for offset, size in place.frames:
+            for offset, size in location.frames:
                 tar.seek(offset)
                 data = np.frombuffer(tar.read(size), np.uint8)
                 image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) == size else None

@@ -234,7 +234,7 @@ def sample_transform(
     grey = rand_rows(chance, count) < config.gray
 
     def recoloured(crops: Tensor) -> Tensor:
-        return jitter_colors(crops, config, chance, grey=grey)
+        return jitter_colors(crops, config, chance, gray=grey)
 
     return CycleTransform(
         template_windows=lambda windows: jitter_windows(
@@ -250,7 +250,7 @@ def sample_transform(
             network.search_size,
             shift=config.search_shift,
             scale=config.search_scale,
-            stretch=config.search_aspect,
+            aspect=config.search_aspect,
             generator=chance,
         ),
         search_crops=lambda crops: recoloured(occlude(crops, config.occlusion_probability, chance)),
