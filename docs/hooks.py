@@ -49,7 +49,7 @@ def _command(name: str) -> str:
     if not rows:
         raise ValueError(f"the help of {name} has another form than this hook reads")
     cells = [f"| `{_cell(option)}` | {_cell(_escape(text))} |" for option, text in rows]
-    table = "\n".join(["| option | |", "|---|---|", *cells])
+    table = "\n".join(["| option | meaning |", "|---|---|", *cells])
     usage = usage.removeprefix("usage: ")
     return "\n\n".join([f"```text\n{usage}\n```", *map(_paragraph, paragraphs), table])
 
@@ -107,7 +107,7 @@ def _fields(found: griffe.Class) -> str:
             rows.append(
                 f"| `{name}` | `{_cell(default)}` | {_cell(_escape(' '.join(text.split())))} |"
             )
-    table = "\n".join(["| field | default | |", "|---|---|---|", *rows])
+    table = "\n".join(["| field | default | meaning |", "|---|---|---|", *rows])
     heading = f"### {found.name} {{#{found.path}}}"
     summary = f"`{found.parent.path if found.parent else ''}`. {_escape(found.docstring.value)}"
     return f"{heading}\n\n{summary}\n\n{table}"
