@@ -20,8 +20,8 @@ import cv2
 import numpy as np
 
 from cyclesiam.cli.options import load_network
+from cyclesiam.datasets.registry import TRACKING_DATASETS
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.evaluation.benchmarks import Benchmark
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.synthetic.demo_clip import make_demo_clip
@@ -69,7 +69,7 @@ def clips(options: argparse.Namespace) -> Iterator[Clip]:
         made = make_demo_clip(frames=options.frames + 1, width=640, height=480)
         yield Clip("made clip", made.images, *xyxy_to_xywh(made.boxes[:1]).tolist())
         return
-    for sequence in Benchmark(name=options.suite, protocol="ope").open(options.root).sequences():
+    for sequence in TRACKING_DATASETS[options.suite](options.root).sequences():
         images = list(islice(sequence.images(), options.frames + 1))
         first = np.asarray(sequence.boxes)[:1]
         yield Clip(sequence.name, images, *xyxy_to_xywh(first).tolist())

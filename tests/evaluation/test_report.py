@@ -12,6 +12,7 @@ import pytest
 
 import cyclesiam.evaluation.report.sequences as report_sequences
 from cyclesiam.errors import DatasetError, MissingExtraError, SourceError
+from cyclesiam.evaluation.benchmarks import BENCHMARKS
 from cyclesiam.evaluation.report import write_report
 from cyclesiam.evaluation.report.key_frames import (
     crop_window,
@@ -26,7 +27,7 @@ from cyclesiam.evaluation.report.plots import (
     adapt_svg,
     curve_plot,
 )
-from cyclesiam.evaluation.report.published import NUM_SEQUENCES, PUBLISHED, published
+from cyclesiam.evaluation.report.published import PUBLISHED, published
 from cyclesiam.evaluation.report.sequences import sort_worst_first, spark_path
 from cyclesiam.evaluation.results.evaluation import (
     Curve,
@@ -278,7 +279,7 @@ def test_published_results_belong_to_their_protocol():
     assert published("vot2018", "ope") == ()
     assert published("otb", "ope") == ()
     for benchmark, _ in PUBLISHED:
-        assert benchmark in NUM_SEQUENCES
+        assert BENCHMARKS[benchmark].num_sequences
 
 
 # --- plots ---------------------------------------------------------------------------------------

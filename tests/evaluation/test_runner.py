@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.jobs import EvaluationJob, ProtocolSettings
+from cyclesiam.evaluation.benchmarks import ProtocolSettings
+from cyclesiam.evaluation.protocols.registry import make_protocol
 from cyclesiam.evaluation.results.files import read_boxes, read_times, read_trajectory
-from cyclesiam.evaluation.runner import run_sequences
+from cyclesiam.evaluation.runner import EvaluationJob, run_sequences
 from support.benchmark_folders import labels, make_davis, make_otb, make_vot
 from support.trackers import Chance, Counted, Drift, Masks, Moody, Still
 
-OPE = Benchmark(name="otb", protocol="ope")
 ROWS = [(11, 6, 10, 10)] * 4
 
 
@@ -21,14 +20,13 @@ def otb(tmp_path):
     return make_otb(tmp_path / "otb", {"A": ROWS, "B": ROWS, "C": ROWS})
 
 
-def job(root, make, folder, benchmark=OPE, **settings):
+def job(root, make, folder, benchmark="otb", protocol=None, **settings):
     return EvaluationJob(
-        benchmark=benchmark,
+        protocol=make_protocol(benchmark, protocol, ProtocolSettings(**settings)),
         root=root,
         make_tracker=make,
         tracker="made",
         folder=folder,
-        settings=ProtocolSettings(**settings),
     )
 
 
@@ -41,12 +39,12 @@ def files(folder):
 
 
 def test_one_pass_is_written_in_the_benchmarks_coordinates(otb, tmp_path):
-    told = []
+    events = []
     failures = run_sequences(
-        job(otb, Drift, tmp_path / "r"), "AB", on_sequence=lambda *news: told.append(news)
+        job(otb, Drift, tmp_path / "r"), "AB", on_sequence=lambda *event: events.append(event)
     )
     assert failures == ()
-    assert [(done, count, ran.name, ran.frames) for done, count, ran in told] == [
+    assert [(done, count, ran.name, ran.frames) for done, count, ran in events] == [
         (1, 2, "A", 4),
         (2, 2, "B", 4),
     ]
@@ -66,10 +64,9 @@ def test_one_pass_from_other_frames(otb, tmp_path):
 
 
 def test_repetitions_differ_and_come_out_alike_again(tmp_path):
-    benchmark = Benchmark(name="vot2018", protocol="reset")
     root = make_vot(tmp_path / "vot", {"A": [(20, 10, 20, 20)] * 8})
     for name in ("first", "second"):
-        run_sequences(job(root, Chance, tmp_path / name, benchmark, repetitions=2), ["A"])
+        run_sequences(job(root, Chance, tmp_path / name, "vot2018", repetitions=2), ["A"])
     one, two = files(tmp_path / "first").values()
     assert one != two
     assert files(tmp_path / "first") == files(tmp_path / "second")
@@ -77,9 +74,8 @@ def test_repetitions_differ_and_come_out_alike_again(tmp_path):
 
 
 def test_label_maps_are_written_as_the_frames_are_called(tmp_path):
-    benchmark = Benchmark(name="davis2017", protocol="segmentation")
     root = make_davis(tmp_path / "davis", {"A": [labels((5, 5, 15, 15))] * 3})
-    run_sequences(job(root, Masks, tmp_path / "r", benchmark), ["A"])
+    run_sequences(job(root, Masks, tmp_path / "r", "davis2017", "segmentation"), ["A"])
     assert sorted(path.name for path in (tmp_path / "r" / "A").iterdir()) == [
         "00000.png",
         "00001.png",
@@ -92,26 +88,26 @@ def test_several_workers_write_the_same_and_one_death_loses_no_other(tmp_path):
     root = make_otb(tmp_path / "otb", {"A": rows, "D": rows})
     make_otb(root, {"B": rows}, value=[0, 200, 200])  # the tracker stops
     make_otb(root, {"C": rows}, value=[0, 255, 255])  # its process dies
-    told = []
+    events = []
     failures = run_sequences(
         job(root, Moody, tmp_path / "two"),
         "ABCD",
         workers=2,
-        on_sequence=lambda done, count, news: told.append((done, count, news.name)),
+        on_sequence=lambda done, count, outcome: events.append((done, count, outcome.name)),
     )
     assert [failure.name for failure in failures] == ["B", "C"]
     assert failures[0].message == (
         "made on otb, sequence B: the tracker stopped with RuntimeError: too bright"
     )
     assert failures[1].message.endswith("its process ended with status SIGKILL")
-    assert sorted(name for *_, name in told) == list("ABCD")
-    assert [(done, count) for done, count, _ in told] == [(n, 4) for n in range(1, 5)]
+    assert sorted(name for *_, name in events) == list("ABCD")
+    assert [(done, count) for done, count, _ in events] == [(n, 4) for n in range(1, 5)]
     run_sequences(job(root, Moody, tmp_path / "one"), "AD")
     assert list(files(tmp_path / "two")) == ["A.txt", "D.txt"]
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-def test_an_error_in_one_sequence_is_told_with_its_place(otb, tmp_path):
+def test_an_error_in_one_sequence_is_events_with_its_place(otb, tmp_path):
     (otb / "B/img/0003.jpg").write_bytes(b"no picture")
     failures = run_sequences(job(otb, Still, tmp_path / "r"), "ABC")
     assert [failure.name for failure in failures] == ["B"]
@@ -125,12 +121,12 @@ def test_what_is_finished_is_not_run_again(otb, tmp_path, monkeypatch):
     starts = lambda: len((tmp_path / "log").read_text().splitlines())  # noqa: E731
     run_sequences(job(otb, Counted, tmp_path / "r"), "AB")
     assert starts() == 2
-    told = []
+    events = []
     run_sequences(
-        job(otb, Counted, tmp_path / "r"), "ABC", on_sequence=lambda *news: told.append(news[2])
+        job(otb, Counted, tmp_path / "r"), "ABC", on_sequence=lambda *event: events.append(event[2])
     )
     assert starts() == 3
-    assert [ran.is_new for ran in told] == [False, False, True]
+    assert [ran.is_new for ran in events] == [False, False, True]
 
 
 @pytest.mark.parametrize("damage", ["cut", "no times", "more starts"])

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of, select_sequences
+from cyclesiam.evaluation.benchmarks import select_sequences
+from cyclesiam.evaluation.protocols.registry import make_protocol
+from cyclesiam.evaluation.report.sequences import load_frame_results
 from cyclesiam.evaluation.results.evaluation import FailedSequence, RunInfo
 from cyclesiam.evaluation.results.files import write_boxes, write_regions, write_times
 from cyclesiam.evaluation.results.label_maps import write_labels
 from cyclesiam.evaluation.score import score_results
-from cyclesiam.evaluation.scorers.per_frame import load_frame_results
 from support.benchmark_folders import (
     labels,
     make_davis,
@@ -27,26 +28,27 @@ BOX = (20.0, 10.0, 10.0, 10.0)
 OFF = (25.0, 10.0, 10.0, 10.0)  # half the box: overlap 1/3, centre 5 px off
 
 
-def score(benchmark, root, folder, *, names=None, flavour="pysot", **options):
-    reader = benchmark.open(root)
+def score(protocol, root, folder, *, names=None, rules="pysot", **options):
+    dataset = protocol.open(root)
     run = RunInfo(
-        benchmark=benchmark.name,
-        protocol=benchmark.protocol,
+        benchmark=protocol.benchmark.name,
+        protocol=protocol.name,
         tracker="made",
-        flavour=flavour,
+        flavour=rules,
         results=str(folder),
     )
-    chosen = select_sequences(reader.names, names, benchmark.name)
-    return score_results(benchmark, reader, benchmark.results(folder), run, names=chosen, **options)
+    selected = select_sequences(dataset.names, names, run.benchmark)
+    results = protocol.results(folder)
+    return score_results(protocol, dataset, results, run, names=selected, **options)
 
 
-def answers(evaluation, benchmark, root, name):
-    return load_frame_results(evaluation, benchmark.open(root), name)
+def frame_results(evaluation, protocol, root, name):
+    return load_frame_results(evaluation, protocol.open(root), name)
 
 
 # One pass
 
-OTB = Benchmark(name="otb", protocol="ope")
+OTB = make_protocol("otb", "ope")
 
 
 @pytest.fixture
@@ -62,8 +64,8 @@ def otb(tmp_path):
 
 
 def test_one_pass_by_hand(otb, tmp_path):
-    told = []
-    evaluation = score(OTB, otb, tmp_path / "r", on_sequence=lambda *news: told.append(news))
+    events = []
+    evaluation = score(OTB, otb, tmp_path / "r", on_sequence=lambda *event: events.append(event))
     half, rest = evaluation.sequences
     # Overlap 1/3 is above the 7 thresholds 0 to 0.3, overlap 1 above 20 of 21.
     assert half.numbers["auc"] == pytest.approx((20 + 7) / 2 / 21)
@@ -81,7 +83,7 @@ def test_one_pass_by_hand(otb, tmp_path):
     (attribute,) = evaluation.attributes
     assert (attribute.name, attribute.frames) == ("OCC", 4)
     assert attribute.numbers["auc"] == half.numbers["auc"]
-    assert [(done, count, news.name) for done, count, news in told] == [
+    assert [(done, count, outcome.name) for done, count, outcome in events] == [
         (1, 2, "Half"),
         (2, 2, "Rest"),
     ]
@@ -89,7 +91,7 @@ def test_one_pass_by_hand(otb, tmp_path):
 
 def test_one_pass_by_the_rules_of_got10k(otb, tmp_path):
     write_boxes(tmp_path / "r" / "Rest.txt", np.array([OFF, BOX]))  # the first is not looked at
-    evaluation = score(OTB, otb, tmp_path / "r", names=["Rest"], flavour="got10k")
+    evaluation = score(OTB, otb, tmp_path / "r", names=["Rest"], rules="got10k")
     assert evaluation.mean["auc"] == pytest.approx(20 / 21)
     assert evaluation.curve("norm_precision") is None
 
@@ -108,14 +110,14 @@ def test_a_start_behind_the_end_is_refused(otb, tmp_path):
 
 def test_answers_of_one_pass(otb, tmp_path):
     evaluation = score(OTB, otb, tmp_path / "r")
-    found = answers(evaluation, OTB, otb, "Half")
+    found = frame_results(evaluation, OTB, otb, "Half")
     np.testing.assert_allclose(found.overlaps, [1, 1, 1 / 3, 1 / 3])
     np.testing.assert_array_equal(found.boxes[3], [24, 9, 34, 19])  # continuous pixels
     np.testing.assert_array_equal(found.truth[3], [19, 9, 29, 19])
     assert found.frames[0].name == "0001.jpg"
     nowhere = replace(evaluation, run=replace(evaluation.run, results=None))
     with pytest.raises(CycleSiamError, match="not on record"):
-        answers(nowhere, OTB, otb, "Half")
+        frame_results(nowhere, OTB, otb, "Half")
 
 
 def test_one_broken_result_loses_no_other(otb, tmp_path):
@@ -143,24 +145,24 @@ def test_nothing_to_score_is_an_error(otb, tmp_path):
 
 def test_a_flavour_of_another_protocol_is_refused(otb, tmp_path):
     with pytest.raises(CycleSiamError, match="no flavour 'vot_toolkit'; choose pysot or got10k"):
-        score(OTB, otb, tmp_path / "r", flavour="vot_toolkit")
+        score(OTB, otb, tmp_path / "r", rules="vot_toolkit")
 
 
 def test_scoring_needs_one_picture_of_a_sequence(tmp_path):
-    benchmark = Benchmark(name="vot2018", protocol="reset")
+    protocol = make_protocol("vot2018", "reset")
     root = make_vot(tmp_path / "vot", {"A": [BOX] * 14})
     for picture in sorted((root / "A" / "color").iterdir())[1:]:
         picture.unlink()
     write_regions(tmp_path / "r" / "baseline/A/A_001.txt", trajectory("i" + "x" * 13))
-    assert score(benchmark, root, tmp_path / "r").mean["accuracy"] == 1
+    assert score(protocol, root, tmp_path / "r").mean["accuracy"] == 1
 
 
 def test_got10k_by_hand(tmp_path):
-    benchmark = Benchmark(name="got10k", protocol="ope")
+    protocol = make_protocol("got10k", "ope")
     root = make_got10k(tmp_path / "got", {"A": [BOX] * 4, "B": [BOX] * 4}, cover=[8, 8, 0, 8])
     for name, rows in {"A": [BOX, BOX, OFF, OFF], "B": [OFF, BOX, OFF, BOX]}.items():
         write_boxes(tmp_path / "r" / name / f"{name}_001.txt", np.array(rows))
-    evaluation = score(benchmark, root, tmp_path / "r")
+    evaluation = score(protocol, root, tmp_path / "r")
     # Two frames of each count: neither the first nor the hidden one.
     assert evaluation.mean["ao"] == pytest.approx((1 + 1 / 3 + 1 + 1) / 4)
     assert evaluation.mean["sr_50"] == evaluation.mean["sr_75"] == 0.75
@@ -176,12 +178,12 @@ def test_a_truth_that_the_benchmark_keeps_is_told(tmp_path):
     (root / "test" / "A" / "cover.label").unlink()
     write_boxes(tmp_path / "r" / "A" / "A_001.txt", np.array([BOX] * 3))
     with pytest.raises(CycleSiamError, match="only the first frame has a truth"):
-        score(Benchmark(name="got10k", protocol="ope"), root, tmp_path / "r")
+        score(make_protocol("got10k", "ope"), root, tmp_path / "r")
 
 
 # Resets
 
-VOT = Benchmark(name="vot2018", protocol="reset")
+VOT = make_protocol("vot2018", "reset")
 CODES = {"i": 1.0, "f": 2.0, "-": 0.0}
 
 
@@ -236,7 +238,7 @@ def test_attributes_of_frames(vot, tmp_path):
 
 
 def test_resets_by_the_rules_of_the_toolkit(vot, tmp_path):
-    evaluation = score(VOT, vot, tmp_path / "r", flavour="vot_toolkit")
+    evaluation = score(VOT, vot, tmp_path / "r", rules="vot_toolkit")
     third = 1 / 3  # ten columns, five are shared
     long = (2 + 3 * third) / 5
     assert evaluation.sequences[0].numbers["accuracy"] == pytest.approx(long)
@@ -253,7 +255,7 @@ def test_repetitions_are_averaged(vot, tmp_path):
 
 
 def test_answers_with_resets(vot, tmp_path):
-    found = answers(score(VOT, vot, tmp_path / "r"), VOT, vot, "long")
+    found = frame_results(score(VOT, vot, tmp_path / "r"), VOT, vot, "long")
     assert found.failures == (15,)
     assert np.isnan(found.overlaps[:10]).all()
     np.testing.assert_allclose(found.overlaps[10:15], [1, 1, HALF, HALF, HALF])
@@ -278,7 +280,7 @@ def test_a_broken_trajectory_is_named(vot, tmp_path, line, complaint):
 
 # Segmentation
 
-DAVIS = Benchmark(name="davis2017", protocol="segmentation")
+DAVIS = make_protocol("davis2017", "segmentation")
 TRUTH = labels((10, 10, 30, 30), (60, 10, 80, 30))
 
 
@@ -310,18 +312,18 @@ def test_segmentation_by_hand(davis, tmp_path):
 
 
 def test_one_object_of_davis_2016(tmp_path):
-    benchmark = Benchmark(name="davis2016", protocol="segmentation")
+    protocol = make_protocol("davis2016", "segmentation")
     root = make_davis(tmp_path / "davis", {"one": [TRUTH] * 3}, year=2016)  # both are the object
     (tmp_path / "r" / "one").mkdir(parents=True)
     for frame in range(3):
         write_labels(tmp_path / "r" / "one" / f"{frame:05}.png", np.uint8(255) * (TRUTH == 1))
-    evaluation = score(benchmark, root, tmp_path / "r")
+    evaluation = score(protocol, root, tmp_path / "r")
     assert evaluation.mean["j_mean"] == 0.5
     assert [o.name for o in evaluation.objects] == ["one_1"]
 
 
 def test_answers_of_segmentation(davis, tmp_path):
-    found = answers(score(DAVIS, davis, tmp_path / "r"), DAVIS, davis, "two")
+    found = frame_results(score(DAVIS, davis, tmp_path / "r"), DAVIS, davis, "two")
     np.testing.assert_array_equal(found.overlaps, [np.nan, 0.75, 0.75, np.nan])
     np.testing.assert_array_equal(found.truth[1], [10, 10, 80, 30])
     np.testing.assert_array_equal(found.boxes[1], [10, 10, 70, 30])
@@ -334,25 +336,3 @@ def test_a_missing_label_map_and_a_missing_sequence_are_named(davis, tmp_path):
     assert "00002.png: this label map is missing" in error.message
     with pytest.raises(CycleSiamError, match=f"{Path('none')}.*no result of the sequence one"):
         score(DAVIS, davis, tmp_path / "none", names=["one"])
-
-
-# Benchmarks
-
-
-def test_protocols_of_benchmarks():
-    assert protocols_of("vot2018") == ("reset", "ope")
-    assert protocols_of("otb") == ("ope",)
-    assert protocols_of("davis2016") == ("ope", "segmentation")
-    assert protocols_of("youtubevos") == ("segmentation",)
-    with pytest.raises(ValueError, match="no benchmark 'tb50'; there are otb"):
-        protocols_of("tb50")
-    with pytest.raises(CycleSiamError, match="otb cannot be run by the protocol 'reset'"):
-        Benchmark(name="otb", protocol="reset")
-
-
-def test_chosen_sequences_only(otb):
-    names = OTB.open(otb).names
-    assert select_sequences(names, None, "otb") == ("Half", "Rest")
-    assert select_sequences(names, ["Rest"], "otb") == ("Rest",)
-    with pytest.raises(CycleSiamError, match=r"no sequence Bolt\. Choose from Half, Rest"):
-        select_sequences(names, ["Bolt", "Rest"], "otb")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -22,36 +22,24 @@ from cyclesiam.cli.score_tables import (
 from cyclesiam.cli.trackers import OURS, make_specs
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.evaluation.benchmarks import Benchmark, protocols_of
-from cyclesiam.evaluation.jobs import ProtocolSettings, SequenceRun
-from cyclesiam.evaluation.results.evaluation import (
-    Evaluation,
-    FailedSequence,
+from cyclesiam.evaluation.benchmarks import (
+    BENCHMARKS,
     InitialInput,
-    Protocol,
+    ProtocolName,
+    ProtocolSettings,
     ScoringRules,
-    format_number,
 )
+from cyclesiam.evaluation.protocols.interface import EvaluationProtocol
+from cyclesiam.evaluation.protocols.registry import make_protocol
+from cyclesiam.evaluation.results.evaluation import Evaluation, FailedSequence, format_number
 from cyclesiam.evaluation.run import EvaluationPlan, evaluate
+from cyclesiam.evaluation.runner import SequenceRun
 from cyclesiam.evaluation.trackers.specs import TrackerSpec
 
-BenchmarkName = Literal[
-    "otb",
-    "otb2013",
-    "otb50",
-    "otb100",
-    "uav123",
-    "uav123_10fps",
-    "lasot",
-    "got10k",
-    "trackingnet",
-    "vot2016",
-    "vot2018",
-    "vid",
-    "davis2016",
-    "davis2017",
-    "youtubevos",
-]
+if TYPE_CHECKING:
+    BenchmarkName = str
+else:
+    BenchmarkName = Literal[tuple(BENCHMARKS)]  # the choices of the option
 OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE.json", help_behavior_hint="")]
 OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")]
 Names = Annotated[tuple[str, ...], tyro.conf.arg(metavar="[NAME ...]", help_behavior_hint="")]
@@ -71,7 +59,7 @@ class Evaluate:
     tracker: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TRACKER [TRACKER ...]")] = (OURS,)
     """cyclesiam; OpenCV's csrt, kcf, mil, or nano and vit with their files; MODULE:FACTORY of any
     Python tracker with init and update."""
-    protocol: Annotated[Protocol | None, tyro.conf.arg(help_behavior_hint="")] = None
+    protocol: Annotated[ProtocolName | None, tyro.conf.arg(help_behavior_hint="")] = None
     """One pass, resets as the VOT challenges have them, or masks. Without it: reset for VOT, ope
     for what has boxes, else segmentation."""
     flavour: ScoringRules = "pysot"
@@ -110,33 +98,29 @@ class Evaluate:
             check_writable(self.json)
         check_report(self.report)
         self._check()
-        sources = make_specs(
+        trackers = make_specs(
             self.tracker,
             weights=self.weights,
             device=self.device,
             running=self.running,
             model_files=self.model_files,
         )
-        benchmark = Benchmark(
-            name=self.benchmark, protocol=self.protocol or protocols_of(self.benchmark)[0]
+        settings = ProtocolSettings(
+            starts=self.starts, repetitions=self.repetitions, initial_input=self.initial_input
         )
+        protocol = make_protocol(self.benchmark, self.protocol, settings)
         with self._folder() as folder:
             plan = EvaluationPlan(
-                benchmark=benchmark,
+                protocol=protocol,
                 root=self.root,
                 folder=folder,
-                settings=ProtocolSettings(
-                    starts=self.starts,
-                    repetitions=self.repetitions,
-                    initial_input=self.initial_input,
-                ),
-                flavour=self.flavour,
+                rules=self.flavour,
                 names=self.sequences or None,
                 workers=self.workers,
                 command=shlex.join(["cyclesiam", *sys.argv[1:]]),
             )
-            evaluations, stopped = self._evaluate_all(plan, sources)
-            self._put_out(evaluations, benchmark)
+            evaluations, stopped = self._evaluate_all(plan, trackers)
+            self._write(evaluations, protocol)
         kept = f"kept in {self.results}; " if self.results else ""
         report_errors(
             evaluations, f"the others are {kept}the same command runs only what is missing"
@@ -159,44 +143,44 @@ class Evaluate:
                 yield Path(folder)
 
     def _evaluate_all(
-        self, plan: EvaluationPlan, sources: list[TrackerSpec]
+        self, plan: EvaluationPlan, trackers: list[TrackerSpec]
     ) -> tuple[list[Evaluation], list[str]]:
-        """Evaluate one tracker after the other; one that fails wholly stops no other."""
+        """Evaluate one tracker after the other; one that has no scores at all stops no other."""
         evaluations, stopped = [], []
-        for source in sources:
+        for tracker in trackers:
             try:
-                evaluations.append(self._evaluate(plan, source))
+                evaluations.append(self._evaluate(plan, tracker))
             except CycleSiamError as error:
-                if len(sources) == 1:
+                if len(trackers) == 1:
                     raise
-                stopped.append(f"{source.name}: {error}")
+                stopped.append(f"{tracker.name}: {error}")
         if not evaluations:
             raise CycleSiamError("; ".join(stopped))
         return evaluations, stopped
 
-    def _evaluate(self, plan: EvaluationPlan, source: TrackerSpec) -> Evaluation:
+    def _evaluate(self, plan: EvaluationPlan, tracker: TrackerSpec) -> Evaluation:
         kept = (
-            f"kept in {self.results}; the same command goes on from there"
+            f"kept in {self.results}; the same command continues from there"
             if self.results
             else "no scores were saved; --results FOLDER would have kept them"
         )
-        with SequenceProgress(f"{source.name} on {self.benchmark}", kept) as watcher:
+        with SequenceProgress(f"{tracker.name} on {self.benchmark}", kept) as progress:
             return evaluate(
                 plan,
-                source,
-                on_run=lambda done, count, news: watcher.update(done, count, _line(news)),
+                tracker,
+                on_run=lambda done, count, outcome: progress.update(done, count, _line(outcome)),
             )
 
-    def _put_out(self, evaluations: list[Evaluation], benchmark: Benchmark) -> None:
+    def _write(self, evaluations: list[Evaluation], protocol: EvaluationProtocol[Any]) -> None:
         print_evaluations(evaluations)
         if self.json:
             write_scores(self.json, evaluations)
         if self.report:
-            write_html(self.report, evaluations, benchmark, self.root)
+            write_html(self.report, evaluations, protocol, self.root)
 
 
 def check_report(folder: Path | None) -> None:
-    """Find out before hours of work whether a report can be made.
+    """Check before hours of work whether a report can be made.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -212,18 +196,18 @@ def check_report(folder: Path | None) -> None:
 
 
 def write_html(
-    folder: Path, evaluations: list[Evaluation], benchmark: Benchmark, root: Path
+    folder: Path, evaluations: list[Evaluation], protocol: EvaluationProtocol[Any], root: Path
 ) -> None:
-    """Write the report, and say so."""
+    """Write the report, and print where it is."""
     from cyclesiam.evaluation.report import write_report  # matplotlib takes a second to import
 
-    print(f"Report: {write_report(folder, evaluations, benchmark.open(root))}")
+    print(f"Report: {write_report(folder, evaluations, protocol.open(root))}")
 
 
-def _line(news: SequenceRun | FailedSequence) -> str:
-    if isinstance(news, FailedSequence):
-        return f"{news.name} failed"
-    if not news.is_new:
-        return f"{news.name} is there already"
-    speed = f"{format_number('fps', news.fps)} frames/s"
-    return f"{news.name}, {count_noun(news.frames, 'frame')}, {speed}"
+def _line(outcome: SequenceRun | FailedSequence) -> str:
+    if isinstance(outcome, FailedSequence):
+        return f"{outcome.name} failed"
+    if not outcome.is_new:
+        return f"{outcome.name} is there already"
+    speed = f"{format_number('fps', outcome.fps)} frames/s"
+    return f"{outcome.name}, {count_noun(outcome.frames, 'frame')}, {speed}"

@@ -1,8 +1,8 @@
-"""`cyclesiam score`: raw results of any tracker, scored side by side; nothing is run."""
+"""`cyclesiam score`: raw results of any tracker, scored side by side; no tracker is run."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -22,8 +22,10 @@ from cyclesiam.cli.score_tables import (
     report_errors,
     write_scores,
 )
-from cyclesiam.evaluation.benchmarks import Benchmark, select_sequences
-from cyclesiam.evaluation.results.evaluation import Evaluation, Protocol, ScoringRules
+from cyclesiam.evaluation.benchmarks import ProtocolName, ScoringRules, select_sequences
+from cyclesiam.evaluation.protocols.interface import EvaluationProtocol
+from cyclesiam.evaluation.protocols.registry import make_protocol
+from cyclesiam.evaluation.results.evaluation import Evaluation
 from cyclesiam.evaluation.results.find import find_results, recorded_protocol
 from cyclesiam.evaluation.score import score_results
 
@@ -44,7 +46,7 @@ class Score:
         tyro.conf.arg(metavar="FOLDER", help_behavior_hint="once or more"),
     ] = ()
     """A tracker's raw results, or a folder of several trackers; can be given again."""
-    protocol: Annotated[Protocol | None, tyro.conf.arg(help_behavior_hint="")] = None
+    protocol: Annotated[ProtocolName | None, tyro.conf.arg(help_behavior_hint="")] = None
     """By which the results were made. Without it: the one on record beside them, else reset for
     VOT, ope for what has boxes, segmentation for what has not."""
     flavour: ScoringRules = "pysot"
@@ -64,32 +66,38 @@ class Score:
         if self.json:
             check_writable(self.json)
         check_report(self.report)
-        protocol = self.protocol or recorded_protocol(self.benchmark, self.results)
-        benchmark = Benchmark(name=self.benchmark, protocol=protocol)
-        evaluations = self._score_all(benchmark)
+        name = self.protocol or recorded_protocol(self.benchmark, self.results)
+        protocol = make_protocol(self.benchmark, name)
+        evaluations = self._score_all(protocol)
         print_evaluations(evaluations)
         if self.json:
             write_scores(self.json, evaluations)
         if self.report:
-            write_html(self.report, evaluations, benchmark, self.root)
+            write_html(self.report, evaluations, protocol, self.root)
         report_errors(evaluations, "mend them, or leave them out with --sequences")
 
-    def _score_all(self, benchmark: Benchmark) -> list[Evaluation]:
-        reader = benchmark.open(self.root)
-        names = select_sequences(reader.names, self.sequences or None, benchmark.name)
+    def _score_all(self, protocol: EvaluationProtocol[Any]) -> list[Evaluation]:
+        dataset = protocol.open(self.root)
+        names = select_sequences(dataset.names, self.sequences or None, self.benchmark)
         evaluations = []
-        for found in find_results(benchmark, self.results, names):
+        for found in find_results(
+            self.results,
+            names,
+            benchmark=self.benchmark,
+            protocol=protocol.name,
+            layout=protocol.layout,
+        ):
             run = replace(found.run, flavour=self.flavour)
-            with SequenceProgress(run.tracker, "nothing was written", lines=False) as watcher:
+            with SequenceProgress(run.tracker, "nothing was written", lines=False) as progress:
                 evaluations.append(
                     score_results(
-                        benchmark,
-                        reader,
+                        protocol,
+                        dataset,
                         found.results,
                         run,
                         names=names,
-                        on_sequence=lambda done, count, news: watcher.update(
-                            done, count, news.name
+                        on_sequence=lambda done, count, outcome: progress.update(
+                            done, count, outcome.name
                         ),
                     )
                 )

@@ -1,133 +1,148 @@
-"""What each benchmark is measured by: its protocols, result files and settings."""
+"""Facts about each benchmark, in one table: how it is run, stored and scored.
 
-from collections.abc import Collection
+What opens its folder is in `cyclesiam.datasets.registry`, by the same names.
+"""
+
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
-from cyclesiam.datasets.registry import SEGMENTATION_DATASETS, TRACKING_DATASETS
 from cyclesiam.datasets.segmentation_sequences import SegmentationDataset
 from cyclesiam.datasets.sequences import TrackingDataset
-from cyclesiam.errors import CycleSiamError, DatasetError
-from cyclesiam.evaluation.metrics.vot import EAO_INTERVALS, Interval
-from cyclesiam.evaluation.results.evaluation import Protocol, ScoringRules
-from cyclesiam.evaluation.results.files import Layout, ResultFolder
+from cyclesiam.errors import DatasetError
 
 Dataset = TrackingDataset | SegmentationDataset
-BENCHMARKS: tuple[str, ...] = tuple({**TRACKING_DATASETS, **SEGMENTATION_DATASETS})
-"""Names of all benchmarks."""
-
-SCORING_RULES: dict[Protocol, tuple[ScoringRules, ...]] = {
-    "ope": ("pysot", "got10k"),
-    "reset": ("pysot", "vot_toolkit"),
-    "segmentation": ("pysot",),
-}
-"""Rules of scoring that a protocol knows, the usual one first; of masks there is only one."""
+ProtocolName = Literal["ope", "reset", "segmentation"]
+"""How a tracker is run: one pass, resets as in the VOT challenges, or masks."""
+ScoringRules = Literal["pysot", "vot_toolkit", "got10k"]
+"""Whose program's rules give the numbers. The option and the JSON key are called `flavour`."""
+InitialInput = Literal["box", "mask"]
+"""What a tracker gets in the first frame."""
+Layout = Literal["flat", "nested", "vot", "masks"]
+"""How files of raw results are laid out, see `results.files`."""
+Interval = tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Benchmark:
-    """One benchmark, run and scored by one protocol.
+class ProtocolSettings:
+    """What can be chosen of a protocol.
 
     Args:
-        name: one of `BENCHMARKS`.
-        protocol: one of `protocols_of(name)`.
+        starts: one pass: number of runs of a sequence, from frames spread evenly over it.
+        repetitions: resets: number of runs of a sequence, for trackers that draw random numbers.
+        initial_input: segmentation: whether trackers start from boxes or masks.
+    """
 
-    Raises:
-        CycleSiamError: the benchmark has no such protocol.
-        ValueError: no benchmark is called so.
+    starts: int = 1
+    repetitions: int = 1
+    initial_input: InitialInput = "box"
+
+    def __post_init__(self) -> None:
+        if self.starts < 1 or self.repetitions < 1:
+            raise ValueError("there must be at least one start and one repetition")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BenchmarkSpec:
+    """What must be known of a benchmark to run and score a tracker on it.
+
+    Args:
+        name: of the benchmark.
+        protocols: by which it can be run, the usual one first.
+        layout: of the raw results of one pass.
+        origin: coordinate of the first pixel's left and top edge in raw results of boxes. OTB's
+            files count from 1, as MATLAB does. All others are taken as they are, as every toolkit
+            does.
+        eao_interval: first and last length, in frames, of the typical sequences over which the
+            expected average overlap (EAO) is the mean of its curve; None for no EAO.
+        num_sequences: of the test set; None where it is not known. Reports of fewer say so.
+        skips_last_frame: the last frame of a sequence does not count.
+        pools_frames: average overlap (AO) and success rates are means over the frames of all
+            sequences, and boxes are clipped to the image, as GOT-10k does.
     """
 
     name: str
-    protocol: Protocol
-
-    def __post_init__(self) -> None:
-        there = protocols_of(self.name)
-        if self.protocol not in there:
-            raise CycleSiamError(
-                f"{self.name} cannot be run by the protocol {self.protocol!r}; choose "
-                f"{' or '.join(there)}"
-            )
-
-    @property
-    def layout(self) -> Layout:
-        """How its raw results are laid out."""
-        if self.protocol == "segmentation":
-            return "masks"
-        if self.protocol == "reset":
-            return "vot"
-        return "nested" if self.name == "got10k" else "flat"
-
-    @property
-    def origin(self) -> float:
-        """Coordinate of the first pixel's left and top edge in results of boxes.
-
-        OTB's annotations and results count from 1, as MATLAB does; all others are taken as they
-        are, by every toolkit.
-        """
-        return 1.0 if self.name.startswith("otb") else 0.0
-
-    @property
-    def interval(self) -> Interval | None:
-        """Lengths over which the EAO is a mean."""
-        return EAO_INTERVALS.get(self.name)
-
-    def open(self, root: Path) -> Dataset:
-        """Open its folder.
-
-        Raises:
-            DatasetError: the folder is not that benchmark.
-        """
-        readers = SEGMENTATION_DATASETS if self.protocol == "segmentation" else TRACKING_DATASETS
-        return readers[self.name](Path(root))
-
-    def results(self, folder: Path) -> ResultFolder:
-        """Give one tracker's folder of raw results."""
-        return ResultFolder(folder, self.layout)
+    protocols: tuple[ProtocolName, ...] = ("ope",)
+    layout: Layout = "flat"
+    origin: float = 0.0
+    eao_interval: Interval | None = None
+    num_sequences: int | None = None
+    skips_last_frame: bool = False
+    pools_frames: bool = False
 
 
-def protocols_of(benchmark: str) -> tuple[Protocol, ...]:
-    """List the protocols by which a benchmark can be run, the usual one first.
-
-    Raises:
-        ValueError: no benchmark is called so.
-    """
-    if benchmark not in BENCHMARKS:
-        raise ValueError(f"no benchmark {benchmark!r}; there are {', '.join(BENCHMARKS)}")
-    if benchmark.startswith("vot"):
-        return ("reset", "ope")
-    protocols: list[Protocol] = ["ope"] if benchmark in TRACKING_DATASETS else []
-    if benchmark in SEGMENTATION_DATASETS:
-        protocols.append("segmentation")
-    return tuple(protocols)
+def _otb(name: str, num_sequences: int) -> BenchmarkSpec:
+    return BenchmarkSpec(name=name, origin=1.0, num_sequences=num_sequences)
 
 
-def check_rules(protocol: Protocol, flavour: ScoringRules) -> None:
-    """See that a protocol can be scored by some rules.
+def _vot(name: str, eao_interval: Interval) -> BenchmarkSpec:
+    return BenchmarkSpec(
+        name=name, protocols=("reset", "ope"), eao_interval=eao_interval, num_sequences=60
+    )
+
+
+def _davis(name: str, num_sequences: int) -> BenchmarkSpec:
+    return BenchmarkSpec(
+        name=name,
+        protocols=("ope", "segmentation"),
+        num_sequences=num_sequences,
+        skips_last_frame=True,
+    )
+
+
+BENCHMARKS: Mapping[str, BenchmarkSpec] = {
+    spec.name: spec
+    for spec in (
+        _otb("otb", 100),
+        _otb("otb2013", 51),
+        _otb("otb50", 50),
+        _otb("otb100", 100),
+        BenchmarkSpec(name="uav123", num_sequences=123),
+        BenchmarkSpec(name="uav123_10fps"),
+        BenchmarkSpec(name="lasot", num_sequences=280),
+        BenchmarkSpec(name="got10k", layout="nested", pools_frames=True),
+        BenchmarkSpec(name="trackingnet"),
+        _vot("vot2016", (108, 371)),
+        _vot("vot2018", (100, 356)),
+        BenchmarkSpec(name="vid"),
+        _davis("davis2016", 20),
+        _davis("davis2017", 30),
+        BenchmarkSpec(name="youtubevos", protocols=("segmentation",)),
+    )
+}
+"""Name of each benchmark to what is known of it."""
+
+
+def find_benchmark(name: str) -> BenchmarkSpec:
+    """Return what is known of the benchmark called `name`.
 
     Raises:
-        CycleSiamError: it cannot.
+        ValueError: there is none.
     """
-    there = SCORING_RULES[protocol]
-    if flavour not in there:
-        raise CycleSiamError(
-            f"the protocol {protocol!r} has no flavour {flavour!r}; choose {' or '.join(there)}"
-        )
+    if name not in BENCHMARKS:
+        raise ValueError(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+    return BENCHMARKS[name]
 
 
 def select_sequences(
-    there: tuple[str, ...], wanted: Collection[str] | None, benchmark: str
+    names: tuple[str, ...], selected: Collection[str] | None, benchmark: str
 ) -> tuple[str, ...]:
-    """Give the names of the wanted sequences in the benchmark's order; of None, all.
+    """Return the names of the selected sequences, in the benchmark's order.
+
+    Args:
+        names: of all sequences of the benchmark.
+        selected: names in any order; None selects all.
+        benchmark: its name, for messages.
 
     Raises:
-        DatasetError: the benchmark has no sequence of one of the names, or none is wanted.
+        DatasetError: the benchmark has no sequence of one of the names, or none is selected.
     """
-    if wanted is None:
-        return there
-    absent = [name for name in wanted if name not in there]
-    if absent or not wanted:
+    if selected is None:
+        return names
+    absent = [name for name in selected if name not in names]
+    if absent or not selected:
         raise DatasetError(
             f"{benchmark}: no sequence {', '.join(absent) or 'was asked for'}. "
-            f"Choose from {', '.join(there)}."
+            f"Choose from {', '.join(names)}."
         )
-    return tuple(name for name in there if name in wanted)
+    return tuple(name for name in names if name in selected)

@@ -1,108 +1,107 @@
-"""A tracker on a benchmark from beginning to end: run, keep the raw results, score those."""
+"""Evaluate a tracker on a benchmark: run it, keep the raw results, score them."""
 
 import platform
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cyclesiam import __version__
-from cyclesiam.evaluation import runner
-from cyclesiam.evaluation import score as scoring
-from cyclesiam.evaluation.benchmarks import Benchmark, check_rules, select_sequences
-from cyclesiam.evaluation.jobs import EvaluationJob, ProtocolSettings
-from cyclesiam.evaluation.results.evaluation import Evaluation, RunInfo, ScoringRules
+from cyclesiam.evaluation.benchmarks import ScoringRules, select_sequences
+from cyclesiam.evaluation.protocols.interface import EvaluationProtocol
+from cyclesiam.evaluation.results.evaluation import Evaluation, RunInfo
 from cyclesiam.evaluation.results.run_record import open_record
+from cyclesiam.evaluation.runner import EvaluationJob, OnSequence, run_sequences
+from cyclesiam.evaluation.score import OnScore, score_results
 from cyclesiam.evaluation.trackers.specs import TrackerSpec
 from cyclesiam.threads import describe_processor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationPlan:
-    """What to evaluate, whichever the tracker.
+    """What to evaluate, the same for all trackers.
 
     Args:
-        benchmark: with its protocol.
-        root: its folder.
+        protocol: with the benchmark and the settings.
+        root: the benchmark's folder.
         folder: for raw results; each tracker has a folder of its name in it.
-        settings: of the protocol.
-        flavour: whose rules score.
+        rules: by which results are scored.
         names: run these sequences only; None for all.
-        workers: processes.
+        workers: number of processes.
         command: the command line, to be kept with the results.
-        device: what a network computes on, beside the machine.
+        device: what networks compute on, to be kept with the results.
 
     Raises:
-        CycleSiamError: the flavour is of another protocol.
+        CycleSiamError: the rules are of another protocol.
     """
 
-    benchmark: Benchmark
+    protocol: EvaluationProtocol[Any]
     root: Path
     folder: Path
-    settings: ProtocolSettings = field(default_factory=ProtocolSettings)
-    flavour: ScoringRules = "pysot"
+    rules: ScoringRules = "pysot"
     names: Collection[str] | None = None
     workers: int = 1
     command: str | None = None
     device: str | None = None
 
     def __post_init__(self) -> None:
-        check_rules(self.benchmark.protocol, self.flavour)
+        self.protocol.check_rules(self.rules)
 
 
 def evaluate(
     plan: EvaluationPlan,
-    source: TrackerSpec,
+    tracker: TrackerSpec,
     *,
-    on_run: runner.OnSequence | None = None,
-    on_score: scoring.Progress | None = None,
+    on_run: OnSequence | None = None,
+    on_score: OnScore | None = None,
 ) -> Evaluation:
-    """Run a tracker over a benchmark and score its raw results; go on where it was stopped.
+    """Run a tracker on a benchmark and score its raw results; continue where it was stopped.
 
     Args:
         plan: what to evaluate.
-        source: the tracker.
-        on_run: told after each sequence that was run.
-        on_score: told after each sequence that was scored.
+        tracker: how to make the tracker.
+        on_run: called after each sequence that was run.
+        on_score: called after each sequence that was scored.
 
     Raises:
         DatasetError: the benchmark cannot be read, or has no sequence of one of the names.
         CycleSiamError: the folder holds results of other settings, or no sequence succeeded.
     """
-    reader = plan.benchmark.open(plan.root)
-    names = select_sequences(reader.names, plan.names, plan.benchmark.name)
-    folder = plan.folder / source.name
-    info = open_record(folder, _describe(plan, source), plan.settings, source.identity)
+    protocol = plan.protocol
+    dataset = protocol.open(plan.root)
+    names = select_sequences(dataset.names, plan.names, protocol.benchmark.name)
+    folder = plan.folder / tracker.name
+    info = open_record(folder, _run_info(plan, tracker), protocol.settings, tracker.identity)
     job = EvaluationJob(
-        benchmark=plan.benchmark,
+        protocol=protocol,
         root=plan.root,
-        make_tracker=source.make,
-        tracker=source.name,
+        make_tracker=tracker.make,
+        tracker=tracker.name,
         folder=folder,
-        settings=plan.settings,
     )
-    failures = runner.run_sequences(job, names, workers=plan.workers, on_sequence=on_run)
-    return scoring.score_results(
-        plan.benchmark,
-        reader,
-        plan.benchmark.results(folder),
-        replace(info, flavour=plan.flavour, results=str(folder)),
+    failures = run_sequences(job, names, workers=plan.workers, on_sequence=on_run)
+    return score_results(
+        protocol,
+        dataset,
+        protocol.results(folder),
+        replace(info, flavour=plan.rules, results=str(folder)),
         names=names,
         failures=failures,
         on_sequence=on_score,
     )
 
 
-def _describe(plan: EvaluationPlan, source: TrackerSpec) -> RunInfo:
+def _run_info(plan: EvaluationPlan, tracker: TrackerSpec) -> RunInfo:
     return RunInfo(
-        benchmark=plan.benchmark.name,
-        protocol=plan.benchmark.protocol,
-        tracker=source.name,
-        weights=source.weights,
-        policy=source.policy,
-        initial_weights=source.initial_weights,
-        initial_input=plan.settings.initial_input,
-        flavour=plan.flavour,
+        benchmark=plan.protocol.benchmark.name,
+        protocol=plan.protocol.name,
+        tracker=tracker.name,
+        weights=tracker.weights,
+        policy=tracker.policy,
+        initial_weights=tracker.initial_weights,
+        initial_input=plan.protocol.settings.initial_input,
+        flavour=plan.rules,
         machine=", ".join(filter(None, (describe_machine(), plan.device))),
         command=plan.command,
         date=datetime.now(UTC).date().isoformat(),
@@ -111,5 +110,5 @@ def _describe(plan: EvaluationPlan, source: TrackerSpec) -> RunInfo:
 
 
 def describe_machine() -> str:
-    """Name processor, cores, system and Python of this machine."""
+    """Return processor, number of cores, system and Python version of this machine."""
     return f"{describe_processor()}, {platform.system()}, Python {platform.python_version()}"

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from cyclesiam.datasets.otb import OTB
 from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import DatasetError, MissingExtraError, TargetError
-from cyclesiam.evaluation.benchmarks import Benchmark
 from cyclesiam.evaluation.metrics.otb import pysot_curves
 from cyclesiam.evaluation.protocols.one_pass import run_one_pass, start_frames
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS, OpenCVTracker, round_box
@@ -75,7 +75,7 @@ def test_seconds_hold_the_tracker_and_not_the_reading(moving_square, monkeypatch
 
 @pytest.mark.parametrize("answer", [None, (1, 2, 3), [(1, 2, 3, 4)]])
 def test_answer_that_is_no_box_is_named(moving_square, answer):
-    with pytest.raises(TargetError, match="square, frame 1: the tracker must answer x, y, w, h"):
+    with pytest.raises(TargetError, match="square, frame 1: the tracker must return x, y, w, h"):
         run_one_pass(Recorder([answer]), moving_square)
 
 
@@ -93,7 +93,7 @@ def test_one_pass_from_a_later_frame(moving_square, made_frames):
     assert tracker.started == (26, 14, 16, 16)
     np.testing.assert_array_equal(tracker.images, made_frames[8:])
     assert trajectory.boxes.shape == (4, 4)
-    with pytest.raises(TargetError, match="square, frame 9: the tracker must answer"):
+    with pytest.raises(TargetError, match="square, frame 9: the tracker must return"):
         run_one_pass(Recorder([None]), moving_square, first=8)
 
 
@@ -119,8 +119,7 @@ def test_opencv_trackers_follow_a_square(moving_square, name):
 
 @pytest.mark.shared
 def test_kcf_on_the_start_of_a_real_sequence(suite):
-    benchmark = Benchmark(name="otb", protocol="ope")
-    whole = benchmark.open(suite / "otb").read("Jogging.2")
+    whole = OTB(suite / "otb").read("Jogging.2")
     start = TrackingSequence(name="start", frames=whole.frames[:30], boxes=whole.boxes[:30])
     found = run_one_pass(OPENCV_TRACKERS["kcf"](), start)
     curves = pysot_curves(xyxy_to_xywh(found.boxes), xyxy_to_xywh(start.boxes))

@@ -3,7 +3,8 @@ import pytest
 
 from cyclesiam.datasets.sequences import TrackingSequence
 from cyclesiam.errors import DatasetError, TargetError
-from cyclesiam.evaluation.protocols.reset import ground_truth_regions, run_with_resets
+from cyclesiam.evaluation.protocols.reset import run_with_resets
+from cyclesiam.evaluation.scorers.resets import ground_truth_regions
 from support.benchmark_folders import write_images
 
 BOX = (20.0, 10.0, 10.0, 10.0)
@@ -89,7 +90,7 @@ def test_nan_is_a_failure_and_a_polygon_is_an_answer(still_target):
 
 @pytest.mark.parametrize("answer", [None, (1, 2, 3), [(1, 2, 3, 4)], (1, 2, 3, 4, 5, 6, 7)])
 def test_an_answer_that_is_no_region_is_named(still_target, answer):
-    with pytest.raises(TargetError, match="still, frame 1: the tracker must answer"):
+    with pytest.raises(TargetError, match="still, frame 1: the tracker must return"):
         run_with_resets(Script(dict.fromkeys(range(16), answer)), still_target)
 
 

@@ -84,7 +84,7 @@ def test_an_answer_of_another_size_is_named(sequence):
         def update(self, image):
             return np.ones((3, 3), bool)
 
-    with pytest.raises(TargetError, match="three, frame 1: the tracker must answer a mask"):
+    with pytest.raises(TargetError, match="three, frame 1: the tracker must return a mask"):
         answers(Small, sequence)
 
 

@@ -2,18 +2,17 @@ import numpy as np
 import pytest
 
 from cyclesiam.errors import CycleSiamError, DatasetError
-from cyclesiam.evaluation.benchmarks import Benchmark
-from cyclesiam.evaluation.jobs import ProtocolSettings
+from cyclesiam.evaluation.benchmarks import ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import RunInfo
 from cyclesiam.evaluation.results.files import write_boxes
 from cyclesiam.evaluation.results.find import find_results, recorded_protocol
 from cyclesiam.evaluation.results.run_record import open_record
 
-OTB = Benchmark(name="otb", protocol="ope")
+OTB = {"benchmark": "otb", "protocol": "ope", "layout": "flat"}
 
 
 def found(*folders):
-    return [(one.run.tracker, one.results.path) for one in find_results(OTB, folders, ["A", "B"])]
+    return [(one.run.tracker, one.results.path) for one in find_results(folders, ["A", "B"], **OTB)]
 
 
 @pytest.fixture
@@ -43,7 +42,7 @@ def test_what_is_on_record_is_known(make, tmp_path):
     run = RunInfo(benchmark="otb", protocol="ope", tracker="ours", policy="none")
     open_record(tmp_path / "r", run, ProtocolSettings(), "abc")
     folder = make("r")
-    (one,) = find_results(OTB, [folder], ["B"])
+    (one,) = find_results([folder], ["B"], **OTB)
     assert (one.run.tracker, one.run.policy, one.run.results) == ("ours", "none", str(folder))
 
 

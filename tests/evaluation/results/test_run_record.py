@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.evaluation.jobs import ProtocolSettings
+from cyclesiam.evaluation.benchmarks import ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import RunInfo
 from cyclesiam.evaluation.results.run_record import open_record, read_record
 

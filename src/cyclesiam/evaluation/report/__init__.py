@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cyclesiam.datasets.segmentation_sequences import SegmentationDataset
-from cyclesiam.datasets.sequences import TrackingDataset
 from cyclesiam.errors import SourceError
+from cyclesiam.evaluation.benchmarks import Dataset
 from cyclesiam.evaluation.report.page import render_page
 from cyclesiam.evaluation.report.plots import check_matplotlib
 from cyclesiam.evaluation.report.sequences import (
@@ -21,7 +20,7 @@ REPORT_FILE = "report.html"
 def write_report(
     folder: Path,
     evaluations: Sequence[Evaluation],
-    reader: TrackingDataset | SegmentationDataset | None = None,
+    dataset: Dataset | None = None,
 ) -> Path:
     """Write `report.html`.
 
@@ -29,7 +28,7 @@ def write_report(
         folder: where to; made if there is none.
         evaluations: at least one, all of one benchmark and protocol; the sequences are sorted by
             the first one's numbers.
-        reader: of the benchmark, to show frames; without it there are none.
+        dataset: the benchmark, to show frames; without it there are none.
 
     Returns:
         The file.
@@ -44,8 +43,8 @@ def write_report(
         raise ValueError(f"a report is of one benchmark and one protocol, got {sorted(kinds)}")
     check_matplotlib()
     views = sort_worst_first(evaluations)
-    if reader is not None:
-        views = list(add_frame_results(views, evaluations, reader))
+    if dataset is not None:
+        views = list(add_frame_results(views, evaluations, dataset))
     page = render_page(evaluations, sequences_section(views, evaluations))
     path = Path(folder) / REPORT_FILE
     try:

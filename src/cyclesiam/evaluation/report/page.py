@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
+from cyclesiam.evaluation.benchmarks import BENCHMARKS, ScoringRules
+from cyclesiam.evaluation.protocols.registry import PROTOCOLS
 from cyclesiam.evaluation.report.plots import (
     MARKERS,
     accuracy_and_reliability,
@@ -14,7 +16,7 @@ from cyclesiam.evaluation.report.plots import (
     dashes,
     series_class,
 )
-from cyclesiam.evaluation.report.published import NUM_SEQUENCES, PublishedResult, published
+from cyclesiam.evaluation.report.published import PublishedResult, published
 from cyclesiam.evaluation.results.evaluation import (
     METRICS,
     Evaluation,
@@ -23,12 +25,7 @@ from cyclesiam.evaluation.results.evaluation import (
     format_number,
 )
 
-PROTOCOLS = {
-    "ope": "one pass, started once from the truth",
-    "reset": "restarted from the truth after each failure",
-    "segmentation": "masks, started once from the truth",
-}
-FLAVOURS = {
+RULES: Mapping[ScoringRules, str] = {
     "pysot": "as pysot and the challenges' toolkits compute them",
     "vot_toolkit": "as today's VOT toolkit computes them",
     "got10k": "as the GOT-10k toolkit computes them",
@@ -96,8 +93,8 @@ def _header(evaluations: Sequence[Evaluation]) -> str:
     frames = max(sum(score.frames for score in e.sequences) for e in evaluations)
     facts = {
         "benchmark": f"{run.benchmark}, {_counted(sequences, 'sequence')}, {frames} frames",
-        "protocol": f"{run.protocol}: {PROTOCOLS[run.protocol]}",
-        "numbers": f"{run.flavour}: {FLAVOURS[run.flavour]}",
+        "protocol": f"{run.protocol}: {PROTOCOLS[run.protocol].title}",
+        "numbers": f"{run.flavour}: {RULES[run.flavour]}",
     }
     for name, field in SHARED_FIELDS.items():
         values = {field(e.run) for e in evaluations} - {None}
@@ -208,7 +205,8 @@ def _remarks(evaluations: Sequence[Evaluation], others: Sequence[PublishedResult
         "↑ higher is better, ↓ lower is better; bold is the best of this report. Frames/s are the "
         "tracker's own: reading pictures does not count."
     ]
-    whole = NUM_SEQUENCES.get(evaluations[0].run.benchmark, 0)
+    benchmark = BENCHMARKS.get(evaluations[0].run.benchmark)
+    whole = (benchmark and benchmark.num_sequences) or 0
     counts = {len(e.sequences) for e in evaluations}
     if min(counts) < whole:
         ran = " or ".join(map(str, sorted(counts)))

@@ -7,7 +7,7 @@ and later label-free trackers. They are of whole benchmarks, and speeds are of o
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cyclesiam.evaluation.results.evaluation import InitialInput, Protocol
+from cyclesiam.evaluation.benchmarks import InitialInput, ProtocolName
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,20 +26,6 @@ class PublishedResult:
     initial_input: InitialInput
     numbers: Mapping[str, float]
 
-
-NUM_SEQUENCES: Mapping[str, int] = {
-    "otb": 100,
-    "otb2013": 51,
-    "otb50": 50,
-    "otb100": 100,
-    "uav123": 123,
-    "lasot": 280,
-    "vot2016": 60,
-    "vot2018": 60,
-    "davis2016": 20,
-    "davis2017": 30,
-}
-"""Benchmark to the number of its test sequences (or targets): a report of fewer says so."""
 
 NOTHING, NONE = "none, nothing trained", "none"
 FIRST_BOX, FIRST_MASK, ALL = "first box", "first mask", "all frames"
@@ -70,7 +56,7 @@ def _davis(
     return PublishedResult(tracker=tracker, labels=labels, initial_input=start, numbers=numbers)
 
 
-PUBLISHED: Mapping[tuple[str, Protocol], tuple[PublishedResult, ...]] = {
+PUBLISHED: Mapping[tuple[str, ProtocolName], tuple[PublishedResult, ...]] = {
     ("vot2016", "reset"): (
         _vot("KCF", NOTHING, 0.192, 0.489, 0.569, 170),
         _vot("UDT", NONE, 0.226, fps=70),
@@ -107,6 +93,6 @@ PUBLISHED: Mapping[tuple[str, Protocol], tuple[PublishedResult, ...]] = {
 """Benchmark and protocol to results, in the order of their years, the supervised one last."""
 
 
-def published(benchmark: str, protocol: Protocol) -> tuple[PublishedResult, ...]:
+def published(benchmark: str, protocol: ProtocolName) -> tuple[PublishedResult, ...]:
     """Give what was published of a benchmark under this protocol; none is an empty tuple."""
     return PUBLISHED.get((benchmark, protocol), ())

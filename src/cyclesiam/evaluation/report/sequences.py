@@ -8,16 +8,17 @@ from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
-from cyclesiam.datasets.segmentation_sequences import SegmentationDataset
-from cyclesiam.datasets.sequences import TrackingDataset
-from cyclesiam.errors import CycleSiamError
+from cyclesiam.errors import CycleSiamError, DatasetError
+from cyclesiam.evaluation.benchmarks import Dataset
+from cyclesiam.evaluation.protocols.registry import make_protocol
 from cyclesiam.evaluation.report.key_frames import KeyFrame, make_key_frames
 from cyclesiam.evaluation.report.plots import dashes, series_class
 from cyclesiam.evaluation.results.evaluation import METRICS, Evaluation, Score, format_number
-from cyclesiam.evaluation.scorers.per_frame import FrameResults, load_frame_results
+from cyclesiam.evaluation.scorers.per_frame import FrameResults
 
 MOST_PICTURED = 40  # sequences with pictures; a picture takes about 10 kB in the page
 SPARK_WIDTH, SPARK_HEIGHT = 400, 34
@@ -72,7 +73,7 @@ def sort_worst_first(evaluations: Sequence[Evaluation]) -> list[SequenceView]:
 def add_frame_results(
     views: Sequence[SequenceView],
     evaluations: Sequence[Evaluation],
-    reader: TrackingDataset | SegmentationDataset,
+    dataset: Dataset,
 ) -> Iterator[SequenceView]:
     """Read what the trackers answered; pictures are for the first sequences only."""
     for place, view in enumerate(views):
@@ -80,7 +81,7 @@ def add_frame_results(
         problems: list[str] = []
         for evaluation, score in zip(evaluations, view.scores, strict=True):
             try:
-                found = load_frame_results(evaluation, reader, view.name) if score else None
+                found = load_frame_results(evaluation, dataset, view.name) if score else None
             except CycleSiamError as error:
                 found, problems = None, [*problems, str(error)]
             answers.append(found)
@@ -91,6 +92,31 @@ def add_frame_results(
         except CycleSiamError as error:
             problems.append(str(error))
         yield replace(view, problem="; ".join(dict.fromkeys(problems)))
+
+
+def load_frame_results(evaluation: Evaluation, dataset: Dataset, name: str) -> FrameResults:
+    """Read the raw results of one sequence, frame by frame, from `evaluation.run.results`.
+
+    Args:
+        evaluation: one tracker's.
+        dataset: its benchmark.
+        name: of a sequence.
+
+    Returns:
+        Those of the first run, where there are repetitions or later starts.
+
+    Raises:
+        DatasetError: annotation or results are missing or wrong.
+    """
+    run = evaluation.run
+    if run.results is None:
+        raise DatasetError(
+            f"{run.tracker} on {run.benchmark}: where its raw results are is not on record. Score "
+            "them again."
+        )
+    protocol = make_protocol(run.benchmark, run.protocol)
+    sequence = dataset.read(name, require="some")
+    return protocol.frame_results(protocol.results(Path(run.results)), sequence, run.flavour)
 
 
 def _moments(answers: Sequence[FrameResults | None]) -> list[KeyFrame]:

@@ -18,13 +18,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from cyclesiam.errors import SourceError
-
-Protocol = Literal["ope", "reset", "segmentation"]
-ScoringRules = Literal["pysot", "vot_toolkit", "got10k"]
-InitialInput = Literal["box", "mask"]
+from cyclesiam.evaluation.benchmarks import InitialInput, ProtocolName, ScoringRules
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +99,7 @@ class RunInfo:
     """
 
     benchmark: str
-    protocol: Protocol
+    protocol: ProtocolName
     tracker: str
     weights: str | None = None
     policy: str | None = None

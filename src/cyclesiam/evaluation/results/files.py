@@ -17,17 +17,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from cyclesiam.datasets.number_tables import read_number_table
 from cyclesiam.errors import DatasetError, SourceError
+from cyclesiam.evaluation.benchmarks import Layout
 from cyclesiam.evaluation.metrics.regions import RegionArray
 from cyclesiam.evaluation.metrics.vot import FAILED, INITIALIZED, SKIPPED
 from cyclesiam.files import atomic_path
 
-Layout = Literal["flat", "nested", "vot", "masks"]
 BOX_NUMBERS = frozenset({4})
 REGION_NUMBERS = frozenset({1, 4, *range(6, 1000, 2)})
 MOST_RUNS = 1000

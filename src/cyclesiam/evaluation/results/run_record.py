@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.evaluation.jobs import ProtocolSettings
+from cyclesiam.evaluation.benchmarks import ProtocolSettings
 from cyclesiam.evaluation.results.evaluation import RunInfo
 from cyclesiam.evaluation.results.files import result_path
 

@@ -1,16 +1,15 @@
-"""Scores of one pass: success and precision, and the overlaps of GOT-10k.
+"""Scores of one pass: success and precision, and the average overlap of GOT-10k.
 
 T: frames of a sequence.
 """
 
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 
 from cyclesiam.datasets.sequences import TrackingDataset, TrackingSequence
 from cyclesiam.errors import DatasetError
-from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
+from cyclesiam.evaluation.benchmarks import BenchmarkSpec, ScoringRules
 from cyclesiam.evaluation.metrics.boxes import (
     NORM_PRECISION_THRESHOLDS,
     PRECISION_THRESHOLDS,
@@ -19,16 +18,23 @@ from cyclesiam.evaluation.metrics.boxes import (
 from cyclesiam.evaluation.metrics.got10k import average_overlap_scores, scored_ious
 from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.metrics.otb import OPECurves, got10k_curves, mean_curves, pysot_curves
-from cyclesiam.evaluation.results.evaluation import Curve, Score, ScoringRules
+from cyclesiam.evaluation.results.evaluation import Curve, Score
 from cyclesiam.evaluation.results.files import ResultFolder, read_boxes, read_times
 from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second
+from cyclesiam.geometry.boxes import xyxy_to_xywh
 
 DECIMALS = 6  # more than annotations have: undoes the last bit of x + w - x
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoxRun:
-    """One run: its boxes and the truth, (T, 4) xywh as files have them, from frame `first` on."""
+    """One run from frame `first` on.
+
+    Args:
+        first: its first frame.
+        boxes: (T, 4) xywh as in the file.
+        truth: (T, 4) xywh, the ground truth in the same coordinates.
+    """
 
     first: int
     boxes: np.ndarray
@@ -36,9 +42,9 @@ class BoxRun:
 
 
 def read_runs(
-    benchmark: Benchmark, results: ResultFolder, sequence: TrackingSequence
+    benchmark: BenchmarkSpec, results: ResultFolder, sequence: TrackingSequence
 ) -> list[BoxRun]:
-    """Read a sequence's runs of one pass: repetitions, and those that began later.
+    """Read a sequence's runs of one pass: repetitions, and those that started later.
 
     Raises:
         DatasetError: a result is missing or wrong.
@@ -57,14 +63,14 @@ def read_runs(
     return runs
 
 
-def ground_truth_boxes(benchmark: Benchmark, sequence: TrackingSequence) -> np.ndarray:
-    """Give the truth (T, 4) xywh as the benchmark's files have it, NaN where unknown.
+def ground_truth_boxes(benchmark: BenchmarkSpec, sequence: TrackingSequence) -> np.ndarray:
+    """Return the ground truth (T, 4) xywh as the benchmark's files have it, NaN where unknown.
 
     Raises:
-        DatasetError: only the first frame has a truth; the benchmark keeps the others to itself.
+        DatasetError: only the first frame has a box, as the benchmark keeps the others secret.
     """
-    corner, far = sequence.boxes[:, :2], sequence.boxes[:, 2:]
-    truth = np.concatenate((corner + benchmark.origin, far - corner), axis=1)
+    truth = np.array(xyxy_to_xywh(sequence.boxes))
+    truth[:, :2] += benchmark.origin
     if len(truth) > 1 and np.isnan(truth[1:]).any(axis=1).all():
         raise DatasetError(
             f"{sequence.name}: only the first frame has a truth, the benchmark keeps the others to "
@@ -82,35 +88,43 @@ class _Attribute:
 
 
 class BoxScorer:
-    """Scores one pass; every sequence weighs the same, but AO and SR pool the frames.
+    """Scores one pass: the mean over sequences; where the benchmark pools frames, over frames too.
 
     Args:
-        benchmark: whose protocol is `ope`.
-        reader: of its boxes.
+        benchmark: the benchmark.
+        dataset: its sequences with boxes.
         results: of one tracker.
-        flavour: `pysot` or `got10k`, the rules of success and precision.
+        rules: `pysot` or `got10k`, the rules of success and precision.
     """
 
     def __init__(
-        self, benchmark: Benchmark, reader: Dataset, results: ResultFolder, flavour: ScoringRules
+        self,
+        benchmark: BenchmarkSpec,
+        dataset: TrackingDataset,
+        results: ResultFolder,
+        rules: ScoringRules,
     ) -> None:
         self._benchmark = benchmark
-        self._reader = cast(TrackingDataset, reader)
+        self._dataset = dataset
         self._results = results
-        self._judge = got10k_curves if flavour == "got10k" else pysot_curves
+        self._make_curves = got10k_curves if rules == "got10k" else pysot_curves
         self._curves: list[OPECurves] = []
         self._speeds: list[float] = []
         self._pooled: list[np.ndarray] = []
         self._attributes: dict[str, _Attribute] = {}
 
     def add(self, name: str) -> Score:
-        """Score one sequence."""
-        sequence = self._reader.read(name, require="some")
+        """Score one sequence.
+
+        Raises:
+            DatasetError: annotation or results are missing or wrong.
+        """
+        sequence = self._dataset.read(name, require="some")
         runs = read_runs(self._benchmark, self._results, sequence)
         times = read_times(self._results.time_file(name), len(sequence))
         speed = frames_per_second(times, sum(len(run.boxes) for run in runs))
-        curves = mean_curves([self._judge(run.boxes, run.truth) for run in runs])
-        overlaps = self._got10k_overlaps(sequence, runs)
+        curves = mean_curves([self._make_curves(run.boxes, run.truth) for run in runs])
+        overlaps = self._pooled_overlaps(sequence, runs)
         for tag, frames in sequence.tags.items():
             self._add_attribute(tag, frames, runs)
         self._curves.append(curves)
@@ -120,7 +134,7 @@ class BoxScorer:
         return Score(name=name, frames=len(sequence), numbers=numbers)
 
     def totals(self) -> BenchmarkScores:
-        """Score the benchmark."""
+        """Return the scores of all sequences that were added, at least one."""
         mean = mean_curves(self._curves)
         numbers = self._numbers(mean, np.concatenate(self._pooled))
         attributes = (
@@ -137,13 +151,13 @@ class BoxScorer:
         numbers = {"auc": curves.success_auc, "precision_20": curves.precision_20}
         if curves.norm_precision_20 is not None:
             numbers["norm_precision_20"] = curves.norm_precision_20
-        if self._benchmark.name != "got10k" or overlaps is None:
+        if not self._benchmark.pools_frames or overlaps is None:
             return numbers
         pooled = average_overlap_scores(overlaps)
         return {"ao": pooled.ao, "sr_50": pooled.sr_50, "sr_75": pooled.sr_75, **numbers}
 
-    def _got10k_overlaps(self, sequence: TrackingSequence, runs: list[BoxRun]) -> np.ndarray:
-        if self._benchmark.name != "got10k":
+    def _pooled_overlaps(self, sequence: TrackingSequence, runs: list[BoxRun]) -> np.ndarray:
+        if not self._benchmark.pools_frames:
             return np.empty(0)
         height, width = next(sequence.images()).shape[:2]
         visibility = np.ones(len(sequence)) if sequence.visibility is None else sequence.visibility
@@ -165,14 +179,11 @@ class BoxScorer:
             return
         attribute = self._attributes.setdefault(tag, _Attribute())
         attribute.frames += int(frames.sum())
-        attribute.curves.append(
-            mean_curves(
-                [
-                    self._judge(run.boxes[frames[run.first :]], run.truth[frames[run.first :]])
-                    for run in tagged
-                ]
-            )
+        curves = (
+            self._make_curves(run.boxes[frames[run.first :]], run.truth[frames[run.first :]])
+            for run in tagged
         )
+        attribute.curves.append(mean_curves([*curves]))
 
 
 def _named_curves(curves: OPECurves) -> list[Curve]:

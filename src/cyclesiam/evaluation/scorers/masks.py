@@ -1,46 +1,50 @@
-"""Scores of segmentation: J and F of every object.
+"""Scores of segmentation: region similarity J and contour accuracy F of every object.
 
-H, W: rows and columns.
+H, W: rows and columns of a frame.
 """
 
 from collections.abc import Iterator
-from typing import cast
 
 import numpy as np
 
 from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, SegmentationSequence
 from cyclesiam.errors import DatasetError
-from cyclesiam.evaluation.benchmarks import Benchmark, Dataset
+from cyclesiam.evaluation.benchmarks import BenchmarkSpec
 from cyclesiam.evaluation.metrics.davis import mean_numbers, score_objects
 from cyclesiam.evaluation.metrics.means import mean_or_nan
-from cyclesiam.evaluation.results.evaluation import Score, ScoringRules
+from cyclesiam.evaluation.results.evaluation import Score
 from cyclesiam.evaluation.results.files import ResultFolder, read_times
 from cyclesiam.evaluation.results.label_maps import read_labels
 from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second
 
 
-def judged_frames(sequence: SegmentationSequence, number: int, *, skips_last: bool) -> list[int]:
-    """List the annotated frames in which an object counts: not the one that it was given in.
+def scored_frames(benchmark: BenchmarkSpec, sequence: SegmentationSequence) -> dict[int, list[int]]:
+    """Return the frames in which each object counts, by the objects' numbers.
+
+    These are the annotated frames after the one in which the object appears. The objects are 1 to
+    the largest number: one that is skipped is an object that is never visible.
 
     Args:
-        sequence: whose annotation.
-        number: of the object.
-        skips_last: whether the last frame does not count, as in DAVIS.
+        benchmark: whether the last frame counts depends on it.
+        sequence: of the benchmark.
     """
-    first = sequence.first_frames.get(number, 0)
-    end = len(sequence) - skips_last
-    return [t for t in range(first + 1, end) if sequence.annotations[t] is not None]
-
-
-def object_ids(sequence: SegmentationSequence) -> range:
-    """Give 1 to the largest number: one that is skipped is an object that is nowhere to be seen."""
-    return range(1, max(sequence.objects) + 1)
+    end = len(sequence) - benchmark.skips_last_frame
+    annotated = [t for t in range(end) if sequence.annotations[t] is not None]
+    return {
+        number: [t for t in annotated if t > sequence.first_frames.get(number, 0)]
+        for number in range(1, max(sequence.objects) + 1)
+    }
 
 
 def read_pairs(
     results: ResultFolder, sequence: SegmentationSequence, frames: list[int]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Read result and truth of frames: (H, W) label maps each, one frame at a time.
+    """Read frame number, result and ground truth, (H, W) label maps, one frame at a time.
+
+    Args:
+        results: of one tracker.
+        sequence: of the benchmark.
+        frames: annotated frames to read.
 
     Raises:
         DatasetError: a file is missing or wrong.
@@ -63,27 +67,30 @@ def read_pairs(
 
 
 class MaskScorer:
-    """Scores label maps; every object weighs the same, whichever sequence it is in.
+    """Scores label maps: the mean over objects, whichever sequence they are in.
 
     Args:
-        benchmark: whose protocol is `segmentation`.
-        reader: of its label maps.
+        benchmark: the benchmark.
+        dataset: its sequences with label maps.
         results: of one tracker.
-        flavour: there is only one.
     """
 
     def __init__(
-        self, benchmark: Benchmark, reader: Dataset, results: ResultFolder, flavour: ScoringRules
+        self, benchmark: BenchmarkSpec, dataset: SegmentationDataset, results: ResultFolder
     ) -> None:
-        self._skips_last = benchmark.name.startswith("davis")
-        self._reader = cast(SegmentationDataset, reader)
+        self._benchmark = benchmark
+        self._dataset = dataset
         self._results = results
         self._objects: list[Score] = []
         self._speeds: list[float] = []
 
     def add(self, name: str) -> Score:
-        """Score one sequence."""
-        sequence = self._reader.read(name)
+        """Score one sequence.
+
+        Raises:
+            DatasetError: annotation or results are missing or wrong.
+        """
+        sequence = self._dataset.read(name)
         times = read_times(self._results.time_file(name), len(sequence))
         speed = frames_per_second(times, len(sequence))
         objects = self._score_objects(sequence)
@@ -92,31 +99,28 @@ class MaskScorer:
         return Score(name=name, frames=len(sequence), numbers={**_mean(objects), "fps": speed})
 
     def totals(self) -> BenchmarkScores:
-        """Score the benchmark."""
+        """Return the scores of all sequences that were added, at least one."""
         return BenchmarkScores(
             mean={**_mean(self._objects), "fps": mean_or_nan(self._speeds)},
             objects=tuple(self._objects),
         )
 
     def _score_objects(self, sequence: SegmentationSequence) -> list[Score]:
-        judged = {
-            number: judged_frames(sequence, number, skips_last=self._skips_last)
-            for number in object_ids(sequence)
-        }
-        frames = sorted({frame for of_one in judged.values() for frame in of_one})
-        if not all(judged.values()):
+        scored = scored_frames(self._benchmark, sequence)
+        if not all(scored.values()):
             raise DatasetError(
-                f"{sequence.name}: an object has no annotated frame that could be judged; the "
+                f"{sequence.name}: an object has no annotated frame that could be scored; the "
                 "benchmark may keep them to itself. Send the raw results to its server."
             )
-        scores = score_objects(read_pairs(self._results, sequence, frames), judged)
+        frames = sorted(set().union(*scored.values()))
+        scores = score_objects(read_pairs(self._results, sequence, frames), scored)
         return [
             Score(
                 name=f"{sequence.name}_{number}",
-                frames=len(judged[number]),
+                frames=len(scored[number]),
                 numbers=scores[number].numbers(),
             )
-            for number in judged
+            for number in scored
         ]
 
 
