@@ -28,13 +28,6 @@ RESTART_AFTER = 5  # frames from a failure to the next initialization
 RELIABILITY_LENGTH = 30  # frames that a tracker should survive, in vot-toolkit's reliability
 
 Interval = tuple[int, int]
-EAO_INTERVALS: Mapping[str, Interval] = {
-    "vot2016": (108, 371),
-    "vot2017": (100, 356),
-    "vot2018": (100, 356),
-    "vot2019": (46, 291),
-}
-"""Lengths of typical sequences of each challenge; the EAO is the curve's mean over them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
