@@ -67,12 +67,12 @@ def test_a_value_that_is_no_number_is_named(tmp_path):
 def test_a_short_file_may_be_filled_up(tmp_path):
     path = write(tmp_path / "a.tag", "1\n1\n")
     np.testing.assert_array_equal(read_values(path, 4, short=True), [1, 1, 0, 0])
-    with pytest.raises(DatasetError, match=r"a\.tag: 2 numbers where 1 are wanted"):
+    with pytest.raises(DatasetError, match=r"a\.tag: expected 1 numbers, got 2"):
         read_values(path, 1, short=True)
 
 
 def test_values_must_be_as_many_as_frames(tmp_path):
-    with pytest.raises(DatasetError, match=r"a\.tag: 2 numbers where 3 are wanted"):
+    with pytest.raises(DatasetError, match=r"a\.tag: expected 3 numbers, got 2"):
         read_values(write(tmp_path / "a.tag", "0\n1\n"), 3)
 
 
@@ -118,8 +118,8 @@ def test_boxes_without_a_frame_are_an_error(tmp_path):
     ],
 )
 def test_one_picture_will_do_for_the_truth(tmp_path, stem, stems):
-    picture = tmp_path / f"{stem}.jpg"
-    frames = match_frames("ant", (picture,), 3, tmp_path / "truth.txt", "some")
+    image = tmp_path / f"{stem}.jpg"
+    frames = match_frames("ant", (image,), 3, tmp_path / "truth.txt", "some")
     assert frames == tuple(tmp_path / f"{stem}.jpg" for stem in stems)
     with pytest.raises(DatasetError, match="ant: 1 frames, but 3 boxes"):
         match_frames("ant", (tmp_path / "cover.jpg",), 3, tmp_path / "truth.txt", "some")

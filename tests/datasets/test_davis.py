@@ -25,7 +25,7 @@ def mask_file(root, name, number):
 # DAVIS-2016
 
 
-def test_davis2016_masks_are_grey_coloured_or_labels(tmp_path):
+def test_davis2016_masks_are_gray_colored_or_labels(tmp_path):
     make_davis(tmp_path, "cows", [ONE, NONE, TWO, ONE])
     cv2.imwrite(str(mask_file(tmp_path, "cows", 0)), 255 * ONE)
     cv2.imwrite(str(mask_file(tmp_path, "cows", 3)), np.dstack((0 * ONE, 255 * ONE, 0 * ONE)))
@@ -105,8 +105,8 @@ def test_davis_first_mask_must_not_be_empty(tmp_path, reader):
 @pytest.mark.parametrize("reader", [DAVIS2016, DAVIS2017])
 def test_davis_broken_mask_is_named(tmp_path, reader):
     make_davis(tmp_path, "cows", [ONE])
-    mask_file(tmp_path, "cows", 0).write_bytes(b"no picture")
-    with pytest.raises(DatasetError, match=r"00000\.png: this picture cannot be read"):
+    mask_file(tmp_path, "cows", 0).write_bytes(b"no image")
+    with pytest.raises(DatasetError, match=r"00000\.png: this image cannot be read"):
         reader(tmp_path).read("cows")
 
 

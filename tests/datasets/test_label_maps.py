@@ -17,41 +17,41 @@ def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def write_packed(path, bits, colour, pixels):
-    """A PNG of one row of `bits` a pixel, which no library here writes for grey."""
+def write_packed(path, bits, color, pixels):
+    """A PNG of one row of `bits` a pixel, which no library here writes for gray."""
     joined = "".join(f"{value:0{bits}b}" for value in pixels)
     joined += "0" * (-len(joined) % 8)
     row = b"\0" + int(joined, 2).to_bytes(len(joined) // 8, "big")
-    header = struct.pack(">IIBBBBB", len(pixels), 1, bits, colour, 0, 0, 0)
-    palette = chunk(b"PLTE", bytes(range(3 * 2**bits))) if colour == 3 else b""
+    header = struct.pack(">IIBBBBB", len(pixels), 1, bits, color, 0, 0, 0)
+    palette = chunk(b"PLTE", bytes(range(3 * 2**bits))) if color == 3 else b""
     body = chunk(b"IHDR", header) + palette + chunk(b"IDAT", zlib.compress(row))
     return write(path, b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
 
 
 def test_a_palette_gives_its_indices(tmp_path):
     path = write_labels(tmp_path / "map.png", LABELS)
-    colours = cv2.imread(str(path))
-    assert set(np.unique(colours)) == {0, 128}  # what is shown is not what is meant
+    colors = cv2.imread(str(path))
+    assert set(np.unique(colors)) == {0, 128}  # what is shown is not what is meant
     np.testing.assert_array_equal(read_label_map(path), LABELS)
     assert read_label_map(path).dtype == np.uint8
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-@pytest.mark.parametrize("colour", [0, 3], ids=["grey", "palette"])
-def test_few_bits_a_pixel(tmp_path, bits, colour):
+@pytest.mark.parametrize("color", [0, 3], ids=["gray", "palette"])
+def test_few_bits_a_pixel(tmp_path, bits, color):
     values = [0, 1, *([2, 3] if bits > 1 else []), 1]
-    path = write_packed(tmp_path / "map.png", bits, colour, values)
+    path = write_packed(tmp_path / "map.png", bits, color, values)
     np.testing.assert_array_equal(read_label_map(path), [values])
     np.testing.assert_array_equal(read_mask(path), [[value > 0 for value in values]])
 
 
-def test_grey_labels_are_believed_if_they_can_be_labels(tmp_path):
+def test_gray_labels_are_believed_if_they_can_be_labels(tmp_path):
     labels = np.array([[0, 1, 2, 32, 255]], np.uint8)
     cv2.imwrite(str(tmp_path / "map.png"), labels)
     np.testing.assert_array_equal(read_label_map(tmp_path / "map.png"), labels)
 
 
-def test_a_palette_turned_to_grey_is_found_out(tmp_path):
+def test_a_palette_turned_to_gray_is_found_out(tmp_path):
     path = write_labels(tmp_path / "map.png", LABELS)
     Image.open(path).convert("L").save(path)
     with pytest.raises(DatasetError, match=r"map\.png: this PNG has no palette, and its value 38 "):
@@ -59,7 +59,7 @@ def test_a_palette_turned_to_grey_is_found_out(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_colours_are_no_labels_but_may_be_one_object(tmp_path, mode):
+def test_colors_are_no_labels_but_may_be_one_object(tmp_path, mode):
     path = write_labels(tmp_path / "map.png", LABELS)
     Image.open(path).convert(mode).save(path)
     with pytest.raises(DatasetError, match=rf"map\.png: .* of the kind {mode}"):
@@ -87,12 +87,12 @@ def test_a_lossy_picture_is_refused(tmp_path, read):
 
 
 @pytest.mark.parametrize("read", [read_label_map, read_mask, image_size])
-@pytest.mark.parametrize("data", [None, b"", b"no picture"])
+@pytest.mark.parametrize("data", [None, b"", b"no image"])
 def test_what_cannot_be_read_is_named(tmp_path, read, data):
     path = tmp_path / "map.png"
     if data is not None:
         path.write_bytes(data)
-    with pytest.raises(DatasetError, match=r"map\.png: this picture cannot be read"):
+    with pytest.raises(DatasetError, match=r"map\.png: this image cannot be read"):
         read(path)
 
 
@@ -103,7 +103,7 @@ def test_a_cut_off_picture_is_named(tmp_path, read, kept):
     path = write_labels(tmp_path / "map.png", noise)
     data = path.read_bytes()
     path.write_bytes(data[: int(kept * len(data))])
-    with pytest.raises(DatasetError, match=r"map\.png: this picture cannot be read"):
+    with pytest.raises(DatasetError, match=r"map\.png: this image cannot be read"):
         read(path)
 
 

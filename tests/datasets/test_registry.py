@@ -22,9 +22,9 @@ def test_one_picture_will_do_to_score(tmp_path, benchmark):
     reader = TRACKING_DATASETS[benchmark](tmp_path)
     name = reader.names[0]
     whole = reader.read(name)
-    pictures = sorted(path for path in folder.iterdir() if is_image(path))
-    assert len(pictures) == 4
-    for path in pictures[1:]:
+    images = sorted(path for path in folder.iterdir() if is_image(path))
+    assert len(images) == 4
+    for path in images[1:]:
         path.unlink()
     with pytest.raises(DatasetError):
         reader.read(name)

@@ -75,7 +75,7 @@ def test_pictures_are_listed_by_number_and_nothing_else_is(tmp_path):
 
 
 def test_folder_without_pictures_is_an_error(tmp_path):
-    with pytest.raises(DatasetError, match="no picture"):
+    with pytest.raises(DatasetError, match="no image"):
         image_files(tmp_path)
     with pytest.raises(DatasetError, match=r"nowhere.*missing"):
         image_files(tmp_path / "nowhere")

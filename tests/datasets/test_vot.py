@@ -74,7 +74,7 @@ def test_vot_tags_by_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("0\n1\n2\n", "line 3: expected one of 0, 1"), ("0\n1\n1\n1\n", "4 numbers where 3 are")],
+    [("0\n1\n2\n", "line 3: expected one of 0, 1"), ("0\n1\n1\n1\n", "expected 3 numbers, got 4")],
 )
 def test_vot_wrong_tags_are_named(tmp_path, text, problem):
     make_vot(tmp_path, "ball", [SQUARE] * 3)

@@ -1,4 +1,4 @@
-"""Annotations and pictures in the layouts of benchmarks, right and wrong ones, made on the spot."""
+"""Annotations and images in the layouts of benchmarks, right and wrong ones, made on the spot."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# 256 colours, so that Pillow keeps eight bits a pixel; the first are those of the benchmarks
+# 256 colors, so that Pillow keeps eight bits a pixel; the first are those of the benchmarks
 PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, *range(12, 256), *range(256), *range(256)]
 
 

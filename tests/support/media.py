@@ -1,4 +1,4 @@
-"""Small videos and pictures, made on the spot."""
+"""Small videos and images, made on the spot."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from cyclesiam.video import VideoWriter
 
 
 def textured(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
-    """Give an RGB picture (height, width, 3) of soft blotches."""
+    """Give an RGB image (height, width, 3) of soft blotches."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)

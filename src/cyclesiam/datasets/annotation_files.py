@@ -1,4 +1,4 @@
-"""Annotations as text: boxes, flags and names in files, each mistake told with its line.
+"""Annotations as text: boxes, flags and names in files. Errors name the line.
 
 T: frames of a sequence.
 """
@@ -23,9 +23,9 @@ FLAGS = frozenset({0.0, 1.0})
 
 
 def find_files(folder: Path, *patterns: str) -> list[Path]:
-    """List the files of a folder that match one of the patterns by name.
+    """List the files in a folder that match one of the patterns, sorted.
 
-    What begins with a dot is left out: a copy made on a Mac has "._NAME" beside each file.
+    Names that begin with a dot are left out: macOS writes "._NAME" beside each file that it copies.
     """
     matches = (path for pattern in patterns for path in folder.glob(pattern))
     return sorted(path for path in matches if not path.name.startswith("."))
@@ -35,7 +35,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     """Read a list of names, one a line.
 
     Raises:
-        DatasetError: the file cannot be read, or names something twice.
+        DatasetError: the file cannot be read, or holds a name twice.
     """
     names = [line.strip() for line in read_lines(path, labels=False)]
     for number, name in enumerate(names, 1):
@@ -48,7 +48,7 @@ def read_boxes(path: Path) -> np.ndarray:
     """Read one `x,y,w,h` a line, separated by commas, semicolons, tabs or spaces.
 
     Returns:
-        (T, 4) as they are in the file; NaN in rows that are NaN, where the target is absent.
+        (T, 4) numbers of the file; rows of NaN where the target is absent.
 
     Raises:
         DatasetError: the file is missing or empty, or a line is not such a row.
@@ -59,13 +59,13 @@ def read_boxes(path: Path) -> np.ndarray:
 def read_values(
     path: Path, count: int, allowed: Collection[float] = FLAGS, *, short: bool = False
 ) -> np.ndarray:
-    """Read one number for each frame (or attribute), one a line or all on one line.
+    """Read one number for each frame or attribute, one a line or all on one line.
 
     Args:
         path: the file.
-        count: how many there must be.
-        allowed: what each may be.
-        short: whether fewer will do; the others are 0.
+        count: how many numbers there must be.
+        allowed: values that are allowed.
+        short: whether fewer numbers are allowed; the others are 0.
 
     Returns:
         (count,) float.
@@ -79,25 +79,25 @@ def read_values(
         strange = np.argwhere(~np.isin(values, list(allowed)))
         if len(strange):
             row, column = strange[0]
-            wanted = ", ".join(f"{value:g}" for value in sorted(allowed))
+            expected = ", ".join(f"{value:g}" for value in sorted(allowed))
             raise DatasetError(
-                f"{path}, line {lines[row] + 1}: expected one of {wanted}, got "
+                f"{path}, line {lines[row] + 1}: expected one of {expected}, got "
                 f"{values[row, column]:g}. Mend this line."
             )
         numbers.append(values.ravel())
-    found = np.concatenate(numbers)
-    if len(found) > count or (len(found) < count and not short):
+    values = np.concatenate(numbers)
+    if len(values) > count or (len(values) < count and not short):
         raise DatasetError(
-            f"{path}: {len(found)} numbers where {count} are wanted. Unpack the sequence again."
+            f"{path}: expected {count} numbers, got {len(values)}. Unpack the sequence again."
         )
-    return np.pad(found, (0, count - len(found)))
+    return np.pad(values, (0, count - len(values)))
 
 
 def read_attributes(path: Path, names: tuple[str, ...], length: int) -> dict[str, np.ndarray]:
-    """Read which attributes a sequence has, as tags that hold in every frame or in none.
+    """Read the attributes of a sequence, as tags that hold in every frame or in none.
 
     Args:
-        path: a 0 or 1 for each of the names; without this file there are no tags.
+        path: file with a 0 or 1 for each of the names; without it there are no tags.
         names: the attributes, in the order of the file.
         length: T.
 
@@ -113,21 +113,21 @@ def read_attributes(path: Path, names: tuple[str, ...], length: int) -> dict[str
 def match_frames(
     name: str, frames: tuple[Path, ...], count: int, truth: Path, require: RequiredFrames
 ) -> tuple[Path, ...]:
-    """See that every annotated frame has its picture.
+    """Check whether every annotated frame has its image.
 
     Args:
         name: of the target.
-        frames: pictures that are there, at least one.
-        count: T, how many the truth has.
-        truth: its file, for messages.
-        require: as in `SequenceReader.read`; with `some`, those that are missing get names that
-            count on from the first that is there, which must have a number.
+        frames: images on disk, at least one.
+        count: T, the number of annotated frames.
+        truth: annotation file, for messages.
+        require: which images must be on disk. With `some`, missing images get names that count on
+            from the first one on disk, which must have a number.
 
     Returns:
         T paths.
 
     Raises:
-        DatasetError: there are more pictures, or fewer and all are wanted.
+        DatasetError: there are more images, or fewer although all are required.
     """
     if require == "some" and len(frames) < count and frame_number(frames[0]) >= 0:
         head, digits, tail = re.findall(r"(.*?)(\d+)(\D*)$", frames[0].stem)[0]
@@ -153,17 +153,17 @@ def make_sequence(
     tags: dict[str, np.ndarray] | None = None,
     visibility: np.ndarray | None = None,
 ) -> TrackingSequence:
-    """Put frames and annotated boxes together.
+    """Return a sequence of frames with annotated boxes.
 
     Args:
         name: of the target.
-        frames: its pictures.
-        xywh: (T, 4) as annotated.
-        truth: the file that they are from, for messages.
-        require: as in `SequenceReader.read`.
+        frames: its images on disk.
+        xywh: (T, 4) numbers of the annotation.
+        truth: annotation file, for messages.
+        require: which images must be on disk.
         origin: coordinate of the first pixel's left and top edge.
-        tags: as in `Sequence`.
-        visibility: as in `Sequence`.
+        tags: name of an attribute to (T,) bool.
+        visibility: (T,) how much of the target is visible; None where it is not annotated.
 
     Raises:
         DatasetError: frames and boxes disagree, or the first frame has no box.
@@ -172,8 +172,8 @@ def make_sequence(
     boxes = boxes_from_xywh(xywh, origin=origin)
     if np.isnan(boxes[0]).any():
         raise DatasetError(
-            f"{truth}, line 1: {name} has no box in its first frame, so nothing can be followed "
-            "from there. Unpack the sequence again."
+            f"{truth}, line 1: {name} has no box in its first frame, so tracking cannot start "
+            "there. Unpack the sequence again."
         )
     return TrackingSequence(
         name=name, frames=frames, boxes=boxes, tags=tags or {}, visibility=visibility
@@ -181,5 +181,5 @@ def make_sequence(
 
 
 def pad_with_nan(xywh: np.ndarray, count: int) -> np.ndarray:
-    """Lengthen (1, 4), the only box that a benchmark gives away, to (count, 4) with NaN."""
+    """Pad (1, 4), the only box that a benchmark publishes, to (count, 4) with NaN."""
     return np.concatenate((xywh, np.full((count - 1, 4), np.nan))) if len(xywh) == 1 else xywh

@@ -21,9 +21,10 @@ class DAVIS2016(SegmentationDataset):
     """DAVIS-2016 at 480p (Perazzi et al., CVPR 2016): one object a video, a mask in every frame.
 
     Layout: `root/JPEGImages/480p/NAME/00000.jpg` onwards, `root/Annotations/480p/NAME/00000.png`
-    onwards (whatever is not 0, or not black, is the object), and `root/ImageSets/480p/SPLIT.txt`,
-    one pair of paths a frame; or DAVIS-2017's folder, with `root/ImageSets/2016/SPLIT.txt`, one
-    name a line. Without a list, every folder of masks is a sequence.
+    onwards (all that is not 0, or not black, is the object), and `root/ImageSets/480p/SPLIT.txt`,
+    one pair of paths a frame. DAVIS-2017's folder is read, too, with
+    `root/ImageSets/2016/SPLIT.txt`, one name a line. Without a list, every folder of masks is a
+    sequence.
 
     Args:
         root: folder that holds `JPEGImages` and `Annotations`.
@@ -49,7 +50,7 @@ class DAVIS2016(SegmentationDataset):
         require_sequences(self.names, "DAVIS-2016", source)
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> SegmentationSequence:
-        """Give the sequence called `name`; its object has the number 1."""
+        """Read the sequence called `name`; its object has the number 1."""
         frames, annotations = match_masks(
             self._frame_folder / name, self._mask_folder / name, require
         )
@@ -68,9 +69,10 @@ class DAVIS2016(SegmentationDataset):
 class DAVIS2017(SegmentationDataset):
     """DAVIS-2017 at 480p (Pont-Tuset et al., 2017): several objects a video.
 
-    Layout: as DAVIS-2016, with label maps as PNG files with a palette, and with
-    `root/ImageSets/2017/SPLIT.txt`, one name a line. Every frame of `train` and `val` has a map, of
-    the test sets only the first. The objects are those of the first map.
+    Layout: `root/JPEGImages/480p/NAME/00000.jpg` onwards, label maps in
+    `root/Annotations/480p/NAME/00000.png` onwards, as PNG files with a palette, and
+    `root/ImageSets/2017/SPLIT.txt`, one name a line. Every frame of `train` and `val` has a label
+    map; in the test sets only the first has. The objects are those of the first label map.
 
     Args:
         root: folder that holds `JPEGImages`, `Annotations` and `ImageSets`.
@@ -96,7 +98,7 @@ class DAVIS2017(SegmentationDataset):
         require_sequences(self.names, "DAVIS-2017", source)
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> SegmentationSequence:
-        """Give the sequence called `name`."""
+        """Read the sequence called `name`."""
         frames, annotations = match_masks(
             self._frame_folder / name, self._mask_folder / name, require
         )
@@ -123,7 +125,7 @@ def _check_every_frame(frames: tuple[Path, ...], annotations: tuple[Path | None,
 
 
 def _names_in_paths(listing: Path) -> tuple[str, ...]:
-    """Names in a list of `/JPEGImages/480p/NAME/00000.jpg /Annotations/480p/NAME/00000.png`."""
+    """Return the names in a list of `/JPEGImages/480p/NAME/00000.jpg /Annotations/...`."""
     names: dict[str, None] = {}  # keeps the order of the list
     for number, line in enumerate(read_lines(listing, labels=False), 1):
         if not line.strip():

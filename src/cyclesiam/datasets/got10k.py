@@ -20,21 +20,21 @@ from cyclesiam.datasets.sequences import (
 from cyclesiam.errors import DatasetError
 
 VISIBILITY_LEVELS = frozenset(map(float, range(9)))
-"""How much of a target GOT-10k sees: in eighths, 0 for nothing."""
+"""How much of a target is visible in GOT-10k: in eighths, 0 for nothing."""
 
 
 class GOT10k(TrackingDataset):
     """GOT-10k (Huang et al., TPAMI 2019): one target a video.
 
-    Layout: `root/SPLIT/list.txt` names the sequences; `root/SPLIT/NAME/` holds `00000001.jpg`
+    Layout: `root/SPLIT/list.txt` names the sequences. `root/SPLIT/NAME/` holds `00000001.jpg`
     onwards and `groundtruth.txt`, one `x,y,w,h` a frame (in `test`, of the first frame only).
-    `cover.label`, a number of 0 to 8 a frame, is the cover: the benchmark does not count frames
-    with 0. `absence.label` and `cut_by_image.label`, a 0 or 1 a frame, are tags.
+    `cover.label`, a number of 0 to 8 a frame, is the visibility: the benchmark does not count
+    frames with 0. `absence.label` and `cut_by_image.label`, a 0 or 1 a frame, are tags.
 
     Args:
         root: folder that holds `train`, `val` and `test`, or one of these three itself.
         split: which of the three to read; by default the first of `val`, `test` and `train` that
-            is there.
+            exists.
 
     Raises:
         DatasetError: the list of sequences is missing.
@@ -51,7 +51,7 @@ class GOT10k(TrackingDataset):
         self.names = read_names(listing)
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the sequence called `name`, such as `GOT-10k_Val_000001`."""
+        """Read the sequence called `name`, such as `GOT-10k_Val_000001`."""
         folder = self._folder / name
         truth = folder / "groundtruth.txt"
         xywh, frames = read_boxes(truth), image_files(folder)
@@ -63,6 +63,9 @@ class GOT10k(TrackingDataset):
             if (path := folder / f"{tag}.label").is_file()
         }
         cover = folder / "cover.label"
+        visibility = None
+        if cover.is_file():
+            visibility = read_values(cover, len(xywh), VISIBILITY_LEVELS)
         return make_sequence(
             name,
             frames,
@@ -70,7 +73,5 @@ class GOT10k(TrackingDataset):
             truth,
             require=require,
             tags=tags,
-            visibility=read_values(cover, len(xywh), VISIBILITY_LEVELS)
-            if cover.is_file()
-            else None,
+            visibility=visibility,
         )

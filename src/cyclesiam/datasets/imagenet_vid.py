@@ -23,25 +23,24 @@ from cyclesiam.errors import DatasetError
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 FLAGS = ("occluded", "generated")
 TRACK_ID = re.compile(rb"<trackid>\s*(\d+)\s*</trackid>")
-FEWEST_FRAMES = 2  # a track of one frame cannot be followed
+MIN_FRAMES = 2  # there is nothing to track in one frame
 
 
 class ImageNetVID(TrackingDataset):
     """ILSVRC-2015 VID (Russakovsky et al., IJCV 2015): every track of a video is a sequence.
 
     Layout: `root/Data/VID/val/NAME/000000.JPEG` onwards and `root/Annotations/VID/val/NAME/
-    000000.xml` onwards, one for each frame, with an object's `trackid` and `bndbox`; in `train`
+    000000.xml` onwards, one for each frame, with an object's `trackid` and `bndbox`. In `train`
     there is one folder more above NAME. Track 3 of NAME is called `NAME.3`. It begins with the
-    first frame that shows it and ends with the last; where it is not to be seen between these, its
+    first frame that shows it and ends with the last. Where it is not visible between these, its
     box is NaN. The flags `occluded` and `generated` are tags.
 
-    Corners are whole pixels, both inside the box, the first pixel is 0: one is added to xmax and
-    ymax, as got10k does.
+    Corners are whole pixels, both inside the box, and the first pixel is 0. So one is added to xmax
+    and ymax, as in got10k.
 
     Args:
         root: the folder `ILSVRC2015`, which holds `Data` and `Annotations`.
-        split: which of the two to read; to learn the numbers of the tracks, all its XML files are
-            looked through.
+        split: which of the two to read; all its XML files are searched for numbers of tracks.
 
     Raises:
         DatasetError: there is no annotated track.
@@ -65,7 +64,7 @@ class ImageNetVID(TrackingDataset):
             )
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the track called `name`, such as `ILSVRC2015_val_00000000.0`."""
+        """Read the track called `name`, such as `ILSVRC2015_val_00000000.0`."""
         video, number = self._tracks[name]
         frames = image_files(self._frame_folder / video.relative_to(self._truth_folder))
         truths = find_files(video, "*.xml")
@@ -74,18 +73,18 @@ class ImageNetVID(TrackingDataset):
         if [path.stem for path in frames] != [path.stem for path in truths]:
             raise DatasetError(
                 f"{name}: {len(frames)} frames in {frames[0].parent} and {len(truths)} XML files "
-                f"in {video} are not called alike. Unpack the sequence again."
+                f"in {video} have different names. Unpack the sequence again."
             )
         boxes = np.full((len(frames), 4), np.nan)
         tags = {flag: np.zeros(len(frames), bool) for flag in FLAGS}
         for index, truth in enumerate(truths):
-            thing = _find_track(truth, number)
-            if thing is not None:
-                boxes[index] = _box_of(thing, truth)
+            element = _find_track(truth, number)
+            if element is not None:
+                boxes[index] = _read_box(element, truth)
                 for flag in FLAGS:
-                    tags[flag][index] = thing.findtext(flag, "0").strip() == "1"
-        seen = np.flatnonzero(np.isfinite(boxes[:, 0]))
-        track = slice(seen[0], seen[-1] + 1)
+                    tags[flag][index] = element.findtext(flag, "0").strip() == "1"
+        visible = np.flatnonzero(np.isfinite(boxes[:, 0]))
+        track = slice(visible[0], visible[-1] + 1)
         return TrackingSequence(
             name=name,
             frames=frames[track],
@@ -95,40 +94,41 @@ class ImageNetVID(TrackingDataset):
 
 
 def _track_numbers(video: Path) -> list[int]:
-    """Tracks of a video that are in enough frames."""
+    """Return the numbers of the tracks of a video that are in enough frames."""
     counts: dict[int, int] = {}
     for truth in find_files(video, "*.xml"):
         check_label_access(truth, "boxes")
         for number in set(TRACK_ID.findall(truth.read_bytes())):
             counts[int(number)] = counts.get(int(number), 0) + 1
-    return sorted(number for number, count in counts.items() if count >= FEWEST_FRAMES)
+    return sorted(number for number, count in counts.items() if count >= MIN_FRAMES)
 
 
 def _find_track(truth: Path, number: int) -> ElementTree.Element | None:
     check_label_access(truth, "boxes")
     try:
-        things = ElementTree.fromstring(truth.read_bytes()).findall("object")
+        elements = ElementTree.fromstring(truth.read_bytes()).findall("object")
     except ElementTree.ParseError as error:
         line, _ = error.position
         raise DatasetError(
             f"{truth}, line {line}: this is not XML ({error}). Unpack the sequence again."
         ) from error
-    for thing in things:
-        if thing.findtext("trackid", "").strip() == str(number):
-            return thing
+    for element in elements:
+        if element.findtext("trackid", "").strip() == str(number):
+            return element
     return None
 
 
-def _box_of(thing: ElementTree.Element, truth: Path) -> np.ndarray:
-    """Box (4,) xyxy in continuous pixels."""
-    words = [thing.findtext(f"bndbox/{corner}", "").strip() for corner in CORNERS]
+def _read_box(element: ElementTree.Element, truth: Path) -> np.ndarray:
+    """Return the box (4,) xyxy in continuous pixels."""
+    words = [element.findtext(f"bndbox/{corner}", "").strip() for corner in CORNERS]
     try:
         x0, y0, x1, y1 = map(float, words)
     except ValueError:
         x0, y0, x1, y1 = np.full(4, np.nan)
     if not (x0 <= x1 and y0 <= y1):
         raise DatasetError(
-            f"{truth}: the bndbox of track {thing.findtext('trackid')} must be {', '.join(CORNERS)}"
-            f" in this order, got {', '.join(words)}. Unpack the sequence again."
+            f"{truth}: the bndbox of track {element.findtext('trackid')} must be "
+            f"{', '.join(CORNERS)} in this order, got {', '.join(words)}. "
+            "Unpack the sequence again."
         )
     return np.array([x0, y0, x1 + 1, y1 + 1])

@@ -1,7 +1,7 @@
 """The label policy: which annotations may be read, enforced where their files are opened.
 
-Every reader of this package asks here before it opens a file of annotations. Outside
-`labels_allowed` everything may be read, as evaluation does.
+Every reader calls `check_label_access` before it opens a file of annotations. Outside
+`enforce_policy` everything may be read, as in evaluation.
 """
 
 from collections.abc import Iterator
@@ -13,13 +13,14 @@ from typing import Literal, get_args
 from cyclesiam.errors import LabelPolicyError
 
 LabelPolicy = Literal["none", "first-box", "first-mask"]
-"""No label at all; a target's box where it begins; its mask there (and so its box)."""
+"""No label at all; a target's box in its first frame; its mask there, and so its box."""
 LabelKind = Literal["boxes", "first mask", "mask"]
-"""What a file holds: boxes and all else that is text; the mask where an object begins; another."""
+"""What a file holds: boxes and all else that is text; the mask in an object's first frame; another
+mask."""
 
 _GRANTS: dict[LabelPolicy, frozenset[LabelKind]] = {
     "none": frozenset(),
-    "first-box": frozenset({"boxes"}),  # all of the file but its first box is dropped
+    "first-box": frozenset({"boxes"}),  # all but the first box in the file is dropped
     "first-mask": frozenset({"boxes", "first mask"}),
 }
 _POLICY: ContextVar[LabelPolicy | None] = ContextVar("label policy", default=None)
@@ -27,9 +28,10 @@ _POLICY: ContextVar[LabelPolicy | None] = ContextVar("label policy", default=Non
 
 @contextmanager
 def enforce_policy(policy: LabelPolicy) -> Iterator[None]:
-    """Let nothing but what the policy grants be read within; a policy within can only be narrower.
+    """Allow only what a policy grants to be read, within this context.
 
-    It holds in this thread; a worker process enters a context of its own.
+    A nested policy can only be narrower. The policy holds in this thread; a worker process must
+    enter a context of its own.
 
     Raises:
         ValueError: there is no such policy.
@@ -47,12 +49,12 @@ def enforce_policy(policy: LabelPolicy) -> Iterator[None]:
 
 
 def first_frame_only() -> bool:
-    """Whether a policy is in force, so that nothing after a target's beginning may be told."""
+    """Check whether a policy is in force, so that only the first frame's label may be used."""
     return _POLICY.get() is not None
 
 
 def check_label_access(path: Path, label: LabelKind) -> None:
-    """See that a file of annotations may be opened.
+    """Check whether a file of annotations may be opened.
 
     Raises:
         LabelPolicyError: the policy in force does not grant it.
@@ -61,6 +63,6 @@ def check_label_access(path: Path, label: LabelKind) -> None:
     if policy is not None and label not in _GRANTS[policy]:
         what = {"boxes": "annotations", "first mask": "a mask", "mask": "a mask"}[label]
         raise LabelPolicyError(
-            f"{path}: holds {what}, which label policy `{policy}` does not let be read. "
-            "Learn from the frames alone, or declare a wider policy in the run's config."
+            f"{path}: holds {what}, which label policy `{policy}` does not allow to be read. "
+            "Train on the frames alone, or declare a wider policy in the run's config."
         )

@@ -29,13 +29,12 @@ class LaSOT(TrackingDataset):
     """LaSOT (Fan et al., CVPR 2019): long videos, one target each.
 
     Layout: `root/CLASS/NAME/img/00000001.jpg` onwards, or without the folder of the class, and
-    beside `img` a `groundtruth.txt`, one `x,y,w,h` a frame; `full_occlusion.txt` and
-    `out_of_view.txt`, a 0 or 1 a frame, are tags, and so are attributes from `root/att/NAME.txt`
-    (`LASOT_ATTRIBUTES`), where these files are there.
+    beside `img` a `groundtruth.txt`, one `x,y,w,h` a frame. Where they exist, `full_occlusion.txt`
+    and `out_of_view.txt`, a 0 or 1 a frame, become tags. So do the attributes in
+    `root/att/NAME.txt` (`LASOT_ATTRIBUTES`).
 
-    The names in `root/testing_set.txt` are read where that list is there, as for the published
-    numbers on 280 sequences; without it, all. Coordinates are taken as they are, as pysot,
-    pytracking and got10k do.
+    If `root/testing_set.txt` exists, only its names are read, as for the published numbers on 280
+    sequences. Coordinates are not changed, as in pysot, pytracking and got10k.
 
     Args:
         root: folder that holds the classes' (or the sequences') folders.
@@ -58,7 +57,7 @@ class LaSOT(TrackingDataset):
             )
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the sequence called `name`, such as `airplane-1`."""
+        """Read the sequence called `name`, such as `airplane-1`."""
         if name not in self._folders:
             folder = self._root / name.rpartition("-")[0] / name
             raise DatasetError(f"{folder}: this sequence is missing. Unpack it there.")

@@ -1,4 +1,4 @@
-"""Rows of numbers in text files, read at once; each mistake is told with its line.
+"""Rows of numbers in text files, parsed all at once. Errors name the line.
 
 T: lines of a file. K: numbers in a line.
 """
@@ -23,18 +23,18 @@ SPACES = re.compile(rb"(?<=[^\s,]) +(?=[^\s,])")  # that separate two numbers
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class NumberTable:
-    """The numbers of a file, lines with as many numbers in one array.
+    """Numbers of a file, with all lines of equal length in one array.
 
     Args:
         length: T.
-        kinds: K to the lines (N,) that have K numbers, rising from 0, and the numbers (N, K).
+        by_length: K to the lines (N,) that have K numbers, counted from 0, and the numbers (N, K).
     """
 
     length: int
     by_length: Mapping[int, tuple[np.ndarray, np.ndarray]]
 
     def table(self) -> np.ndarray:
-        """Give all rows as (T, K), where all have the same K."""
+        """Return all rows as (T, K); all must have the same K."""
         ((_, values),) = self.by_length.values()
         return values
 
@@ -47,47 +47,47 @@ def read_number_table(
     Args:
         path: UTF-8 text, with or without a byte order mark; blank lines at the end do not count.
         columns: how many numbers a row may have.
-        nan: whether a number may be NaN: never, where its whole row is, or anywhere.
+        nan: whether a number may be NaN: never, in rows that are NaN as a whole, or anywhere.
 
     Raises:
         DatasetError: the file is missing, empty or not UTF-8, or a line is not such a row.
-        LabelPolicyError: no box may be read.
+        LabelPolicyError: the label policy does not allow boxes to be read.
     """
     check_label_access(path, "boxes")
     data = _read_bytes(path)
     if not data.removeprefix(BYTE_ORDER_MARK).strip():
         raise DatasetError(f"{path}: this file is empty. Write a row for each frame.")
-    rows = _read_quickly(data, columns)
-    if rows is None or not _all_finite(rows):
-        return _read_carefully(path, data, columns, nan)
-    return rows
+    table = _parse_fast(data, columns)
+    if table is None or not _all_finite(table):
+        return _parse_by_line(path, data, columns, nan)
+    return table
 
 
 def read_lines(path: Path, *, labels: bool = True) -> list[str]:
-    """Read lines of UTF-8 text, with or without a byte order mark; blank lines at the end go.
+    """Read lines of UTF-8 text, with or without a byte order mark, without blank lines at the end.
 
     Args:
         path: the file.
-        labels: whether it holds labels; a list of names does not.
+        labels: whether the file holds labels; a list of names does not.
 
     Raises:
         DatasetError: the file cannot be read, or is not UTF-8 text.
-        LabelPolicyError: it holds labels, and no box may be read.
+        LabelPolicyError: it holds labels, and the label policy does not allow boxes to be read.
     """
     if labels:
         check_label_access(path, "boxes")
     return _decode_lines(path, _read_bytes(path))
 
 
-def _read_quickly(data: bytes, columns: Collection[int]) -> NumberTable | None:
-    """Parse all lines with as many commas together; None where anything is out of order."""
+def _parse_fast(data: bytes, columns: Collection[int]) -> NumberTable | None:
+    """Parse all lines with equally many commas together; return None if anything is unusual."""
     if b"\t" in data or b";" in data:
         data = data.translate(SEPARATORS)
     if b" " in data:
         data = SPACES.sub(b",", data)
     lines = data.rstrip().splitlines()
     commas = np.array([line.count(b",") for line in lines])
-    kinds = {}
+    by_length = {}
     for count in np.unique(commas).tolist():
         if count + 1 not in columns:
             return None
@@ -96,25 +96,25 @@ def _read_quickly(data: bytes, columns: Collection[int]) -> NumberTable | None:
         values = _parse(text)
         if values is None or len(values) != len(some) * (count + 1):
             return None
-        kinds[count + 1] = some, values.reshape(-1, count + 1)
-    return NumberTable(length=len(lines), by_length=kinds)
+        by_length[count + 1] = some, values.reshape(-1, count + 1)
+    return NumberTable(length=len(lines), by_length=by_length)
 
 
 def _parse(text: bytes) -> np.ndarray | None:
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # numpy warns where it meets what is no number
+        warnings.simplefilter("error")  # numpy warns where it meets text
         try:
             return np.fromstring(text.decode("ascii"), sep=",")
         except (DeprecationWarning, ValueError):
             return None
 
 
-def _all_finite(rows: NumberTable) -> bool:
-    return all(np.isfinite(values).all() for _, values in rows.by_length.values())
+def _all_finite(table: NumberTable) -> bool:
+    return all(np.isfinite(values).all() for _, values in table.by_length.values())
 
 
-def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaNRule) -> NumberTable:
-    """Parse line by line, to read what is unusual and to say where a mistake is."""
+def _parse_by_line(path: Path, data: bytes, columns: Collection[int], nan: NaNRule) -> NumberTable:
+    """Parse line by line, to read unusual files and to name the line of a mistake."""
     frames: dict[int, list[int]] = {}
     values: dict[int, list[list[float]]] = {}
     lines = _decode_lines(path, data)
@@ -122,8 +122,8 @@ def _read_carefully(path: Path, data: bytes, columns: Collection[int], nan: NaNR
         row = _parse_line(line, columns, f"{path}, line {number + 1}", nan)
         frames.setdefault(len(row), []).append(number)
         values.setdefault(len(row), []).append(row)
-    kinds = {size: (np.array(frames[size]), np.array(values[size])) for size in frames}
-    return NumberTable(length=len(lines), by_length=kinds)
+    by_length = {size: (np.array(frames[size]), np.array(values[size])) for size in frames}
+    return NumberTable(length=len(lines), by_length=by_length)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -137,7 +137,7 @@ def _read_bytes(path: Path) -> bytes:
 
 def _decode_lines(path: Path, data: bytes) -> list[str]:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in data:
-        raise DatasetError(f"{path}, line 1: this is UTF-16 or no text at all. Save it as UTF-8.")
+        raise DatasetError(f"{path}, line 1: this is UTF-16 or not text. Save it as UTF-8.")
     try:
         return data.decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
@@ -152,9 +152,9 @@ def _parse_line(line: str, columns: Collection[int], place: str, nan: NaNRule) -
     except ValueError:
         row = []
     if len(row) not in columns:
-        wanted = " or ".join(map(str, sorted(columns)[:4])) + (" ..." if len(columns) > 4 else "")
+        expected = " or ".join(map(str, sorted(columns)[:4])) + (" ..." if len(columns) > 4 else "")
         raise DatasetError(
-            f"{place}: expected {wanted} numbers, got {line.strip()[:60]!r}. Mend this line."
+            f"{place}: expected {expected} numbers, got {line.strip()[:60]!r}. Mend this line."
         )
     known = np.isfinite(row)
     if nan == "anywhere" or (nan == "whole rows" and np.isnan(row).all()):

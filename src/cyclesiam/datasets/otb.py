@@ -1,4 +1,4 @@
-"""Reader of the object tracking benchmark OTB, with the peculiarities of its sequences."""
+"""Reader of the object tracking benchmark OTB, with the exceptions for some of its sequences."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -35,12 +35,12 @@ OTB_RANGES = {
     "Freeman4": (1, 283),
     "Tiger1": (6, 354),
 }
-"""First and last frame (from 1) of sequences that may have more pictures than annotated rows.
+"""First and last frame, from 1, of sequences that may have more images than annotated rows.
 Source: the benchmark's page, "Visual Tracker Benchmark", and its `configSeqs.m`."""
 
 OTB_SKIPPED_FRAMES = {"Tiger1": 5}
-"""Frames at the beginning of a whole annotation that the benchmark's program leaves out, since the
-target is hidden there. Source: its folder `initOmit`; so do pysot and pytracking, but not got10k.
+"""Frames at the start of an annotation that the benchmark's program skips, because the target is
+hidden there. pysot and pytracking skip them, too; got10k does not. Source: the folder `initOmit`.
 """
 
 OTB_ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
@@ -77,7 +77,7 @@ OTB_SUBSETS: Mapping[OTBSubset, Collection[str]] = {
 }
 """Folders of each: 51, 50 and 100 targets, as Jogging and Skating2 have two."""
 
-SHOWN = 8  # names of a list of what is missing
+MAX_SHOWN = 8  # names of missing folders in a message
 
 
 class OTB(TrackingDataset):
@@ -85,17 +85,17 @@ class OTB(TrackingDataset):
 
     Layout: `root/NAME/img/0001.jpg` onwards and `root/NAME/groundtruth_rect.txt`, one `x,y,w,h` a
     frame (commas, tabs or spaces). A video of several targets has `groundtruth_rect.1.txt`,
-    `groundtruth_rect.2.txt` ...: they are called `Jogging.1`, `Jogging.2`. One of Human4's two is
-    empty: the other is `Human4`. Attributes are tags, from `root/NAME/attrs.txt` (their names) or
-    `root/anno/att/NAME.txt` (`OTB_ATTRIBUTES`), where one is there.
+    `groundtruth_rect.2.txt` ..., and the targets are called `Jogging.1`, `Jogging.2`. One of the
+    two files of Human4 is empty, and the other is called `Human4`. Attributes become tags. They
+    are read from `root/NAME/attrs.txt` (names) or `root/anno/att/NAME.txt` (`OTB_ATTRIBUTES`).
 
-    Coordinates are MATLAB's, the first pixel is 1: one is subtracted from x and y. Where there are
-    more pictures than rows, the official first and last frame apply (`OTB_RANGES`); Tiger1 begins
-    at frame 6 (`OTB_OMITTED`).
+    Coordinates are MATLAB's, where the first pixel is 1, so one is subtracted from x and y. Where
+    there are more images than rows, the official first and last frame apply (`OTB_RANGES`). Tiger1
+    begins at frame 6 (`OTB_SKIPPED_FRAMES`).
 
     Args:
         root: folder that holds the sequences' folders.
-        subset: which sequences to read, all of which must be there; without it, every one that is.
+        subset: which sequences to read, all of which must exist; by default, all that exist.
 
     Raises:
         DatasetError: `root` holds no sequence, or lacks one of the subset.
@@ -105,7 +105,7 @@ class OTB(TrackingDataset):
         self._root = Path(root)
         folders = subfolders(self._root, "OTB")
         if subset:
-            folders = _chosen(folders, subset, self._root)
+            folders = _select_subset(folders, subset, self._root)
         self._truth = {name: truth for folder in folders for name, truth in _targets(folder)}
         self.names = tuple(self._truth)
         if not self.names:
@@ -115,7 +115,7 @@ class OTB(TrackingDataset):
             )
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the target called `name`, such as `Bolt` or `Jogging.2`."""
+        """Read the target called `name`, such as `Bolt` or `Jogging.2`."""
         truth = self._truth[name]
         video = truth.parent.name
         xywh, frames = read_boxes(truth), image_files(truth.parent / "img")
@@ -139,28 +139,28 @@ class OTB(TrackingDataset):
             for word in line.replace(",", " ").split():
                 if word not in tags:
                     raise DatasetError(
-                        f"{named}, line {number}: no attribute is called {word[:20]!r}; there are "
-                        f"{', '.join(OTB_ATTRIBUTES)}. Mend this line."
+                        f"{named}, line {number}: no attribute is called {word[:20]!r}; there "
+                        f"are {', '.join(OTB_ATTRIBUTES)}. Mend this line."
                     )
                 tags[word] = np.ones(length, bool)
         return tags
 
 
-def _chosen(folders: list[Path], subset: OTBSubset, root: Path) -> list[Path]:
-    there = {folder.name: folder for folder in folders}
-    wanted = sorted(OTB_SUBSETS[subset])
-    absent = [name for name in wanted if name not in there]
+def _select_subset(folders: list[Path], subset: OTBSubset, root: Path) -> list[Path]:
+    existing = {folder.name: folder for folder in folders}
+    names = sorted(OTB_SUBSETS[subset])
+    absent = [name for name in names if name not in existing]
     if absent:
-        some = ", ".join(absent[:SHOWN]) + (" ..." if len(absent) > SHOWN else "")
+        some = ", ".join(absent[:MAX_SHOWN]) + (" ..." if len(absent) > MAX_SHOWN else "")
         raise DatasetError(
-            f"{subset}: {root} lacks {len(absent)} of its {len(wanted)} folders: {some}. "
-            "Unpack them there, or read what there is as `otb`."
+            f"{subset}: {root} lacks {len(absent)} of its {len(names)} folders: {some}. "
+            "Unpack them there, or read those that exist as `otb`."
         )
-    return [there[name] for name in wanted]
+    return [existing[name] for name in names]
 
 
 def _targets(folder: Path) -> list[tuple[str, Path]]:
-    """Name and annotation of each target of a folder, unless an annotation beside it is empty."""
+    """Return name and annotation file of each target in a folder, without empty files."""
     truths = find_files(folder, "groundtruth_rect*.txt")
     for truth in truths:
         check_label_access(truth, "boxes")

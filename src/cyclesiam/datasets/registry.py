@@ -1,7 +1,7 @@
-"""Every benchmark by its name: what `--root` is read with.
+"""Every dataset by its name: what reads the folder of `--root`.
 
-`BOX_READERS` gives sequences with a box a frame, `SEGMENTATION_READERS` sequences with label maps.
-DAVIS is in both.
+`TRACKING_DATASETS` read sequences with a box a frame, `SEGMENTATION_DATASETS` sequences with label
+maps. DAVIS is in both.
 """
 
 from collections.abc import Callable
@@ -45,11 +45,11 @@ TRACKING_DATASETS: dict[str, Callable[[Path], TrackingDataset]] = {
     "davis2016": _davis2016_boxes,
     "davis2017": _davis2017_boxes,
 }
-"""Name to the reader of a benchmark's root folder, as boxes."""
+"""Name of a benchmark to what reads its root folder as boxes."""
 
 SEGMENTATION_DATASETS: dict[str, Callable[[Path], SegmentationDataset]] = {
     "davis2016": DAVIS2016,
     "davis2017": DAVIS2017,
     "youtubevos": YouTubeVOS,
 }
-"""Name to the reader of a benchmark's root folder, as label maps."""
+"""Name of a benchmark to what reads its root folder as label maps."""

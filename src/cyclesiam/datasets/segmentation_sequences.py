@@ -1,7 +1,7 @@
-"""Masks of objects in one video, as every segmentation reader of this package gives them.
+"""Masks of objects in one video, in the form that every segmentation dataset returns.
 
-T: frames of a sequence. H, W: rows and columns. A label map has the number of an object in each of
-its pixels and 0 elsewhere.
+T: frames of a sequence. H, W: rows and columns. A label map holds the number of an object in each
+of its pixels, and 0 elsewhere.
 """
 
 from abc import ABC, abstractmethod
@@ -27,19 +27,19 @@ from cyclesiam.video import read_image
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SegmentationSequence:
-    """Frames of a video and label maps of objects in it.
+    """Frames of a video and label maps of the objects in it.
 
     Args:
         name: unique in its benchmark.
-        frames: T picture files, in order.
+        frames: T image files, in order.
         annotations: T files of label maps; None where a frame has none.
-        first_frames: number of an object to the frame that first shows it, which is where its
-            tracking starts; YouTube-VOS has objects that come later than the others.
-        one_object: whether every pixel that is not 0 belongs to object 1 (DAVIS-2016).
+        first_frames: number of an object to the frame that first shows it, where its tracking
+            starts. In YouTube-VOS, some objects appear later than others.
+        single_object: whether every pixel that is not 0 belongs to object 1 (DAVIS-2016).
 
     Raises:
         DatasetError: no frames, not one annotation (or None) for each, no object, or an object
-            that begins in a frame without annotation.
+            whose first frame has no annotation.
     """
 
     name: str
@@ -83,13 +83,13 @@ class SegmentationSequence:
         """Read the label map of a frame.
 
         Returns:
-            (H, W) uint8: numbers of objects, 0 elsewhere. What is marked void (255) counts as
-            background, as in DAVIS's semi-supervised task; with `one_object` it is the object.
+            (H, W) uint8: numbers of objects, 0 elsewhere. Void pixels (255) count as background,
+            as in DAVIS's semi-supervised task; with `single_object` they count as the object.
 
         Raises:
             ValueError: the frame has no annotation.
-            DatasetError: the file is no label map.
-            LabelPolicyError: it may not be read.
+            DatasetError: the file is not a label map.
+            LabelPolicyError: the label policy does not allow it to be read.
         """
         path = self.annotations[frame]
         if path is None:
@@ -108,11 +108,11 @@ class SegmentationDataset(ABC):
 
     @abstractmethod
     def read(self, name: str, *, require: RequiredFrames = "all") -> SegmentationSequence:
-        """Give the sequence called `name`, one of `names`.
+        """Read the sequence called `name`.
 
         Args:
-            name: of the sequence.
-            require: which of its images must be there; `some` as in `SequenceReader.read`. All
+            name: one of `names`.
+            require: which of its images must be on disk: `all`, or `some` where one is enough. All
                 masks must be there in any case.
 
         Raises:
@@ -125,13 +125,13 @@ class SegmentationDataset(ABC):
 
 
 class BoxesFromMasks(TrackingDataset):
-    """A segmentation benchmark as one of boxes: an object is a target, its mask's extent the box.
+    """A segmentation benchmark as one of boxes: each object is a target, with its mask's box.
 
     A target is called `NAME_3` after the number of its object, or `NAME` where the benchmark has
-    one object a sequence; its frames begin with the one that first shows it.
+    one object a sequence. Its frames begin with the one that first shows it.
 
     Args:
-        benchmark: of masks; each of its sequences is read once for the numbers of its objects.
+        benchmark: segmentation dataset; each sequence is read once for the numbers of its objects.
     """
 
     def __init__(self, benchmark: SegmentationDataset) -> None:
@@ -144,7 +144,7 @@ class BoxesFromMasks(TrackingDataset):
         self.names = tuple(self._targets)
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the target called `name`; this reads all masks of its sequence that it may read."""
+        """Read the target called `name`, and all masks of its sequence that may be read."""
         video, number = self._targets[name]
         sequence = self._benchmark.read(video, require=require)
         first = sequence.first_frames[number]
@@ -156,11 +156,11 @@ class BoxesFromMasks(TrackingDataset):
 
 
 def _targets(benchmark: SegmentationDataset, name: str) -> list[tuple[str, int]]:
-    """Names and numbers of the objects of a sequence."""
+    """Return names of targets and numbers of objects of a sequence."""
     try:
         sequence = benchmark.read(name, require="some")
     except DatasetError:
-        return [(name, 1)]  # loses no other sequence; reading this one tells what is wrong
+        return [(name, 1)]  # keeps the other sequences; reading this one reports what is wrong
     if sequence.single_object:
         return [(name, 1)]
     return [(f"{name}_{number}", number) for number in sequence.objects]
@@ -169,7 +169,14 @@ def _targets(benchmark: SegmentationDataset, name: str) -> list[tuple[str, int]]
 def match_masks(
     frame_folder: Path, mask_folder: Path, require: RequiredFrames
 ) -> tuple[tuple[Path, ...], tuple[Path | None, ...]]:
-    """Frames, and the mask of each by its name; every mask has the size of its frame."""
+    """Match masks to frames by name, and check that each mask has the size of its frame.
+
+    Returns:
+        T frames, and the T masks; None where a frame has none.
+
+    Raises:
+        DatasetError: a mask has no frame, or another size than its frame.
+    """
     there = image_files(frame_folder)
     masks = {path.stem: path for path in image_files(mask_folder)}
     absent = sorted(masks.keys() - {path.stem for path in there})
@@ -197,20 +204,28 @@ def _check_size(frame: Path, mask: Path) -> None:
 
 
 def check_first_masks(sequence: SegmentationSequence) -> None:
-    """See that every object is in the map in which it begins."""
+    """Check whether every object is in the label map of its first frame.
+
+    Raises:
+        DatasetError: a label map lacks an object.
+    """
     for frame in set(sequence.first_frames.values()):
         labels = np.unique(sequence.labels(frame))
         for number, first in sequence.first_frames.items():
             if first == frame and number not in labels:
-                found = ", ".join(str(label) for label in labels if label) or "nothing"
+                shown = ", ".join(str(label) for label in labels if label) or "nothing"
                 raise DatasetError(
                     f"{sequence.annotations[frame]}: object {number} begins in this frame, but its "
-                    f"mask shows {found}. Unpack the sequence again."
+                    f"mask shows {shown}. Unpack the sequence again."
                 )
 
 
 def require_sequences(names: tuple[str, ...], benchmark: str, source: Path) -> None:
-    """Check whether a benchmark has any sequence; raise a `DatasetError` if not."""
+    """Check whether a benchmark has any sequence.
+
+    Raises:
+        DatasetError: it has none.
+    """
     if not names:
         raise DatasetError(
             f"{benchmark}: no sequence in {source}. "
@@ -219,7 +234,7 @@ def require_sequences(names: tuple[str, ...], benchmark: str, source: Path) -> N
 
 
 def find_first_frames(annotations: tuple[Path | None, ...]) -> dict[int, int]:
-    """Each object's number, and the first frame whose map has it."""
+    """Return the number of each object, with the first frame whose label map has it."""
     first_frames: dict[int, int] = {}
     for frame, path in enumerate(annotations):
         if path is not None:

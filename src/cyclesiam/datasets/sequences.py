@@ -1,6 +1,6 @@
-"""One target in one video, as every benchmark reader of this package gives it.
+"""One target in one video, in the form that every tracking dataset returns.
 
-T: frames of a sequence. Boxes are xyxy in continuous pixels, NaN where the truth is unknown.
+T: frames of a sequence. Boxes are xyxy in continuous pixels, NaN where they are unknown.
 """
 
 import re
@@ -17,24 +17,24 @@ from cyclesiam.errors import DatasetError
 from cyclesiam.video import is_image, read_image
 
 RequiredFrames = Literal["all", "some"]
-"""Which pictures of a sequence must be on disk."""
+"""Which images of a sequence must be on disk: all, or at least one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TrackingSequence:
-    """Frames of a video and the truth about one target in it.
+    """Frames of a video and the ground truth of one target in it.
 
-    Under a label policy (`labels_allowed`) nothing of the truth is kept but the first box.
+    Under a label policy (`enforce_policy`), only the first box of the ground truth is kept.
 
     Args:
         name: name of the target, unique in its benchmark.
-        frames: T picture files, in order.
+        frames: T image files, in order.
         boxes: (T, 4) xyxy in pixels; a row of NaN where the target is absent or not annotated.
-        regions: T regions as the benchmark's file has them, where it annotates more than boxes: a
-            rectangle x, y, w, h or a polygon x1, y1, x2, y2 ...; None for a benchmark of boxes.
-        tags: name of an attribute to (T,) bool, the frames that have it; an attribute of the whole
+        regions: T regions with the numbers of the annotation file, where that holds more than
+            boxes: a rectangle x, y, w, h or a polygon x1, y1, x2, y2 ...; None for boxes alone.
+        tags: name of an attribute to (T,) bool, the frames that have it. An attribute of the whole
             sequence holds in every frame.
-        visibility: (T,) how much of the target is seen, 0 for nothing; None where it is not
+        visibility: (T,) how much of the target is visible, 0 for nothing; None where it is not
             annotated.
 
     Raises:
@@ -62,8 +62,8 @@ class TrackingSequence:
             )
         if first_frame_only():
             boxes[1:] = np.nan
-            for name, nothing in (("regions", None), ("tags", {}), ("visibility", None)):
-                object.__setattr__(self, name, nothing)
+            for name, empty in (("regions", None), ("tags", {}), ("visibility", None)):
+                object.__setattr__(self, name, empty)
         boxes.setflags(write=False)
         object.__setattr__(self, "boxes", boxes)
         tags = {tag: self._per_frame(flags, bool, tag) for tag, flags in self.tags.items()}
@@ -73,7 +73,7 @@ class TrackingSequence:
             object.__setattr__(self, "visibility", visibility)
 
     def _per_frame(self, values: np.ndarray, dtype: type, what: str) -> np.ndarray:
-        """A copy (T,) that cannot be written to."""
+        """Return a copy (T,) that cannot be written to."""
         values = np.array(values, dtype=dtype)
         if values.shape != (len(self.frames),):
             raise DatasetError(
@@ -87,7 +87,7 @@ class TrackingSequence:
         return len(self.frames)
 
     def images(self, first: int = 0) -> Iterator[np.ndarray]:
-        """Read the frames one by one, each (H, W, 3) uint8 RGB, from the `first` one on.
+        """Read the frames one by one from frame `first` on, each (H, W, 3) uint8 RGB.
 
         Raises:
             SourceError: a frame cannot be read.
@@ -96,19 +96,18 @@ class TrackingSequence:
 
 
 class TrackingDataset(ABC):
-    """A benchmark on disk: the names of its targets, each read when it is asked for."""
+    """A tracking benchmark on disk: names of sequences, each read when it is asked for."""
 
     names: tuple[str, ...]
 
     @abstractmethod
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the sequence called `name`, one of `names`.
+        """Read the sequence called `name`.
 
         Args:
-            name: of the sequence.
-            require: which of its images must be there; `some` (one will do) is for those who
-                want the truth and perhaps the size of a picture, to score what was tracked
-                elsewhere: `frames` then has the names of the others, too.
+            name: one of `names`.
+            require: which of its images must be on disk. `some` is for scoring results that were
+                tracked elsewhere: one image is enough, and `frames` holds the paths of all.
 
         Raises:
             DatasetError: its frames or its annotation are missing, malformed or disagree.
@@ -120,12 +119,12 @@ class TrackingDataset(ABC):
 
 
 def boxes_from_xywh(xywh: np.ndarray, *, origin: float = 0.0) -> np.ndarray:
-    """Turn a benchmark's rows into xyxy boxes, NaN where a row is no box.
+    """Convert a benchmark's rows to xyxy boxes, NaN where a row is no box.
 
     Args:
-        xywh: (T, 4) as annotated.
-        origin: coordinate that the benchmark gives to the first pixel's left and top edge: 1 for
-            those that were made in MATLAB.
+        xywh: (T, 4) numbers of the annotation.
+        origin: coordinate of the first pixel's left and top edge: 1 for benchmarks that were made
+            in MATLAB.
 
     Returns:
         (T, 4) xyxy in continuous pixels; NaN where a number is not finite or a size not above
@@ -138,7 +137,7 @@ def boxes_from_xywh(xywh: np.ndarray, *, origin: float = 0.0) -> np.ndarray:
 
 
 def frame_number(path: Path) -> int:
-    """Give the number at the end of a frame's file name, -1 if it has none.
+    """Return the number at the end of a frame's file name, -1 if it has none.
 
     >>> frame_number(Path("img/00012.jpg"))
     12
@@ -148,41 +147,50 @@ def frame_number(path: Path) -> int:
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
-    """List the pictures of a folder by their number, then by name.
+    """List the images of a folder by their number, then by name.
 
     Raises:
-        DatasetError: the folder is missing or holds no picture.
+        DatasetError: the folder is missing or holds no image.
     """
     if not folder.is_dir():
         raise DatasetError(f"{folder}: this folder of frames is missing. Unpack it there.")
-    pictures = (
+    paths = (
         path
         for path in folder.iterdir()
-        # a copy made on a Mac has "._NAME" beside each file, which is no picture
+        # macOS writes "._NAME" beside each file that it copies; that is not an image
         if is_image(path) and not path.name.startswith(".")
     )
-    frames = tuple(sorted(pictures, key=lambda path: (frame_number(path), path.name)))
+    frames = tuple(sorted(paths, key=lambda path: (frame_number(path), path.name)))
     if not frames:
-        raise DatasetError(f"{folder}: no picture in this folder. Unpack them there.")
+        raise DatasetError(f"{folder}: no image in this folder. Unpack them there.")
     return frames
 
 
 def subfolders(root: Path, benchmark: str) -> list[Path]:
-    """List the folders in a benchmark's root by name, without hidden ones.
+    """List the folders in a benchmark's root by name, without the hidden ones.
 
     Raises:
         DatasetError: the root is not a folder.
     """
     if not root.is_dir():
-        raise DatasetError(f"{benchmark}: {root} is not a folder. Give the unpacked benchmark's.")
+        raise DatasetError(
+            f"{benchmark}: {root} is not a folder. Give the folder of the unpacked benchmark."
+        )
     return sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def split_folder(root: Path, split: str | None, order: tuple[str, ...], sign: str) -> Path:
-    """Folder of a split: `root` itself if that has the `sign` of one, else one of those in it."""
+def split_folder(root: Path, split: str | None, order: tuple[str, ...], marker: str) -> Path:
+    """Return the folder of a split of a benchmark.
+
+    Args:
+        root: a folder of splits, or a split itself.
+        split: which one; by default, `root` itself if it is a split.
+        order: splits to try otherwise, the preferred one first.
+        marker: file or folder that every split holds.
+    """
     if split:
         return root / split
-    if (root / sign).exists():
+    if (root / marker).exists():
         return root
-    there = [name for name in order if (root / name / sign).exists()]
-    return root / (there or order)[0]
+    existing = [name for name in order if (root / name / marker).exists()]
+    return root / (existing or order)[0]

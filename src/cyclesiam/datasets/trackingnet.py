@@ -22,7 +22,7 @@ class TrackingNet(TrackingDataset):
     """TrackingNet (Müller et al., ECCV 2018).
 
     Layout: `root/TEST/frames/NAME/0.jpg` onwards and `root/TEST/anno/NAME.txt`, one `x,y,w,h` a
-    frame (in `TEST`, of the first frame only); `root/TRAIN_0` to `root/TRAIN_11` alike.
+    frame (in `TEST`, of the first frame only). `root/TRAIN_0` to `root/TRAIN_11` are alike.
 
     Args:
         root: folder that holds `TEST` and the training chunks, or one of these itself.
@@ -42,7 +42,7 @@ class TrackingNet(TrackingDataset):
             )
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the sequence called `name`."""
+        """Read the sequence called `name`."""
         truth = self._folder / "anno" / f"{name}.txt"
         xywh, frames = read_boxes(truth), image_files(self._folder / "frames" / name)
         if self._folder.name == "TEST":

@@ -40,8 +40,8 @@ UAV123_PARTS = {
     "truck4": (1, 577),
     "uav1": (1, 1555, 2473),
 }
-"""UAV123 cuts long videos into parts: first frame (from 1) of NAME_1, NAME_2 ... at 30 frames/s.
-A part ends where its annotation ends; so does truck2, which has more pictures than rows.
+"""First frame, from 1, of the parts NAME_1, NAME_2 ... of long videos, at 30 frames/s. A part ends
+where its annotation ends. So does truck2, which has more images than rows.
 Source: the benchmark's `configSeqs.m`."""
 
 UAV123_ATTRIBUTES = tuple("SV ARC LR FM FOC POC OV BC IV VC CM SOB".split())
@@ -54,17 +54,17 @@ class UAV123(TrackingDataset):
     """UAV123 (Mueller et al., ECCV 2016), at 10 or 30 frames a second.
 
     Layout: `root/data_seq/UAV123_10fps/NAME/000001.jpg` onwards and
-    `root/anno/UAV123_10fps/NAME.txt`, one `x,y,w,h` or `NaN,NaN,NaN,NaN` a frame; at 30 frames a
-    second the folders are called `UAV123`. The parts `bird1_1`, `bird1_2` ... share the pictures of
+    `root/anno/UAV123_10fps/NAME.txt`, one `x,y,w,h` or `NaN,NaN,NaN,NaN` a frame. At 30 frames a
+    second the folders are called `UAV123`. The parts `bird1_1`, `bird1_2` ... share the images of
     `bird1` (`UAV123_PARTS`). Attributes are tags, from `root/anno/UAV123_10fps/att/NAME.txt`
     (`UAV123_ATTRIBUTES`).
 
-    Coordinates are taken as they are, as pysot, pytracking and got10k do.
+    Coordinates are not changed, as in pysot, pytracking and got10k.
 
     Args:
         root: folder that holds `anno` and `data_seq`.
-        version: which of the two to read; by default the one that is there, 30 frames a second if
-            both are.
+        version: which of the two to read; by default the one that exists, or 30 frames a second if
+            both do.
 
     Raises:
         DatasetError: there is no annotation.
@@ -85,11 +85,11 @@ class UAV123(TrackingDataset):
             )
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the sequence called `name`, such as `bike1` or `bird1_2`."""
+        """Read the sequence called `name`, such as `bike1` or `bird1_2`."""
         truth = self._truth_folder / f"{name}.txt"
         xywh, frames = read_boxes(truth), image_files(self._folder_of(name))
         if len(frames) != len(xywh):
-            frames = self._annotated(name, frames, len(xywh)) or frames
+            frames = self._select_part(name, frames, len(xywh)) or frames
         attributes = self._truth_folder / "att" / f"{name}.txt"
         tags = read_attributes(attributes, UAV123_ATTRIBUTES, len(xywh))
         return make_sequence(name, frames, xywh, truth, require=require, tags=tags)
@@ -100,8 +100,8 @@ class UAV123(TrackingDataset):
         shared = video in UAV123_PARTS and part.isdecimal() and not own.is_dir()
         return self._frame_folder / video if shared else own
 
-    def _annotated(self, name: str, frames: tuple[Path, ...], count: int) -> tuple[Path, ...]:
-        """The `count` frames of a folder that belong to `name`, if it is known to be a part."""
+    def _select_part(self, name: str, frames: tuple[Path, ...], count: int) -> tuple[Path, ...]:
+        """Return the `count` frames that belong to `name` if it is a known part, otherwise all."""
         video, _, part = name.rpartition("_") if "_" in name else (name, "", "1")
         starts = UAV123_PARTS.get(video, ())
         if not part.isdecimal() or not 1 <= int(part) <= len(starts):

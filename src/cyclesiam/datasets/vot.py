@@ -1,4 +1,4 @@
-"""Reader of the VOT challenges' short-term sequences, as published and as the toolkit unpacks them.
+"""Reader of the VOT challenges' short-term sequences, as published or unpacked by the toolkit.
 
 T: frames of a sequence.
 """
@@ -31,16 +31,18 @@ REGIONS = frozenset({4, *range(6, 1000, 2)})  # a rectangle; a polygon of three 
 class VOT(TrackingDataset):
     """VOT-2016, VOT-2018 (Kristan et al.) and other short-term years of the same layout.
 
-    Layout: `root/list.txt` names the sequences (without it, every folder with a truth is one);
-    `root/NAME/groundtruth.txt` has `x,y,w,h` or corners `x1,y1,x2,y2,...` a frame; the frames are
-    `root/NAME/color/00000001.jpg` onwards, or directly in `root/NAME`, or where the toolkit's file
-    `root/NAME/sequence` says (`channels.color`, `groundtruth`). The sequences may be in
-    `root/sequences`, as in a workspace of the toolkit. Each `root/NAME/TAG.tag` (or `.label`), a 0
-    or 1 a frame, is a tag; one that is too short has a 0 in the other frames, as in the toolkit.
+    Layout: `root/list.txt` names the sequences; without it, every folder with a ground truth is
+    one. `root/NAME/groundtruth.txt` has `x,y,w,h` or corners `x1,y1,x2,y2,...` a frame. The frames
+    are `root/NAME/color/00000001.jpg` onwards, or directly in `root/NAME`, or where the toolkit's
+    file `root/NAME/sequence` says (`channels.color`, `groundtruth`). The sequences may be in
+    `root/sequences`, as in a workspace of the toolkit.
 
-    Regions are given as they are in the file, and as boxes: the smallest upright box around a
-    polygon. Coordinates are taken as they are, as the VOT toolkits do. Masks, which later years
-    have, are refused.
+    Each `root/NAME/TAG.tag` (or `.label`), a 0 or 1 a frame, is a tag. One that is too short has a
+    0 in the other frames, as in the toolkit.
+
+    Regions are returned with the numbers of the file, and as boxes: the smallest upright box around
+    a polygon. Coordinates are not changed, as in the VOT toolkits. Masks, which later years have,
+    are refused.
 
     Args:
         root: folder that holds the sequences' folders.
@@ -55,8 +57,8 @@ class VOT(TrackingDataset):
         if (self._root / "sequences").is_dir():  # a workspace of the toolkit
             self._root = self._root / "sequences"
             listings.append(self._root / "list.txt")
-        if there := [listing for listing in listings if listing.is_file()]:
-            self.names = read_names(there[-1])
+        if existing := [listing for listing in listings if listing.is_file()]:
+            self.names = read_names(existing[-1])
         else:
             folders = subfolders(self._root, "VOT")
             self.names = tuple(f.name for f in folders if (f / "groundtruth.txt").is_file())
@@ -67,7 +69,7 @@ class VOT(TrackingDataset):
             )
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> TrackingSequence:
-        """Give the sequence called `name`."""
+        """Read the sequence called `name`."""
         folder = self._root / name
         properties = _properties(folder / "sequence")
         truth = folder / properties.get("groundtruth", "groundtruth.txt")
@@ -83,7 +85,7 @@ class VOT(TrackingDataset):
 
 
 def _properties(path: Path) -> dict[str, str]:
-    """Read the toolkit's lines `key=value`; none without the file."""
+    """Read the toolkit's lines `key=value`; return nothing without the file."""
     if not path.is_file():
         return {}
     pairs = {}
@@ -99,7 +101,7 @@ def _properties(path: Path) -> dict[str, str]:
 
 
 def _frame_folder(folder: Path, channel: str | None) -> Path:
-    """Where the frames are: `channel` is a folder or a pattern such as `color/%08d.jpg`."""
+    """Return the folder of frames; `channel` is a folder or a pattern such as `color/%08d.jpg`."""
     if channel is None:
         return folder / "color" if (folder / "color").is_dir() else folder
     # a toolkit that ran on Windows writes color\\%08d.jpg
@@ -108,22 +110,22 @@ def _frame_folder(folder: Path, channel: str | None) -> Path:
 
 
 def _read_regions(truth: Path) -> tuple[np.ndarray, tuple[tuple[float, ...], ...]]:
-    """Boxes (T, 4) xyxy around the regions, and the regions as they are in the file."""
+    """Return (T, 4) xyxy boxes around the regions, and the regions with the file's numbers."""
     try:
-        rows = read_number_table(truth, REGIONS)
+        table = read_number_table(truth, REGIONS)
     except DatasetError:
         _refuse_masks(truth)
         raise
-    boxes = np.empty((rows.length, 4))
-    regions: list[tuple[float, ...]] = [()] * rows.length
-    for size, (lines, values) in rows.by_length.items():
-        boxes[lines] = boxes_from_xywh(values) if size == 4 else _extents(values)
+    boxes = np.empty((table.length, 4))
+    regions: list[tuple[float, ...]] = [()] * table.length
+    for size, (lines, values) in table.by_length.items():
+        boxes[lines] = boxes_from_xywh(values) if size == 4 else _polygon_boxes(values)
         for line, region in zip(lines.tolist(), values.tolist(), strict=True):
             regions[line] = tuple(region)
     if np.isnan(boxes[0]).any():
         raise DatasetError(
-            f"{truth}, line 1: the first region has no area, so nothing can be followed from "
-            "there. Unpack the sequence again."
+            f"{truth}, line 1: the first region has no area, so tracking cannot start there. "
+            "Unpack the sequence again."
         )
     return boxes, tuple(regions)
 
@@ -137,11 +139,11 @@ def _refuse_masks(truth: Path) -> None:
             )
 
 
-def _extents(polygons: np.ndarray) -> np.ndarray:
-    """Upright boxes (N, 4) xyxy around polygons (N, K); NaN around one without an area."""
-    extents = polygon_to_box(polygons)
-    solid = np.all(extents[:, 2:] > extents[:, :2], axis=1)
-    return np.where(solid[:, None], extents, np.nan)
+def _polygon_boxes(polygons: np.ndarray) -> np.ndarray:
+    """Return upright boxes (N, 4) xyxy around polygons (N, K); NaN for one without an area."""
+    boxes = polygon_to_box(polygons)
+    solid = np.all(boxes[:, 2:] > boxes[:, :2], axis=1)
+    return np.where(solid[:, None], boxes, np.nan)
 
 
 def _read_tags(folder: Path, length: int) -> dict[str, np.ndarray]:

@@ -20,17 +20,17 @@ from cyclesiam.errors import DatasetError
 class YouTubeVOS(SegmentationDataset):
     """YouTube-VOS (Xu et al., ECCV 2018): several objects a video, some of which come later.
 
-    Layout: `root/JPEGImages/NAME/00000.jpg` onwards, `root/Annotations/NAME/00000.png`, label maps
-    as PNG files with a palette, of some frames only; `root/meta.json` names the sequences and says
-    where each object begins. Without it, every folder of maps is a sequence, and an object begins
-    in the first map that has its number.
+    Layout: `root/JPEGImages/NAME/00000.jpg` onwards, and `root/Annotations/NAME/00000.png`, label
+    maps of some frames only, as PNG files with a palette. `root/meta.json` names the sequences and
+    the first frame of each object. Without it, every folder of label maps is a sequence, and an
+    object begins in the first map that has its number.
 
     Args:
         root: folder of a split, or the one that holds `train` and `valid`.
         split: which of them to read in the second case.
 
     Raises:
-        DatasetError: there is no sequence, or `meta.json` is no such file.
+        DatasetError: there is no sequence, or `meta.json` has another form.
     """
 
     def __init__(self, root: Path, split: Literal["train", "valid"] = "valid") -> None:
@@ -48,7 +48,7 @@ class YouTubeVOS(SegmentationDataset):
         require_sequences(self.names, "YouTube-VOS", source)
 
     def read(self, name: str, *, require: RequiredFrames = "all") -> SegmentationSequence:
-        """Give the sequence called `name`; this reads the maps in which objects begin."""
+        """Read the sequence called `name`, and the label maps in which objects begin."""
         frames, annotations = match_masks(
             self._frame_folder / name, self._mask_folder / name, require
         )
@@ -72,11 +72,11 @@ class YouTubeVOS(SegmentationDataset):
 
 
 def _read_meta(path: Path) -> dict[str, dict[int, str]]:
-    """Names of sequences, to numbers of objects, to the name of the frame that first shows each."""
+    """Return sequences by name; of each, numbers of objects to the names of their first frames."""
     try:
         videos = json.loads("\n".join(read_lines(path)))["videos"]
         return {
-            name: {int(k): thing["frames"][0] for k, thing in video["objects"].items()}
+            name: {int(k): entry["frames"][0] for k, entry in video["objects"].items()}
             for name, video in videos.items()
         }
     except json.JSONDecodeError as error:
