@@ -27,57 +27,57 @@ def state(score, boxes=BOXES):
     return TargetState(boxes, torch.tensor([score]), (), chosen=torch.tensor([0]))
 
 
-def observation():
+def search_result():
     return SearchResult(Proposals(BOXES[:, None], torch.ones(1, 1)), BOXES)
 
 
-def believe(score, **more):
-    return box_confidence(state(score), observation(), CONFIG, **more).item()
+def confidence_of(score, **more):
+    return box_confidence(state(score), search_result(), CONFIG, **more).item()
 
 
-def walk(confidences):
-    """Give the states that follow from confidences, one after another."""
-    standing, states = init_status(state(1.0)), []
+def run(confidences):
+    """Return the last status, and the states that follow from confidences one after another."""
+    status, states = init_status(state(1.0)), []
     for number, confidence in enumerate(confidences):
         moved = state(1.0, BOXES + number)
-        standing = update_status(standing, moved, torch.tensor([confidence]), CONFIG)
-        states += state_names(standing, CONFIG)
-    return standing, states
+        status = update_status(status, moved, torch.tensor([confidence]), CONFIG)
+        states += state_names(status, CONFIG)
+    return status, states
 
 
 @given(st.floats(0, 1), st.floats(0, 1))
-def test_a_higher_score_is_believed_more(one, other):
+def test_a_higher_score_gives_more_confidence(one, other):
     if one + 1e-4 < other:
-        assert 0 < believe(one) < believe(other) < 1
+        assert 0 < confidence_of(one) < confidence_of(other) < 1
 
 
-def test_what_was_just_found_is_believed_less():
-    plain, fresh = believe(0.4), believe(0.4, fresh=torch.tensor([True]))
-    odds = torch.tensor([plain, fresh]).logit()
+def test_a_redetected_target_gets_less_confidence():
+    plain, redetected = confidence_of(0.4), confidence_of(0.4, redetected=torch.tensor([True]))
+    odds = torch.tensor([plain, redetected]).logit()
     assert odds[0] - odds[1] == pytest.approx(CONFIG.recovered_penalty, abs=1e-4)
 
 
 def test_one_bad_frame_is_no_loss():
-    assert walk([0.9, 0.1, 0.9])[1] == ["tracking", "uncertain", "tracking"]
+    assert run([0.9, 0.1, 0.9])[1] == ["tracking", "uncertain", "tracking"]
 
 
-def test_a_target_is_lost_found_and_followed_on():
-    states = walk([0.9, 0.1, 0.1, 0.4, 0.6, 0.9, 0.9, 0.9])[1]
+def test_a_target_is_lost_recovered_and_tracked_again():
+    states = run([0.9, 0.1, 0.1, 0.4, 0.6, 0.9, 0.9, 0.9])[1]
     assert states == [
         *("tracking", "uncertain", "lost", "lost"),
         *("recovered", "recovered", "recovered", "tracking"),
     ]
 
 
-def test_the_last_sure_box_is_remembered():
-    standing, _ = walk([0.9, 0.9, 0.4, 0.1, 0.1])
-    assert standing.last_confident_boxes.tolist() == (BOXES + 1).tolist()
+def test_the_last_confident_box_is_kept():
+    status, _ = run([0.9, 0.9, 0.4, 0.1, 0.1])
+    assert status.last_confident_boxes.tolist() == (BOXES + 1).tolist()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_a_lost_target_is_never_sure(confidences):
-    standing, states = walk(confidences)
-    if standing.lost.item():
+def test_a_lost_target_is_never_confident(confidences):
+    status, states = run(confidences)
+    if status.lost.item():
         assert states[-1] == "lost"
         assert confidences[-1] < CONFIG.confident_threshold
     if states[-1] == "tracking":
@@ -91,24 +91,24 @@ def test_limits_are_in_order():
         dataclasses.replace(CONFIG, frames_until_lost=0)
 
 
-# --- what is told with masks
+# --- reported confidence
 
 
-def told(confidence, agreement, *, known=True):
+def reported(confidence, iou, *, known=True):
     shifts = torch.zeros(1, 2) if known else torch.full((1, 2), torch.nan)
-    fit = MaskBoxFit(shifts, shifts + 1, torch.zeros(1, 2), torch.tensor([agreement]))
+    fit = MaskBoxFit(shifts, shifts + 1, torch.zeros(1, 2), torch.tensor([iou]))
     return reported_confidence(torch.tensor([confidence]), fit, CONFIG).item()
 
 
-def test_a_mask_that_agrees_is_believed_more():
-    assert told(0.5, 0.2) < told(0.5, 0.6) < told(0.5, 0.9)
-    assert told(0.3, 0.7) < told(0.6, 0.7)
-    assert told(0.5, float("nan")) < told(0.5, 0.9)  # the mask had nothing to do with its target
+def test_a_mask_that_agrees_gives_more_confidence():
+    assert reported(0.5, 0.2) < reported(0.5, 0.6) < reported(0.5, 0.9)
+    assert reported(0.3, 0.7) < reported(0.6, 0.7)
+    assert reported(0.5, float("nan")) < reported(0.5, 0.9)  # the mask was implausible
 
 
-def test_of_a_target_whose_first_mask_is_not_known_masks_tell_nothing():
-    assert told(0.3, float("nan"), known=False) == pytest.approx(0.3)
+def test_masks_do_not_count_where_the_first_mask_is_unknown():
+    assert reported(0.3, float("nan"), known=False) == pytest.approx(0.3)
 
 
-def test_a_target_as_it_was_started_is_believed():
-    assert told(1.0, 1.0) == 1
+def test_the_first_frame_is_reported_with_confidence_one():
+    assert reported(1.0, 1.0) == 1

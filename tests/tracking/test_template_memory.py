@@ -1,4 +1,4 @@
-"""What is searched for: the first look, and how a target looks now."""
+"""Initial and recent templates, and their mean."""
 
 import dataclasses
 
@@ -31,45 +31,45 @@ def frame(seed):
 
 
 @torch.inference_mode()
-def test_the_mean_of_both_looks_by_hand(network):
+def test_the_mean_of_both_templates_by_hand(network):
     state = init_targets(network, frame(0), BOXES)
     memory = init_templates(state)
     state = dataclasses.replace(state, scores=torch.tensor([0.9, 0.1]))
     kept, memory = update_templates(network, state, memory, frame(1), CONFIG)
     now = embed_templates(network, frame(1), BOXES)
-    for first, seen, present, template in zip(
+    for first, new, recent, template in zip(
         state.template, now, memory.recent, kept.template, strict=True
     ):
-        torch.testing.assert_close(present[0], (first[0] + seen[0]) / 2)
-        torch.testing.assert_close(template[0], 0.75 * first[0] + 0.25 * present[0])
-        torch.testing.assert_close(present[1], first[1])  # it was not sure
+        torch.testing.assert_close(recent[0], (first[0] + new[0]) / 2)
+        torch.testing.assert_close(template[0], 0.75 * first[0] + 0.25 * recent[0])
+        torch.testing.assert_close(recent[1], first[1])  # not confident
         torch.testing.assert_close(template[1], first[1])
 
 
 @torch.inference_mode()
-def test_the_first_look_is_never_forgotten(network):
+def test_the_initial_template_never_changes(network):
     state = init_targets(network, frame(0), BOXES)
     memory = init_templates(state)
     first = memory.initial
     for seed in range(1, 30):
         state, memory = update_templates(network, state, memory, frame(seed), CONFIG)
-    for one, other, template, present in zip(
+    for one, other, template, recent in zip(
         first, memory.initial, state.template, memory.recent, strict=True
     ):
         assert torch.equal(one, other)
-        torch.testing.assert_close(template, 0.75 * one + 0.25 * present)
+        torch.testing.assert_close(template, 0.75 * one + 0.25 * recent)
 
 
-def test_who_doubts_everything_learns_nothing(network):
+def test_uncertain_targets_are_not_updated(network):
     state = dataclasses.replace(init_targets(network, frame(0), BOXES), scores=torch.zeros(2))
     memory = init_templates(state)
     assert update_templates(network, state, memory, frame(1), CONFIG) == (state, memory)
 
 
-def test_the_tracker_looks_again_every_few_frames(network):
-    looks = []
+def test_the_tracker_updates_templates_every_few_frames(network):
+    calls = []
     embed = network.embed
-    network.embed = lambda *given: looks.append(1) or embed(*given)
+    network.embed = lambda *arguments: calls.append(1) or embed(*arguments)
     tracker = Tracker(
         network,
         TrackerConfig(template_memory=TemplateMemoryConfig(update_interval=3, min_update_score=0)),
@@ -79,12 +79,12 @@ def test_the_tracker_looks_again_every_few_frames(network):
     for image in frames[1:]:
         tracker.update(image)
     del network.embed
-    assert len(looks) == 1 + 2  # the start, and frames 3 and 6
+    assert len(calls) == 1 + 2  # the start, and frames 3 and 6
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"recent_weight": 1.1}, {"learning_rate": -0.1}, {"update_interval": 0}]
+    "invalid", [{"recent_weight": 1.1}, {"learning_rate": -0.1}, {"update_interval": 0}]
 )
-def test_impossible_settings_are_refused(wrong):
+def test_invalid_configs_are_refused(invalid):
     with pytest.raises(ValueError, match="must"):
-        TemplateMemoryConfig(**wrong)
+        TemplateMemoryConfig(**invalid)

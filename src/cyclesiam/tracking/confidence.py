@@ -1,11 +1,10 @@
-"""How sure a tracker is of its targets: a calibrated score, and the state that follows from it.
+"""Confidence of targets: a calibrated probability, and the state that follows from it.
 
-The network's score, what a target learnt for itself and its colours rank proposals; none of them
-is a probability. A logistic of two of them is: of the score of the chosen proposal, and of how much
-its box holds of the target's colours. What a target does next depends on that. What is told of it
-heeds its mask as well, where there is one: whether that agrees with the box. All numbers were
-fitted without labels, on clips whose target was pasted and hid, and on walks forward and back
-through real video.
+Scores of proposals rank them, but are no probabilities. A logistic function of two values is: the
+score of the selected proposal, and how much its box has of the target's colors. This confidence
+decides whether a target is tracked, uncertain or lost. The reported confidence also depends on how
+well the target's mask agrees with its box. The coefficients were fitted without labels, on
+synthetic occlusions and on cycles through real video.
 
 Shapes: B targets.
 """
@@ -23,45 +22,48 @@ from cyclesiam.tracking.siamese import SearchResult, TargetState
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfidenceConfig:
-    """How evidence becomes a probability, and a probability a state.
+    """Coefficients of the confidence, and thresholds of the states.
 
-    `benchmarks/fit_confidence.py` fits the first three, the caution and the last four, without labels,
-    to weights.
+    `benchmarks/fit_confidence.py` fits `bias`, both weights, `recovered_penalty` and the four mask
+    coefficients to weights, without labels.
     """
 
     bias: float = -2.05
-    """Of the logarithm of the odds that a box overlaps the truth by more than half."""
+    """Log odds of an IoU above 0.5 for score 0 and no target colors. Larger values raise all
+    confidences."""
     score_weight: float = 7.53
-    """What a score of 1 adds to it."""
+    """Log odds added by a score of 1. Larger values rely more on the score."""
     color_weight: float = 0.90
-    """What a box adds to it that holds the target's colours as the first one did."""
+    """Log odds added by a box with as much target color as the first box. Larger values rely more
+    on colors."""
     default_color: float = 0.85
-    """Taken for that where colours do not count."""
+    """Value used where colors are switched off. Larger values raise confidence."""
     lost_threshold: float = 0.41
-    """Probability below which a target may be lost."""
+    """Confidence below which a target may be lost. Larger values report losses sooner."""
     confident_threshold: float = 0.62
-    """Probability from which on a target is where its box is."""
+    """Confidence from which on a target is tracked. Larger values leave more targets uncertain."""
     frames_until_lost: int = 2
-    """Frames in a row below `lost_below`, from which on a target is lost."""
+    """Frames in a row below `lost_threshold` after which a target is lost. Larger values wait
+    longer."""
     recovered_frames: int = 10
-    """Frames for which a target counts as recovered, once it was lost and is found."""
+    """Frames for which a redetected target is reported as recovered. Larger values do so longer."""
     recovered_penalty: float = 1.0
-    """What is taken off while it does: the best of many places looks good by chance, too."""
+    """Log odds subtracted from a redetected target: the best of many windows scores high by chance.
+    Larger values accept fewer redetections."""
     mask_bias: float = -2.12
-    """Of the logarithm of the odds that are told of a target with masks: what is added."""
+    """Log odds added to the reported confidence of a target with a mask. Larger values raise it."""
     mask_logit_weight: float = 0.73
-    """What that of the odds without heeding masks counts in it."""
+    """Weight of the log odds without masks. Larger values rely less on masks."""
     mask_iou_weight: float = 3.10
-    """What a mask adds to it that has the tracker's own box."""
+    """Log odds added by a mask whose box is the tracker's box. Larger values rely more on masks."""
     implausible_mask_bias: float = 1.82
-    """What is added instead where the mask had nothing to do with the target."""
+    """Log odds added instead if the mask is implausible. Larger values raise such confidences."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.lost_threshold <= self.confident_threshold <= 1:
             raise ValueError(
                 "0 <= lost_threshold <= confident_threshold <= 1 must hold, got "
-                f"{self.lost_threshold} and "
-                f"{self.confident_threshold}"
+                f"{self.lost_threshold} and {self.confident_threshold}"
             )
         if min(self.frames_until_lost, self.recovered_frames) < 1:
             raise ValueError(
@@ -71,15 +73,15 @@ class ConfidenceConfig:
 
 @dataclass(frozen=True, slots=True)
 class TargetStatus:
-    """What is thought of B targets.
+    """Confidence and state of B targets.
 
     Args:
-        confidences: (B,) probability that the box overlaps the truth by more than half.
-        doubts: (B,) frames in a row in which the target seemed lost.
+        confidences: (B,) probability that the box has an IoU above 0.5 with the target.
+        frames_below: (B,) frames in a row with a confidence below `lost_threshold`.
         lost: (B,) bool.
-        fresh: (B,) frames for which the target still counts as recovered.
-        sure_boxes: (B, 4) xyxy in image pixels, the last boxes that the tracker was sure of.
-        searched: (B,) places that were searched since the target was lost.
+        recovered_left: (B,) frames for which the target is still reported as recovered.
+        last_confident_boxes: (B, 4) xyxy in image pixels, of the last confident frame.
+        windows_searched: (B,) windows searched since the target was lost.
     """
 
     confidences: AnyArray
@@ -91,93 +93,100 @@ class TargetStatus:
 
 
 def init_status(state: TargetState) -> TargetStatus:
-    """Be sure of targets as they are started."""
+    """Return the status of targets in their first frame: confidence 1, not lost."""
     xp = array_namespace(state.scores)
-    nothing, nowhere = (xp.zeros_like(state.scores, dtype=kind) for kind in (xp.int64, xp.bool))
+    zeros, not_lost = (xp.zeros_like(state.scores, dtype=kind) for kind in (xp.int64, xp.bool))
     certain = xp.ones_like(state.scores)
-    return TargetStatus(certain, nothing, nowhere, nothing, state.boxes, nothing)
+    return TargetStatus(certain, zeros, not_lost, zeros, state.boxes, zeros)
 
 
 def box_confidence(
     state: TargetState,
-    observation: SearchResult,
+    found: SearchResult,
     config: ConfidenceConfig,
-    fresh: AnyArray | None = None,
+    redetected: AnyArray | None = None,
 ) -> AnyArray:
-    """Give the (B,) probabilities that boxes overlap the truth by more than half.
+    """Return the (B,) probabilities that boxes have an IoU above 0.5 with their targets.
 
     Args:
-        state: targets settled in a frame.
-        observation: what was seen of it.
-        config: what counts.
-        fresh: (B,) bool, the targets that were found again just now; None for none.
+        state: targets localized in a frame.
+        found: the search result in which they were localized.
+        config: coefficients.
+        redetected: (B,) bool, targets that are lost or still reported as recovered.
     """
     assert state.chosen is not None
-    colours = config.default_color
-    if state.colours is not None and observation.likelihood is not None:
+    colors = config.default_color
+    if state.colours is not None and found.likelihood is not None:
         rows = new_arange(state.chosen, len(state.chosen))
-        boxes = observation.proposals.boxes[rows, state.chosen]
-        colours = box_likelihood(state.colours, observation.likelihood, boxes)
-    odds = config.bias + config.score_weight * state.scores + config.color_weight * colours
-    if fresh is not None:
-        odds = odds - config.recovered_penalty * new_array(odds, fresh)
+        boxes = found.proposals.boxes[rows, state.chosen]
+        colors = box_likelihood(state.colours, found.likelihood, boxes)
+    odds = config.bias + config.score_weight * state.scores + config.color_weight * colors
+    if redetected is not None:
+        odds = odds - config.recovered_penalty * new_array(odds, redetected)
     return sigmoid(odds)
 
 
 def reported_confidence(
     confidences: AnyArray, fit: MaskBoxFit, config: ConfidenceConfig
 ) -> AnyArray:
-    """Give the (B,) probabilities of boxes that heeded masks.
+    """Return the (B,) confidences to report: masks count where the first mask is known.
 
     Args:
-        confidences: (B,) as `believe_boxes`.
-        fit: whether masks agree.
-        config: what counts.
+        confidences: (B,) output of `box_confidence`.
+        fit: how the last masks agree with the boxes.
+        config: coefficients.
     """
-    xp, agreement = array_namespace(confidences), fit.iou
-    agreed = xp.where(
-        xp.isnan(agreement), config.implausible_mask_bias, config.mask_iou_weight * agreement
+    xp = array_namespace(confidences)
+    by_mask = xp.where(
+        xp.isnan(fit.iou), config.implausible_mask_bias, config.mask_iou_weight * fit.iou
     )
-    odds = config.mask_bias + config.mask_logit_weight * logit(confidences) + agreed
+    odds = config.mask_bias + config.mask_logit_weight * logit(confidences) + by_mask
     return xp.where(fit.known, sigmoid(odds), confidences)
 
 
 def update_status(
-    standing: TargetStatus, state: TargetState, confidences: AnyArray, config: ConfidenceConfig
+    status: TargetStatus, state: TargetState, confidences: AnyArray, config: ConfidenceConfig
 ) -> TargetStatus:
-    """Think again of targets, once they are settled in a frame and believed so far."""
+    """Return the status of targets after a frame.
+
+    Args:
+        status: after the frame before.
+        state: targets localized in the frame.
+        confidences: (B,) output of `box_confidence`.
+        config: thresholds.
+    """
     xp = array_namespace(confidences)
-    sure, doubtful = confidences >= config.confident_threshold, confidences < config.lost_threshold
-    doubts = xp.where(doubtful, standing.frames_below + 1, 0)
-    lost = (standing.lost & ~sure) | (doubts >= config.frames_until_lost)
-    found = standing.lost & ~lost
-    fresh = xp.where(found, config.recovered_frames, (standing.recovered_left - 1).clip(min=0))
+    confident = confidences >= config.confident_threshold
+    below = xp.where(confidences < config.lost_threshold, status.frames_below + 1, 0)
+    lost = (status.lost & ~confident) | (below >= config.frames_until_lost)
+    redetected = status.lost & ~lost
+    left = xp.where(redetected, config.recovered_frames, (status.recovered_left - 1).clip(min=0))
     return replace(
-        standing,
+        status,
         confidences=confidences,
-        frames_below=doubts,
+        frames_below=below,
         lost=lost,
-        recovered_left=xp.where(lost, 0, fresh),
-        last_confident_boxes=xp.where(sure[:, None], state.boxes, standing.last_confident_boxes),
-        windows_searched=xp.where(lost, standing.windows_searched, 0),
+        recovered_left=xp.where(lost, 0, left),
+        last_confident_boxes=xp.where(confident[:, None], state.boxes, status.last_confident_boxes),
+        windows_searched=xp.where(lost, status.windows_searched, 0),
     )
 
 
-def state_names(standing: TargetStatus, config: ConfidenceConfig) -> list[State]:
-    """Say what state each target is in."""
+def state_names(status: TargetStatus, config: ConfidenceConfig) -> list[State]:
+    """Return the state of each target."""
     rows = zip(
-        standing.confidences.tolist(),
-        standing.lost.tolist(),
-        standing.recovered_left.tolist(),
+        status.confidences.tolist(),
+        status.lost.tolist(),
+        status.recovered_left.tolist(),
         strict=True,
     )
     return [
         "lost"
         if lost
         else "recovered"
-        if fresh
+        if left
         else "uncertain"
         if confidence < config.confident_threshold
         else "tracking"
-        for confidence, lost, fresh in rows
+        for confidence, lost, left in rows
     ]

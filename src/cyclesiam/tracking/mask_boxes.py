@@ -1,10 +1,10 @@
-"""Boxes that heed masks: how far a target reaches, its pixels tell better than a proposal.
+"""Boxes from masks: the pixels of a target bound it more exactly than a proposal.
 
-What a box holds of its target differs from one to the next: a shadow, no tail. How the given box
-lies about the mask of the first frame says so, and is kept from then on. The box that is told is
-mostly that of the mask. The box that is followed is the tracker's own: a mask may flood or fail in
-any frame, and would take the target along. Only where masks have said for long that the target is
-much larger or smaller, its size is pulled there.
+Boxes of users differ in what they include: some hold the shadow, some leave out the tail. The
+first frame shows how the initial box lies around the initial mask, and later boxes keep that fit.
+The reported box is mostly that of the mask. The tracker itself continues from its own box: a mask
+may fail in any frame and would take the target along. Only the size of that box is corrected, and
+only after masks have disagreed with it clearly for several frames.
 
 Shapes: B targets, (H, W) the frame.
 """
@@ -19,23 +19,22 @@ from cyclesiam.arrays import AnyArray, array_namespace, lerp
 from cyclesiam.geometry.boxes import box_iou, clip_boxes_to_frame, cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.masks import Mask
 
-TRIM = 0.01  # share of a mask's pixels left out on each side: few are often not the target's
-MOST_CHANGE = 2.0  # factor of a size from a mask's extent to its box, and to the tracker's own
-MOST_SHIFT = 0.5  # of a middle, over the extent's size
+TRIM = 0.01  # ratio of a mask's pixels cut off on each side: they are often outliers
+MAX_SCALE = 2.0  # of the initial box over its mask's box, and of a mask's box over the tracker's
+MAX_SHIFT = 0.5  # of a center, over the size of the mask's box
 
 
 @dataclass(frozen=True, slots=True)
 class MaskBoxFit:
-    """How the given boxes of B targets lie about the extents of their masks.
+    """How the initial boxes of B targets lie around their masks, and how masks agree with boxes.
 
     Args:
-        shifts: (B, 2) from the extent's middle to the box's, over the extent's size.
-        scales: (B, 2) width and height of the box over the extent's. Both are NaN of a target
-            whose first mask is not known.
-        excess: (B, 2) by how much masks have said of late that it is larger: the logarithm of the
-            sizes that they say over the tracker's own.
-        agreement: (B,) overlap of the box that the last mask said with the tracker's own; NaN where
-            there was no such mask.
+        shifts: (B, 2) from the center of the mask's box to that of the initial box, over the size
+            of the mask's box. NaN where the initial mask is unknown.
+        scales: (B, 2) width and height of the initial box over those of the mask's box. NaN where
+            the initial mask is unknown.
+        size_drift: (B, 2) running mean of the logarithm of sizes by masks over the tracker's sizes.
+        iou: (B,) IoU of the last box by the mask with the tracker's box; NaN without a mask.
     """
 
     shifts: AnyArray
@@ -45,114 +44,127 @@ class MaskBoxFit:
 
     @property
     def known(self) -> AnyArray:
-        """(B,) bool, whose first mask is known."""
+        """(B,) bool, where the initial mask is known."""
         return array_namespace(self.scales).isfinite(self.scales).all(axis=1)
 
 
 def unknown_fit(boxes: AnyArray) -> MaskBoxFit:
-    """Give what is known without masks of (B, 4) boxes: nothing."""
+    """Return the fit of (B, 4) boxes whose initial masks are unknown."""
     xp = array_namespace(boxes)
     unknown = xp.full_like(boxes[:, :2], math.nan)
     return MaskBoxFit(unknown, unknown, xp.zeros_like(unknown), unknown[:, 0])
 
 
 def trimmed_boxes(masks: Sequence[Mask | None]) -> np.ndarray:
-    """Give the (B, 4) xyxy that hold masks but for few pixels; NaN of none and of empty ones."""
-    found = np.full((len(masks), 4), np.nan, np.float32)
+    """Return the (B, 4) xyxy boxes of masks without outliers; NaN for None and empty masks.
+
+    On each side, `TRIM` of the pixels lie outside.
+    """
+    boxes = np.full((len(masks), 4), np.nan, np.float32)
     for row, mask in enumerate(masks):
         if mask is not None and mask.area:
-            (x0, x1), (y0, y1) = (_middle(mask.pixels.sum(axis=axis)) for axis in (0, 1))
-            found[row] = mask.left + x0, mask.top + y0, mask.left + x1, mask.top + y1
-    return found
+            (x0, x1), (y0, y1) = (_trimmed_range(mask.pixels.sum(axis=axis)) for axis in (0, 1))
+            boxes[row] = mask.left + x0, mask.top + y0, mask.left + x1, mask.top + y1
+    return boxes
 
 
-def _middle(counts: np.ndarray) -> tuple[float, float]:
-    """Give where all but `BEYOND` of what is counted begins and ends, between whole numbers."""
+def _trimmed_range(counts: np.ndarray) -> tuple[float, float]:
+    """Return where the `TRIM` and 1 - `TRIM` quantiles of counts lie, between integers."""
     below = np.concatenate(([0.0], counts.cumsum() / counts.sum()))
     first, last = np.interp((TRIM, 1 - TRIM), below, np.arange(len(below)))
     return float(first), float(last)
 
 
-def fit_boxes_to_masks(boxes: AnyArray, extents: AnyArray) -> MaskBoxFit:
-    """Learn how (B, 4) given boxes lie about the (B, 4) extents of their masks, both xyxy."""
+def fit_boxes_to_masks(boxes: AnyArray, mask_boxes: AnyArray) -> MaskBoxFit:
+    """Return how (B, 4) initial boxes lie around the (B, 4) boxes of their masks, both xyxy."""
     xp = array_namespace(boxes)
-    given, seen = xyxy_to_cxcywh(boxes), xyxy_to_cxcywh(extents)
-    shifts = (given[:, :2] - seen[:, :2]) / seen[:, 2:]
-    scales = given[:, 2:] / seen[:, 2:]
+    initial, of_mask = xyxy_to_cxcywh(boxes), xyxy_to_cxcywh(mask_boxes)
+    shifts = (initial[:, :2] - of_mask[:, :2]) / of_mask[:, 2:]
+    scales = initial[:, 2:] / of_mask[:, 2:]
     return MaskBoxFit(
-        shifts.clip(-MOST_SHIFT, MOST_SHIFT),
-        scales.clip(1 / MOST_CHANGE, MOST_CHANGE),
+        shifts.clip(-MAX_SHIFT, MAX_SHIFT),
+        scales.clip(1 / MAX_SCALE, MAX_SCALE),
         xp.zeros_like(scales),
         xp.ones_like(scales[:, 0]),
     )
 
 
-def boxes_from_masks(extents: AnyArray, fit: MaskBoxFit) -> AnyArray:
-    """Give the (B, 4) xyxy boxes that the (B, 4) extents of masks say; NaN where they do not."""
-    seen = xyxy_to_cxcywh(extents)
-    sizes = seen[:, 2:]
-    parts = (seen[:, :2] + fit.shifts * sizes, fit.scales * sizes)
-    return cxcywh_to_xyxy(array_namespace(seen).concat(parts, axis=1))
-
-
-def blend_boxes(boxes: AnyArray, said: AnyArray, share: float) -> AnyArray:
-    """Let masks have a say in boxes.
+def boxes_from_masks(mask_boxes: AnyArray, fit: MaskBoxFit) -> AnyArray:
+    """Return the boxes that lie around masks as the initial boxes did.
 
     Args:
-        boxes: (B, 4) xyxy, the tracker's own.
-        said: (B, 4) xyxy by their masks, as `say_boxes`.
-        share: weight of the masks, 0..1.
+        mask_boxes: (B, 4) xyxy output of `trimmed_boxes`.
+        fit: of the targets.
 
     Returns:
-        (B, 4) xyxy; the tracker's own where a mask says nothing.
+        (B, 4) xyxy; NaN without a mask, or where the initial mask is unknown.
+    """
+    of_mask = xyxy_to_cxcywh(mask_boxes)
+    sizes = of_mask[:, 2:]
+    parts = (of_mask[:, :2] + fit.shifts * sizes, fit.scales * sizes)
+    return cxcywh_to_xyxy(array_namespace(of_mask).concat(parts, axis=1))
+
+
+def blend_boxes(boxes: AnyArray, from_masks: AnyArray, weight: float) -> AnyArray:
+    """Return weighted means of the tracker's boxes and those by masks.
+
+    Args:
+        boxes: (B, 4) xyxy, the tracker's.
+        from_masks: (B, 4) xyxy output of `boxes_from_masks`.
+        weight: of the masks, 0..1.
+
+    Returns:
+        (B, 4) xyxy; the tracker's box where there is none by a mask.
     """
     xp = array_namespace(boxes)
-    return xp.where(xp.isnan(said), boxes, lerp(boxes, said, share))
+    return xp.where(xp.isnan(from_masks), boxes, lerp(boxes, from_masks, weight))
 
 
-def update_fit(fit: MaskBoxFit, boxes: AnyArray, said: AnyArray, rate: float) -> MaskBoxFit:
-    """Remember what masks say of boxes: whether they agree, and how much larger targets are.
+def update_fit(
+    fit: MaskBoxFit, boxes: AnyArray, from_masks: AnyArray, momentum: float
+) -> MaskBoxFit:
+    """Return the fit with the drift of sizes and the IoU of a new frame.
 
     Args:
         fit: of the frame before.
-        boxes: (B, 4) xyxy, the tracker's own.
-        said: (B, 4) xyxy by their masks, as `say_boxes`.
-        rate: weight of this frame among those of late, 0..1.
+        boxes: (B, 4) xyxy, the tracker's.
+        from_masks: (B, 4) xyxy output of `boxes_from_masks`.
+        momentum: weight of this frame in the running mean of the drift, 0..1.
     """
-    factors = (said[:, 2:] - said[:, :2]) / (boxes[:, 2:] - boxes[:, :2])
+    ratios = (from_masks[:, 2:] - from_masks[:, :2]) / (boxes[:, 2:] - boxes[:, :2])
     xp = array_namespace(boxes)
-    news = xp.log(factors.clip(1 / MOST_CHANGE, MOST_CHANGE)) - fit.size_drift
-    excess = fit.size_drift + rate * xp.nan_to_num(news)
-    return replace(fit, size_drift=excess, iou=box_iou(said, boxes))
+    change = xp.log(ratios.clip(1 / MAX_SCALE, MAX_SCALE)) - fit.size_drift
+    size_drift = fit.size_drift + momentum * xp.nan_to_num(change)
+    return replace(fit, size_drift=size_drift, iou=box_iou(from_masks, boxes))
 
 
 def correct_sizes(
     boxes: AnyArray,
     fit: MaskBoxFit,
-    sure: AnyArray,
-    slack: float,
-    pull: float,
+    confident: AnyArray,
+    tolerance: float,
+    correction: float,
     frame_size: tuple[int, int],
 ) -> AnyArray:
-    """Pull the sizes of boxes towards what masks have said of late, where that is far off.
+    """Return boxes whose sizes move towards those by masks, where these drifted far away.
 
     Args:
-        boxes: (B, 4) xyxy, the tracker's own.
-        fit: what they said.
-        sure: (B,) bool; the others' boxes stay.
-        slack: factor of a size, 1 or more, up to which it stays.
-        pull: share of what is beyond, as a logarithm, that it changes in a frame.
+        boxes: (B, 4) xyxy, the tracker's.
+        fit: holds the drift.
+        confident: (B,) bool; the boxes of the other targets stay.
+        tolerance: ratio of sizes, 1 or more, up to which a box stays.
+        correction: ratio of the excess over the tolerance, as a logarithm, corrected in a frame.
         frame_size: H, W.
 
     Returns:
-        (B, 4) xyxy of the same middles.
+        (B, 4) xyxy with the same centers.
     """
-    beyond = abs(fit.size_drift) - math.log(slack)
-    pulled = sure & (beyond > 0).any(axis=1)
-    if not pulled.any():  # as a rule
+    excess = abs(fit.size_drift) - math.log(tolerance)
+    corrected = confident & (excess > 0).any(axis=1)
+    if not corrected.any():  # the usual case
         return boxes
-    xp, own = array_namespace(boxes), xyxy_to_cxcywh(boxes)
-    beyond = xp.sign(fit.size_drift) * beyond.clip(min=0)
-    changed = xp.concat((own[:, :2], own[:, 2:] * xp.exp(pull * beyond)), axis=1)
+    xp, before = array_namespace(boxes), xyxy_to_cxcywh(boxes)
+    excess = xp.sign(fit.size_drift) * excess.clip(min=0)
+    changed = xp.concat((before[:, :2], before[:, 2:] * xp.exp(correction * excess)), axis=1)
     changed = clip_boxes_to_frame(cxcywh_to_xyxy(changed), frame_size)
-    return xp.where(pulled[:, None], changed, boxes)
+    return xp.where(corrected[:, None], changed, boxes)

@@ -1,11 +1,12 @@
-"""A small correlation filter that a target learns for itself while it is followed.
+"""A small correlation filter for each target, optimized online while it is tracked.
 
-The network knows how to compare; what tells this target from what is around it here, it cannot
-know. A ridge regression over the network's own features learns that from the frames seen so far:
-the answer is to be a peak at the target and nothing elsewhere. It votes beside the network's score.
+The network compares any target with its template. It does not know what separates this target from
+its surroundings in this video. The filter learns that by ridge regression over the network's
+features: its response should be a peak at the target and 0 elsewhere. A weighted mean of the
+response and the network's score ranks the proposals.
 
-Shapes: B targets, V views, N remembered samples, C filter channels of D feature channels, H x W
-feature cells, h x w positions of the filter, M proposals.
+Shapes: B targets, V initial samples, N samples, C filter channels of D feature channels, H x W
+feature cells, h x w positions of the filter, M proposals, k x k cells of a kernel.
 """
 
 from collections.abc import Iterator
@@ -26,42 +27,47 @@ from cyclesiam.arrays import (
 from cyclesiam.config_aliases import accepts_old_names, renamed_class
 from cyclesiam.geometry.boxes import xyxy_to_cxcywh
 
-EPSILON = 1e-9  # keeps a division finite where a filter has nothing to learn
+EPSILON = 1e-9  # keeps a division finite where samples or gradients are zero
 
 
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OnlineFilterConfig:
-    """How the filter learns, and how much it says.
+    """How the filters are optimized, and how much their response counts.
 
-    Source: ATOM (Danelljan et al., CVPR 2019), section 3.2, for an online classifier by gradient
-    steps of exact length; DROL (Zhou et al., AAAI 2020) for its vote beside a Siamese score.
+    Source: ATOM (Danelljan et al., CVPR 2019), section 3.2, for an online classifier optimized by
+    steps of exact length; DROL (Zhou et al., AAAI 2020) for adding it to a Siamese score.
     """
 
     weight: float = 0.7
-    """Of its vote in a proposal's score, 0..1; with 0 there is no filter."""
+    """Weight of the response in a proposal's score, 0..1. Larger values trust the network less; 0
+    switches the filter off."""
     channels: int = 32
-    """Principal components of the target's surroundings that the filter sees."""
+    """Principal components of the features that the filter uses. Larger values are slower and
+    keep more detail."""
     kernel_size: int = 5
-    """Side of the filter in feature cells, odd."""
+    """Side of the filter in feature cells, odd. Larger values cover more context and are slower."""
     label_sigma: float = 0.2
-    """Deviation of the wanted peak, over the target's side."""
+    """Standard deviation of the label's peak over the target's side. Larger values tolerate larger
+    errors of position."""
     regularization: float = 0.1
-    """Weight of the filter's squared norm beside the squared error."""
+    """Weight of the filter's squared norm against the squared error. Larger values give smoother,
+    weaker filters."""
     init_steps: int = 40
-    """Gradient steps in the first frame."""
+    """Gradient steps in the first frame. Larger values fit the first frame more closely."""
     update_steps: int = 2
-    """Gradient steps each time that it learns later."""
+    """Gradient steps of each update. Larger values adapt faster and are slower."""
     update_interval: int = 4
-    """Frames from one time to the next."""
+    """Frames from one update to the next. Larger values are faster and adapt more slowly."""
     max_samples: int = 16
-    """Samples that are remembered beside the first frame's; the oldest is forgotten."""
+    """Samples kept beside the first frame's; the oldest leaves first. Larger values remember
+    longer and are slower."""
     learning_rate: float = 0.1
-    """Weight of a new sample among all."""
+    """Weight of a new sample among all. Larger values adapt faster and drift sooner."""
     init_weight: float = 0.3
-    """Weight that the first frame keeps, 0..1."""
+    """Minimal total weight of the first frame's samples, 0..1. Larger values drift less."""
     min_update_score: float = 0.3
-    """A target whose score is lower teaches nothing."""
+    """No sample is taken where a target's score is lower. Larger values update less often."""
 
     def __post_init__(self) -> None:
         for name in ("weight", "learning_rate", "init_weight", "min_update_score"):
@@ -79,18 +85,18 @@ class OnlineFilterConfig:
 
 @dataclass(frozen=True, slots=True)
 class OnlineFilter:
-    """The filters of B targets and what they learn from.
+    """The filters of B targets and their training samples.
 
     Args:
         kernel: (B, C, k, k).
-        basis: (B, C, D) principal components of the features in the first frame, scaled to the
-            variance of the first.
-        middle: (B, C, 1) what these give of the features' mean.
-        samples: N of (B, C, H, W), the first frame's views before later ones.
-        wanted: N of (B, h, w), the answers to learn.
-        weights: (N, B), each target's sum to 1.
-        views: how many samples are the first frame's.
-        config: how the filters learn and vote.
+        projection: (B, C, D) principal components of the features in the first frame, scaled to
+            the variance of the first component.
+        projected_mean: (B, C, 1) projection of the features' mean.
+        samples: N of (B, C, H, W) projected features, those of the first frame first.
+        labels: N of (B, h, w) expected responses.
+        weights: (N, B) weights of the samples; they sum to 1 for each target.
+        num_init_samples: how many samples are of the first frame.
+        config: how the filters are optimized and scored.
     """
 
     kernel: AnyArray
@@ -103,197 +109,207 @@ class OnlineFilter:
     config: OnlineFilterConfig
 
 
-def init_filter(features: AnyArray, wanted: AnyArray, config: OnlineFilterConfig) -> OnlineFilter:
-    """Learn a filter for each target from views of its first frame.
+def init_filter(features: AnyArray, labels: AnyArray, config: OnlineFilterConfig) -> OnlineFilter:
+    """Return a filter for each target, optimized on several views of its first frame.
 
     Args:
-        features: (V, B, D, H, W).
-        wanted: (V, B, h, w) as `wanted_peaks` gives them, for h = H - size + 1.
-        config: how.
+        features: (V, B, D, H, W) of the views.
+        labels: (V, B, h, w) output of `gaussian_labels`, with h = H - kernel_size + 1.
+        config: kept with the filters.
     """
     xp = array_namespace(features)
     V, B, D, H, W = features.shape
     cells = features[0].reshape(B, D, H * W)
     mean = cells.mean(axis=2)[..., None]
-    spread = (cells - mean) @ (cells - mean).swapaxes(1, 2) / (H * W)
-    variances, vectors = xp.linalg.eigh(spread)  # ascending
+    covariance = (cells - mean) @ (cells - mean).swapaxes(1, 2) / (H * W)
+    variances, vectors = xp.linalg.eigh(covariance)  # ascending
     channels = min(config.channels, D)
     scale = xp.sqrt(variances[:, -1:, None].clip(min=EPSILON))
-    basis = vectors[..., -channels:].swapaxes(1, 2) / scale
-    state = OnlineFilter(
+    projection = vectors[..., -channels:].swapaxes(1, 2) / scale
+    filters = OnlineFilter(
         kernel=new_zeros(features, (B, channels, config.kernel_size, config.kernel_size)),
-        projection=basis,
-        projected_mean=basis @ mean,
+        projection=projection,
+        projected_mean=projection @ mean,
         samples=(),
-        labels=tuple(wanted),
+        labels=tuple(labels),
         weights=new_zeros(features, (V, B)) + 1 / V,
         num_init_samples=V,
         config=config,
     )
-    state = replace(state, samples=tuple(project(state, view) for view in features))
-    return optimize_filter(state, config.init_steps)
+    filters = replace(filters, samples=tuple(project(filters, view) for view in features))
+    return optimize_filter(filters, config.init_steps)
 
 
 def gaussian_labels(
-    boxes: AnyArray, stride: int, crop_size: int, positions: int, width: float
+    boxes: AnyArray, stride: int, crop_size: int, positions: int, sigma: float
 ) -> AnyArray:
-    """Give what the filter is to answer: a Gaussian peak on the target.
+    """Return the expected responses of the filters: a Gaussian peak on each target.
 
     Args:
         boxes: (..., 4) xyxy in crop pixels.
-        stride: pixels from one position to the next.
-        crop_size: side of the crop in pixels; the positions lie about its middle.
-        positions: on a side.
-        width: deviation of the peak over the target's side, the root of its area.
+        stride: distance of two positions in crop pixels.
+        crop_size: side of the crop in pixels; the positions lie around its center.
+        positions: number of positions on a side.
+        sigma: standard deviation of the peak over the target's side, the root of its area.
 
     Returns:
         (..., positions, positions) in 0..1.
     """
     xp, both = array_namespace(boxes), xyxy_to_cxcywh(boxes)
     steps = new_arange(boxes, positions) - (positions - 1) / 2
-    places = crop_size / 2 + stride * steps
-    deviation = width * xp.sqrt(both[..., 2] * both[..., 3])[..., None, None]
-    distance = (places - both[..., :2, None]) / deviation  # (..., 2, positions)
+    pixels = crop_size / 2 + stride * steps
+    deviation = sigma * xp.sqrt(both[..., 2] * both[..., 3])[..., None, None]
+    distance = (pixels - both[..., :2, None]) / deviation  # (..., 2, positions)
     peaks = xp.exp(-(distance**2) / 2)
     return peaks[..., 1, :, None] * peaks[..., 0, None, :]
 
 
-def project(state: OnlineFilter, features: AnyArray) -> AnyArray:
-    """Reduce (B, D, H, W) features to the filter's (B, C, H, W)."""
+def project(filters: OnlineFilter, features: AnyArray) -> AnyArray:
+    """Return (B, D, H, W) features projected to the filters' channels, (B, C, H, W)."""
     B, D, H, W = features.shape
-    return (state.projection @ features.reshape(B, D, H * W) - state.projected_mean).reshape(
-        B, -1, H, W
-    )
+    projected = filters.projection @ features.reshape(B, D, H * W) - filters.projected_mean
+    return projected.reshape(B, -1, H, W)
 
 
-def filter_response(state: OnlineFilter, projected: AnyArray) -> AnyArray:
-    """Give the filters' answers (B, h, w) to (B, C, H, W) projected features."""
-    return _apply(projected[None], state.kernel)[0]
+def filter_response(filters: OnlineFilter, projected: AnyArray) -> AnyArray:
+    """Return the filters' responses (B, h, w) to (B, C, H, W) projected features."""
+    return _correlate(projected[None], filters.kernel)[0]
 
 
-def sample_response(answers: AnyArray, centres: AnyArray, stride: int, crop_size: int) -> AnyArray:
-    """Read answers where proposals lie.
+def sample_response(
+    responses: AnyArray, centers: AnyArray, stride: int, crop_size: int
+) -> AnyArray:
+    """Return the responses at the centers of proposals.
 
     Args:
-        answers: (B, h, w).
-        centres: (B, M, 2) in crop pixels.
-        stride: pixels from one answer to the next.
+        responses: (B, h, w).
+        centers: (B, M, 2) in crop pixels.
+        stride: distance of two positions of the response in crop pixels.
         crop_size: side of the crop in pixels.
 
     Returns:
         (B, M) in 0..1, bilinear between positions.
     """
-    cells = (centres - crop_size / 2) / stride + (answers.shape[-1] - 1) / 2
-    return sample_bilinear(answers, cells).clip(0, 1)
+    cells = (centers - crop_size / 2) / stride + (responses.shape[-1] - 1) / 2
+    return sample_bilinear(responses, cells).clip(0, 1)
 
 
 def add_sample(
-    state: OnlineFilter, projected: AnyArray, wanted: AnyArray, sure: AnyArray
+    filters: OnlineFilter, projected: AnyArray, labels: AnyArray, confident: AnyArray
 ) -> OnlineFilter:
-    """Add a sample to what the filters learn from; the oldest later one makes room.
+    """Return the filters with one sample more. The oldest later sample leaves if they are full.
 
     Args:
-        state: the filters.
-        projected: (B, C, H, W).
-        wanted: (B, h, w).
-        sure: (B,) bool; to the others the sample counts nothing.
+        filters: not optimized here.
+        projected: (B, C, H, W) features.
+        labels: (B, h, w) expected responses.
+        confident: (B,) bool; for the other targets the sample gets no weight.
     """
-    xp, views, config = array_namespace(projected), state.num_init_samples, state.config
-    samples, answers, weights = state.samples, state.labels, state.weights
-    if len(samples) - views >= config.max_samples:
-        samples = samples[:views] + samples[views + 1 :]
-        answers = answers[:views] + answers[views + 1 :]
-        weights = xp.concat((weights[:views], weights[views + 1 :]))
-    news = config.learning_rate * new_array(weights, sure)
-    later = xp.concat((weights[views:] * (1 - news), news[None]))
-    # the later ones' sum is what the first frame leaves them, or less while they are few
+    xp, first, config = array_namespace(projected), filters.num_init_samples, filters.config
+    samples, all_labels, weights = filters.samples, filters.labels, filters.weights
+    if len(samples) - first >= config.max_samples:
+        samples = samples[:first] + samples[first + 1 :]
+        all_labels = all_labels[:first] + all_labels[first + 1 :]
+        weights = xp.concat((weights[:first], weights[first + 1 :]))
+    new_weight = config.learning_rate * new_array(weights, confident)
+    later = xp.concat((weights[first:] * (1 - new_weight), new_weight[None]))
+    # Later samples together weigh 1 - init_weight at most, and less while they are few.
     total = later.sum(axis=0)
-    room = total.clip(max=1 - config.init_weight) / total.clip(min=EPSILON)
-    first = weights[:views] / weights[:views].sum(axis=0) * (1 - total * room)
+    scale = total.clip(max=1 - config.init_weight) / total.clip(min=EPSILON)
+    initial = weights[:first] / weights[:first].sum(axis=0) * (1 - total * scale)
     return replace(
-        state,
+        filters,
         samples=(*samples, projected),
-        labels=(*answers, wanted),
-        weights=xp.concat((first, later * room)),
+        labels=(*all_labels, labels),
+        weights=xp.concat((initial, later * scale)),
     )
 
 
 def pad_samples(one: OnlineFilter, other: OnlineFilter) -> tuple[OnlineFilter, OnlineFilter]:
-    """Give two batches as many samples, by empty ones of no weight after the fewer."""
+    """Return two batches of filters with equally many samples; empty ones have no weight."""
     count = max(len(one.samples), len(other.samples))
-    return _lengthen(one, count), _lengthen(other, count)
+    return _pad_to(one, count), _pad_to(other, count)
 
 
-def _lengthen(state: OnlineFilter, count: int) -> OnlineFilter:
-    xp, more = array_namespace(state.kernel), count - len(state.samples)
-    nothing = new_zeros(state.weights, (more, len(state.kernel)))
+def _pad_to(filters: OnlineFilter, count: int) -> OnlineFilter:
+    xp, more = array_namespace(filters.kernel), count - len(filters.samples)
+    no_weight = new_zeros(filters.weights, (more, len(filters.kernel)))
     return replace(
-        state,
-        samples=state.samples + (xp.zeros_like(state.samples[0]),) * more,
-        labels=state.labels + (xp.zeros_like(state.labels[0]),) * more,
-        weights=xp.concat((state.weights, nothing)),
+        filters,
+        samples=filters.samples + (xp.zeros_like(filters.samples[0]),) * more,
+        labels=filters.labels + (xp.zeros_like(filters.labels[0]),) * more,
+        weights=xp.concat((filters.weights, no_weight)),
     )
 
 
-def optimize_filter(state: OnlineFilter, steps: int) -> OnlineFilter:
-    """Take steepest-descent steps of exact length towards the least weighted squared error."""
-    xp, B = array_namespace(state.kernel), len(state.kernel)
-    # One after another on a CPU, where what one target has seen fits into the cache.
-    parts = [slice(b, b + 1) for b in range(B)] if on_cpu(state.kernel) else [slice(None)]
+def optimize_filter(filters: OnlineFilter, steps: int) -> OnlineFilter:
+    """Return the filters after steps of steepest descent on the weighted squared error."""
+    xp, B = array_namespace(filters.kernel), len(filters.kernel)
+    # One target after another on a CPU: the samples of one fit into the cache.
+    parts = [slice(b, b + 1) for b in range(B)] if on_cpu(filters.kernel) else [slice(None)]
     kernels = [
         _descend(
-            xp.stack([sample[rows] for sample in state.samples]),
-            xp.stack([answer[rows] for answer in state.labels]),
-            state.weights[:, rows, None, None],
-            state.kernel[rows],
-            state.config.regularization,
+            xp.stack([sample[rows] for sample in filters.samples]),
+            xp.stack([labels[rows] for labels in filters.labels]),
+            filters.weights[:, rows, None, None],
+            filters.kernel[rows],
+            filters.config.regularization,
             steps,
         )
         for rows in parts
     ]
-    return replace(state, kernel=concat_rows(kernels))
+    return replace(filters, kernel=concat_rows(kernels))
 
 
 def _descend(
     samples: AnyArray,
-    wanted: AnyArray,
+    labels: AnyArray,
     weights: AnyArray,
     kernel: AnyArray,
-    ridge: float,
+    regularization: float,
     steps: int,
 ) -> AnyArray:
-    """Give the (B, C, k, k) kernel after some steps; see `FilterState` for the rest."""
-    error = _apply(samples, kernel) - wanted
+    """Return the kernels after steps of steepest descent, each of the exact optimal length.
+
+    Args:
+        samples: (N, B, C, H, W).
+        labels: (N, B, h, w).
+        weights: (N, B, 1, 1).
+        kernel: (B, C, k, k) to begin with.
+        regularization: weight of the squared norm of the kernel.
+        steps: how many.
+    """
+    error = _correlate(samples, kernel) - labels
     for _ in range(steps):
-        gradient = _slope(samples, error * weights, kernel.shape[-1]) + ridge * kernel
-        change = _apply(samples, gradient)
+        gradient = _gradient(samples, error * weights, kernel.shape[-1]) + regularization * kernel
+        change = _correlate(samples, gradient)
         square = (gradient**2).sum(axis=(1, 2, 3))
-        curvature = (weights * change**2).sum(axis=(0, 2, 3)) + ridge * square
+        curvature = (weights * change**2).sum(axis=(0, 2, 3)) + regularization * square
         length = (square / curvature.clip(min=EPSILON))[:, None, None]
         kernel = kernel - length[..., None] * gradient
         error = error - length * change
     return kernel
 
 
-def _apply(samples: AnyArray, kernel: AnyArray) -> AnyArray:
+def _correlate(samples: AnyArray, kernel: AnyArray) -> AnyArray:
     """Correlate (N, B, C, H, W) samples with (B, C, k, k) kernels into (N, B, h, w).
 
-    As matrix products, and sums of what they give at each cell of the kernel: with one answer for
-    all channels, that is five to ten times as fast on a CPU as a library's convolution.
+    One matrix product gives the response of each cell of the kernel; shifted, these are summed.
+    With one output channel that is five to ten times as fast on a CPU as a library's convolution.
     """
     N, B, C, H, W = samples.shape
     size = kernel.shape[-1]
     products = kernel.reshape(B, C, size**2).swapaxes(1, 2) @ samples.reshape(N, B, C, H * W)
-    answers = new_zeros(samples, (N, B, H - size + 1, W - size + 1))
-    for shifted in _shifts(products, size, H, W):
-        answers += shifted
-    return answers
+    responses = new_zeros(samples, (N, B, H - size + 1, W - size + 1))
+    for shifted in _shifted_views(products, size, H, W):
+        responses += shifted
+    return responses
 
 
-def _shifts(maps: AnyArray, size: int, height: int, width: int) -> Iterator[AnyArray]:
+def _shifted_views(maps: AnyArray, size: int, height: int, width: int) -> Iterator[AnyArray]:
     """View each of (N, B, size * size, height * width) maps as (N, B, h, w).
 
-    The map of a kernel's cell is seen from that cell on, so that all of them lie on each other.
+    The view of a kernel cell's map starts at that cell, so that all views overlay each other.
     """
     N, B = maps.shape[:2]
     maps = maps.reshape(N, B, size, size, height, width)
@@ -301,11 +317,11 @@ def _shifts(maps: AnyArray, size: int, height: int, width: int) -> Iterator[AnyA
         yield maps[:, :, y, x, y : y + height - size + 1, x : x + width - size + 1]
 
 
-def _slope(samples: AnyArray, errors: AnyArray, size: int) -> AnyArray:
-    """Give the gradient of half the squared errors, (N, B, h, w), by (B, C, size, size) kernels."""
+def _gradient(samples: AnyArray, errors: AnyArray, size: int) -> AnyArray:
+    """Return the gradient of half the squared (N, B, h, w) errors by (B, C, size, size) kernels."""
     N, B, C, H, W = samples.shape
     spread = new_zeros(samples, (N, B, size**2, H * W))
-    for shifted in _shifts(spread, size, H, W):
+    for shifted in _shifted_views(spread, size, H, W):
         shifted[:] = errors
     gradients = spread @ samples.reshape(N, B, C, H * W).swapaxes(2, 3)
     return gradients.sum(axis=0).swapaxes(1, 2).reshape(B, C, size, size)

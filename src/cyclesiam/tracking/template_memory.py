@@ -1,7 +1,7 @@
-"""How a target looked at first, and how it looks now: what is searched for is between the two.
+"""Initial and recent templates of each target; the tracker searches with their weighted mean.
 
-The first look is the only one that is certain, and never forgotten; the present one follows turns
-and light, as far as the tracker is sure. A mean of both is searched for, in one pass.
+The initial template is the only one that is known to show the target. It never changes. The recent
+template is updated in confident frames, and follows changes of view and light.
 
 Shapes: B targets.
 """
@@ -18,16 +18,17 @@ from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_tem
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TemplateMemoryConfig:
-    """How far a target's present look is searched for."""
+    """How recent templates are updated, and how much they count."""
 
     recent_weight: float = 0.3
-    """Share of the present look in what is searched for, 0..1; 0 for the first look alone."""
+    """Weight of the recent template in the mean, 0..1. Larger values adapt more and drift sooner; 0
+    uses the initial template alone."""
     learning_rate: float = 0.3
-    """Share of a new look in the present one."""
+    """Weight of a new frame in the recent template, 0..1. Larger values adapt faster."""
     update_interval: int = 3
-    """Frames from one new look to the next."""
+    """Frames from one update to the next. Larger values are faster and adapt more slowly."""
     min_update_score: float = 0.2
-    """A target whose score is lower shows no new look."""
+    """No update where a target's score is lower. Larger values update less often."""
 
     def __post_init__(self) -> None:
         for name in ("recent_weight", "learning_rate", "min_update_score"):
@@ -39,14 +40,14 @@ class TemplateMemoryConfig:
 
 @dataclass(frozen=True, slots=True)
 class TemplateMemory:
-    """The looks of B targets, as `Network.embed` gives them."""
+    """The initial and recent templates of B targets, outputs of `Network.embed`."""
 
     initial: Template
     recent: Template
 
 
 def init_templates(state: TargetState) -> TemplateMemory:
-    """Remember how targets look as they are started."""
+    """Return the memory of targets in their first frame."""
     return TemplateMemory(state.template, state.template)
 
 
@@ -57,35 +58,35 @@ def update_templates(
     frames: AnyArray,
     config: TemplateMemoryConfig,
 ) -> tuple[TargetState, TemplateMemory]:
-    """Let the present look follow a frame, of the targets that are sure of it.
+    """Blend a frame into the recent templates of confident targets.
 
     Args:
-        network: embeds.
-        state: targets settled in the frame.
-        memory: of them.
-        frames: (F, 3, H, W) uint8.
-        config: how far.
+        network: embeds the new templates.
+        state: targets localized in the frame.
+        memory: their templates so far.
+        frames: (F, 3, H, W) uint8, F = 1 or one frame for each target.
+        config: weights and thresholds.
 
     Returns:
-        The targets, to be searched for by both looks, and their memory.
+        The targets with the mean of both templates, and their updated memory.
     """
-    sure = state.scores >= config.min_update_score
-    if not sure.any():
+    confident = state.scores >= config.min_update_score
+    if not confident.any():
         return state, memory
-    rates = config.learning_rate * new_array(state.scores, sure)
-    seen = embed_templates(network, frames, state.boxes)
-    present = _mix(memory.recent, seen, rates)
+    rates = config.learning_rate * new_array(state.scores, confident)
+    new = embed_templates(network, frames, state.boxes)
+    recent = _mix(memory.recent, new, rates)
     template = _mix(
-        memory.initial, present, array_namespace(rates).full_like(rates, config.recent_weight)
+        memory.initial, recent, array_namespace(rates).full_like(rates, config.recent_weight)
     )
-    return replace(state, template=template), replace(memory, recent=present)
+    return replace(state, template=template), replace(memory, recent=recent)
 
 
-def _mix(ones: Sequence[AnyArray], others: Sequence[AnyArray], shares: AnyArray) -> Template:
-    """Give the means of parts, batch first, with (B,) shares of the others."""
+def _mix(start: Sequence[AnyArray], end: Sequence[AnyArray], weights: AnyArray) -> Template:
+    """Return weighted means of batch-first arrays, with (B,) weights of `end`."""
     return tuple(
-        lerp(one, other, shares.reshape(-1, *[1] * (one.ndim - 1)))
-        for one, other in zip(ones, others, strict=True)
+        lerp(first, second, weights.reshape(-1, *[1] * (first.ndim - 1)))
+        for first, second in zip(start, end, strict=True)
     )
 
 
