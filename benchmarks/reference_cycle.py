@@ -1,13 +1,14 @@
-"""The cycle as the authors' code runs it: every step as if it were to be learnt from.
+"""The cycle as the authors' code runs it: every step as if it were trained.
 
-Each step of the walk records its graph, and runs all heads and their losses; all of that is kept
-until the end of the training step, though only the last step's losses are learnt from. Nothing is
-shared between steps. A network with masks computes them at every position of every step, with a
-loss at those of the object, as that code does; no refinement. (Of that code this leaves out its
-crops around annotated boxes, which it must not have.)
+Each tracking step records its graph, and runs all heads and their losses. All of that is kept
+until the end of the training step, though only the last step's losses are used. A network with
+masks computes them at every position of every step, with a loss at positive anchors, as that code
+does; no refinement. The crops around annotated boxes of that code are left out: they need labels.
 
 Source: github.com/weihaosky/CycleSiam, `tools/train_cyclesiam.py`.
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.models.correlation import cross_correlate_depthwise
 from cyclesiam.models.mask_inputs import box_maps
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.siamese import SearchResult, init_targets, localize, look
+from cyclesiam.tracking.siamese import SearchResult, init_targets, localize, search_frame
 from cyclesiam.training.anchor_labels import (
     POSITIVE,
     AnchorLabelConfig,
@@ -37,76 +38,69 @@ from cyclesiam.training.losses import (
 )
 
 
-class PlainWalker:
-    """Walks like `cycle.find_last`, from which it differs by what it wastes alone.
+class ReferenceCycle:
+    """Stands in for `cycle.track_cycle`; results are the same, the cost is not.
 
     Args:
-        labels: of the losses of the middle steps.
-        device: where it walks.
+        labels: of the losses of tracking steps.
+        device: where it tracks.
     """
 
     def __init__(self, labels: AnchorLabelConfig, device: str | torch.device = "cpu") -> None:
         self.labels = labels
-        self.kept: list[Losses] = []  # losses of the middle steps, with their graphs
-        self.chance = Generator(device).manual_seed(0)
+        self.kept: list[Losses] = []  # losses of tracking steps, with their graphs
+        self.rng = Generator(device).manual_seed(0)
 
-    def find_last(
-        self,
-        network: SiamRPN,
-        clips: Tensor,
-        truth: Tensor,
-        turn: int,
-        config: SelectionConfig,
-        **_: object,
+    def track_cycle(
+        self, network: SiamRPN, clips: Tensor, boxes: Tensor, turn: int, config: SelectionConfig
     ) -> CycleTrack:
-        """Walk all clips; arguments as `cycle.find_last`. Known boxes are given at the end."""
-        boxes = truth[:, 0]
-        scores = torch.ones_like(boxes[:, 0])
-        at, at_turn = 0, boxes
+        """Track all clips, see `cycle.track_cycle`; known boxes are put in at the end."""
+        last = boxes[:, 0]
+        tracked, scores = [last], torch.ones_like(last[:, 0])
         self.kept = []
-        for frame in palindrome(turn)[1:-1]:
-            state = init_targets(network, clips[:, at], boxes)
-            observation = look(network, state, clips[:, frame])
-            state = localize(state, observation, network.search_size, clips.shape[-2:], config)
-            self.kept.append(self._losses(network, observation, state.boxes.detach()))
-            boxes, at = state.boxes.detach(), frame
+        path = palindrome(turn)[:-1] or [0]
+        for at, frame in pairwise(path):
+            state = init_targets(network, clips[:, at], last)
+            result = search_frame(network, state, clips[:, frame])
+            state = localize(state, result, network.search_size, clips.shape[-2:], config)
+            last = state.boxes.detach()
+            self.kept.append(self._losses(network, result, last))
             scores = torch.minimum(scores, state.scores.detach())
-            at_turn = boxes if at == turn else at_turn
-        known = ~truth[:, : turn + 1].isnan().any(dim=(1, 2))
+            tracked.append(last)
+        known = ~boxes[:, : turn + 1].isnan().any(dim=(1, 2))
         return CycleTrack(
-            boxes.where(~known[:, None], truth[:, min(turn, 1)]),
-            at_turn.where(~known[:, None], truth[:, turn]),
+            torch.stack(tracked, dim=1).where(~known[:, None, None], boxes[:, path]),
             scores.where(~known, 1.0),
             turn,
         )
 
-    def _losses(self, network: SiamRPN, observation: SearchResult, boxes: Tensor) -> Losses:
-        """Compare what a middle step sees with its own choice: no label tells more."""
-        targets = boxes_to_crop(boxes, observation.windows, network.search_size)
+    def _losses(self, network: SiamRPN, result: SearchResult, boxes: Tensor) -> Losses:
+        """Compare the proposals of a tracking step with its own selection."""
+        targets = boxes_to_crop(boxes, result.windows, network.search_size)
         labels = label_anchors(network.anchors, targets, self.labels)
-        labels = subsample_labels(labels, observation.proposals.scores, self.labels, self.chance)
-        logits, offsets, *_ = observation.proposals.response
-        wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
+        labels = subsample_labels(labels, result.proposals.scores, self.labels, self.rng)
+        logits, offsets, *_ = result.proposals.response
+        expected = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
         weights = torch.ones_like(boxes[:, 0])
         return total_loss(
             score_loss(logits.float(), labels, weights),
-            box_loss(offsets.float(), wanted, labels, weights),
-            None if network.mask is None else self._masks(network, observation, targets, labels),
+            box_loss(offsets.float(), expected, labels, weights),
+            None if network.mask is None else self._masks(network, result, targets, labels),
         )
 
     def _masks(
-        self, network: SiamRPN, observation: SearchResult, targets: Tensor, labels: Tensor
+        self, network: SiamRPN, result: SearchResult, targets: Tensor, labels: Tensor
     ) -> WeightedSum:
-        """Compute masks everywhere, and compare those at object anchors with the filled box."""
-        branch, context = network.mask, observation.proposals.response.masks
-        assert branch is not None
-        features = F.pad(context.features, (branch.padding,) * 4)
-        response = cross_correlate_depthwise(branch.adapt_search(features), context.kernel)
-        everywhere = branch.coarse(branch.normalise(response)).flatten(2)  # (B, side^2, G^2)
+        """Compute masks everywhere, and compare those at positive anchors with the filled box."""
+        head, inputs = network.mask, result.proposals.response.masks
+        assert head is not None
+        features = F.pad(inputs.features, (head.padding,) * 4)
+        response = cross_correlate_depthwise(head.adapt_search(features), inputs.kernel)
+        everywhere = head.coarse(head.normalise(response)).flatten(2)  # (B, side^2, G^2)
         rows, chosen = (labels == POSITIVE).nonzero(as_tuple=True)
-        found = everywhere[rows, :, chosen % network.grid**2]
+        masks = everywhere[rows, :, chosen % network.grid**2]
         corners = targets[rows] - cxcywh_to_xyxy(network.mask_windows(chosen))[:, :2].repeat(1, 2)
-        wanted = (box_maps(corners, branch.size)[:, 1::2, 1::2] > 0).float()
+        expected = (box_maps(corners, head.size)[:, 1::2, 1::2] > 0).float()
         return mask_loss(
-            found.reshape(wanted.shape).float(), wanted, torch.ones(len(rows)).to(found)
+            masks.reshape(expected.shape).float(), expected, torch.ones(len(rows)).to(masks)
         )

@@ -48,7 +48,7 @@ from cyclesiam.training.fabric import choose_precision
 from cyclesiam.training.objective import ObjectiveConfig
 from cyclesiam.training.optimizer import OptimizerConfig, ema_update, make_optimizer
 from cyclesiam.training.recipes import RECIPES
-from cyclesiam.training.trainer import TrainingConfig
+from cyclesiam.training.config import TrainingConfig
 from cyclesiam.video import VideoWriter
 from reference_cycle import PlainWalker
 

@@ -111,7 +111,6 @@ RENAMED_FIELDS: dict[str, dict[str, str]] = {
     "ObjectiveConfig": {
         "negatives": "negative_probability",
         "trust": "min_cycle_score",
-        "share_features": "reuse_features",
         "mask_anchors": "max_mask_positions",
         "choice": "selection",
     },
@@ -184,6 +183,12 @@ REMOVED_FIELDS: dict[str, dict[str, Any]] = {
     "ColorModelConfig": {"core": 0.8, "margin": 1.1, "floor": 1e-4},
     "DiscoveryConfig": {"inside": False},
     "MedianFlowConfig": {"inner": 0.8, "levels": 3},
+    "ObjectiveConfig": {
+        "template_from": "last",
+        "fold_norms": False,
+        "share_features": False,
+        "reuse_features": False,
+    },
 }
 
 # Old name of a class or function, its name today; both in the module that holds it today.

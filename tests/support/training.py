@@ -15,7 +15,7 @@ from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.objective import ObjectiveConfig
 from cyclesiam.training.optimizer import OptimizerConfig
 from cyclesiam.training.recipes import FAST_OPTIMIZER, smoke
-from cyclesiam.training.trainer import TrainingConfig
+from cyclesiam.training.config import TrainingConfig
 from support.networks import TINY
 
 CONFIG = TrainingConfig(

@@ -86,7 +86,7 @@ def test_masks_go_on_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, st
 def test_recipes_that_go_on_need_weights(capsys, stills, recipe):
     arguments = command(stills)
     arguments[arguments.index("smoke")] = recipe
-    assert f"the recipe {recipe} goes on from other weights" in fails(capsys, *arguments, status=2)
+    assert f"the recipe {recipe} continues from other weights" in fails(capsys, *arguments, status=2)
 
 
 def test_train_and_resume(capsys, tmp_path, stills):
@@ -94,7 +94,7 @@ def test_train_and_resume(capsys, tmp_path, stills):
     assert main(command(stills, "--steps", "3")) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert "Learning from 0 videos and 2 pictures; 1 file cannot be read.\n  " in said.out
+    assert "Training on 0 videos and 2 images; 1 file cannot be read.\n  " in said.out
     assert re.search(r"step 3 of 3: turn 0 gap 0  loss \d\.\d+  matching \d+%", said.out)
     assert "cyclesiam demo --weights" in said.out
     _, record = load_weights(tmp_path / "run")
@@ -117,34 +117,34 @@ def test_train_and_resume(capsys, tmp_path, stills):
 def test_an_interrupt_leaves_a_checkpoint(
     capsys, monkeypatch, tmp_path, stills, place, times, done
 ):
-    from cyclesiam.cli import train
-    from cyclesiam.training.trainer import Trainer
+    from cyclesiam.cli import train, train_output
+    from cyclesiam.training import trainer
 
-    learn, describe = Trainer._learn, train.format_report
+    train_step, format_report = trainer.train_step, train_output.format_report
 
     def interrupt():
         for _ in range(times):
             signal.raise_signal(signal.SIGINT)
 
-    def interrupted_learn(trainer, batch):
-        if trainer.step == 1:
+    def interrupted_step(state, *arguments):
+        if state.step == 1:
             interrupt()
-        return learn(trainer, batch)
+        return train_step(state, *arguments)
 
-    def interrupted_describe(report):
+    def interrupted_report(report):
         interrupt()
-        return describe(report)
+        return format_report(report)
 
     with monkeypatch.context() as patch:
         if place == "step":
-            patch.setattr(Trainer, "_learn", interrupted_learn)
+            patch.setattr(trainer, "train_step", interrupted_step)
         elif place == "report":
-            patch.setattr(train, "format_report", interrupted_describe)
+            patch.setattr(train_output, "format_report", interrupted_report)
         else:
             patch.setattr(train, "show_training", lambda *run: interrupt())
         assert main(command(stills, "--steps", "3")) == 130
     said = capsys.readouterr().err
-    assert f"interrupted; step {done} of 3 is saved; go on with: cyclesiam train" in said
+    assert f"interrupted; step {done} of 3 is saved; continue with: cyclesiam train" in said
     assert load_weights(tmp_path / "run")[1].steps == done
     again = said.split("cyclesiam train ")[1].split()
     assert main(["train", *again]) == 0
@@ -181,7 +181,7 @@ def test_ctrl_c(tmp_path, stills):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
-    steps = int(re.search(r"interrupted; step (\d+) of 100000 is saved; go on", said)[1])
+    steps = int(re.search(r"interrupted; step (\d+) of 100000 is saved; continue", said)[1])
     assert load_weights(tmp_path / "run")[1].steps == steps >= 2
 
 
@@ -190,7 +190,7 @@ def test_sources_that_are_none(capsys, tmp_path, stills):
     (tmp_path / "empty").mkdir()
     assert "no readable video" in fails(capsys, "train", str(tmp_path / "empty"), *options)
     assert "no such file" in fails(capsys, "train", str(tmp_path / "none"), *options)
-    assert "nothing to learn from" in fails(capsys, "train", *options, status=2)
+    assert "nothing to train on" in fails(capsys, "train", *options, status=2)
     assert not (tmp_path / "run").exists()
 
 

@@ -14,7 +14,7 @@ from torch import nn
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.errors import TrainingError
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.training import trainer as trainer_module
+from cyclesiam.training import checkpoint
 from cyclesiam.training.microbatches import SyncBatchNorm2d, convert_sync_batchnorm, split_batch
 from cyclesiam.training.trainer import Trainer
 from support import ROOT
@@ -40,13 +40,13 @@ if __name__ == "__main__":
 # The process and its loaders, before it can do anything about it.
 KILLED_AT_STEP_5 = """
 import os, signal
-from cyclesiam.training.trainer import Trainer
-learn = Trainer._learn
-def die(trainer, batch):
-    if trainer.step == 5:
+from cyclesiam.training import trainer
+train_step = trainer.train_step
+def die(state, *arguments):
+    if state.step == 5:
         os.killpg(0, signal.SIGKILL)
-    return learn(trainer, batch)
-Trainer._learn = die
+    return train_step(state, *arguments)
+trainer.train_step = die
 """
 
 
@@ -88,7 +88,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, stills):
     _, problems = process.communicate(timeout=300)
     assert process.returncode == -signal.SIGKILL, problems
     resumed = make_trainer(KILLED, stills, tmp_path / "killed", resume=True)
-    assert resumed.step == 3
+    assert resumed.state.step == 3
     assert [report.loss for report in resumed.fit()] == whole[3:]
 
 
@@ -100,9 +100,9 @@ def test_a_run_killed_between_its_state_and_its_weights_mends_them(tmp_path, sti
         raise SystemExit
 
     run.save()
-    run.step = 1
+    run.state.step = 1
     with monkeypatch.context() as patch:
-        patch.setattr(trainer_module, "save_weights", die)
+        patch.setattr(checkpoint, "save_weights", die)
         with pytest.raises(SystemExit):
             run.save()
     assert load_weights(tmp_path)[1].steps == 0
@@ -113,7 +113,7 @@ def test_a_run_killed_between_its_state_and_its_weights_mends_them(tmp_path, sti
 def test_what_changes_nothing_that_is_learnt_may_change_on_the_way(tmp_path, stills):
     make_trainer(PARTED, stills, tmp_path).save()
     other = replace(PARTED, save_interval=7, log_interval=2)
-    assert make_trainer(other, stills, tmp_path, resume=True).step == 0
+    assert make_trainer(other, stills, tmp_path, resume=True).state.step == 0
     with pytest.raises(TrainingError, match="another recipe or settings"):
         make_trainer(replace(PARTED, accumulation_steps=2), stills, tmp_path, resume=True)
 
@@ -132,8 +132,8 @@ def test_two_processes_learn_what_one_does(tmp_path, stills):
     assert process.returncode == 0, problems
     shown = [float(loss) for loss in re.findall(r"^step .* loss (\d+\.\d+)", said, re.MULTILINE)]
     assert shown == pytest.approx(losses, abs=2e-3)
-    assert said.count("Learning from") == 1  # only the first process speaks
-    assert_alike(load_weights(tmp_path / "shared", trainable=True)[0], alone.ema.module)
+    assert said.count("Training on") == 1  # only the first process speaks
+    assert_alike(load_weights(tmp_path / "shared", trainable=True)[0], alone.state.ema_network)
 
 
 @pytest.mark.parametrize("parts", [2, 5])
@@ -144,9 +144,9 @@ def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, still
     ]
     gradients = []
     for run in runs:
-        run.network.eval()  # norms as they are: a part has other statistics than the whole
+        run.state.network.eval()  # norms as they are: a part has other statistics than the whole
         next(run.fit())
-        gradients.append({name: p.grad for name, p in run.network.named_parameters()})
+        gradients.append({name: p.grad for name, p in run.state.network.named_parameters()})
     largest = max(gradient.abs().max() for gradient in gradients[0].values())
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(
@@ -186,7 +186,7 @@ def test_a_shared_norm_is_a_norm_that_leaves_guests_out():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.BatchNorm2d(4)).train()
     shared = nn.Sequential(nn.BatchNorm2d(4)).train()
-    convert_sync_batchnorm(shared, guests=1)
+    convert_sync_batchnorm(shared, halo=1)
     assert isinstance(shared[0], SyncBatchNorm2d)
     values = torch.randn(5, 4, 6, 6) * 3 + 1
     inputs = [values[1:].clone().requires_grad_(), values.clone().requires_grad_()]

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cyclesiam.cli import adapting as adapting_command
 from cyclesiam.cli import main
 from cyclesiam.cli import validate as validate_command
 from cyclesiam.data.clips import ClipConfig
@@ -14,7 +13,7 @@ from cyclesiam.models.checkpoints import load_weights, save_weights
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.training import adaptation as adapting
+from cyclesiam.training import adaptation
 from cyclesiam.training.recipes import smoke
 from cyclesiam.validation.examples import ExampleConfig
 from cyclesiam.validation.score import LabelFreeScores
@@ -38,8 +37,8 @@ def quick(monkeypatch):
         clips = ClipConfig(batch_size=2, height=64, width=64)
         return replace(smoke(), clips=clips, log_interval=1)
 
-    monkeypatch.setattr(adapting, "small", tiny)
-    monkeypatch.setattr(adapting_command, "ExampleConfig", few)
+    monkeypatch.setattr(adaptation, "small", tiny)
+    monkeypatch.setattr(adaptation, "ExampleConfig", few)
     monkeypatch.setattr(validate_command, "ExampleConfig", few)
 
 
@@ -58,15 +57,15 @@ def test_the_best_weights_stay(tmp_path, gain, recipe):
     for seed, more in ((2, gain - 0.1), (3, gain)):
         network, record = load_weights(save(tmp_path / str(seed), seed), trainable=True)
         scores = LabelFreeScores(before.kinds, tuple(value + more for value in before.overlaps))
-        candidates[str(seed)] = adapting.Candidate(network, record, scores)
-    verdict = adapting.keep_best(output, start, before, candidates)
+        candidates[str(seed)] = adaptation.Candidate(network, record, scores)
+    verdict = adaptation.keep_best(output, start, before, candidates)
     assert (verdict.best, verdict.kept) == ("3", gain > 0)
     assert load_weights(output)[1].recipe == recipe
 
 
 def test_the_policy_is_that_of_the_more_labelled(tmp_path):
-    assert adapting.adaptation_recipe(save(tmp_path / "a", 0, "first-box")).policy == "first-box"
-    assert adapting.adaptation_recipe(save(tmp_path / "b", 0, "untrained")).policy == "none"
+    assert adaptation.adaptation_recipe(save(tmp_path / "a", 0, "first-box")).policy == "first-box"
+    assert adaptation.adaptation_recipe(save(tmp_path / "b", 0, "untrained")).policy == "none"
 
 
 def test_one_command_adapts(quick, capsys, tmp_path, videos):
@@ -74,7 +73,7 @@ def test_one_command_adapts(quick, capsys, tmp_path, videos):
     command = ["train", str(videos), "--from", start, "--output", str(output), "--steps=2"]
     assert main([*command, "--device=cpu"]) == 0
     said = capsys.readouterr().out
-    assert "Held out to judge by, without labels: 1 video" in said
+    assert "Held out for scoring, without labels: 1 video" in said
     assert "Kept: the adapted weights" in said or "Not kept" in said
     record = json.loads((output / "record.json").read_text())
     if "Not kept" in said:
@@ -88,7 +87,26 @@ def test_one_command_adapts(quick, capsys, tmp_path, videos):
     assert "complete: 2 steps" in capsys.readouterr().out
 
 
-def test_one_video_cannot_both_teach_and_judge(quick, capsys, tmp_path, videos):
+@pytest.mark.parametrize("min_gain", [-1e9, 1e9])
+def test_adaptation_from_python(quick, monkeypatch, tmp_path, videos, min_gain):
+    monkeypatch.setattr(adaptation, "MIN_GAIN", min_gain)
+    start, output, losses = save(tmp_path / "start", 1), tmp_path / "mine", []
+    config = replace(adaptation.adaptation_recipe(start), steps=2)
+    verdict = adaptation.adapt(
+        [videos],
+        start,
+        output,
+        config=config,
+        device="cpu",
+        on_report=lambda report: losses.append(report.loss),
+    )
+    assert len(losses) == 2
+    assert verdict.best == max(verdict.scores, key=lambda name: verdict.scores[name].total)
+    _, record = load_weights(output)
+    assert record.recipe == (f"adapt: {verdict.best}" if verdict.kept else "of 1")
+
+
+def test_a_single_video_cannot_be_trained_on_and_held_out(quick, capsys, tmp_path, videos):
     start = save(tmp_path / "start", 1)
     command = ["train", str(videos / "0.mp4"), "--from", start, "--output", str(tmp_path / "mine")]
     assert main([*command, "--device=cpu"]) == 1

@@ -1,4 +1,4 @@
-"""The lean cycle teaches what the plain one teaches; what it shares or folds changes little."""
+"""Gradients of the cycle equal, bit for bit, those of the authors' way of running it."""
 
 import copy
 from dataclasses import replace
@@ -7,37 +7,36 @@ import pytest
 import torch
 
 from cyclesiam.data.clips import MASK_OFF, MASK_ON
-from cyclesiam.training import objective as lessons
-from cyclesiam.training.cycle import last_positions
-from cyclesiam.training.objective import ObjectiveConfig, cycle_objective
-from reference_cycle import PlainWalker
+from cyclesiam.training import cycle
+from cyclesiam.training.objective import CycleBatch, ObjectiveConfig, cycle_objective
+from reference_cycle import ReferenceCycle
 from support.networks import TINY
 from support.training import make_clips, make_networks
 
-LESSON = ObjectiveConfig(min_cycle_score=0.0)
+CONFIG = ObjectiveConfig(min_cycle_score=0.0)
 
 
-def gradients(network, guide, turn, config):
+def gradients(network, ema, turn):
     network = copy.deepcopy(network)
     frames, boxes = make_clips(turn)
-    chance = torch.Generator().manual_seed(2)
     masks = torch.full((3, 120, 160), MASK_OFF, dtype=torch.uint8)
     masks[:, 40:80, 50:90] = MASK_ON
-    lesson = cycle_objective(network, guide, frames, boxes, turn, config, chance, masks=masks)
-    lesson.losses(config).total.backward()
+    batch = CycleBatch(frames, boxes, turn, masks)
+    sums = cycle_objective(network, ema, batch, CONFIG, torch.Generator().manual_seed(2))
+    sums.losses(CONFIG).total.backward()
     return {name: parameter.grad for name, parameter in network.named_parameters()}
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2])
 @pytest.mark.parametrize("masks", [False, True])
 def test_lean_gradients_are_the_plain_ones_bit_for_bit(masks, turn, monkeypatch):
-    network, guide = make_networks(replace(TINY, masks=masks, mask_channels=8))
-    lean = gradients(network, copy.deepcopy(guide).requires_grad_(False), turn, LESSON)
-    walker = PlainWalker(LESSON.labels)
-    monkeypatch.setattr(lessons, "last_positions", walker.find_last)
-    plain = gradients(network, guide, turn, LESSON)
-    assert len(walker.kept) == max(2 * turn - 1, 0)
-    assert all(losses.total.requires_grad for losses in walker.kept)  # it did keep its graphs
+    network, ema = make_networks(replace(TINY, masks=masks, mask_channels=8))
+    lean = gradients(network, copy.deepcopy(ema).requires_grad_(False), turn)
+    reference = ReferenceCycle(CONFIG.labels)
+    monkeypatch.setattr(cycle, "track_cycle", reference.track_cycle)
+    plain = gradients(network, ema, turn)
+    assert len(reference.kept) == max(2 * turn - 1, 0)
+    assert all(losses.total.requires_grad for losses in reference.kept)  # it did keep its graphs
     assert lean.keys() == plain.keys()
     for name, gradient in lean.items():
         assert torch.equal(gradient, plain[name]), name
@@ -46,28 +45,10 @@ def test_lean_gradients_are_the_plain_ones_bit_for_bit(masks, turn, monkeypatch)
 
 
 @pytest.mark.parametrize("turn", [1, 2])
-def test_no_graph_is_left_by_a_walk(turn):
-    network, guide = make_networks()  # which could record one
-    gradients(network, guide, turn, LESSON)
-    assert all(parameter.grad is None for parameter in guide.parameters())
-    frames, boxes = make_clips(turn)
-    walked = last_positions(guide, frames, boxes, turn, LESSON.selection)
-    assert not any(part.requires_grad for part in (walked.boxes, walked.at_turn, walked.scores))
-
-
-@pytest.mark.parametrize("turn", [1, 2])
-def test_a_folded_guide_walks_to_the_same_boxes(turn, monkeypatch):
-    network, guide = make_networks()
-    walks, has_norms = [], []
-
-    def noted(walker, *arguments, **options):
-        has_norms.append(walker.normalizes_input)
-        walks.append(last_positions(walker, *arguments, **options))
-        return walks[-1]
-
-    monkeypatch.setattr(lessons, "last_positions", noted)
-    for fold_norms in (False, True):
-        gradients(network, guide, turn, ObjectiveConfig(min_cycle_score=0.0, fold_norms=fold_norms))
-    assert has_norms == [True, False]
-    torch.testing.assert_close(walks[0].boxes, walks[1].boxes, rtol=0, atol=1e-2)
-    torch.testing.assert_close(walks[0].scores, walks[1].scores, rtol=1e-3, atol=1e-4)
+def test_tracking_leaves_no_graph(turn):
+    network, ema = make_networks()  # which could record one
+    gradients(network, ema, turn)
+    assert all(parameter.grad is None for parameter in ema.parameters())
+    track = cycle.track_cycle(ema, *make_clips(turn), turn, CONFIG.selection)
+    assert not track.boxes.requires_grad
+    assert not track.scores.requires_grad

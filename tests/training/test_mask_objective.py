@@ -14,10 +14,11 @@ from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.training.anchor_labels import AnchorLabelConfig, label_anchors
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
-from cyclesiam.training.cycle import CycleTransform, last_positions, search_first_frame
+from cyclesiam.training.cycle import run_cycle
 from cyclesiam.training.mask_objective import crop_mask_labels, mask_objective
 from cyclesiam.training.optimizer import OptimizerConfig
-from cyclesiam.training.trainer import Trainer, TrainingConfig
+from cyclesiam.training.config import TrainingConfig
+from cyclesiam.training.trainer import Trainer
 from support.media import moving_square, textured, write_stills, write_video
 from support.networks import TINY
 
@@ -51,37 +52,45 @@ def test_a_mask_is_cut_where_its_position_lies(network):
     assert found[0].sum() == 40 * 20
 
 
-def lesson(network, masks, weights):
+def loss_sum(network, masks, weights):
     frames, boxes, _ = make_batch(len(masks))
-    walked = last_positions(network, frames, boxes, 0, SelectionConfig())
-    observation = search_first_frame(network, frames, walked, CycleTransform())
+    track, result = run_cycle(network, network, frames, boxes, 0, config=SelectionConfig())
     targets = torch.tensor([[51.5, 51.5, 91.5, 91.5]]).repeat(len(masks), 1)
     labels = label_anchors(network.anchors, targets, AnchorLabelConfig())
-    chance = torch.Generator().manual_seed(0)
-    return mask_objective(network, frames, masks, walked, observation, labels, weights, 2, chance)
+    return mask_objective(
+        network,
+        frames,
+        masks,
+        track,
+        result,
+        labels=labels,
+        weights=weights,
+        max_positions=2,
+        rng=torch.Generator().manual_seed(0),
+    )
 
 
 def test_only_known_masks_of_clips_that_count_teach(network):
     _, _, masks = make_batch()
-    assert lesson(network, masks, torch.ones(3)).weight == 6
-    assert lesson(network, masks, torch.tensor([1.0, 0.0, 0.5])).weight == 3
+    assert loss_sum(network, masks, torch.ones(3)).weight == 6
+    assert loss_sum(network, masks, torch.tensor([1.0, 0.0, 0.5])).weight == 3
     masks[0] = MASK_UNKNOWN
-    assert lesson(network, masks, torch.ones(3)).weight == 4
+    assert loss_sum(network, masks, torch.ones(3)).weight == 4
     masks[:] = MASK_UNKNOWN
-    nothing = lesson(network, masks, torch.ones(3))
+    nothing = loss_sum(network, masks, torch.ones(3))
     assert (nothing.sum, nothing.weight) == (0, 0)
 
 
 def test_a_mask_is_learnt_by_heart(network):
     """The law of learning: the loss of one batch falls to little."""
     _, _, masks = make_batch()
-    optimiser = torch.optim.AdamW(network.mask.parameters(), 3e-3)
+    optimizer = torch.optim.AdamW(network.mask.parameters(), 3e-3)
     losses = []
     for _ in range(80):
-        loss = lesson(network, masks, torch.ones(3)).mean
-        optimiser.zero_grad()
+        loss = loss_sum(network, masks, torch.ones(3)).mean
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.4 * losses[0]
 
@@ -112,7 +121,7 @@ CONFIG = TrainingConfig(
 
 def test_while_masks_learn_all_else_stays(tmp_path, scenes):
     trainer = Trainer(CONFIG, scenes, tmp_path, device="cpu")
-    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    before = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
     reports = list(trainer.fit())
     assert any(report.mask_loss > 0 for report in reports)
     after, _ = load_weights(tmp_path, trainable=True)
@@ -132,7 +141,7 @@ def test_masks_are_put_on_weights_without(tmp_path, scenes):
     )
     boxes, _ = load_weights(tmp_path / "boxes", trainable=True)
     for name, value in boxes.state_dict().items():
-        assert torch.equal(trainer.network.state_dict()[name], value), name
+        assert torch.equal(trainer.state.network.state_dict()[name], value), name
 
 
 def test_parts_of_a_batch_teach_masks_as_the_whole_does(tmp_path, scenes):

@@ -40,8 +40,8 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, scenes):
     trainers = [make_trainer(tmp_path / name, scenes) for name in "ab"]
     reports = [[report.loss for report in trainer.fit()] for trainer in trainers]
     assert reports[0] == reports[1]
-    assert_same_weights(trainers[0].network, trainers[1].network)
-    assert_same_weights(trainers[0].ema, trainers[1].ema)
+    assert_same_weights(trainers[0].state.network, trainers[1].state.network)
+    assert_same_weights(trainers[0].state.ema, trainers[1].state.ema)
     other = make_trainer(tmp_path / "c", scenes, seed=2)
     assert [report.loss for report in other.fit()] != reports[0]
 
@@ -54,11 +54,11 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened(tmp_path, scenes):
     assert [next(run).loss for _ in range(3)] == losses[:3]  # into the second stage
     run.close()  # as an interrupt does
     resumed = make_trainer(tmp_path / "broken", scenes, resume=True)
-    assert resumed.step == 3
-    assert resumed.curriculum.level == 1
+    assert resumed.state.step == 3
+    assert resumed.state.curriculum.level == 1
     assert [report.loss for report in resumed.fit()] == losses[3:]
-    assert_same_weights(resumed.network, whole.network)
-    assert_same_weights(resumed.ema, whole.ema)
+    assert_same_weights(resumed.state.network, whole.state.network)
+    assert_same_weights(resumed.state.ema, whole.state.ema)
 
 
 def test_a_finished_run_resumes_to_nothing(tmp_path, scenes):
@@ -99,7 +99,7 @@ def test_the_first_losses_of_smoke(tmp_path, scenes):
     runs = [Trainer(config, scenes, tmp_path / name, device="cpu") for name in "ab"]
     losses = [[report.loss for report in trainer.fit()] for trainer in runs]
     assert losses[0] == losses[1]
-    assert_same_weights(runs[0].ema, runs[1].ema)
+    assert_same_weights(runs[0].state.ema, runs[1].state.ema)
     assert losses[0][:2] == pytest.approx(SMOKE_LOSSES[:2], rel=2e-2)
     assert losses[0][2:] == pytest.approx(SMOKE_LOSSES[2:], rel=5e-2)
 
@@ -108,10 +108,10 @@ def test_what_is_saved_is_the_average_and_where_it_comes_from(tmp_path, scenes):
     trainer = make_trainer(tmp_path, scenes, steps=2)
     reports = list(trainer.fit())
     network, record = load_weights(tmp_path, trainable=True)
-    assert_same_weights(network, trainer.ema.module)
+    assert_same_weights(network, trainer.state.ema_network)
     assert not torch.equal(
         [*network.box.predict.modules()][-1].weight,
-        [*trainer.network.box.predict.modules()][-1].weight,
+        [*trainer.state.network.box.predict.modules()][-1].weight,
     )
     assert (record.policy, record.recipe, record.steps, record.samples) == ("none", "tiny", 2, 6)
     assert (record.seed, record.initial_weights) == (1, "random")
@@ -129,21 +129,21 @@ def test_weights_that_diverge_stop_the_run_and_spare_what_was_saved(tmp_path, sc
     names = ("model.safetensors", "training.ckpt", "record.json")  # of the second step
     saved = {name: (tmp_path / name).read_bytes() for name in names}
     with torch.no_grad():
-        [*trainer.network.score.predict.modules()][-1].bias.fill_(float("nan"))
+        [*trainer.state.network.score.predict.modules()][-1].bias.fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"the loss is nan at step 3, .*[abc]\.png") as caught:
         next(run)
     assert "\n" not in str(caught.value)
     assert saved == {name: (tmp_path / name).read_bytes() for name in names}
-    assert make_trainer(tmp_path, scenes, save_interval=2, resume=True).step == 2
+    assert make_trainer(tmp_path, scenes, save_interval=2, resume=True).state.step == 2
 
 
 def test_a_gradient_that_diverges_stops_the_run_before_it_does_harm(tmp_path, scenes):
     trainer = make_trainer(tmp_path, scenes)
-    weight = [*trainer.network.box.predict.modules()][-1].weight
+    weight = [*trainer.state.network.box.predict.modules()][-1].weight
     weight.register_hook(lambda gradient: gradient * float("inf"))
     with pytest.raises(TrainingError, match="the gradient is nan at step 0"):
         next(trainer.fit())
-    assert all(parameter.isfinite().all() for parameter in trainer.network.parameters())
+    assert all(parameter.isfinite().all() for parameter in trainer.state.network.parameters())
 
 
 def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):

@@ -1,11 +1,11 @@
-"""`cyclesiam train`: learn a tracker from unlabelled videos and pictures."""
+"""`cyclesiam train`: train a tracker on unlabeled videos and images."""
 
 import logging
 import os
 import shlex
 import signal
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -14,19 +14,23 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import tyro
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-from rich.table import Column
 
-from cyclesiam.cli.adapting import prepare
 from cyclesiam.cli.options import Device, UsageError, count_noun, make_output_folder, resolve_device
+from cyclesiam.cli.train_output import (
+    print_held_out,
+    print_scenes,
+    print_verdict,
+    show_training,
+)
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
-    from cyclesiam.training.trainer import Trainer, TrainingConfig, TrainingReport
+    from cyclesiam.training.config import TrainingConfig
+    from cyclesiam.training.trainer import Trainer, TrainingReport
 
-NEEDS_WEIGHTS = "adapt", "objects", "masks"  # recipes that need weights to begin with
+NEEDS_WEIGHTS = "adapt", "objects", "masks"  # recipes that continue from weights
 Recipe = Literal["smoke", "small", "objects", "masks", "cyclesiam", "cyclesiam_plus"]
 SHOWN_PROBLEMS = 5
 PROBLEMS_FILE = "left_out.txt"
@@ -34,9 +38,9 @@ PROBLEMS_FILE = "left_out.txt"
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Learn a tracker from videos and pictures; no label is read.
+    """Train a tracker on videos and images; no label is read.
 
-    cyclesiam train my_videos more/pictures --recipe small --output runs/mine
+    cyclesiam train my_videos more/images --recipe small --output runs/mine
     """
 
     sources: Annotated[
@@ -44,46 +48,47 @@ class Train:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="SOURCE ...", help_behavior_hint="(required)"),
     ]
-    """Video files, pictures, or folders to search for both."""
+    """Video files, images, or folders to search for both."""
     output: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
-    """Where weights, curves and the state to resume from go."""
+    """Folder for weights, curves and the checkpoint to resume from."""
     recipe: Annotated[Recipe | Literal["adapt"] | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """smoke: a minute's trial; small, then objects, then masks: as the shipped weights, hours;
-    cyclesiam, cyclesiam_plus: as the paper, without and with masks; adapt: go on from other
-    weights. Without one, small; with --from, adapt."""
+    """smoke: a trial of a minute; small, then objects, then masks: the shipped weights, hours;
+    cyclesiam, cyclesiam_plus: the paper, without and with masks; adapt: train weights further.
+    Default: small; with --from, adapt."""
     start: Annotated[
         str | None, tyro.conf.arg(name="from", metavar="WEIGHTS", help_behavior_hint="")
     ] = None
-    """Weights to begin with: a name or a folder. The new ones are kept only where they score
-    better on scenes held out for it; masks, which change no box, are kept in any case."""
+    """Initial weights: a name or a folder. The new weights are kept only if they score better on
+    scenes that are held out; masks, which change no box, are always kept."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Go on with the run in --output; give the same recipe, steps and seed."""
+    """Continue the run in --output; give the same recipe, steps and seed."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    """Length of the run; the recipe's where not given."""
+    """Length of the run; the recipe's by default."""
     seed: int = 0
-    """Of all chance."""
+    """Seed of all random numbers."""
     backbone: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Weights that a ResNet-50 begins with: torchvision's, MoCo's, DINO's."""
+    """Initial weights of a ResNet-50: torchvision's, MoCo's or DINO's."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
     devices: int = 1
-    """Processes that share each batch, one a GPU; torchrun has its own word for it."""
+    """Processes that split each batch, one for each GPU; torchrun sets their number itself."""
     accumulate: int = 1
-    """Parts in which each process learns its share of a batch; more take less memory."""
+    """Microbatches of each process and batch; more take less memory."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    """Steps between checkpoints; the recipe's where not given."""
+    """Steps between checkpoints; the recipe's by default."""
 
     def __call__(self) -> None:
-        """Find what to learn from, train, and say where the weights are."""
+        """Find scenes, train, and print where the weights are."""
         if not self.sources:
-            raise UsageError("nothing to learn from: give videos, pictures or folders of them")
+            raise UsageError("nothing to train on: give videos, images or folders of them")
         require_extra()
         from cyclesiam.training.fabric import is_rank_zero
 
         with nullcontext() if is_rank_zero() else discard_output():
-            self._carry_out()
+            self._run()
 
-    def _carry_out(self) -> None:
+    def _run(self) -> None:
+        from cyclesiam.training.adaptation import hold_out, keep_better
         from cyclesiam.training.fabric import is_rank_zero
         from cyclesiam.training.trainer import Trainer
 
@@ -91,9 +96,11 @@ class Train:
         self._check_output()
         with enforce_policy(config.policy):
             scenes, problems = self._find_scenes()
-            judge = None
+            held_out = None
             if self.start is not None and config.trained_part == "all":
-                scenes, judge = prepare(scenes, self.start, self.seed, device)
+                held_out = hold_out(scenes, self.start, seed=self.seed, device=device)
+                scenes = held_out.training
+                print_held_out(held_out, self.start)
         make_output_folder(self.output)
         self._list_problems(problems)
         with quiet_lightning():
@@ -107,13 +114,14 @@ class Train:
                 backbone_weights=self.backbone,
                 start_weights=self.start,
             )
-            if trainer.step >= config.steps:
-                print(f"This run is complete: {count_noun(trainer.step, 'step')}.")
+            if trainer.state.step >= config.steps:
+                print(f"This run is complete: {count_noun(trainer.state.step, 'step')}.")
             else:
                 self._train(trainer)
-        if judge is not None and is_rank_zero():  # whose word it is, with several
-            trainer.save()  # what is there may have been put back before
-            judge(self.output)
+        if self.start is not None and held_out is not None and is_rank_zero():
+            trainer.save()  # a resumed run may have put the initial weights back before
+            verdict = keep_better(self.output, self.start, held_out, device=device)
+            print_verdict(verdict, held_out, self.start, self.output)
         print(
             f"Weights: {self.output}\n"
             f"Try them: cyclesiam demo --weights {shlex.quote(str(self.output))}\n"
@@ -124,7 +132,7 @@ class Train:
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
         if self.start is not None and self.backbone is not None:
-            raise UsageError("--from brings a whole network: leave out --backbone")
+            raise UsageError("--from loads a whole network: leave out --backbone")
         config = self._recipe()
         steps = config.steps if self.steps is None else self.steps
         save_every = config.save_interval if self.save_every is None else self.save_every
@@ -142,14 +150,14 @@ class Train:
             raise UsageError(f"recipe {config.recipe}: {error}") from error
 
     def _recipe(self) -> "TrainingConfig":
-        """Give the recipe that is meant, with the policy of the weights to begin with."""
+        """Return the chosen recipe, with the label policy of the initial weights."""
         from cyclesiam.training.adaptation import adaptation_recipe
         from cyclesiam.training.recipes import RECIPES
 
         if self.start is None:
             if self.recipe in NEEDS_WEIGHTS:
                 raise UsageError(
-                    f"the recipe {self.recipe} goes on from other weights: give --from"
+                    f"the recipe {self.recipe} continues from other weights: give --from"
                 )
             return RECIPES[self.recipe or "small"]()
         adapted = adaptation_recipe(self.start)
@@ -166,7 +174,7 @@ class Train:
         return recipe
 
     def _check_output(self) -> None:
-        """Neither overwrite a run nor go on with none, and find that out before hours of work."""
+        """Check, before hours of work, that no run is overwritten and none is missing."""
         state = self._state_file()
         if self.resume and not state.is_file():
             raise TrainingError(
@@ -175,14 +183,14 @@ class Train:
             )
         if not self.resume and state.exists():
             raise TrainingError(
-                f"{self.output} holds a run already; go on with it by --resume, or choose "
+                f"{self.output} holds a run already; continue it by --resume, or choose "
                 "another --output"
             )
         if not self.resume and (self.output / "model.safetensors").exists():
             raise TrainingError(f"{self.output} holds weights already; choose another --output")
 
     def _find_scenes(self) -> tuple[list[Scene], list[str]]:
-        with Console(stderr=True).status("looking for videos and pictures"):
+        with Console(stderr=True).status("looking for videos and images"):
             scenes, problems = find_scenes(self.sources)
         print_scenes(scenes, problems)
         for problem in problems[:SHOWN_PROBLEMS]:
@@ -193,7 +201,7 @@ class Train:
         return scenes, problems
 
     def _list_problems(self, problems: list[str]) -> None:
-        """Write down all that was left out; of a resumed run, what is left out now."""
+        """Write the list of files that are left out now, also in a resumed run."""
         file = self.output / PROBLEMS_FILE
         lines = "".join(f"{problem}\n" for problem in problems)
         try:
@@ -208,28 +216,26 @@ class Train:
 
     def _train(self, trainer: "Trainer") -> None:
         steps = trainer.config.steps
-        reports = cast(
-            "Generator[TrainingReport]", trainer.fit()
-        )  # its end, however it comes, saves
+        reports = cast("Generator[TrainingReport]", trainer.fit())  # closing it saves
         try:
             with stop_on_interrupt(trainer.stop), closing(reports):
-                show_training(reports, trainer.step, steps)
+                show_training(reports, trainer.state.step, steps)
         except KeyboardInterrupt:
-            pass  # it was in a hurry
-        if trainer.step < steps:
+            pass  # the second Ctrl-C
+        if trainer.state.step < steps:
             if not self._state_file().is_file():
-                trainer.save()  # the run had not begun
+                trainer.save()  # no step was begun
             raise KeyboardInterrupt(
-                f"step {trainer.step} of {steps} is saved; go on with: {self._resume_command()}"
+                f"step {trainer.state.step} of {steps} is saved; continue with: {self._resume_command()}"
             )
 
     def _state_file(self) -> Path:
-        from cyclesiam.training.trainer import CHECKPOINT_FILE
+        from cyclesiam.training.checkpoint import CHECKPOINT_FILE
 
         return self.output / CHECKPOINT_FILE
 
     def _resume_command(self) -> str:
-        """Give the command that goes on with this run."""
+        """Return the command that continues this run."""
         words = ["cyclesiam", "train", *self.sources]
         words += [] if self.recipe is None else ["--recipe", self.recipe]
         words += [] if self.start is None else ["--from", self.start]
@@ -243,19 +249,8 @@ class Train:
         return shlex.join(words)
 
 
-def print_scenes(scenes: list[Scene], problems: list[str]) -> None:
-    """Say how many videos and pictures there are, and how many files were left out."""
-    videos = sum(scene.frames > 1 for scene in scenes)
-    print(
-        f"Learning from {count_noun(videos, 'video')} and "
-        f"{count_noun(len(scenes) - videos, 'picture')}; "
-        f"{count_noun(len(problems), 'file')} cannot be read.",
-        flush=True,
-    )
-
-
 def require_extra() -> None:
-    """Find the packages that only training needs.
+    """Check that the packages are installed that only training needs.
 
     Raises:
         MissingExtraError: one is not installed.
@@ -269,7 +264,7 @@ def require_extra() -> None:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Silence what lightning tells everybody: its tips, and which precision it was asked for."""
+    """Silence lightning's tips, and its notes on the precision that was requested."""
     loggers = [logging.getLogger(name) for name in ("lightning", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -285,75 +280,30 @@ def quiet_lightning() -> Iterator[None]:
 
 @contextmanager
 def discard_output() -> Iterator[None]:
-    """Leave all talk to the first process; only an error that ends this one is told."""
-    with open(os.devnull, "w") as nothing, redirect_stdout(nothing), redirect_stderr(nothing):
+    """Discard what this process prints: the first process prints for all."""
+    with open(os.devnull, "w") as null, redirect_stdout(null), redirect_stderr(null):
         yield
 
 
 @contextmanager
 def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C only ask for a stop; the second interrupts; later ones do nothing.
+    """Call `stop` at the first Ctrl-C, raise KeyboardInterrupt at the second, ignore later ones.
 
-    A step cut in half, or a loader left in the middle of a batch, is of no use to anybody. And
-    nothing is to disturb the saving that an interrupt causes.
+    So a step is finished where there is time, and nothing disturbs the saving after an interrupt.
     """
 
-    def hurry(number: int, frame: object) -> None:
+    def on_second(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    def ask(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, hurry)
+    def on_first(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, on_second)
         stop()
-        os.write(
-            2, b"\nstopping after this step; again Ctrl-C to stop at once\n"
-        )  # may be amid print
+        # not by print, which the signal may have interrupted
+        os.write(2, b"\nstopping after this step; again Ctrl-C to stop at once\n")
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = signal.signal(signal.SIGINT, on_first)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def show_training(reports: "Iterable[TrainingReport]", step: int, steps: int) -> None:
-    """Show a run as it goes: a bar on a terminal, else a line for each report."""
-    console = Console(stderr=True)
-    bar = Progress(
-        MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=11)),
-        BarColumn(bar_width=16, table_column=Column(min_width=16)),
-        TextColumn("{task.description}", table_column=Column(ratio=1)),  # wraps where it must
-        console=console,
-        expand=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("starting", total=steps, completed=step)
-        for report in reports:
-            bar.update(task, completed=report.step, description=format_report(report))
-            if not console.is_terminal:
-                print(f"step {report.step} of {report.steps}: {format_report(report)}", flush=True)
-            for problem in report.problems:
-                console.print(f"left out: {problem}", highlight=False, markup=False)
-
-
-def format_report(report: "TrainingReport") -> str:
-    """Say in a few words how a run stands."""
-    return (
-        f"turn {report.stage.turn} gap {report.stage.gap}  loss {report.loss:.3f}  "
-        f"matching {report.accuracy:.0%}  dropped {report.dropped:.0%}  "
-        f"{report.samples_per_second:.0f} samples/s  {format_duration(report.seconds_left)} left"
-    )
-
-
-def format_duration(seconds: float) -> str:
-    """Give a time in the two units that matter.
-
-    >>> format_duration(5), format_duration(95), format_duration(5460), format_duration(200_000)
-    ('5 s', '1 min 35 s', '1 h 31 min', '2 d 7 h')
-    """
-    whole = round(seconds)
-    for size, unit, smaller, name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // smaller} {name}"
-    return f"{whole // 60} min {whole % 60} s" if whole >= 60 else f"{whole} s"

@@ -1,4 +1,8 @@
-"""The state of a run on disk: all that the next step depends on, in one file."""
+"""Checkpoints of a run: its state in one file, and the averaged weights beside it.
+
+The keys of the file are those of version 0.1: `guide` is the average, `chance` the generator, and
+`asked` the stages of requested batches.
+"""
 
 import json
 from dataclasses import asdict
@@ -10,56 +14,102 @@ import torch
 from cyclesiam.config_aliases import rename_fields
 from cyclesiam.errors import TrainingError
 from cyclesiam.files import atomic_path
+from cyclesiam.models.checkpoints import save_weights
+from cyclesiam.models.metadata import TrainingRecord
+from cyclesiam.training.config import TrainingConfig
+from cyclesiam.training.curriculum import Curriculum, Stage
+from cyclesiam.training.train_state import TrainState
 
 CHECKPOINT_FILE = "training.ckpt"
-NOT_COMPARED = ("save_interval", "log_interval")  # settings that change nothing that is learnt
+NOT_COMPARED = ("save_interval", "log_interval")  # settings that do not change the weights
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
-    """Write a state; it appears whole or not at all, whenever the process or the power ends.
+def save_checkpoint(state: TrainState, config: TrainingConfig, folder: Path) -> None:
+    """Write the state of a run and its averaged weights.
+
+    The state comes first: a run that dies between the two writes its weights when it resumes.
 
     Raises:
         TrainingError: it cannot be written.
     """
-    path = folder / CHECKPOINT_FILE
+    values = {
+        "network": state.network.state_dict(),
+        "guide": state.ema.state_dict(),
+        "optimiser": state.optimizer.state_dict(),
+        "chance": state.rng.get_state(),
+        "curriculum": asdict(state.curriculum),
+        "step": state.step,
+        "asked": [(number, *stage) for number, stage in state.requested.items()],
+        "initial_weights": state.initial_weights,
+        "config": to_plain(config),
+    }
+    file = folder / CHECKPOINT_FILE
     try:
-        with atomic_path(path, sync=True) as part, part.open("wb") as file:
-            torch.save(state, file)
+        with atomic_path(file, sync=True) as part, part.open("wb") as stream:
+            torch.save(values, stream)
     except (OSError, RuntimeError) as error:
-        raise TrainingError(f"cannot write {path}: {_first_line(error)}") from error
+        raise TrainingError(f"cannot write {file}: {_first_line(error)}") from error
+    save_ema_weights(state, config, folder)
 
 
-def load_checkpoint(folder: Path, device: torch.device, config: Any) -> dict[str, Any]:
-    """Read the state of a run.
+def save_ema_weights(state: TrainState, config: TrainingConfig, folder: Path) -> None:
+    """Write the averaged weights, and which run they are from."""
+    record = TrainingRecord(
+        policy=config.policy,
+        recipe=config.recipe,
+        steps=state.step,
+        samples=state.step * config.clips.batch_size,
+        seed=config.seed,
+        initial_weights=state.initial_weights,
+    )
+    save_weights(folder, state.ema_network, record)
+
+
+def load_checkpoint(state: TrainState, config: TrainingConfig, folder: Path) -> None:
+    """Set a state to the one that is saved in a folder.
 
     Args:
-        folder: the run's.
-        device: where its tensors shall lie.
-        config: dataclass of the run that goes on; fields that an older version did not know yet
-            are taken from it, and those that it named otherwise are renamed.
+        state: changed in place; its tensors stay on their devices.
+        config: the run that resumes. Fields that the checkpoint lacks are taken from it, and old
+            names of fields are renamed.
+        folder: output folder of the run.
 
     Raises:
-        TrainingError: there is none, it is damaged, or it belongs to a run with another config.
+        TrainingError: there is no checkpoint, it is damaged, or it is of another config.
     """
     file = folder / CHECKPOINT_FILE
     if not file.is_file():
         raise TrainingError(f"there is no run to resume in {folder}: {file} is missing")
     try:
-        state = torch.load(file, map_location=device, weights_only=True)
+        saved = torch.load(file, map_location=state.rng.device, weights_only=True)
     except Exception as error:
         raise TrainingError(f"cannot resume from {file}: {_first_line(error)}") from error
-    ours, theirs = to_plain(config), rename_fields(type(config), state["config"])
+    _check_config(file, to_plain(config), saved["config"])
+    state.network.load_state_dict(saved["network"])
+    state.ema.load_state_dict(saved["guide"])
+    state.optimizer.load_state_dict(saved["optimiser"])
+    state.rng.set_state(saved["chance"].cpu())
+    state.curriculum = Curriculum(**rename_fields(Curriculum, saved["curriculum"]))
+    state.step = saved["step"]
+    state.requested = {number: Stage(*stage) for number, *stage in saved.get("asked", [])}
+    state.initial_weights = saved.get("initial_weights", "random")
+
+
+def to_plain(config: Any) -> dict[str, Any]:
+    """Return a dataclass as JSON holds it, to be compared and loaded without its class."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def _check_config(file: Path, ours: dict[str, Any], saved: dict[str, Any]) -> None:
+    try:
+        theirs = rename_fields(TrainingConfig, saved)
+    except ValueError as error:
+        raise TrainingError(f"cannot resume from {file}: {error}") from error
     if ours | theirs | {name: ours[name] for name in NOT_COMPARED} != ours:
         raise TrainingError(
             f"{file} belongs to a run with another recipe or settings; "
             "resume with those of the run, or choose another output folder"
         )
-    return state
-
-
-def to_plain(config: Any) -> dict[str, Any]:
-    """Give a dataclass as JSON holds it, which compares and loads without any class."""
-    return json.loads(json.dumps(asdict(config)))
 
 
 def _first_line(error: Exception) -> str:

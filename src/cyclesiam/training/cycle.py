@@ -1,10 +1,22 @@
-"""The idea of the paper: track to a turning point and back; the first frame is the answer.
+"""The cycle of the paper: track forward and back, then search the first frame for its own box.
 
-Shapes: B clips of T frames.
+The box of a clip's first frame is known, or discovered; no other frame needs a label. A tracker
+that follows the target to another frame and back must find it again where it began:
+
+    frame        0 --> 1 --> 2 --> 1 --> 0
+                 `---- track_cycle ---'     plain inference, no gradients
+    search_first_frame          `----->     the one step that is trained
+
+Turn: the last frame of the forward half; 2 in the drawing. A clip has frames 0 to turn. With turn
+0, frame 0 is searched for the template that was cropped there, and nothing is tracked.
+Gap: how many frames of the video may lie from one frame of a clip to the next, at most.
+
+Shapes: B clips of T frames; P boxes of a cycle, one for each frame before the last search.
+Source: CycleSiam (Yuan et al., IROS 2020), section III.A.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -15,73 +27,18 @@ from cyclesiam.tracking.siamese import (
     CropTransform,
     Network,
     SearchResult,
-    TargetState,
     embed_templates,
     identity,
     init_targets,
     localize,
-    look,
     search,
+    search_frame,
     search_windows,
 )
-from cyclesiam.training.feature_reuse import (
-    CachedFeatures,
-    FeatureNetwork,
-    compute_features,
-    search_cached,
-)
-
-TemplateFrom = Literal["last", "turn"]
-
-
-@dataclass(frozen=True, slots=True)
-class CycleTrack:
-    """Where the targets of B clips were found before the way home.
-
-    Args:
-        boxes: (B, 4) xyxy in image pixels, in frame 1, or 0 if there was no walk.
-        at_turn: (B, 4) xyxy in image pixels, in frame `turn`.
-        scores: (B,) the network's least belief on the way, 0..1; 1 if there was no walk.
-        turn: last frame of the forward walk.
-        middle: the cycle within, of turn 2 or more.
-    """
-
-    boxes: Tensor
-    at_turn: Tensor
-    scores: Tensor
-    turn: int
-    middle: "Middle | None" = None
-
-    @property
-    def frame(self) -> int:
-        """The frame of `boxes`, the last before home."""
-        return min(self.turn, 1)
-
-
-class Middle(NamedTuple):
-    """A walk without its first frame: it began where the way out found the targets in frame 1.
-
-    Args:
-        began: (B, 4) xyxy in image pixels, there: what the way back is to find.
-        walked: the rest, its frames counted from that one.
-    """
-
-    began: Tensor
-    walked: CycleTrack
-
-
-@dataclass(frozen=True, slots=True)
-class CycleTransform:
-    """What training does to windows and crops of the last step, and inference never does."""
-
-    template_windows: CropTransform = identity
-    template_crops: CropTransform = identity
-    search_windows: CropTransform = identity
-    search_crops: CropTransform = identity
 
 
 def palindrome(turn: int) -> list[int]:
-    """Frames of a walk to frame `turn` and back to frame 0.
+    """Return the frames of a cycle: from frame 0 to frame `turn` and back.
 
     >>> palindrome(2)
     [0, 1, 2, 1, 0]
@@ -91,182 +48,154 @@ def palindrome(turn: int) -> list[int]:
     return [*range(turn), *range(turn, -1, -1)]
 
 
-@torch.no_grad()
-def track_cycle(
+@dataclass(frozen=True, slots=True)
+class CycleTrack:
+    """Boxes of B targets along a cycle, up to the search of the first frame.
+
+    Args:
+        boxes: (B, P, 4) xyxy in image pixels, in the frames `palindrome(turn)[:-1]`, or in frame 0
+            alone with turn 0.
+        scores: (B,) lowest score of the tracked steps, 0..1; 1 where nothing was tracked.
+        turn: last frame of the forward half.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    turn: int
+
+    @property
+    def last_boxes(self) -> Tensor:
+        """The (B, 4) boxes that the last template is cropped at."""
+        return self.boxes[:, -1]
+
+    @property
+    def last_frame(self) -> int:
+        """The frame of `last_boxes`."""
+        return min(self.turn, 1)
+
+    def inner(self) -> "CycleTrack":
+        """Return the cycle without its ends, for clips without frame 0; its turn must be above 1.
+
+        It begins at the box that was tracked into frame 1, and must come back to that one.
+        """
+        return CycleTrack(self.boxes[:, 1:-1], self.scores, self.turn - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class CycleTransform:
+    """Augmentation of the trained step: changes of its windows and of its crops."""
+
+    template_windows: CropTransform = identity
+    template_crops: CropTransform = identity
+    search_windows: CropTransform = identity
+    search_crops: CropTransform = identity
+
+
+def run_cycle(
     network: Network,
+    ema: Network,
     clips: Tensor,
     boxes: Tensor,
     turn: int,
-    config: SelectionConfig,
     *,
-    share_features: bool = False,
-) -> CycleTrack:
-    """Follow targets forward to frame `turn` and back to frame 1: plain inference.
-
-    At every step the next template is cut at the last prediction, at the predicted size.
+    config: SelectionConfig,
+    transform: CycleTransform | None = None,
+    partners: Tensor | None = None,
+) -> tuple[CycleTrack, SearchResult]:
+    """Track forward to frame `turn` and back to frame 1, then search frame 0.
 
     Args:
-        network: embeds and searches.
+        network: trained; gradients reach its last template and its last search only.
+        ema: tracks; the running average of the network's weights.
         clips: (B, T, 3, H, W) uint8 frames, with T > turn.
-        boxes: (B, 4) xyxy targets in frame 0, in pixels.
-        turn: last frame of the forward walk; 0 for no walk at all.
-        config: how the network's answers are read.
-        share_features: look on the way back at what was seen on the way out, where the target is
-            still well inside that; see `training.views`.
+        boxes: (B, T, 4) xyxy in pixels; NaN after frame 0 where only tracking can tell.
+        turn: last frame of the forward half.
+        config: how tracking selects among proposals.
+        transform: augmentation of the last step; none by default.
+        partners: see `search_first_frame`.
+
+    Returns:
+        The boxes on the way, and the proposals in frame 0, to be compared with the first boxes.
     """
-    scores = torch.ones_like(boxes[:, 0])
-    at, at_turn = 0, boxes
-    found = [boxes]
-    seen: dict[int, CachedFeatures] = {}
-    for frame in palindrome(turn)[1:-1]:
-        state, frames = init_targets(network, clips[:, at], boxes), clips[:, frame]
-        if share_features:
-            observation = _look_again(network, state, frames, seen, frame)
-        else:
-            observation = look(network, state, frames)
-        state = localize(state, observation, network.search_size, frame_size(frames), config)
-        boxes, scores, at = state.boxes, torch.minimum(scores, state.scores), frame
-        at_turn = boxes if at == turn else at_turn
-        found.append(boxes)
-    middle = (
-        Middle(found[1], CycleTrack(found[-2], at_turn, scores, turn - 1)) if turn > 1 else None
-    )
-    return CycleTrack(boxes, at_turn, scores, turn, middle)
+    track = track_cycle(ema, clips, boxes, turn, config)
+    result = search_first_frame(network, clips, track, transform or CycleTransform(), partners)
+    return track, result
 
 
-def _look_again(
-    network: Network,
-    state: TargetState,
-    frames: Tensor,
-    seen: dict[int, CachedFeatures],
-    frame: int,
-) -> SearchResult:
-    """Search a frame by what was seen of it, which is noted in `seen`."""
-    if not isinstance(network, FeatureNetwork):
-        raise ValueError("this network gives no features to compare: set share_features False")
-    windows = search_windows(network, state.boxes)
-    seen[frame] = compute_features(network, frames, windows, seen.get(frame))
-    return search_cached(network, state.template, seen[frame], windows)
-
-
-def last_positions(
-    network: Network,
-    clips: Tensor,
-    truth: Tensor,
-    turn: int,
-    config: SelectionConfig,
-    *,
-    share_features: bool = False,
+@torch.no_grad()
+def track_cycle(
+    network: Network, clips: Tensor, boxes: Tensor, turn: int, config: SelectionConfig
 ) -> CycleTrack:
-    """Give where targets are before the way home: as it is known, or else by a walk.
+    """Return where targets are on the way to frame `turn` and back to frame 1.
+
+    A clip whose boxes are known in all these frames, as in synthetic clips, is not tracked.
 
     Args:
-        network: embeds and searches.
+        network: embeds templates and searches.
         clips: (B, T, 3, H, W) uint8 frames, with T > turn.
-        truth: (B, T, 4) xyxy in pixels; of frame 0, and where a clip was made of all frames; NaN
-            where only tracking can tell.
-        turn: last frame of the forward walk.
-        config: how the network's answers are read.
-        share_features: of a walk, see there.
+        boxes: (B, T, 4) xyxy in pixels; NaN after frame 0 where only tracking can tell.
+        turn: last frame of the forward half.
+        config: how to select among proposals.
     """
-    known = _known_walk(truth, turn)
+    path = palindrome(turn)[:-1] or [0]
+    known = torch.stack([boxes[:, frame] for frame in path], dim=1)
+    scores = torch.ones_like(boxes[:, 0, 0])
     if not turn:
-        return known
-    rows = truth[:, : turn + 1].isnan().any(dim=(1, 2)).nonzero()[:, 0]
+        return CycleTrack(known, scores, turn)
+    rows = boxes[:, : turn + 1].isnan().any(dim=(1, 2)).nonzero()[:, 0]
     if not len(rows):
-        return known
-    everyone = len(rows) == len(truth)  # nothing to pick out: frames are large
-    walked = track_cycle(
-        network,
-        clips if everyone else clips[rows],
-        truth[rows, 0],
-        turn,
-        config,
-        share_features=share_features,
-    )
-    return _put_in(known, rows, walked)
-
-
-def _known_walk(truth: Tensor, turn: int) -> CycleTrack:
-    """Give the walk of targets that are where (B, T, 4) truth says."""
-    sure = torch.ones_like(truth[:, 0, 0])
-    middle = None
-    if turn > 1:
-        middle = Middle(truth[:, 1], CycleTrack(truth[:, 2], truth[:, turn], sure, turn - 1))
-    return CycleTrack(truth[:, min(turn, 1)], truth[:, turn], sure, turn, middle)
-
-
-def _put_in(known: CycleTrack, rows: Tensor, walked: CycleTrack) -> CycleTrack:
-    """Put (M,) rows that were walked into a walk of all."""
-
-    def put(all_rows: Tensor, found: Tensor) -> Tensor:
-        return all_rows.index_copy(0, rows, found.to(all_rows.dtype))
-
-    middle = None
-    if known.middle is not None and walked.middle is not None:
-        began = put(known.middle.began, walked.middle.began)
-        middle = Middle(began, _put_in(known.middle.walked, rows, walked.middle.walked))
+        return CycleTrack(known, scores, turn)
+    unknown = clips if len(rows) == len(clips) else clips[rows]  # frames are large: rarely copied
+    tracked, tracked_scores = _track_along(network, unknown, boxes[rows, 0], path, config)
     return CycleTrack(
-        put(known.boxes, walked.boxes),
-        put(known.at_turn, walked.at_turn),
-        put(known.scores, walked.scores),
-        known.turn,
-        middle,
+        known.index_copy(0, rows, tracked.to(known.dtype)),
+        scores.index_copy(0, rows, tracked_scores.to(scores.dtype)),
+        turn,
     )
+
+
+def _track_along(
+    network: Network, clips: Tensor, boxes: Tensor, path: list[int], config: SelectionConfig
+) -> tuple[Tensor, Tensor]:
+    """Track (B, 4) boxes along frames; return (B, P, 4) boxes and (B,) lowest scores."""
+    scores = torch.ones_like(boxes[:, 0])
+    tracked = [boxes]
+    for last, frame in pairwise(path):
+        state = init_targets(network, clips[:, last], boxes)  # the template of the last prediction
+        frames = clips[:, frame]
+        result = search_frame(network, state, frames)
+        state = localize(state, result, network.search_size, frame_size(frames), config)
+        boxes, scores = state.boxes, torch.minimum(scores, state.scores)
+        tracked.append(boxes)
+    return torch.stack(tracked, dim=1), scores
 
 
 def search_first_frame(
     network: Network,
     clips: Tensor,
-    walked: CycleTrack,
-    change: CycleTransform,
+    track: CycleTrack,
+    transform: CycleTransform,
     partners: Tensor | None = None,
-    template_from: TemplateFrom = "last",
 ) -> SearchResult:
-    """Search frame 0, where the targets were last, for how they looked.
+    """Search frame 0 around the last boxes, for the template that is cropped at them.
 
     Args:
-        network: embeds and searches; the only step through which gradients flow.
+        network: embeds and searches, with gradients.
         clips: (B, T, 3, H, W) uint8 frames.
-        walked: where the targets were last.
-        change: augmentation of this step.
-        partners: (B,) whose template each clip is searched for; another's makes a negative pair.
-        template_from: how they looked at the end of the walk, or where it turned, which is
-            farther from home: there a target has changed as much as it does in long videos.
+        track: where the targets were last.
+        transform: augmentation.
+        partners: (B,) the clip whose template each clip is searched for; another clip's makes a
+            negative pair. Each its own by default.
     """
-    farther = template_from == "turn"
-    frame, boxes = (walked.turn, walked.at_turn) if farther else (walked.frame, walked.boxes)
+    boxes = track.last_boxes
     template = embed_templates(
         network,
-        clips[:, frame],
+        clips[:, track.last_frame],
         boxes,
-        change.template_windows(context_windows(boxes)),
-        change.template_crops,
+        transform.template_windows(context_windows(boxes)),
+        transform.template_crops,
     )
     if partners is not None:
         template = tuple(part[partners] for part in template)
-    windows = change.search_windows(search_windows(network, walked.boxes))
-    return search(network, template, clips[:, 0], windows, change.search_crops)
-
-
-def run_cycle(
-    network: Network, clips: Tensor, boxes: Tensor, turn: int, config: SelectionConfig
-) -> SearchResult:
-    """Track forward to frame `turn` and back; return what the tracker sees in frame 0.
-
-    Args:
-        network: embeds templates and searches windows.
-        clips: (B, T, 3, H, W) uint8 frames, with T > turn.
-        boxes: (B, 4) xyxy targets in frame 0, in pixels.
-        turn: last frame of the forward walk; 0 searches the frame that the template came from.
-        config: how the network's answers are read on the way.
-
-    Returns:
-        The observation of frame 0. Gradients reach the last step only: its template, cut at the
-        last prediction, and its search window.
-
-    Source: CycleSiam (Yuan et al., IROS 2020), section III.A.
-    """
-    return search_first_frame(
-        network, clips, track_cycle(network, clips, boxes, turn, config), CycleTransform()
-    )
+    windows = transform.search_windows(search_windows(network, boxes))
+    return search(network, template, clips[:, 0], windows, transform.search_crops)

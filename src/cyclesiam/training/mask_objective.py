@@ -1,7 +1,7 @@
-"""What the masks of a batch teach: those seen at home, against the first frame's.
+"""The mask loss of a batch: predicted masks of the first frame, against its known masks.
 
-Shapes: B clips, N anchors, M positions that a mask is taught at, S pixels on a side of a search
-crop, T on a side of a mask.
+Shapes: B clips of T frames, N anchors, M positions whose masks are compared, S pixels on a side of
+a search crop, G pixels on a side of a mask.
 """
 
 import torch
@@ -25,95 +25,106 @@ from cyclesiam.training.anchor_labels import POSITIVE
 from cyclesiam.training.cycle import CycleTrack
 from cyclesiam.training.losses import WeightedSum, mask_loss
 
-BOX_JITTER = 0.15  # deviation of the box shown to the mask branch, over its size: it is no oracle
+BOX_JITTER = 0.15  # largest shift of a side, over the box size: the mask head gets no exact box
 
 
 def mask_objective(
     network: SiamRPN,
     frames: Tensor,
     masks: Tensor | None,
-    walked: CycleTrack,
-    observation: SearchResult,
+    track: CycleTrack,
+    result: SearchResult,
+    *,
     labels: Tensor,
     weights: Tensor,
-    count: int,
-    chance: Rng,
+    max_positions: int,
+    rng: Rng,
 ) -> WeightedSum:
-    """Compare masks at a few object anchors with the masks of frame 0, where these are known.
+    """Compare masks at a few positive anchors with the masks of frame 0, where these are known.
 
     Args:
-        network: gave the observation; one without masks is taught nothing.
+        network: gave the result; the loss of one without masks is 0.
         frames: (B, T, 3, H, W) uint8.
-        masks: (B, H, W) uint8 of frame 0, as `Batch.masks`; None where all are unknown.
-        walked: where the templates were cut.
-        observation: of frame 0.
-        labels: (B, N) as `label_anchors` gives them.
-        weights: (B,) how much each clip counts.
-        count: most anchors of a clip that teach; 0 for none.
-        chance: which, and how far their boxes stray.
+        masks: (B, H, W) uint8 of frame 0, as in `Batch.masks`; None where all are unknown.
+        track: where the templates were cropped.
+        result: of the search of frame 0.
+        labels: (B, N) of `label_anchors`.
+        weights: (B,) weight of each clip.
+        max_positions: largest number of anchors of a clip; 0 for none.
+        rng: chooses anchors and shifts boxes.
     """
-    nothing = WeightedSum(weights.new_zeros(()), weights.new_zeros(()))
-    if network.mask is None or masks is None or not count:
-        return nothing
+    zero = WeightedSum(weights.new_zeros(()), weights.new_zeros(()))
+    if network.mask is None or masks is None or not max_positions:
+        return zero
     known = (masks[:, 0, 0] != MASK_UNKNOWN) & (weights > 0)
-    draw = rand_rows(chance, *labels.shape)
-    strays = BOX_JITTER * (2 * rand_rows(chance, len(labels), 4 * count) - 1)
-    best, index = draw.masked_fill((labels != POSITIVE) | ~known[:, None], -1).topk(count, dim=1)
-    strays = strays.reshape(len(labels), count, 4)
-    rows, places = (best >= 0).nonzero(as_tuple=True)
-    if len(rows) < 2 and not dist.is_initialized():  # no norm can be taken over so few
-        return nothing
-    chosen = index[rows, places]
-    boxes = observation.proposals.boxes.detach()[rows, chosen]
+    draw = rand_rows(rng, *labels.shape)
+    shifts = BOX_JITTER * (2 * rand_rows(rng, len(labels), 4 * max_positions) - 1)
+    shifts = shifts.reshape(len(labels), max_positions, 4)
+    draw = draw.masked_fill((labels != POSITIVE) | ~known[:, None], -1)
+    best, index = draw.topk(max_positions, dim=1)
+    rows, columns = (best >= 0).nonzero(as_tuple=True)
+    if len(rows) < 2 and not dist.is_initialized():  # batch norm needs two positions
+        return zero
+    chosen = index[rows, columns]
+    boxes = result.proposals.boxes.detach()[rows, chosen]
     sizes = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     logits = network.mask_logits(
-        observation.proposals.response,
-        color_priors(network, frames, walked, observation.windows),
+        result.proposals.response,
+        color_priors(network, frames, track, result.windows),
         rows,
         chosen,
-        boxes + sizes * strays[rows, places],
+        boxes + sizes * shifts[rows, columns],
     )
-    wanted = crop_mask_labels(network, masks, observation.windows, rows, chosen)
+    expected = crop_mask_labels(network, masks, result.windows, rows, chosen)
     assert logits.coarse is not None
-    coarse = mask_loss(logits.coarse.float(), wanted[:, 1::2, 1::2], weights[rows])
-    sharp = mask_loss(logits.sharp.float(), wanted, weights[rows])
+    coarse = mask_loss(logits.coarse.float(), expected[:, 1::2, 1::2], weights[rows])
+    sharp = mask_loss(logits.sharp.float(), expected, weights[rows])
     return WeightedSum(coarse.sum + sharp.sum, sharp.weight)
 
 
 @torch.no_grad()
-def color_priors(network: SiamRPN, frames: Tensor, walked: CycleTrack, windows: Tensor) -> Tensor:
-    """Say of pixels of frame 0 how likely their colours are the targets', as a tracker does.
+def color_priors(network: SiamRPN, frames: Tensor, track: CycleTrack, windows: Tensor) -> Tensor:
+    """Return how likely each pixel of frame 0 has the target's colors, as a tracker computes it.
 
-    Without augmentation: for that, neighbouring frames are too alike in a tracker's view.
+    Crops are not augmented: neighboring frames of a video have nearly the same colors.
 
     Args:
-        network: has the sizes.
+        network: gives the sizes of crops.
         frames: (B, T, 3, H, W) uint8.
-        walked: where the targets show their colours.
-        windows: (B, 4) cxcywh of frame 0.
+        track: color models are made at its last boxes.
+        windows: (B, 4) cxcywh searched in frame 0.
 
     Returns:
-        (B, 2, n, n) as `mask_beliefs`.
+        (B, 2, n, n) as of `mask_priors`.
     """
     size = network.search_size
-    around = search_windows(network, walked.boxes)
-    colours = init_color_model(
-        color_bins(crop(frames[:, walked.frame], around, size)),
-        boxes_to_crop(walked.boxes, around, size),
+    around = search_windows(network, track.last_boxes)
+    colors = init_color_model(
+        color_bins(crop(frames[:, track.last_frame], around, size)),
+        boxes_to_crop(track.last_boxes, around, size),
         ColorModelConfig(),
     )
     bins = color_bins(crop(frames[:, 0], windows, size))
-    return mask_priors(colours, bins, color_likelihood(colours, bins))
+    return mask_priors(colors, bins, color_likelihood(colors, bins))
 
 
 def crop_mask_labels(
     network: SiamRPN, masks: Tensor, windows: Tensor, rows: Tensor, chosen: Tensor
 ) -> Tensor:
-    """Cut (B, H, W) masks for (M,) proposals of (B, 4) windows; (M, T, T) of 0 and 1."""
+    """Crop known masks to what the network predicts at some proposals.
+
+    Args:
+        network: gives sizes and the places of proposals.
+        masks: (B, H, W) uint8 of frame 0.
+        windows: (B, 4) cxcywh searched in frame 0.
+        rows: (M,) the clip of each proposal.
+        chosen: (M,) proposals.
+
+    Returns:
+        (M, G, G) of 0 and 1.
+    """
     assert network.mask is not None
-    size = (
-        network.search_size + 2 * network.config.mask_layout.margin
-    )  # masks may reach beyond the crop
+    size = network.search_size + 2 * network.config.mask_layout.margin  # masks may leave the crop
     wider = torch.cat((windows[:, :2], windows[:, 2:] * size / network.search_size), dim=-1)
     crops = (crop(masks[:, None], wider, size, fill=MASK_OFF) > 127).float()
     first = network.proposal_cells(chosen) * network.stride

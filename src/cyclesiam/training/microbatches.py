@@ -1,10 +1,10 @@
-"""A batch in parts: over the ranks of a run, and one after another where memory is short.
+"""A batch in parts: over the processes of a run, and one after another where memory is short.
 
-A part holds neighbouring rows of the batch, led by one guest: the row before its first, which
-another part counts. A negative pair borrows the template of the row before, and an occluder its
-pixels; with the guest a part has all that the whole batch would give its rows.
+A microbatch holds neighboring rows of the batch, behind a halo of one row: the row before its
+first, which another microbatch counts. A negative pair borrows the template of the row before, and
+an occluder its pixels; with the halo, every row gets what it would get in the whole batch.
 
-Shapes: B rows of the part.
+Shapes: B rows of the microbatch.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ class Microbatch:
     """Some rows of a batch.
 
     Args:
-        rows: indices in the whole batch, guests first.
-        guests: how many rows at the beginning another part counts.
+        rows: indices in the whole batch, the halo first.
+        halo: number of rows at the beginning that another microbatch counts.
         total: rows of the whole batch.
     """
 
@@ -53,14 +53,23 @@ def split_batch(total: int, parts: int) -> list[Microbatch]:
     ]
 
 
+def unique_rows(microbatches: Sequence[Microbatch]) -> tuple[int, ...]:
+    """Return the rows that some microbatches need, each once, in the order of first use.
+
+    >>> unique_rows(split_batch(5, 2))
+    (4, 0, 1, 2, 3)
+    """
+    return tuple(dict.fromkeys(row for part in microbatches for row in part.rows))
+
+
 def all_reduce_sum(values: Tensor) -> Tensor:
-    """Add up a tensor over the ranks of the run, with gradients to all of them."""
+    """Sum a tensor over the processes of the run, with gradients to all of them."""
     if not dist.is_initialized():
         return values
-    return _AddOverRanks.apply(values)  # pyright: ignore[reportReturnType]
+    return _AllReduceSum.apply(values)  # pyright: ignore[reportReturnType]
 
 
-class _AddOverRanks(torch.autograd.Function):
+class _AllReduceSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values: Tensor) -> Tensor:
         total = values.clone()
@@ -76,7 +85,7 @@ class _AddOverRanks(torch.autograd.Function):
 
 
 def all_reduce_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
-    """Add up gradients over the ranks of the run, in one message."""
+    """Sum gradients over the processes of the run, in one message."""
     if not dist.is_initialized():
         return list(gradients)
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
@@ -88,40 +97,40 @@ def all_reduce_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
 
 
 class SyncBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm whose statistics are of the same part on all ranks, guests left out.
+    """Batch norm with statistics over the same microbatch of all processes, without its halo.
 
-    PyTorch's own `SyncBatchNorm` knows no guests, and only works on GPUs.
+    PyTorch's `SyncBatchNorm` counts all rows, and runs on GPUs only.
 
     Args:
         channels: of its input.
-        guests: rows at the beginning that are normalised, but not counted.
+        halo: rows at the beginning that are normalized, but not counted.
     """
 
-    def __init__(self, channels: int, guests: int) -> None:
+    def __init__(self, channels: int, halo: int) -> None:
         super().__init__(channels)
-        self.guests = guests
+        self.halo = halo
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise (B, C, H, W)."""
+        """Normalize (B, C, H, W)."""
         if not self.training:
             return super().forward(input)
         values = input.float()
-        counted = values[self.guests :]
+        counted = values[self.halo :]
         C = counted.shape[1]
         count = counted.new_tensor([counted.numel() / C])
         sums = all_reduce_sum(torch.cat((counted.sum(dim=(0, 2, 3)), count)))
         count = sums[C].detach().clamp(min=2)  # fewer have no variance
         mean = sums[:C] / count
-        centred = values - mean[:, None, None]
-        squares = centred[self.guests :].square().sum(dim=(0, 2, 3))
+        centered = values - mean[:, None, None]
+        squares = centered[self.halo :].square().sum(dim=(0, 2, 3))
         variance = all_reduce_sum(squares) / count
-        self._remember(mean.detach(), variance.detach() * count / (count - 1))
+        self._update_statistics(mean.detach(), variance.detach() * count / (count - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
-        output = centred * scale[:, None, None] + self.bias[:, None, None]
+        output = centered * scale[:, None, None] + self.bias[:, None, None]
         return output.to(input.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_statistics(self, mean: Tensor, variance: Tensor) -> None:
         assert self.momentum is not None
         assert self.running_mean is not None
         assert self.running_var is not None
@@ -131,17 +140,17 @@ class SyncBatchNorm2d(nn.BatchNorm2d):
         self.running_var.lerp_(variance, self.momentum)
 
 
-def convert_sync_batchnorm(network: nn.Module, guests: int) -> None:
-    """Replace every batch norm in a network by one that counts over ranks, but not guests.
+def convert_sync_batchnorm(network: nn.Module, halo: int) -> None:
+    """Replace every batch norm of a network by a `SyncBatchNorm2d`.
 
-    Those of the mask branch see positions, not rows: no guest teaches a mask, so none is there.
+    The rows of the mask head are positions, none of them in the halo: there it is 0.
     """
     for name, norm in [*network.named_modules()]:
         if type(norm) is not nn.BatchNorm2d:
             continue
-        own = 0 if name.startswith("mask.") else guests
-        shared = SyncBatchNorm2d(norm.num_features, own).to(norm.weight.device)
-        shared.eps, shared.momentum = norm.eps, norm.momentum
-        shared.load_state_dict(norm.state_dict())
-        shared.train(norm.training)
-        network.set_submodule(name, shared)
+        own_halo = 0 if name.startswith("mask.") else halo
+        synced = SyncBatchNorm2d(norm.num_features, own_halo).to(norm.weight.device)
+        synced.eps, synced.momentum = norm.eps, norm.momentum
+        synced.load_state_dict(norm.state_dict())
+        synced.train(norm.training)
+        network.set_submodule(name, synced)

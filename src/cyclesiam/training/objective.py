@@ -1,6 +1,6 @@
-"""What a batch teaches: the last step of its cycles, their labels and losses.
+"""The training objective: the loss of the first frame, at the end of each cycle of a batch.
 
-Shapes: B clips, N anchors.
+Shapes: B clips of T frames, N anchors.
 """
 
 from dataclasses import dataclass, field
@@ -20,7 +20,6 @@ from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import SelectionConfig
-from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.siamese import SearchResult
 from cyclesiam.training.anchor_labels import (
@@ -29,13 +28,7 @@ from cyclesiam.training.anchor_labels import (
     label_anchors,
     subsample_labels,
 )
-from cyclesiam.training.cycle import (
-    CycleTrack,
-    CycleTransform,
-    TemplateFrom,
-    last_positions,
-    search_first_frame,
-)
+from cyclesiam.training.cycle import CycleTrack, CycleTransform, run_cycle, search_first_frame
 from cyclesiam.training.losses import (
     BOX_WEIGHT,
     MASK_WEIGHT,
@@ -51,30 +44,22 @@ from cyclesiam.training.mask_objective import mask_objective
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ObjectiveConfig:
-    """How a batch is walked, changed, labelled and weighed."""
+    """How a batch is tracked, augmented, labeled and weighted."""
 
     negative_probability: float = 0.2
-    """Share of pairs whose template shows another clip's target."""
+    """Probability that a pair takes its template from another clip, as a negative pair."""
     min_cycle_score: float = 0.3
-    """A walk on which the network believed less than this is taken for lost, and left out."""
-    template_from: TemplateFrom = "last"
-    """What is searched for at home: the target as the last step of a walk found it, as the paper
-    does, or as it looked at the walk's turning point, farther away."""
+    """Cycles whose lowest tracking score is below this are left out as drifted; a larger value
+    leaves out more."""
     middle: float = 0.0
-    """How much a pair in the middle of a cycle counts beside the one at home, of turn 2 or more:
-    where the way back is to find what the way out found in frame 1. 0 for no such pair."""
-    reuse_features: bool = False
-    """Look on a walk's way back at the features of its way out, where the target is still well
-    inside them. Saves a search of every frame but the turning point, from turn 2 on."""
-    fold_norms: bool = False
-    """Walk with a copy of the network in which norms are folded into convolutions. It is made anew
-    every step: that pays where most targets of a batch are walked."""
+    """Weight of the pair in the middle of a cycle of turn 2 or more, which searches frame 1 for
+    the box that the forward half found there; 0 leaves it out."""
     box_weight: float = BOX_WEIGHT
     """Weight of the box loss beside the score loss."""
     mask_weight: float = MASK_WEIGHT
-    """Weight of the mask loss, of a network with masks; 0 where masks are not to be taught."""
+    """Weight of the mask loss, for a network with masks; 0 leaves masks untrained."""
     max_mask_positions: int = 2
-    """Most object anchors of a clip at which a mask is taught."""
+    """Largest number of positive anchors of a clip whose masks are compared."""
     labels: AnchorLabelConfig = field(default_factory=AnchorLabelConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
@@ -87,15 +72,34 @@ class ObjectiveConfig:
             raise ValueError(f"middle must be 0 or more, got {self.middle}")
 
 
-class LossSums(NamedTuple):
-    """What a batch, or a part of one, taught: means that add up over parts.
+class CycleBatch(NamedTuple):
+    """Clips to run a cycle on, all on one device.
 
     Args:
-        score: the score loss of the last step.
-        box: the box loss of the last step.
-        found: share of targets whose best proposal overlaps them by more than half.
-        dropped: share of cycles left out because they drifted off.
-        mask: the mask loss of the last step; a sum of nothing without masks.
+        frames: (B, T, 3, H, W) uint8, with T > turn.
+        boxes: (B, T, 4) xyxy in pixels; NaN after frame 0 where only tracking can tell.
+        turn: last frame of the forward half.
+        masks: (B, H, W) uint8 of frame 0, as in `Batch.masks`; None where all are unknown.
+        halo: rows at the beginning that another part of the batch counts. They only lend the row
+            after them a template and pixels.
+    """
+
+    frames: Tensor
+    boxes: Tensor
+    turn: int
+    masks: Tensor | None = None
+    halo: int = 0
+
+
+class LossSums(NamedTuple):
+    """Losses and counts of a batch, or of a part of it: weighted sums that add up over parts.
+
+    Args:
+        score: score loss.
+        box: box loss.
+        matched: targets whose best proposal overlaps them by more than half.
+        dropped: cycles left out because they drifted.
+        mask: mask loss; sum and weight are 0 without masks.
     """
 
     score: WeightedSum
@@ -105,7 +109,7 @@ class LossSums(NamedTuple):
     mask: WeightedSum
 
     def losses(self, config: ObjectiveConfig) -> Losses:
-        """Give the loss that this lesson alone would have."""
+        """Return the losses of these sums alone."""
         return total_loss(
             self.score,
             self.box,
@@ -114,127 +118,144 @@ class LossSums(NamedTuple):
             mask_weight=config.mask_weight,
         )
 
-    def beside(self, other: "LossSums", share: float) -> "LossSums":
-        """Add the losses of another lesson, of which each part counts by a share."""
+    def add_losses(self, other: "LossSums", weight: float) -> "LossSums":
+        """Return these sums with the score and box losses of others added, times a weight."""
 
         def add(own: WeightedSum, more: WeightedSum) -> WeightedSum:
-            return WeightedSum(own.sum + share * more.sum, own.weight + share * more.weight)
+            return WeightedSum(own.sum + weight * more.sum, own.weight + weight * more.weight)
 
         return self._replace(score=add(self.score, other.score), box=add(self.box, other.box))
 
 
-def cycle_objective(
-    network: SiamRPN,
-    guide: SiamRPN,
-    frames: Tensor,
-    boxes: Tensor,
-    turn: int,
-    config: ObjectiveConfig,
-    chance: Rng,
-    *,
-    masks: Tensor | None = None,
-    guests: int = 0,
-) -> LossSums:
-    """Walk the cycles of a batch and compare what is seen at home with where they began.
+class PairSample(NamedTuple):
+    """What is drawn at random for the trained step of B clips.
 
     Args:
-        network: learns; only the last step is its, and that in the middle if there is one.
-        guide: walks, without gradients.
-        frames: (B, T, 3, H, W) uint8, with T > turn.
-        boxes: (B, T, 4) xyxy in pixels; NaN after frame 0 where only tracking can tell.
-        turn: last frame of the forward walk.
-        config: how.
-        chance: of augmentation and sampling, on the frames' device.
-        masks: (B, H, W) uint8 of frame 0, as `Batch.masks`; None where all are unknown.
-        guests: rows at the beginning that another part of the batch counts; here they only lend
-            the row after them a template and pixels.
+        partners: (B,) whose template each clip is searched for.
+        negative: (B,) whether that is another clip's.
+        transform: augmentation; draws when it is applied.
     """
-    if config.fold_norms and turn:
-        guide = fuse_for_inference(guide)
-    walked = last_positions(
-        guide, frames, boxes, turn, config.selection, share_features=config.reuse_features
-    )
-    lesson = _teach(network, frames, masks, boxes[:, 0], walked, config, chance, guests)
-    if not config.middle or walked.middle is None:
-        return lesson
-    began, inner = walked.middle
-    more = _teach(network, frames[:, 1:], None, began, inner, config, chance, guests)
-    return lesson.beside(more, config.middle)
+
+    partners: Tensor
+    negative: Tensor
+    transform: CycleTransform
 
 
-def _teach(
-    network: SiamRPN,
-    frames: Tensor,
-    masks: Tensor | None,
-    home: Tensor,
-    walked: CycleTrack,
-    config: ObjectiveConfig,
-    chance: Rng,
-    guests: int,
+def cycle_objective(
+    network: SiamRPN, ema: SiamRPN, batch: CycleBatch, config: ObjectiveConfig, rng: Rng
 ) -> LossSums:
-    """Search frame 0 once more for targets that are at home, (B, 4); else as `learn_from`."""
-    observation, negative = _come_home(network, frames, walked, config, chance)
-    rows = torch.arange(len(home), device=home.device)
-    targets = boxes_to_crop(home, observation.windows, network.search_size)
-    proposals = observation.proposals
-    labels = label_anchors(network.anchors, targets, config.labels)
-    labels[negative] = NEGATIVE
-    kept = (walked.scores >= config.min_cycle_score) & _inside(targets, network.search_size)
-    counted = rows >= guests
-    weights = torch.where(kept & counted, walked.scores, 0.0)
-    count = config.max_mask_positions if config.mask_weight else 0
-    seen_masks = mask_objective(
-        network, frames, masks, walked, observation, labels, weights, count, chance
+    """Return the loss sums of a batch of cycles.
+
+    1. Take the boxes on the way where they are known; else track forward and back.
+    2. Search the first frame for the last template.
+    3. Label the anchors by the first box.
+    4. Compare masks with those of the first frame.
+    5. Compare scores and boxes with the labels and the first box.
+
+    Args:
+        network: trained, by the last step and, if the config asks for it, by one in the middle.
+        ema: tracks, without gradients.
+        batch: clips, on the network's device.
+        config: how.
+        rng: of augmentation and sampling, on the same device.
+    """
+    sample = sample_pairs(network, len(batch.frames), config, rng)
+    track, result = run_cycle(  # 1, 2
+        network,
+        ema,
+        batch.frames,
+        batch.boxes,
+        batch.turn,
+        config=config.selection,
+        transform=sample.transform,
+        partners=sample.partners,
     )
-    labels = subsample_labels(labels, proposals.scores, config.labels, chance)
+    sums = pair_losses(network, batch, track, result, sample.negative, config=config, rng=rng)
+    if not config.middle or batch.turn < 2:
+        return sums
+    inner, track = batch._replace(frames=batch.frames[:, 1:], masks=None), track.inner()
+    sample = sample_pairs(network, len(inner.frames), config, rng)
+    result = search_first_frame(network, inner.frames, track, sample.transform, sample.partners)
+    more = pair_losses(network, inner, track, result, sample.negative, config=config, rng=rng)
+    return sums.add_losses(more, config.middle)
+
+
+def pair_losses(
+    network: SiamRPN,
+    batch: CycleBatch,
+    track: CycleTrack,
+    result: SearchResult,
+    negative: Tensor,
+    *,
+    config: ObjectiveConfig,
+    rng: Rng,
+) -> LossSums:
+    """Compare what was found in the first frame with the box that the track began at.
+
+    Args:
+        network: gave the result.
+        batch: the clips, from the frame that was searched on.
+        track: where its template was cropped.
+        result: of the first frame.
+        negative: (B,) whether the template is another clip's.
+        config: how.
+        rng: of sampling.
+    """
+    first = track.boxes[:, 0]
+    rows = torch.arange(len(first), device=first.device)
+    targets = boxes_to_crop(first, result.windows, network.search_size)
+    proposals = result.proposals
+    labels = label_anchors(network.anchors, targets, config.labels)  # 3
+    labels[negative] = NEGATIVE
+    kept = (track.scores >= config.min_cycle_score) & _centered_in_crop(
+        targets, network.search_size
+    )
+    counted = rows >= batch.halo
+    weights = torch.where(kept & counted, track.scores, 0.0)
+    mask = mask_objective(  # 4
+        network,
+        batch.frames,
+        batch.masks,
+        track,
+        result,
+        labels=labels,
+        weights=weights,
+        max_positions=config.max_mask_positions if config.mask_weight else 0,
+        rng=rng,
+    )
+    labels = subsample_labels(labels, proposals.scores, config.labels, rng)  # 5
     logits, offsets, *_ = proposals.response
-    wanted = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
+    expected = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
     best = proposals.scores.argmax(dim=1)
-    hits = box_iou(proposals.boxes[rows, best], targets) > 0.5
-    shown = ~negative & counted
+    matched = box_iou(proposals.boxes[rows, best], targets) > 0.5
+    positive = ~negative & counted
     return LossSums(
         score=score_loss(logits.float(), labels, weights),
-        box=box_loss(offsets.float(), wanted, labels, weights),
-        matched=_count(hits & shown, shown),
+        box=box_loss(offsets.float(), expected, labels, weights),
+        matched=_count(matched & positive, positive),
         dropped=_count(~kept & counted, counted),
-        mask=seen_masks,
+        mask=mask,
     )
 
 
-def _come_home(
-    network: SiamRPN, frames: Tensor, walked: CycleTrack, config: ObjectiveConfig, chance: Rng
-) -> tuple[SearchResult, Tensor]:
-    """Search frame 0, see `learn_from`; and say of (B,) clips which are negative pairs."""
-    B = len(frames)
-    negative = rand_rows(chance, B) < config.negative_probability
-    negative &= B > 1  # alone, a clip has no other's template
-    rows = torch.arange(B, device=frames.device)
+def sample_pairs(network: SiamRPN, count: int, config: ObjectiveConfig, rng: Rng) -> PairSample:
+    """Draw negative pairs and augmentation for the trained step of `count` clips."""
+    negative = rand_rows(rng, count) < config.negative_probability
+    negative &= count > 1  # a single clip has no other's template
+    rows = torch.arange(count, device=negative.device)
     partners = torch.where(negative, rows.roll(1), rows)
-    change = sample_transform(network, B, config.augmentation, chance)
-    observation = search_first_frame(
-        network, frames, walked, change, partners, config.template_from
-    )
-    return observation, negative
-
-
-def _count(those: Tensor, among: Tensor) -> WeightedSum:
-    return WeightedSum(those.float().sum(), among.float().sum())
-
-
-def _inside(boxes: Tensor, size: int) -> Tensor:
-    """Say whose middle lies in its crop."""
-    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return ((middle > 0) & (middle < size)).all(dim=1)
+    transform = sample_transform(network, count, config.augmentation, rng)
+    return PairSample(partners, negative, transform)
 
 
 def sample_transform(
-    network: SiamRPN, count: int, config: AugmentationConfig, chance: Rng
+    network: SiamRPN, count: int, config: AugmentationConfig, rng: Rng
 ) -> CycleTransform:
     """Draw the augmentation of one step of `count` clips."""
-    grey = rand_rows(chance, count) < config.gray
+    gray = rand_rows(rng, count) < config.gray
 
-    def recoloured(crops: Tensor) -> Tensor:
-        return jitter_colors(crops, config, chance, gray=grey)
+    def jitter(crops: Tensor) -> Tensor:
+        return jitter_colors(crops, config, rng, gray=gray)
 
     return CycleTransform(
         template_windows=lambda windows: jitter_windows(
@@ -242,16 +263,26 @@ def sample_transform(
             network.template_size,
             shift=config.template_shift,
             scale=config.template_scale,
-            generator=chance,
+            generator=rng,
         ),
-        template_crops=recoloured,
+        template_crops=jitter,
         search_windows=lambda windows: jitter_windows(
             windows,
             network.search_size,
             shift=config.search_shift,
             scale=config.search_scale,
             aspect=config.search_aspect,
-            generator=chance,
+            generator=rng,
         ),
-        search_crops=lambda crops: recoloured(occlude(crops, config.occlusion_probability, chance)),
+        search_crops=lambda crops: jitter(occlude(crops, config.occlusion_probability, rng)),
     )
+
+
+def _count(chosen: Tensor, among: Tensor) -> WeightedSum:
+    return WeightedSum(chosen.float().sum(), among.float().sum())
+
+
+def _centered_in_crop(boxes: Tensor, size: int) -> Tensor:
+    """Return which (B, 4) boxes have their center in a crop of `size` pixels."""
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return ((centers > 0) & (centers < size)).all(dim=1)

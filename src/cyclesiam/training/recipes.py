@@ -12,7 +12,7 @@ from cyclesiam.training.anchor_labels import AnchorLabelConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.objective import ObjectiveConfig
 from cyclesiam.training.optimizer import OptimizerConfig
-from cyclesiam.training.trainer import TrainingConfig
+from cyclesiam.training.config import TrainingConfig
 
 FAST_OPTIMIZER = OptimizerConfig(
     name="adamw",
