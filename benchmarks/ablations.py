@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 
 from cyclesiam.data.scenes import find_scenes
+from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.recipes import small
-from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.trainer import Trainer
 
 STAGES = (Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12))

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, encode_boxes, xyxy_to_cxcywh
-from cyclesiam.geometry.crops import boxes_to_crop
+from cyclesiam.geometry.crops import boxes_to_crop, frame_size
 from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.models.correlation import cross_correlate_depthwise
 from cyclesiam.models.mask_inputs import box_maps
@@ -61,8 +61,9 @@ class ReferenceCycle:
         path = palindrome(turn)[:-1] or [0]
         for at, frame in pairwise(path):
             state = init_targets(network, clips[:, at], last)
-            result = search_frame(network, state, clips[:, frame])
-            state = localize(state, result, network.search_size, clips.shape[-2:], config)
+            frames = clips[:, frame]
+            result = search_frame(network, state, frames)
+            state = localize(state, result, network.search_size, frame_size(frames), config)
             last = state.boxes.detach()
             self.kept.append(self._losses(network, result, last))
             scores = torch.minimum(scores, state.scores.detach())

@@ -1,27 +1,27 @@
-"""Samples/s of a training step, by part, beside a plain cycle and the arithmetic limit.
+"""Samples/s of a training step, by part, against the reference cycle and the arithmetic limit.
 
     .venv/bin/python benchmarks/training_speed.py [--recipe small] [--turn 2] [--batch 32]
 
 In every round each kind of step runs once over the same batch, one after another, on one thread:
-`plain`, the cycle of the authors' code (see `reference_cycle.py`); `lean`, the package's; `shared` and
-`folded`, the same with `share_features`, and with `fold_norms` as well. Figures are medians over
-rounds, ratios are taken round by round. On a CPU it is CPU time that counts: on a busy machine
-only that means anything. All walks are walked, but for the share of clips given by --known.
+`plain`, the cycle of the authors' code (see `reference_cycle.py`), and `lean`, the package's.
+Figures are medians over rounds, ratios are taken round by round. On a CPU it is CPU time that
+counts: on a busy machine only that means anything. All clips are tracked, but for the ratio of
+clips given by --known.
 
-The limit is what the arithmetic of the lean step's matrices would take at the pace of one large
-product of matrices, measured in the same precision in the same run.
+The limit is the time that the matrix products of the lean step would take at the speed of one
+large matrix product, measured in the same precision in the same run.
 """
 
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -35,44 +35,40 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from cyclesiam.data import chunks
+from cyclesiam.data import augmentation, chunks
 from cyclesiam.data.clips import MASK_OFF, MASK_ON, Batch, BatchRequest, ClipDataset
 from cyclesiam.data.scenes import find_scenes
+from cyclesiam.geometry import crops
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.demo_clip import make_demo_clip
-from cyclesiam.tracking import siamese
-from cyclesiam.training import feature_reuse as views
-from cyclesiam.training import objective as lessons
+from cyclesiam.training import cycle
+from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.fabric import choose_precision
-from cyclesiam.training.objective import ObjectiveConfig
+from cyclesiam.training.objective import CycleBatch, ObjectiveConfig, cycle_objective
 from cyclesiam.training.optimizer import OptimizerConfig, ema_update, make_optimizer
 from cyclesiam.training.recipes import RECIPES
-from cyclesiam.training.config import TrainingConfig
 from cyclesiam.video import VideoWriter
-from reference_cycle import PlainWalker
+from reference_cycle import ReferenceCycle
 
 PARTS = (
     "crop",
     "augment",
-    "forward, walk",
-    "forward, home",
+    "forward, track",
+    "forward, search",
     "labels, losses",
     "backward",
-    "optimiser",
+    "optimizer",
 )
 GAP = 8
-# Where the parts of a step are called, and which part each is; what one part calls of another is
-# counted there alone.
-PLACES = (
-    (siamese, "cut", "crop"),
-    (views, "cut", "crop"),
-    (lessons, "recolour", "augment"),
-    (lessons, "occlude", "augment"),
-    (lessons, "for_inference", "forward, walk"),
-    (lessons, "find_last", "forward, walk"),
-    (lessons, "go_home", "forward, home"),
-)
+# Which part a function's time counts for, without that of other parts that it calls.
+TIMED = {
+    crops.crop: "crop",
+    augmentation.jitter_colors: "augment",
+    augmentation.occlude: "augment",
+    cycle.track_cycle: "forward, track",
+    cycle.search_first_frame: "forward, search",
+}
 
 
 class Clock:
@@ -115,52 +111,52 @@ class Clock:
 
 
 @dataclass
-class Learner:
-    """One kind of step, with weights of its own, so that each kind learns alike."""
+class TimedStep:
+    """One kind of step, with weights of its own, so that each kind trains alike."""
 
     network: SiamRPN
-    guide: AveragedModel
-    optimiser: torch.optim.Optimizer
-    clip: float
-    lesson: ObjectiveConfig
-    chance: torch.Generator
+    ema: AveragedModel
+    optimizer: torch.optim.Optimizer
+    max_grad_norm: float
+    config: ObjectiveConfig
+    rng: torch.Generator
     precision: torch.dtype | None
-    walker: PlainWalker | None
+    reference: ReferenceCycle | None
 
     def step(self, batch: Batch, clock: Clock) -> Tensor:
-        """Take a step, timed; give its loss."""
-        frames, boxes = (part.to(clock.device) for part in (batch.frames, batch.boxes))
-        with self._places(clock), self._autocast(clock.device), clock.part("labels, losses"):
-            lesson = lessons.cycle_objective(
-                self.network,
-                self.guide.module,  # pyright: ignore[reportArgumentType]
-                frames,
-                boxes,
-                batch.request.turn,
-                self.lesson,
-                self.chance,
-                masks=batch.masks.to(clock.device),
-            )
-            loss = lesson.losses(self.lesson).total
+        """Take a step, timed; return its loss."""
+        frames, boxes, masks = (
+            part.to(clock.device) for part in (batch.frames, batch.boxes, batch.masks)
+        )
+        clips = CycleBatch(frames, boxes, batch.request.turn, masks)
+        ema = self.ema.module
+        assert isinstance(ema, SiamRPN)
+        with self._timed(clock), self._autocast(clock.device), clock.part("labels, losses"):
+            sums = cycle_objective(self.network, ema, clips, self.config, self.rng)
+            loss = sums.losses(self.config).total
         with clock.part("backward"):
-            self.optimiser.zero_grad()
+            self.optimizer.zero_grad()
             loss.backward()
-        with clock.part("optimiser"):
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
-            self.optimiser.step()
-            self.guide.update_parameters(self.network)
-        if self.walker:
-            self.walker.kept = []
+        with clock.part("optimizer"):
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.max_grad_norm)
+            self.optimizer.step()
+            self.ema.update_parameters(self.network)
+        if self.reference:
+            self.reference.kept = []
         return loss.detach()
 
     @contextmanager
-    def _places(self, clock: Clock) -> Iterator[None]:
+    def _timed(self, clock: Clock) -> Iterator[None]:
+        modules = [module for name, module in sys.modules.items() if name.startswith("cyclesiam.")]
         with ExitStack() as stack:
-            for module, name, part in PLACES:
-                function = getattr(module, name)
-                if name == "find_last" and self.walker:
-                    function = self.walker.find_last
-                stack.enter_context(mock.patch.object(module, name, clock.timed(part, function)))
+            for function, part in TIMED.items():
+                name, run = function.__name__, function
+                if name == "track_cycle" and self.reference:
+                    run = self.reference.track_cycle
+                for module in modules:
+                    if vars(module).get(name) is function:
+                        timed = clock.timed(part, run)
+                        stack.enter_context(mock.patch.object(module, name, timed))
             yield
 
     def _autocast(self, device: torch.device) -> torch.autocast:
@@ -192,77 +188,64 @@ def main() -> None:
     )
     for turn in options.turn:
         batch, reading = draw(config, turn, options)
-        learners = make_learners(config, device, dtype)
-        report(turn, run(learners, batch, device, options.rounds), learners["lean"], batch, pace)
-        kept = kept_views(learners["shared"], batch)
-        print(f"{'views kept':16s}{kept:9.0%}    of those that the way back needs")
+        steps = {
+            name: make_step(config, plain=name == "plain", device=device, precision=dtype)
+            for name in ("plain", "lean")
+        }
+        report(turn, run(steps, batch, device, options.rounds), steps["lean"], batch, pace)
         print(f"{'decode':16s}{reading['decode']:9.2f}    from an empty cache, twice a long run's")
         print(f"{'draw clips':16s}{reading['draw']:9.2f}    both beside the step, in workers")
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--recipe", choices=[*RECIPES], default="small")
     parser.add_argument("--turn", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--batch", type=int)
     parser.add_argument("--precision", choices=["auto", "32-true", "bf16-mixed"], default="auto")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--known", type=float, default=0.0, help="share of clips not walked")
+    parser.add_argument(
+        "--known", type=float, default=0.0, help="ratio of clips that are not tracked"
+    )
     parser.add_argument("--clips", help="folder of videos; the made clip without one")
     parser.add_argument("--masks", action="store_true", help="put a mask branch on the network")
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
 
-def make_learners(
-    config: TrainingConfig, device: torch.device, precision: torch.dtype | None
-) -> dict[str, Learner]:
-    """Make one learner for each kind of step, all with the same weights."""
-    lesson = config.objective
-    shared = replace(lesson, reuse_features=True)
-    kinds = {
-        "plain": lesson,
-        "lean": lesson,
-        "shared": shared,
-        "folded": replace(shared, fold_norms=True),
-    }
-    make = partial(make_learner, config, device=device, precision=precision)
-    return {name: make(kind, plain=name == "plain") for name, kind in kinds.items()}
-
-
-def make_learner(
+def make_step(
     config: TrainingConfig,
-    lesson: ObjectiveConfig,
     *,
     plain: bool,
     device: torch.device,
     precision: torch.dtype | None,
-) -> Learner:
+) -> TimedStep:
+    """Make one kind of step; all have the same weights."""
     torch.manual_seed(0)
     network = SiamRPN(config.network)
     trained, _ = load_weights("default", trainable=True)
-    if trained.config == config.network:  # so that walks go where targets are
+    if trained.config == config.network:  # so that tracking goes where targets are
         network.load_state_dict(trained.state_dict())
     network = network.to(device, memory_format=torch.channels_last)  # pyright: ignore
-    guide = AveragedModel(network, multi_avg_fn=ema_update(config.ema_decay), use_buffers=True)
-    guide.eval().requires_grad_(plain)
+    ema = AveragedModel(network, multi_avg_fn=ema_update(config.ema_decay), use_buffers=True)
+    ema.eval().requires_grad_(plain)
     gentle = OptimizerConfig(name=config.optimizer.name, start_lr=1e-6, lr=1e-6, end_lr=1e-6)
-    return Learner(
+    return TimedStep(
         network.train(),
-        guide,
+        ema,
         make_optimizer(gentle, network),
         gentle.max_grad_norm,
-        lesson,
+        config.objective,
         torch.Generator(device).manual_seed(0),
         precision,
-        PlainWalker(lesson.labels, device) if plain else None,
+        ReferenceCycle(config.objective.labels, device) if plain else None,
     )
 
 
 def draw(
     config: TrainingConfig, turn: int, options: argparse.Namespace
 ) -> tuple[Batch, dict[str, float]]:
-    """Draw batches; give one, and the CPU ms a sample that decoding and drawing took."""
+    """Draw batches; return one, and the CPU ms a sample that decoding and drawing took."""
     with tempfile.TemporaryDirectory() as folder:
         sources = [options.clips] if options.clips else [write_made_clips(Path(folder))]
         dataset = ClipDataset(find_scenes(sources)[0], config.clips, seed=0)
@@ -277,7 +260,7 @@ def draw(
     known = torch.arange(len(batch.boxes)) < round(options.known * len(batch.boxes))
     boxes = batch.boxes.clone()
     boxes[:, 1:][~known] = torch.nan
-    boxes[known, 1:] = boxes[known, :1]  # as good as any: nothing is walked for it
+    boxes[known, 1:] = boxes[known, :1]  # as good as any: these are not tracked
     rows, columns = (torch.arange(side) + 0.5 for side in batch.masks.shape[1:])
     x0, y0, x1, y1 = boxes[:, 0, :, None].unbind(dim=1)
     inside_x, inside_y = (columns > x0) & (columns < x1), (rows > y0) & (rows < y1)
@@ -296,25 +279,25 @@ def write_made_clips(folder: Path, count: int = 2) -> Path:
 
 
 def run(
-    learners: dict[str, Learner], batch: Batch, device: torch.device, rounds: int
+    steps: dict[str, TimedStep], batch: Batch, device: torch.device, rounds: int
 ) -> dict[str, list[dict[str, float]]]:
-    """Give each learner's seconds by part, round by round; the first round only warms up."""
-    seconds: dict[str, list[dict[str, float]]] = {name: [] for name in learners}
-    losses: dict[str, list[float]] = {name: [] for name in learners}
+    """Return each kind's seconds by part, round by round; the first round only warms up."""
+    seconds: dict[str, list[dict[str, float]]] = {name: [] for name in steps}
+    losses: dict[str, list[float]] = {name: [] for name in steps}
     for counted in range(-1, rounds):
-        for name, learner in learners.items():
+        for name, step in steps.items():
             clock = Clock(device)
-            losses[name].append(learner.step(batch, clock).item())
+            losses[name].append(step.step(batch, clock).item())
             if counted >= 0:
                 seconds[name].append(clock.seconds)
-    assert losses["plain"] == losses["lean"], "the lean cycle must learn what the plain one does"
+    assert losses["plain"] == losses["lean"], "the lean cycle must train as the plain one does"
     return seconds
 
 
 def report(
     turn: int,
     seconds: dict[str, list[dict[str, float]]],
-    lean: Learner,
+    lean: TimedStep,
     batch: Batch,
     pace: float,
 ) -> None:
@@ -332,38 +315,24 @@ def report(
     print(f"{'samples/s':16s}", *(f"{B / statistics.median(t):8.1f}" for t in totals.values()))
     for name, values in totals.items():
         ratios = [a / b for a, b in zip(totals["plain"], values, strict=True)]
-        share = flops / pace / statistics.median(values)
+        ratio = flops / pace / statistics.median(values)
         print(
             f"{name:16s}{statistics.median(ratios):5.2f} x plain "
             f"({min(ratios):.2f}..{max(ratios):.2f})   "
-            f"the lean step's arithmetic at the limit's pace takes {share:4.0%} of its time"
+            f"the lean step's arithmetic at the limit's pace takes {ratio:4.0%} of its time"
         )
 
 
-def kept_views(learner: Learner, batch: Batch) -> float:
-    """Give the share of views that the way back takes over from the way out."""
-    near: list[Tensor] = [torch.empty(0)]
-    alike = views._nearly_alike
-
-    def noted(*windows: Tensor) -> Tensor:
-        near.append(alike(*windows))
-        return near[-1]
-
-    with mock.patch.object(views, "_nearly_alike", noted):
-        learner.step(batch, Clock(next(learner.network.parameters()).device))
-    return torch.cat([rows.float().cpu() for rows in near]).nan_to_num().mean().item()
-
-
-def count_flops(learner: Learner, batch: Batch) -> float:
-    """Count what convolutions and products of matrices a step has: two for each MAC."""
-    device = next(learner.network.parameters()).device
+def count_flops(step: TimedStep, batch: Batch) -> float:
+    """Count the operations of a step in convolutions and matrix products, two for each MAC."""
+    device = next(step.network.parameters()).device
     with FlopCounterMode(display=False) as counter:
-        learner.step(batch, Clock(device))
+        step.step(batch, Clock(device))
     return counter.get_total_flops()
 
 
 def measure_pace(device: torch.device, dtype: torch.dtype) -> float:
-    """Give the FLOP/s of the best of several products of large matrices."""
+    """Return the FLOP/s of the best of several products of large matrices."""
     size = 2048 if device.type == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best = float("inf")

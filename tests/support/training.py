@@ -11,11 +11,11 @@ from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.training.anchor_labels import AnchorLabelConfig
+from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.objective import ObjectiveConfig
 from cyclesiam.training.optimizer import OptimizerConfig
 from cyclesiam.training.recipes import FAST_OPTIMIZER, smoke
-from cyclesiam.training.config import TrainingConfig
 from support.networks import TINY
 
 CONFIG = TrainingConfig(

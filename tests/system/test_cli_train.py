@@ -86,7 +86,9 @@ def test_masks_go_on_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, st
 def test_recipes_that_go_on_need_weights(capsys, stills, recipe):
     arguments = command(stills)
     arguments[arguments.index("smoke")] = recipe
-    assert f"the recipe {recipe} continues from other weights" in fails(capsys, *arguments, status=2)
+    assert f"the recipe {recipe} continues from other weights" in fails(
+        capsys, *arguments, status=2
+    )
 
 
 def test_train_and_resume(capsys, tmp_path, stills):

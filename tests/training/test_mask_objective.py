@@ -13,11 +13,11 @@ from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.training.anchor_labels import AnchorLabelConfig, label_anchors
+from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.cycle import run_cycle
 from cyclesiam.training.mask_objective import crop_mask_labels, mask_objective
 from cyclesiam.training.optimizer import OptimizerConfig
-from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.trainer import Trainer
 from support.media import moving_square, textured, write_stills, write_video
 from support.networks import TINY

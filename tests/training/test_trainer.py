@@ -1,8 +1,10 @@
 import dataclasses
+import json
 
 import pytest
 import torch
 
+from cyclesiam.config_aliases import REMOVED_FIELDS, RENAMED_FIELDS
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError, WeightsError
 from cyclesiam.models.checkpoints import load_weights
@@ -59,6 +61,46 @@ def test_a_resumed_run_goes_on_as_if_nothing_had_happened(tmp_path, scenes):
     assert [report.loss for report in resumed.fit()] == losses[3:]
     assert_same_weights(resumed.state.network, whole.state.network)
     assert_same_weights(resumed.state.ema, whole.state.ema)
+
+
+def in_old_words(config):
+    """Return a config as version 0.1 wrote it into checkpoints: old names, and fields that left."""
+    name = type(config).__name__
+    old_names = {new: old for old, new in RENAMED_FIELDS.get(name, {}).items()}
+    fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    old = {
+        old_names.get(field, field): in_old_words(value)
+        if dataclasses.is_dataclass(value)
+        else value
+        for field, value in fields.items()
+    }
+    return json.loads(json.dumps(old | REMOVED_FIELDS.get(name, {})))
+
+
+def test_a_checkpoint_of_version_0_1_resumes(tmp_path, scenes):
+    whole = make_trainer(tmp_path / "whole", scenes)
+    losses = [report.loss for report in whole.fit()]
+    run = make_trainer(tmp_path / "broken", scenes).fit()
+    assert [next(run).loss for _ in range(3)] == losses[:3]
+    run.close()
+    file = tmp_path / "broken" / "training.ckpt"
+    saved = torch.load(file, weights_only=True)
+    keys = "network guide optimiser chance curriculum step asked initial_weights config"
+    assert saved.keys() == {*keys.split()}
+    saved["config"] = in_old_words(CONFIG)
+    assert {"lesson", "optimiser", "learns"} <= saved["config"].keys()
+    assert {"share_features", "fold_norms"} <= saved["config"]["lesson"].keys()
+    saved["curriculum"]["since"] = saved["curriculum"].pop("steps_at_level")
+    torch.save(saved, file)
+    resumed = make_trainer(tmp_path / "broken", scenes, resume=True)
+    assert [report.loss for report in resumed.fit()] == losses[3:]
+    assert_same_weights(resumed.state.network, whole.state.network)
+    saved["config"]["lesson"]["fold_norms"] = True
+    torch.save(saved, file)
+    with pytest.raises(
+        TrainingError, match=r"cannot resume from .*ObjectiveConfig has no 'fold_no"
+    ):
+        make_trainer(tmp_path / "broken", scenes, resume=True)
 
 
 def test_a_finished_run_resumes_to_nothing(tmp_path, scenes):

@@ -222,11 +222,12 @@ class Train:
                 show_training(reports, trainer.state.step, steps)
         except KeyboardInterrupt:
             pass  # the second Ctrl-C
-        if trainer.state.step < steps:
+        done = trainer.state.step
+        if done < steps:
             if not self._state_file().is_file():
                 trainer.save()  # no step was begun
             raise KeyboardInterrupt(
-                f"step {trainer.state.step} of {steps} is saved; continue with: {self._resume_command()}"
+                f"step {done} of {steps} is saved; continue with: {self._resume_command()}"
             )
 
     def _state_file(self) -> Path:

@@ -1,4 +1,4 @@
-"""Adaptation: train weights further on own footage, and keep the result only if it scores better."""
+"""Adaptation: train weights further on own footage, and keep the result if it scores better."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace

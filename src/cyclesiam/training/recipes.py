@@ -9,10 +9,10 @@ from cyclesiam.data.discovery import STRICT_DISCOVERY
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.training.anchor_labels import AnchorLabelConfig
+from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.objective import ObjectiveConfig
 from cyclesiam.training.optimizer import OptimizerConfig
-from cyclesiam.training.config import TrainingConfig
 
 FAST_OPTIMIZER = OptimizerConfig(
     name="adamw",

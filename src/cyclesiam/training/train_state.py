@@ -36,7 +36,7 @@ class TrainState:
     ema: AveragedModel
     optimizer: torch.optim.Optimizer
     rng: Generator
-    curriculum: Curriculum = Curriculum()
+    curriculum: Curriculum = field(default_factory=Curriculum)
     step: int = 0
     requested: dict[int, Stage] = field(default_factory=dict)
     initial_weights: str = "random"

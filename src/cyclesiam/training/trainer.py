@@ -110,7 +110,11 @@ class Trainer:
 
 
 def fit(
-    state: TrainState, batches: Iterable[Batch], config: TrainingConfig, fabric: Fabric, output: Path
+    state: TrainState,
+    batches: Iterable[Batch],
+    config: TrainingConfig,
+    fabric: Fabric,
+    output: Path,
 ) -> Iterator[TrainingReport]:
     """Train on batches to the end, and yield reports on the way.
 
