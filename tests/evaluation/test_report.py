@@ -128,14 +128,14 @@ def read(path: Path) -> Page:
     return Page(path.read_text(encoding="utf-8"))
 
 
-def answers_of(name: str, frames: tuple[Path, ...], **changes) -> FrameResults:
+def results_of(name: str, frames: tuple[Path, ...], **changes) -> FrameResults:
     """A tracker that stands still, while the target moves on by 2 px a frame."""
     steps = np.arange(len(frames))[:, None] * [2.0, 0, 2, 0]
     truth = np.array([10.0, 14, 26, 30]) + steps
     boxes = np.repeat(truth[:1], len(frames), axis=0)
     overlaps = (16 - steps[:, 0]).clip(0) / (16 + steps[:, 0])
-    answers = FrameResults(name=name, frames=frames, truth=truth, boxes=boxes, overlaps=overlaps)
-    return replace(answers, **changes)
+    results = FrameResults(name=name, frames=frames, truth=truth, boxes=boxes, overlaps=overlaps)
+    return replace(results, **changes)
 
 
 @pytest.fixture
@@ -144,15 +144,15 @@ def frames(tmp_path, made_frames) -> tuple[Path, ...]:
 
 
 @pytest.fixture
-def answering(monkeypatch, frames):
-    """Let every tracker have the same answers, without raw results on disk."""
+def with_results(monkeypatch, frames):
+    """Let every tracker have the same results, without raw results on disk."""
 
-    def fake(evaluation, reader, name):
-        assert reader == "reader"
-        return answers_of(name, frames)
+    def fake(evaluation, dataset, name):
+        assert dataset == "dataset"
+        return results_of(name, frames)
 
     monkeypatch.setattr(report_sequences, "load_frame_results", fake)
-    return "reader"
+    return "dataset"
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -181,8 +181,8 @@ def test_a_report_holds_what_was_found_and_how(tmp_path):
     assert page.text.index("Walk") < page.text.index("Bolt")  # the worst first
 
 
-def test_a_report_fetches_nothing_and_is_whole(tmp_path, answering):
-    path = write_report(tmp_path, [ope("kcf"), ope("mil")], answering)
+def test_a_report_fetches_nothing_and_is_whole(tmp_path, with_results):
+    path = write_report(tmp_path, [ope("kcf"), ope("mil")], with_results)
     html, page = path.read_text(), read(path)
     assert [p.name for p in tmp_path.glob("*.*")] == ["report.html"]
     for _, attributes in page.tags:
@@ -199,9 +199,9 @@ def test_a_report_fetches_nothing_and_is_whole(tmp_path, answering):
     }
 
 
-def test_the_same_evaluations_give_the_same_bytes(tmp_path, answering):
-    first = write_report(tmp_path / "a", [ope(), ope("mil")], answering).read_bytes()
-    assert write_report(tmp_path / "b", [ope(), ope("mil")], answering).read_bytes() == first
+def test_the_same_evaluations_give_the_same_bytes(tmp_path, with_results):
+    first = write_report(tmp_path / "a", [ope(), ope("mil")], with_results).read_bytes()
+    assert write_report(tmp_path / "b", [ope(), ope("mil")], with_results).read_bytes() == first
 
 
 def test_names_are_escaped(tmp_path, monkeypatch, frames):
@@ -215,8 +215,8 @@ def test_names_are_escaped(tmp_path, monkeypatch, frames):
         errors=(FailedSequence(name=evil, message=evil),),
         run=replace(named.run, weights=evil, machine=evil, command=evil, policy=evil, date=evil),
     )
-    monkeypatch.setattr(report_sequences, "load_frame_results", lambda *_: answers_of(evil, frames))
-    path = write_report(tmp_path, [named], "reader")  # pyright: ignore[reportArgumentType]
+    monkeypatch.setattr(report_sequences, "load_frame_results", lambda *_: results_of(evil, frames))
+    path = write_report(tmp_path, [named], "dataset")  # pyright: ignore[reportArgumentType]
     assert "<b>&" not in path.read_text()
     assert read(path).text.count(evil) >= 10
 
@@ -236,10 +236,10 @@ def test_what_is_missing_leaves_the_rest(tmp_path):
     assert "Curves" not in read(write_report(tmp_path, [nothing])).text
 
 
-def test_trackers_may_have_judged_different_sequences(tmp_path, answering):
+def test_trackers_may_have_scored_different_sequences(tmp_path, with_results):
     half = ope("mil")
     half = replace(half, sequences=half.sequences[:1], mean={"auc": 0.1}, curves=())
-    page = read(write_report(tmp_path, [half, ope()], answering))
+    page = read(write_report(tmp_path, [half, ope()], with_results))
     assert page.text.index("Walk") < page.text.index("Bolt")  # without a number is the worst
     assert "1 or 2 of the benchmark's 100 sequences" in page.text
 
@@ -310,7 +310,7 @@ def test_a_plot_follows_the_page():
     assert svg.startswith('<svg class="plot" viewBox="')
     assert "var(--s1)" in svg
     assert "var(--s2)" in svg
-    assert "share of frames above it" in svg  # text, not outlines
+    assert "ratio of frames above it" in svg  # text, not outlines
     assert "DejaVu" not in svg
     assert not re.search(r"#0103|<style|<metadata|<\?xml", svg)
     assert Page(svg)
@@ -328,7 +328,7 @@ def test_ids_of_two_plots_differ():
     assert adapt_svg(svg, "p").endswith('><g id="p-x"/><use href="#p-x"/></svg>')
 
 
-# --- collapses -----------------------------------------------------------------------------------
+# --- failures ------------------------------------------------------------------------------------
 
 
 def test_the_deepest_drops_are_found():
@@ -337,7 +337,7 @@ def test_the_deepest_drops_are_found():
     assert find_failures(overlaps, count=1) == [60]
 
 
-def test_a_steady_tracker_has_no_collapse():
+def test_a_steady_tracker_has_no_failure():
     assert find_failures(np.linspace(0.9, 0.1, 300)) == []
     assert find_failures(np.full(5, NAN)) == []
     assert find_failures(np.array([])) == []
@@ -348,14 +348,14 @@ def test_frames_that_do_not_count_are_passed_over():
     assert find_failures(overlaps) == [27]
 
 
-def test_a_target_lost_at_once_collapses_in_the_first_judged_frame():
+def test_a_target_lost_at_once_fails_in_the_first_scored_frame():
     assert find_failures(np.array([NAN, *[0.1] * 20])) == [1]
 
 
-def test_failures_are_the_collapses_of_a_run_with_restarts(frames):
-    answers = answers_of("book", frames, failures=(5, 9, 11))
-    assert find_failures(answers.overlaps, answers.failures) == [5, 9]
-    assert select_key_frames(answers) == [
+def test_failures_of_a_run_with_resets_are_those_on_record(frames):
+    results = results_of("book", frames, failures=(5, 9, 11))
+    assert find_failures(results.overlaps, results.failures) == [5, 9]
+    assert select_key_frames(results) == [
         (0, "fails in 5"),
         (3, "fails in 9"),
         (4, "fails in 5"),
@@ -364,15 +364,15 @@ def test_failures_are_the_collapses_of_a_run_with_restarts(frames):
 
 
 def test_a_slow_drift_is_shown_where_it_passes_half(frames):
-    drift = answers_of("a", frames * 10, overlaps=np.linspace(0.9, 0.0, 120))
+    drift = results_of("a", frames * 10, overlaps=np.linspace(0.9, 0.0, 120))
     assert [note for _, note in select_key_frames(drift)] == [
         "first below 0.5",
         "first below 0.2",
         "lowest overlap",
     ]
-    good = answers_of("a", frames, overlaps=np.linspace(0.9, 0.8, 12))
+    good = results_of("a", frames, overlaps=np.linspace(0.9, 0.8, 12))
     assert select_key_frames(good) == [(11, "lowest overlap")]
-    assert select_key_frames(answers_of("a", frames, overlaps=np.full(12, NAN))) == []
+    assert select_key_frames(results_of("a", frames, overlaps=np.full(12, NAN))) == []
 
 
 @pytest.mark.parametrize("box", [(10, 10, 30, 20), (-50, -50, 5, 5), (600, 440, 700, 500)])
@@ -391,14 +391,14 @@ def test_a_window_without_a_box_is_the_frame():
     assert crop_window(np.full((2, 4), NAN), 64, 48) == (0, 0, 64, 48)
 
 
-def test_moments_show_what_every_tracker_answered(frames):
-    lost = answers_of("a", frames, boxes=np.full((12, 4), NAN), overlaps=np.full(12, NAN))
-    moments = make_key_frames([answers_of("a", frames), lost])
-    assert moments
-    for moment in moments:
-        assert moment.picture[:4] == b"RIFF"
-        assert moment.overlaps[0] == answers_of("a", frames).overlaps[moment.frame]
-        assert math.isnan(moment.overlaps[1])
+def test_key_frames_show_all_trackers(frames):
+    lost = results_of("a", frames, boxes=np.full((12, 4), NAN), overlaps=np.full(12, NAN))
+    key_frames = make_key_frames([results_of("a", frames), lost])
+    assert key_frames
+    for key_frame in key_frames:
+        assert key_frame.image[:4] == b"RIFF"
+        assert key_frame.overlaps[0] == results_of("a", frames).overlaps[key_frame.frame]
+        assert math.isnan(key_frame.overlaps[1])
 
 
 # --- sequences -----------------------------------------------------------------------------------
@@ -425,8 +425,8 @@ def test_a_line_breaks_where_there_is_no_overlap_and_keeps_every_drop():
     assert path.count(" 28.0") == 1
 
 
-def test_pictures_have_texts_and_lines_have_numbers(tmp_path, answering):
-    page = read(write_report(tmp_path, [ope("kcf"), ope("mil")], answering))
+def test_pictures_have_texts_and_lines_have_numbers(tmp_path, with_results):
+    page = read(write_report(tmp_path, [ope("kcf"), ope("mil")], with_results))
     pictures = page.all("img")
     assert pictures
     for picture in pictures:
@@ -440,26 +440,26 @@ def test_pictures_have_texts_and_lines_have_numbers(tmp_path, answering):
 
 
 def test_results_that_are_gone_are_said_to_be(tmp_path, monkeypatch):
-    def fail(evaluation, reader, name):
+    def fail(evaluation, dataset, name):
         raise DatasetError(f"{name}.txt is <gone>")
 
     monkeypatch.setattr(report_sequences, "load_frame_results", fail)
-    page = read(write_report(tmp_path, [ope()], "reader"))  # pyright: ignore[reportArgumentType]
+    page = read(write_report(tmp_path, [ope()], "dataset"))  # pyright: ignore[reportArgumentType]
     assert "Not shown: Bolt.txt is <gone>" in page.text
     assert page.all("img") == []
 
 
-def test_a_frame_that_is_gone_leaves_the_lines(tmp_path, answering, frames):
+def test_a_frame_that_is_gone_leaves_the_lines(tmp_path, with_results, frames):
     for frame in frames:
         frame.unlink()
-    page = read(write_report(tmp_path, [ope()], answering))
+    page = read(write_report(tmp_path, [ope()], with_results))
     assert "cannot be read" in page.text
     assert [svg for svg in page.all("svg") if svg.get("role") == "img"]
 
 
-def test_only_the_worst_sequences_have_pictures(tmp_path, answering, monkeypatch):
-    monkeypatch.setattr(report_sequences, "MOST_PICTURED", 1)
-    path = write_report(tmp_path, [ope()], answering)
+def test_only_the_worst_sequences_have_pictures(tmp_path, with_results, monkeypatch):
+    monkeypatch.setattr(report_sequences, "MAX_ILLUSTRATED", 1)
+    path = write_report(tmp_path, [ope()], with_results)
     walk, bolt = path.read_text().split("<article")[1:]
     assert "Walk" in walk
     assert "<img" in walk

@@ -22,16 +22,16 @@ def write_report(
     evaluations: Sequence[Evaluation],
     dataset: Dataset | None = None,
 ) -> Path:
-    """Write `report.html`.
+    """Write `report.html`: results, curves, attributes, and the sequences with their key frames.
 
     Args:
-        folder: where to; made if there is none.
+        folder: where to write it; made if there is none.
         evaluations: at least one, all of one benchmark and protocol; the sequences are sorted by
             the first one's numbers.
         dataset: the benchmark, to show frames; without it there are none.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
         ValueError: there is no evaluation, or they are of several benchmarks or protocols.

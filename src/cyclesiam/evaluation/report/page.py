@@ -1,4 +1,4 @@
-"""The page of a report: everything but the list of sequences, as HTML."""
+"""The page of a report as HTML, all of it but the list of sequences."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +33,11 @@ RULES: Mapping[ScoringRules, str] = {
 CURVES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "success": ("Success", ("auc", "ao")),
     "precision": ("Precision", ("precision_20",)),
-    "norm_precision": ("Normalised precision", ("norm_precision_20",)),
+    "norm_precision": ("Normalized precision", ("norm_precision_20",)),
     "eao": ("Expected average overlap", ("eao",)),
 }
-"""Name of a curve to its title, and the numbers that its legend may show."""
-FIRST_METRICS = ("eao",)  # columns of the results that come before the others
+"""Name of a curve to its title and to the numbers that its legend may show."""
+FIRST_METRICS = ("eao",)  # columns of results before the others
 ATTRIBUTE_METRICS = ("auc", "ao", "accuracy", "j_and_f")
 Field = Callable[[RunInfo], str | None]
 SHARED_FIELDS: Mapping[str, Field] = {
@@ -48,7 +48,7 @@ SHARED_FIELDS: Mapping[str, Field] = {
 
 
 def render_page(evaluations: Sequence[Evaluation], sequences: str) -> str:
-    """Give the whole page.
+    """Return the whole page.
 
     Args:
         evaluations: at least one, of one benchmark and protocol.
@@ -113,7 +113,7 @@ def _header(evaluations: Sequence[Evaluation]) -> str:
 
 
 def _tracker(run: RunInfo, index: int, shared: Mapping[str, str]) -> str:
-    """How one tracker was run: what the trackers do not share."""
+    """Return how one tracker was run, but for the facts that all trackers share."""
     facts = {
         "labels seen in training": _policy(run),
         "initial input": f"first-frame {run.initial_input}",
@@ -133,7 +133,7 @@ def _tracker(run: RunInfo, index: int, shared: Mapping[str, str]) -> str:
 
 
 def _policy(run: RunInfo) -> str:
-    """Say what labels a tracker saw; the policy is the name by which the package calls it."""
+    """Return which labels a tracker was trained with, by the name of the label policy."""
     if run.policy is None:
         return "unknown"
     return run.policy if run.weights else f"{run.policy} (nothing was trained)"
@@ -170,7 +170,7 @@ def _results(evaluations: Sequence[Evaluation]) -> str:
 def _row(
     name: str, about: str, numbers: Mapping[str, float], best: Mapping[str, float], source: str = ""
 ) -> str:
-    """A tracker's row, with the metrics of `best` in their order; what equals the best is bold."""
+    """Return a tracker's row, its metrics in the order of `best`; those that equal it are bold."""
     cells = ""
     for metric, best_value in best.items():
         value = numbers.get(metric, math.nan)
@@ -191,7 +191,7 @@ def _heading(metric: str) -> str:
 
 
 def _best(metric: str, evaluations: Sequence[Evaluation]) -> float:
-    """The best of ours, NaN (which equals nothing) where there is nothing to compare."""
+    """Return the best of this report; NaN, which equals nothing, where nothing is compared."""
     values = [e.mean.get(metric, math.nan) for e in evaluations]
     values = [value for value in values if not math.isnan(value)]
     better = METRICS[metric].higher_is_better
@@ -203,16 +203,16 @@ def _best(metric: str, evaluations: Sequence[Evaluation]) -> float:
 def _remarks(evaluations: Sequence[Evaluation], others: Sequence[PublishedResult]) -> str:
     remarks = [
         "↑ higher is better, ↓ lower is better; bold is the best of this report. Frames/s are the "
-        "tracker's own: reading pictures does not count."
+        "tracker's own: reading images does not count."
     ]
     benchmark = BENCHMARKS.get(evaluations[0].run.benchmark)
-    whole = (benchmark and benchmark.num_sequences) or 0
+    all_sequences = (benchmark and benchmark.num_sequences) or 0
     counts = {len(e.sequences) for e in evaluations}
-    if min(counts) < whole:
+    if min(counts) < all_sequences:
         ran = " or ".join(map(str, sorted(counts)))
         remarks.append(
-            f"<strong>{ran} of the benchmark's {whole} sequences were judged, so these are not "
-            f"the benchmark's numbers{' and do not compare with published ones' * bool(others)}."
+            f"<strong>{ran} of the benchmark's {all_sequences} sequences were scored. These "
+            f"are not the benchmark's numbers{' and do not compare with published ones' * bool(others)}."
             "</strong>"
         )
     if others:

@@ -1,7 +1,7 @@
 """Plots of a report, drawn by matplotlib as SVG that is part of the page.
 
-Matplotlib draws in marker colours, which become CSS variables of the page: so a plot follows its
-light and dark, and its text has the page's font. Nothing in the SVG depends on day or chance.
+Matplotlib draws in placeholder colors, which become CSS variables of the page. So a plot is light
+or dark as the page is, and its text has the page's font. The same numbers give the same SVG.
 """
 
 import io
@@ -19,22 +19,22 @@ from cyclesiam.evaluation.results.evaluation import METRICS, Curve, Evaluation, 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-SERIES = 7  # colours that the style sheet knows as --s1 ... --s7
+SERIES = 7  # colors that the style sheet calls --s1 ... --s7
 DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 1.5), (6, 2, 1.5, 2))
 MARKERS = "osD^vP*"
-INK, SOFT, RULE, BAND = "#010203", "#010204", "#010205", "#010206"  # markers, replaced below
+INK, SOFT, RULE, BAND = "#010203", "#010204", "#010205", "#010206"  # placeholders
 VARIABLES = {INK: "currentColor", SOFT: "var(--soft)", RULE: "var(--rule)", BAND: "var(--band)"}
 SIZE = (4.6, 3.3)  # inches; a point of matplotlib is a pixel of the page where it is shown 1:1
 AXES = {
-    "success": ("overlap threshold", "share of frames above it"),
-    "precision": ("centre error threshold, pixels", "share of frames within it"),
-    "norm_precision": ("centre error threshold, target sizes", "share of frames within it"),
+    "success": ("overlap threshold", "ratio of frames above it"),
+    "precision": ("center error threshold, pixels", "ratio of frames within it"),
+    "norm_precision": ("center error threshold, target sizes", "ratio of frames within it"),
     "eao": ("length of the sequence, frames", "expected overlap"),
 }
 
 
 def check_matplotlib() -> None:
-    """Find out whether plots can be drawn.
+    """Check whether plots can be drawn.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -48,7 +48,7 @@ def check_matplotlib() -> None:
 
 
 def series_class(index: int) -> str:
-    """Name the CSS class of a tracker's colour, by its place.
+    """Return the CSS class of a tracker's color, by its place in the list.
 
     >>> series_class(0), series_class(7)
     ('s1', 's1')
@@ -57,7 +57,7 @@ def series_class(index: int) -> str:
 
 
 def dashes(index: int) -> tuple[float, ...]:
-    """Give the lengths of strokes and gaps of a tracker's line; none for a solid one."""
+    """Return the lengths of strokes and gaps of a tracker's line; none for a solid one."""
     return DASHES[index % len(DASHES)]
 
 
@@ -81,13 +81,14 @@ def curve_plot(name: str, evaluations: Sequence[Evaluation]) -> str:
 def accuracy_robustness_plot(
     evaluations: Sequence[Evaluation], published: Sequence[PublishedResult]
 ) -> str:
-    """Draw accuracy over the chance to survive 30 frames; published trackers as hollow circles."""
+    """Draw accuracy over reliability; published trackers are hollow circles."""
 
     def draw_points(axes: "Axes") -> None:
-        axes.set(xlabel="reliability (30 frames)", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1))
+        axes.set(xlabel=f"reliability ({RELIABILITY_LENGTH} frames)", ylabel="accuracy")
+        axes.set(xlim=(0, 1.02), ylim=(0, 1))
         places = {result.tracker: accuracy_and_reliability(result.numbers) for result in published}
         places = {name: place for name, place in places.items() if np.isfinite(place).all()}
-        for name, place, side in _beside(places):
+        for name, place, side in _with_sides(places):
             axes.plot(*place, "o", markerfacecolor="none", color=SOFT, markersize=5)
             align = "left" if side[0] > 0 else "right"
             axes.annotate(
@@ -99,10 +100,10 @@ def accuracy_robustness_plot(
     return _svg("accuracy-robustness", draw_points)
 
 
-def _beside(
+def _with_sides(
     places: Mapping[str, tuple[float, float]],
 ) -> Iterator[tuple[str, tuple[float, float], tuple[float, float]]]:
-    """Give each label its place and a side to stand at, away from its nearest neighbour."""
+    """Yield name, place and offset of each label, on the side away from its nearest neighbor."""
     for name, (x, y) in places.items():
         others = [(x - u, y - v) for other, (u, v) in places.items() if other != name]
         dx, dy = min(others, key=lambda step: np.hypot(*step), default=(-1.0, 1.0))
@@ -110,15 +111,15 @@ def _beside(
 
 
 def accuracy_and_reliability(numbers: Mapping[str, float]) -> tuple[float, float]:
-    """Give a tracker's place (reliability, accuracy) in the accuracy-robustness plot, or NaN.
+    """Return a tracker's reliability and accuracy, NaN where unknown.
 
-    Reliability is exp(-30 failures / frames), the chance to survive 30 frames.
+    Reliability is exp(-30 failures / frames), the probability to survive 30 frames.
 
     Source: Čehovin et al., "Visual object tracking performance measures revisited", TIP 2016.
     """
     nan = float("nan")
-    share = numbers.get("failures_per_100_frames", nan) / 100
-    reliability = numbers.get("reliability", float(np.exp(-RELIABILITY_LENGTH * share)))
+    failure_rate = numbers.get("failures_per_100_frames", nan) / 100
+    reliability = numbers.get("reliability", float(np.exp(-RELIABILITY_LENGTH * failure_rate)))
     return reliability, numbers.get("accuracy", nan)
 
 
@@ -143,22 +144,24 @@ def _number(score: Score | None, metric: str) -> float:
 
 def _draw_curve(axes: "Axes", curve: Curve, index: int) -> None:
     style: Any = (0, dashes(index)) if dashes(index) else "-"
-    axes.plot(curve.x, curve.y, color=_marker_colour(index), linestyle=style, linewidth=1.8)
+    axes.plot(curve.x, curve.y, color=_placeholder_color(index), linestyle=style, linewidth=1.8)
 
 
 def _draw_point(axes: "Axes", x: float, y: float, index: int) -> None:
     if np.isfinite((x, y)).all():
         marker = MARKERS[index % len(MARKERS)]
-        axes.plot(x, y, marker, color=_marker_colour(index), markersize=7, clip_on=False, zorder=3)
+        axes.plot(
+            x, y, marker, color=_placeholder_color(index), markersize=7, clip_on=False, zorder=3
+        )
 
 
-def _marker_colour(index: int) -> str:
-    """The colour that stands for `var(--sN)` until the SVG is finished."""
+def _placeholder_color(index: int) -> str:
+    """Return the color that stands for `var(--sN)` until the SVG is finished."""
     return f"#01030{index % SERIES + 1}"
 
 
 def _svg(name: str, draw: Callable[["Axes"], None], size: tuple[float, float] = SIZE) -> str:
-    """Draw on empty axes, and give an `<svg>` element that is ready for the page."""
+    """Draw on empty axes, and return an `<svg>` element that is ready for the page."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -190,15 +193,15 @@ def _svg(name: str, draw: Callable[["Axes"], None], size: tuple[float, float] = 
 
 
 def adapt_svg(svg: str, name: str) -> str:
-    """Make matplotlib's SVG file a part of a page.
+    """Turn matplotlib's SVG file into a part of a page.
 
     Args:
-        svg: the file.
-        name: unique in the page, put before every id.
+        svg: content of the file.
+        name: unique in the page; it is put before every id.
 
     Returns:
-        The `<svg>` element: without size, style sheet and metadata; with the page's font, and CSS
-        variables in place of marker colours. It is hidden from screen readers, whose users get
+        The `<svg>` element without size, style sheet and metadata. It has the page's font, and CSS
+        variables in place of placeholder colors. It is hidden from screen readers, whose users get
         the numbers as text.
     """
     svg = svg[svg.index("<svg") :]
@@ -212,7 +215,7 @@ def adapt_svg(svg: str, name: str) -> str:
     svg = re.sub(r' id="', f' id="{name}-', svg)
     svg = re.sub(r"url\(#", f"url(#{name}-", svg)
     svg = re.sub(r'xlink:href="#', f'href="#{name}-', svg)
-    for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, variable)
+    for color, variable in VARIABLES.items():
+        svg = svg.replace(color, variable)
     svg = re.sub(r"#01030(\d)", r"var(--s\1)", svg)
     return re.sub(r"\n\s*", "\n", svg).strip()

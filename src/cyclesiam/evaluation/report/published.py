@@ -1,7 +1,7 @@
-"""Published results to stand beside ours, each with the protocol that it belongs to.
+"""Published results to compare with, by benchmark and protocol.
 
-Numbers are those of the papers: CycleSiam (Yuan et al., IROS 2020) with the results it compares to,
-and later label-free trackers. They are of whole benchmarks, and speeds are of other machines.
+The numbers are from the papers: CycleSiam (Yuan et al., IROS 2020) with the results it compares to,
+and later label-free trackers. They are of whole benchmarks. Speeds are of other machines.
 """
 
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ class PublishedResult:
 
     Args:
         tracker: its name.
-        labels: what it was trained with, in words.
-        initial_input: what it is told in the first frame.
+        labels: which labels it was trained with, in words.
+        initial_input: what it starts from in the first frame.
         numbers: a name in `METRICS` to the number.
     """
 
@@ -39,13 +39,13 @@ def _vot(
     failures: float | None = None,
     fps: float | None = None,
 ) -> PublishedResult:
-    given = {
+    known = {
         "eao": eao,
         "accuracy": accuracy,
         "failures_per_100_frames": failures,
         "fps": fps,
     }
-    numbers = {name: number for name, number in given.items() if number is not None}
+    numbers = {name: number for name, number in known.items() if number is not None}
     return PublishedResult(tracker=tracker, labels=labels, initial_input="box", numbers=numbers)
 
 
@@ -90,9 +90,9 @@ PUBLISHED: Mapping[tuple[str, ProtocolName], tuple[PublishedResult, ...]] = {
         _davis("SiamMask", ALL, "box", 54.3, 58.5, 56),
     ),
 }
-"""Benchmark and protocol to results, in the order of their years, the supervised one last."""
+"""Name of benchmark and of protocol to results, by year, the supervised one last."""
 
 
 def published(benchmark: str, protocol: ProtocolName) -> tuple[PublishedResult, ...]:
-    """Give what was published of a benchmark under this protocol; none is an empty tuple."""
+    """Return what was published of a benchmark by this protocol; without any, an empty tuple."""
     return PUBLISHED.get((benchmark, protocol), ())

@@ -1,4 +1,4 @@
-"""The sequences of a report, worst first: numbers, the course of the overlap, and frames.
+"""The sequences of a report, worst first: numbers, overlap over time, and key frames.
 
 T: frames of a sequence.
 """
@@ -20,7 +20,7 @@ from cyclesiam.evaluation.report.plots import dashes, series_class
 from cyclesiam.evaluation.results.evaluation import METRICS, Evaluation, Score, format_number
 from cyclesiam.evaluation.scorers.per_frame import FrameResults
 
-MOST_PICTURED = 40  # sequences with pictures; a picture takes about 10 kB in the page
+MAX_ILLUSTRATED = 40  # sequences with images; an image takes about 10 kB in the page
 SPARK_WIDTH, SPARK_HEIGHT = 400, 34
 SPARK_ZERO, SPARK_ONE = 28, 2  # heights, from the top, of overlaps 0 and 1
 RANKED_BY = ("failures", "auc", "ao", "accuracy", "j_and_f", "j_mean")
@@ -28,46 +28,46 @@ RANKED_BY = ("failures", "auc", "ao", "accuracy", "j_and_f", "j_mean")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class SequenceView:
-    """One sequence, as the page shows it.
+    """What the page shows of one sequence.
 
     Args:
-        name: of it.
+        name: of the sequence.
         scores: each tracker's, None where it has none.
-        answers: each tracker's, None where they cannot be read.
-        moments: frames at which the first tracker fails.
-        problem: why there is nothing to see.
+        results: each tracker's, None where they cannot be read.
+        key_frames: frames at which the first tracker fails.
+        problem: why results or frames are not shown.
     """
 
     name: str
     scores: tuple[Score | None, ...]
-    answers: tuple[FrameResults | None, ...] = ()
-    moments: tuple[KeyFrame, ...] = ()
+    results: tuple[FrameResults | None, ...] = ()
+    key_frames: tuple[KeyFrame, ...] = ()
     problem: str = ""
 
 
 def rank_metrics(evaluation: Evaluation) -> list[str]:
-    """Name the numbers by which sequences are sorted: the first, and for ties the next."""
-    there = {name for score in evaluation.sequences for name in score.numbers}
-    return [name for name in RANKED_BY if name in there]
+    """Return the numbers by which sequences are sorted: the first, and for ties the next."""
+    present = {name for score in evaluation.sequences for name in score.numbers}
+    return [name for name in RANKED_BY if name in present]
 
 
 def sort_worst_first(evaluations: Sequence[Evaluation]) -> list[SequenceView]:
-    """Give every sequence that a tracker has a score of, sorted by the first tracker's."""
+    """Return every sequence that a tracker has a score for, sorted by the first tracker's."""
     tables = [{score.name: score for score in e.sequences} for e in evaluations]
     names = dict.fromkeys(name for table in tables for name in table)
     metrics = rank_metrics(evaluations[0])
 
-    def badness(view: SequenceView) -> list[float]:
+    def goodness(view: SequenceView) -> list[float]:
         score = view.scores[0]
         if score is None:
-            return [-math.inf]  # nothing is the worst
+            return [-math.inf]  # a sequence without a score is the worst
         numbers = [score.numbers.get(metric, math.nan) for metric in metrics]
         signs = [1 if METRICS[metric].higher_is_better else -1 for metric in metrics]
         pairs = zip(numbers, signs, strict=True)
         return [-math.inf if math.isnan(number) else sign * number for number, sign in pairs]
 
     views = [SequenceView(name=n, scores=tuple(t.get(n) for t in tables)) for n in names]
-    return sorted(views, key=badness)
+    return sorted(views, key=goodness)
 
 
 def add_frame_results(
@@ -75,20 +75,20 @@ def add_frame_results(
     evaluations: Sequence[Evaluation],
     dataset: Dataset,
 ) -> Iterator[SequenceView]:
-    """Read what the trackers answered; pictures are for the first sequences only."""
+    """Read the raw results, and of the first sequences the key frames, too."""
     for place, view in enumerate(views):
-        answers: list[FrameResults | None] = []
+        results: list[FrameResults | None] = []
         problems: list[str] = []
         for evaluation, score in zip(evaluations, view.scores, strict=True):
             try:
                 found = load_frame_results(evaluation, dataset, view.name) if score else None
             except CycleSiamError as error:
                 found, problems = None, [*problems, str(error)]
-            answers.append(found)
-        view = replace(view, answers=tuple(answers))
+            results.append(found)
+        view = replace(view, results=tuple(results))
         try:
-            if place < MOST_PICTURED:
-                view = replace(view, moments=tuple(_moments(answers)))
+            if place < MAX_ILLUSTRATED:
+                view = replace(view, key_frames=tuple(_key_frames(results)))
         except CycleSiamError as error:
             problems.append(str(error))
         yield replace(view, problem="; ".join(dict.fromkeys(problems)))
@@ -119,46 +119,47 @@ def load_frame_results(evaluation: Evaluation, dataset: Dataset, name: str) -> F
     return protocol.frame_results(protocol.results(Path(run.results)), sequence, run.flavour)
 
 
-def _moments(answers: Sequence[FrameResults | None]) -> list[KeyFrame]:
-    """Show moments of the first tracker with answers; whoever has none has empty boxes."""
-    first = next((answer for answer in answers if answer is not None), None)
+def _key_frames(results: Sequence[FrameResults | None]) -> list[KeyFrame]:
+    """Return key frames of the first tracker with results; trackers without have NaN boxes."""
+    first = next((result for result in results if result is not None), None)
     if first is None:
         return []
     nothing = np.full((len(first.frames), 4), np.nan)
     absent = replace(first, boxes=nothing, overlaps=nothing[:, 0], failures=())
-    moments = make_key_frames([first, *(answer or absent for answer in answers)])
-    return [replace(m, boxes=m.boxes[1:], overlaps=m.overlaps[1:]) for m in moments]
+    shown = make_key_frames([first, *(result or absent for result in results)])
+    return [replace(k, boxes=k.boxes[1:], overlaps=k.overlaps[1:]) for k in shown]
 
 
 def sequences_section(views: Sequence[SequenceView], evaluations: Sequence[Evaluation]) -> str:
-    """Give the list of sequences as HTML."""
+    """Return the list of sequences as HTML."""
     by = " and ".join(METRICS[metric].title for metric in rank_metrics(evaluations[0])[:2])
     trackers = [evaluation.run.tracker for evaluation in evaluations]
     articles = "\n".join(_article(view, trackers) for view in views)
     return f"""<section id="sequences">
 <h2>Sequences, worst first</h2>
 <p class="lead">Sorted by {escape(by or "name")} of {escape(trackers[0])}. Lines: overlap with the
-truth in each frame, from 0 to 1, with a tick below for a failure and a grey bar for a frame that is
-pictured. Pictures: parts of frames, around the collapses of {escape(trackers[0])};
-<span class="key truth">the truth</span> is dotted, trackers have their colours and overlaps.</p>
+ground truth in each frame, from 0 to 1. A tick below is a failure, a gray bar a frame shown as an
+image. Images: parts of frames around the failures of {escape(trackers[0])}.
+<span class="key truth">The ground truth</span> is dotted; trackers have their colors and
+overlaps.</p>
 {articles}
 </section>"""
 
 
 def _article(view: SequenceView, trackers: Sequence[str]) -> str:
     lines = "".join(
-        _strip(answer, tracker, index, view.moments)
-        for index, (tracker, answer) in enumerate(zip(trackers, view.answers, strict=False))
-        if answer is not None
+        _strip(result, tracker, index, view.key_frames)
+        for index, (tracker, result) in enumerate(zip(trackers, view.results, strict=False))
+        if result is not None
     )
-    pictures = "".join(_picture(moment, trackers) for moment in view.moments)
+    images = "".join(_figure(key_frame, trackers) for key_frame in view.key_frames)
     problem = f'<p class="problem">Not shown: {escape(view.problem)}</p>' if view.problem else ""
     frames = next((score.frames for score in view.scores if score), 0)
     return f"""<article class="sequence">
 <h3>{escape(view.name)} <small>{frames} frames</small></h3>
 {_numbers_table(view, trackers)}
 <div class="strips">{lines}</div>
-<div class="pictures">{pictures}</div>{problem}
+<div class="images">{images}</div>{problem}
 </article>"""
 
 
@@ -179,47 +180,47 @@ def _numbers_table(view: SequenceView, trackers: Sequence[str]) -> str:
     )
 
 
-def _strip(answer: FrameResults, tracker: str, index: int, moments: Sequence[KeyFrame]) -> str:
-    last = len(answer.overlaps) - 1
+def _strip(result: FrameResults, tracker: str, index: int, key_frames: Sequence[KeyFrame]) -> str:
+    last = len(result.overlaps) - 1
     return (
         f'<div class="strip"><span class="key {series_class(index)}">{escape(tracker)}</span>'
-        f'{sparkline(answer, tracker, index, moments)}<span class="end">{last}</span></div>'
+        f'{sparkline(result, tracker, index, key_frames)}<span class="end">{last}</span></div>'
     )
 
 
 def sparkline(
-    answer: FrameResults, tracker: str, index: int = 0, moments: Sequence[KeyFrame] = ()
+    result: FrameResults, tracker: str, index: int = 0, key_frames: Sequence[KeyFrame] = ()
 ) -> str:
-    """Draw overlaps over time as a small SVG: a line, ticks for failures, bars for pictures."""
-    length = len(answer.overlaps)
+    """Draw overlaps over time as a small SVG: a line, ticks for failures, bars for key frames."""
+    length = len(result.overlaps)
     step = SPARK_WIDTH / max(length - 1, 1)
     half = (SPARK_ZERO + SPARK_ONE) // 2
     rules = "".join(f"M0 {y}H{SPARK_WIDTH}" for y in (SPARK_ONE, half, SPARK_ZERO))
-    marks = "".join(f"M{moment.frame * step:.1f} 0V{SPARK_HEIGHT}" for moment in moments)
-    ticks = "".join(f"M{frame * step:.1f} {SPARK_ZERO + 1}v5" for frame in answer.failures)
-    line = spark_path(answer.overlaps, step)
+    marks = "".join(f"M{key_frame.frame * step:.1f} 0V{SPARK_HEIGHT}" for key_frame in key_frames)
+    ticks = "".join(f"M{frame * step:.1f} {SPARK_ZERO + 1}v5" for frame in result.failures)
+    line = spark_path(result.overlaps, step)
     kind = series_class(index)
     return (
         f'<svg class="spark" viewBox="0 0 {SPARK_WIDTH} {SPARK_HEIGHT}" preserveAspectRatio="none"'
-        f' role="img" aria-label="{escape(_spoken(answer, tracker))}">'
+        f' role="img" aria-label="{escape(_spoken(result, tracker))}">'
         f'<path class="mark" d="{marks}"/><path class="rule" d="{rules}"/>'
         f'<path class="line {kind}" d="{line}"/><path class="tick {kind}" d="{ticks}"/></svg>'
     )
 
 
 def spark_path(overlaps: np.ndarray, step: float) -> str:
-    """Give the path of a line, broken where there is no overlap.
+    """Return the path of a line, broken where there is no overlap.
 
     Args:
         overlaps: (T,) in 0..1, or NaN.
-        step: pixels from one frame to the next; below a pixel, several frames share a point, at
-            the lowest overlap of them, so that no drop is lost.
+        step: pixels from one frame to the next. Below a pixel, several frames become one point, at
+            their lowest overlap, so that no drop is lost.
     """
-    share = max(math.ceil(1 / step), 1)
+    stride = max(math.ceil(1 / step), 1)
     path: list[str] = []
     pen = "M"
-    for start in range(0, len(overlaps), share):
-        values = overlaps[start : start + share]
+    for start in range(0, len(overlaps), stride):
+        values = overlaps[start : start + stride]
         values = values[np.isfinite(values)]
         if not len(values):
             pen = "M"
@@ -230,53 +231,53 @@ def spark_path(overlaps: np.ndarray, step: float) -> str:
     return "".join(path)
 
 
-def _spoken(answer: FrameResults, tracker: str) -> str:
-    known = answer.overlaps[np.isfinite(answer.overlaps)]
+def _spoken(result: FrameResults, tracker: str) -> str:
+    known = result.overlaps[np.isfinite(result.overlaps)]
     if not len(known):
         return f"{tracker}: no overlap is known"
-    failures = f", {len(answer.failures)} failures" if answer.failures else ""
+    failures = f", {len(result.failures)} failures" if result.failures else ""
     mean, lowest = known.clip(0, 1).mean(), known.min()
-    frames = len(answer.overlaps)
+    frames = len(result.overlaps)
     return (
         f"{tracker}: overlap over {frames} frames, mean {mean:.2f}, lowest {lowest:.2f}{failures}"
     )
 
 
-def _picture(moment: KeyFrame, trackers: Sequence[str]) -> str:
-    x, y, w, h = moment.window
+def _figure(key_frame: KeyFrame, trackers: Sequence[str]) -> str:
+    x, y, w, h = key_frame.window
     shapes = "".join(
-        _rectangle(box, moment.window, series_class(index), dashes(index))
-        for index, box in reversed(list(enumerate(moment.boxes)))
+        _rectangle(box, key_frame.window, series_class(index), dashes(index))
+        for index, box in reversed(list(enumerate(key_frame.boxes)))
     )
-    shapes += _rectangle(moment.truth, moment.window, "truth")
+    shapes += _rectangle(key_frame.truth, key_frame.window, "truth")
     said = [
         f"{tracker} {overlap:.2f}"
-        for tracker, overlap in zip(trackers, moment.overlaps, strict=True)
+        for tracker, overlap in zip(trackers, key_frame.overlaps, strict=True)
         if math.isfinite(overlap)
     ]
-    alt = f"Frame {moment.frame}, {moment.note}. Overlaps: {', '.join(said) or 'not judged'}."
+    alt = f"Frame {key_frame.frame}, {key_frame.note}. Overlaps: {', '.join(said) or 'not scored'}."
     overlaps = "".join(
         f' <span class="key {series_class(index)}">{overlap:.2f}</span>'
-        for index, overlap in enumerate(moment.overlaps)
+        for index, overlap in enumerate(key_frame.overlaps)
         if math.isfinite(overlap)
     )
-    data = b64encode(moment.picture).decode()
+    data = b64encode(key_frame.image).decode()
     return (
         f'<figure><div class="frame"><img alt="{escape(alt)}" loading="lazy" '
         f'style="aspect-ratio:{w:.0f}/{h:.0f}" src="data:image/webp;base64,{data}">'
         f'<svg viewBox="{x:.1f} {y:.1f} {w:.1f} {h:.1f}" aria-hidden="true">{shapes}</svg></div>'
-        f"<figcaption>{moment.frame}: {escape(moment.note)}{overlaps}</figcaption></figure>"
+        f"<figcaption>{key_frame.frame}: {escape(key_frame.note)}{overlaps}</figcaption></figure>"
     )
 
 
 def _rectangle(
     box: np.ndarray, window: tuple[float, ...], kind: str, dash: Sequence[float] = ()
 ) -> str:
-    """Draw a box of the frame over its picture, with an edge that shows on any ground."""
+    """Draw a box of the frame over its image, with an edge that shows on any background."""
     if not np.isfinite(box).all():
         return ""
     x, y, w, h = window
-    far = (x - w, y - h, x + 2 * w, y + 2 * h)  # a box far outside is cut, out of sight
+    far = (x - w, y - h, x + 2 * w, y + 2 * h)  # clips a box far outside, out of sight
     x0, y0 = np.clip(box[:2], far[:2], far[2:])
     x1, y1 = np.clip(box[2:], far[:2], far[2:])
     size = f'x="{x0:.1f}" y="{y0:.1f}" width="{max(x1 - x0, 0):.1f}" height="{max(y1 - y0, 0):.1f}"'
