@@ -1,4 +1,4 @@
-"""`cyclesiam evaluate`: trackers on a benchmark, as tables, raw results, JSON and a report."""
+"""`cyclesiam evaluate`: run trackers on a benchmark; print tables, write scores and a report."""
 
 import shlex
 import sys
@@ -55,33 +55,33 @@ class Evaluate:
     benchmark: tyro.conf.Positional[BenchmarkName]
     """Which benchmark `--root` holds."""
     root: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
-    """The benchmark's folder, unpacked as it comes."""
+    """The benchmark's folder, as it is unpacked."""
     tracker: Annotated[tuple[str, ...], tyro.conf.arg(metavar="TRACKER [TRACKER ...]")] = (OURS,)
-    """cyclesiam; OpenCV's csrt, kcf, mil, or nano and vit with their files; MODULE:FACTORY of any
+    """cyclesiam; OpenCV's csrt, kcf or mil; nano or vit with their files; or MODULE:FACTORY of any
     Python tracker with init and update."""
     protocol: Annotated[ProtocolName | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """One pass, resets as the VOT challenges have them, or masks. Without it: reset for VOT, ope
-    for what has boxes, else segmentation."""
+    """ope is one pass, reset restarts after failures as the VOT challenges do, segmentation scores
+    masks. Default: reset for VOT, else ope where there are boxes, else segmentation."""
     flavour: ScoringRules = "pysot"
-    """Whose rules score: `pysot` (the numbers of papers), `vot_toolkit` (resets only), `got10k`
-    (one pass only)."""
+    """By whose rules to score: `pysot` (the numbers of papers), `vot_toolkit` (resets only),
+    `got10k` (one pass only)."""
     sequences: Names = ()
     """Only these sequences; without any, all."""
     results: OptionalFolder = None
-    """Keep the raw results there, each tracker's in a folder of its name; what is there is not run
-    again. Without it they are thrown away."""
+    """Keep raw results there, each tracker's in a folder of its name. Sequences whose results are
+    there are not run again. Default: raw results are not kept."""
     json: OptionalFile = None
-    """Also write the scores there."""
+    """Also write the scores to this file."""
     report: OptionalFolder = None
-    """Also write a report there, one HTML file for all trackers."""
+    """Also write a report to this folder, one HTML file for all trackers."""
     workers: int = 1
-    """Run so many sequences at once, each in a process of one thread."""
+    """Number of sequences to run at once, each in a process of one thread."""
     starts: int = 1
-    """One pass: start from so many frames of each sequence, spread evenly."""
+    """Of one pass: number of frames to start from in each sequence, spread evenly."""
     repetitions: int = 1
-    """Resets: run each sequence so many times; 1 is right for a tracker without chance."""
+    """Of resets: number of runs of each sequence; 1 suits trackers without random numbers."""
     initial_input: InitialInput = "box"
-    """Segmentation: start from the first frame's box or mask."""
+    """Of segmentation: start from the first frame's box or mask."""
     weights: Weights = "default"
     """Of cyclesiam: name of shipped weights, or a folder that `train` or `export` wrote."""
     device: Device = "auto"

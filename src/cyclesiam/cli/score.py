@@ -40,24 +40,24 @@ class Score:
     benchmark: tyro.conf.Positional[BenchmarkName]
     """Which benchmark `--root` holds."""
     root: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
-    """The benchmark's folder: its annotations, and a frame of each sequence."""
+    """The benchmark's folder, with its annotations and at least a frame of each sequence."""
     results: Annotated[
         tyro.conf.UseAppendAction[tuple[Path, ...]],
         tyro.conf.arg(metavar="FOLDER", help_behavior_hint="once or more"),
     ] = ()
-    """A tracker's raw results, or a folder of several trackers; can be given again."""
+    """A folder of a tracker's raw results, or of several trackers; the option can be repeated."""
     protocol: Annotated[ProtocolName | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """By which the results were made. Without it: the one on record beside them, else reset for
-    VOT, ope for what has boxes, segmentation for what has not."""
+    """By which the results were made. Default: the one on record beside them, else reset for VOT,
+    else ope where there are boxes, else segmentation."""
     flavour: ScoringRules = "pysot"
-    """Whose rules score: `pysot` (the numbers of papers), `vot_toolkit` (resets only), `got10k`
-    (one pass only)."""
+    """By whose rules to score: `pysot` (the numbers of papers), `vot_toolkit` (resets only),
+    `got10k` (one pass only)."""
     sequences: Names = ()
     """Only these sequences; without any, all."""
     json: OptionalFile = None
-    """Also write the scores there."""
+    """Also write the scores to this file."""
     report: OptionalFolder = None
-    """Also write a report there, one HTML file for all trackers."""
+    """Also write a report to this folder, one HTML file for all trackers."""
 
     def __call__(self) -> None:
         """Score, print tables, write what is asked for."""

@@ -1,4 +1,4 @@
-"""Evaluations on a terminal: tables, progress, and what is said of sequences without numbers."""
+"""Evaluations on a terminal: tables, progress, and errors of sequences without numbers."""
 
 import sys
 from collections.abc import Sequence
@@ -18,19 +18,19 @@ from cyclesiam.evaluation.results.evaluation import (
     write_evaluations,
 )
 
-WIDTH_OF_FILES = 160  # characters: what is piped has no terminal to fit into
+WIDTH_OF_FILES = 160  # characters, where the output is no terminal
 
 
 class SequenceProgress:
-    """Show how far something is: a bar on a terminal, else a line for each sequence.
+    """Show progress: a bar on a terminal, else a line for each sequence.
 
     Args:
-        what: is being done.
-        kept: what is said when it is interrupted, after the number of sequences that are done.
-        lines: whether there are lines where there is no terminal.
+        task: what is being done.
+        kept: message for an interruption, after the number of sequences that are done.
+        lines: print a line for each sequence where there is no terminal.
     """
 
-    def __init__(self, what: str, kept: str, *, lines: bool = True) -> None:
+    def __init__(self, task: str, kept: str, *, lines: bool = True) -> None:
         self.console = Console(stderr=True)
         self.done = 0
         self._kept = kept
@@ -44,7 +44,7 @@ class SequenceProgress:
             transient=True,
             disable=not self.console.is_terminal,
         )
-        self._task = self._bar.add_task(what, total=None)
+        self._task = self._bar.add_task(task, total=None)
 
     def __enter__(self) -> "SequenceProgress":
         self._bar.start()
@@ -57,16 +57,16 @@ class SequenceProgress:
                 f"{count_noun(self.done, 'sequence')} done, {self._kept}"
             ) from None
 
-    def update(self, done: int, count: int, news: str) -> None:
-        """Take news of one sequence."""
+    def update(self, done: int, count: int, outcome: str) -> None:
+        """Show that `done` of `count` sequences are done, and the outcome of the last."""
         self.done = done
-        self._bar.update(self._task, completed=done, total=count, description=news)
+        self._bar.update(self._task, completed=done, total=count, description=outcome)
         if self._lines:
-            self.console.print(f"{done} of {count}: {news}", highlight=False, soft_wrap=True)
+            self.console.print(f"{done} of {count}: {outcome}", highlight=False, soft_wrap=True)
 
 
 def print_evaluations(evaluations: Sequence[Evaluation]) -> None:
-    """Print a table: of one evaluation its sequences, of several their means side by side."""
+    """Print a table: the sequences of one evaluation, or the means of several side by side."""
     table = _sequences(evaluations[0]) if len(evaluations) == 1 else _side_by_side(evaluations)
     console = Console()
     if not console.is_terminal:
@@ -101,29 +101,29 @@ def _side_by_side(evaluations: Sequence[Evaluation]) -> Table:
     for key in evaluations[0].mean:
         table.add_column(METRICS[key].title, justify="right", overflow="fold")
     for evaluation in evaluations:
-        there, failed = len(evaluation.sequences), len(evaluation.errors)
+        scored, failed = len(evaluation.sequences), len(evaluation.errors)
         table.add_row(
             evaluation.run.tracker + _init(evaluation.run),
-            f"{there} of {there + failed}" if failed else str(there),
+            f"{scored} of {scored + failed}" if failed else str(scored),
             *(format_number(key, value) for key, value in evaluation.mean.items()),
         )
     return table
 
 
 def _init(run: RunInfo) -> str:
-    """Say what masks were started from: numbers from a box and from a mask cannot be compared."""
+    """Return what masks were started from: from boxes and from masks, numbers do not compare."""
     return f", init {run.initial_input}" if run.protocol == "segmentation" else ""
 
 
 def _mean_title(evaluation: Evaluation) -> str:
     if not evaluation.errors:
         return "mean"
-    there = len(evaluation.sequences)
-    return f"mean of {there} of {there + len(evaluation.errors)}"
+    scored = len(evaluation.sequences)
+    return f"mean of {scored} of {scored + len(evaluation.errors)}"
 
 
 def check_writable(path: Path) -> None:
-    """Find out before hours of work whether their result can be written.
+    """Check before hours of work whether their result can be written.
 
     Raises:
         SourceError: it cannot.
@@ -134,13 +134,13 @@ def check_writable(path: Path) -> None:
 
 
 def write_scores(path: Path, evaluations: Sequence[Evaluation]) -> None:
-    """Write scores as JSON, and say so."""
+    """Write scores as JSON, and print where they are."""
     write_evaluations(path, evaluations)
     print(f"Scores: {path}")
 
 
 def report_errors(evaluations: Sequence[Evaluation], advice: str) -> None:
-    """Say which sequences have no numbers, a line each.
+    """Print which sequences have no numbers, and why, a line each.
 
     Raises:
         CycleSiamError: there is one, so that the command fails.

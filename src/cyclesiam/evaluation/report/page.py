@@ -210,10 +210,10 @@ def _remarks(evaluations: Sequence[Evaluation], others: Sequence[PublishedResult
     counts = {len(e.sequences) for e in evaluations}
     if min(counts) < all_sequences:
         ran = " or ".join(map(str, sorted(counts)))
+        published_too = " and do not compare with published ones" * bool(others)
         remarks.append(
-            f"<strong>{ran} of the benchmark's {all_sequences} sequences were scored. These "
-            f"are not the benchmark's numbers{' and do not compare with published ones' * bool(others)}."
-            "</strong>"
+            f"<strong>{ran} of the benchmark's {all_sequences} sequences were scored. These are "
+            f"not the benchmark's numbers{published_too}.</strong>"
         )
     if others:
         remarks.append(

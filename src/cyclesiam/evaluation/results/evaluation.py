@@ -1,7 +1,7 @@
-"""What an evaluation found: the numbers of a tracker on a benchmark, and how they came about.
+"""The numbers of a tracker on a benchmark, and how they were made.
 
-A tree of frozen dataclasses that `to_json` gives as plain JSON and `from_json` reads back; NaN is
-null there. The layout, with the numbers that one pass gives:
+`to_json` turns a tree of frozen dataclasses into plain JSON, and `from_json` reads it back; NaN is
+null there. The layout, with the numbers of one pass:
 
     {"benchmark": "otb", "protocol": "ope", "tracker": "kcf", "weights": null, "policy": "none",
      "initial_weights": null, "initial_input": "box", "flavour": "pysot", ...,
@@ -10,7 +10,7 @@ null there. The layout, with the numbers that one pass gives:
      "objects": [], "attributes": [], "errors": [], "eao_interval": null,
      "curves": [{"name": "success", "x": [0.0, 0.05], "y": [0.99, 0.98]}]}
 
-Which numbers there are depends on the benchmark and the protocol; `METRICS` explains all of them.
+Which numbers there are depends on the benchmark and the protocol; `METRICS` lists all of them.
 """
 
 import json
@@ -26,13 +26,13 @@ from cyclesiam.evaluation.benchmarks import InitialInput, ProtocolName, ScoringR
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metric:
-    """How a number is to be shown.
+    """How a number is shown.
 
     Args:
-        title: for people.
-        digits: after the point.
+        title: its name in tables.
+        digits: after the decimal point.
         higher_is_better: None where neither is.
-        percent: whether papers give it times 100.
+        percent: whether it is shown times 100, as papers do.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     "auc": Metric(title="AUC"),  # area under the success curve
     "precision_20": Metric(title="precision at 20 px"),
-    "norm_precision_20": Metric(title="normalised precision at 0.2"),
+    "norm_precision_20": Metric(title="normalized precision at 0.2"),
     "ao": Metric(title="AO"),  # average overlap
     "sr_50": Metric(title="SR 0.5"),
     "sr_75": Metric(title="SR 0.75"),
@@ -67,7 +67,7 @@ METRICS: Mapping[str, Metric] = {
 
 
 def format_number(metric: str, value: float) -> str:
-    """Give a number as a table shows it; `-` where there is none.
+    """Return a number as a table shows it; `-` for NaN.
 
     >>> format_number("auc", 0.4712), format_number("j_mean", 0.649), format_number("eao", math.nan)
     ('0.471', '64.9', '-')
@@ -80,17 +80,19 @@ def format_number(metric: str, value: float) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunInfo:
-    """How results came about; what is unknown of foreign results is None.
+    """How results were made; what is unknown of results from elsewhere is None.
+
+    The fields are keys of `run.json` and of the scores.
 
     Args:
         benchmark: a name in `evaluation.benchmarks.BENCHMARKS`.
         protocol: how the tracker was run: `ope` (one pass), `reset` (VOT), `segmentation`.
         tracker: its name.
         weights: which weights it used, if any.
-        policy: which labels its training was allowed; `none` if nothing was trained.
+        policy: which labels its training could read; `none` if nothing was trained.
         initial_weights: what its training began with: `random`, or the name of other weights.
-        initial_input: what it was told in the first frame.
-        flavour: the program whose rules gave the numbers.
+        initial_input: what it got in the first frame.
+        flavour: the program by whose rules results are scored.
         machine: processor, cores, system.
         command: the command line that ran it.
         date: day of the run, ISO 8601.
@@ -118,9 +120,9 @@ class Score:
     """Numbers of a sequence, an object, or all frames (or sequences) with an attribute.
 
     Args:
-        name: of it. An object is called `SEQUENCE_NUMBER`.
-        frames: how many the numbers come from.
-        numbers: a name in `METRICS` to the number; NaN where nothing could be judged.
+        name: of the sequence, object or attribute. An object is called `SEQUENCE_NUMBER`.
+        frames: number of frames that were scored.
+        numbers: a name in `METRICS` to the number; NaN where nothing could be scored.
     """
 
     name: str
@@ -128,12 +130,12 @@ class Score:
     numbers: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
-        """Give name, frames and the numbers as one object."""
+        """Return name, frames and the numbers as one JSON object."""
         return {"name": self.name, "frames": self.frames, **_without_nan(self.numbers)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave."""
+        """Read what `to_json` returned."""
         numbers = {key: value for key, value in content.items() if key not in ("name", "frames")}
         return cls(name=content["name"], frames=content["frames"], numbers=_with_nan(numbers))
 
@@ -145,8 +147,8 @@ class Curve:
     Args:
         name: `success` (x: overlap), `precision` (x: pixels), `norm_precision` (x: target sizes)
             or `eao` (expected overlap; x: frames).
-        x: where.
-        y: the share of frames, or the overlap, 0..1; NaN where unknown.
+        x: threshold or length.
+        y: ratio of frames, or overlap, 0..1; NaN where unknown.
     """
 
     name: str
@@ -164,16 +166,16 @@ class FailedSequence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """A tracker on a benchmark.
+    """The numbers of a tracker on a benchmark.
 
     Args:
-        run: how.
-        mean: the benchmark's numbers: a name in `METRICS` to the number.
-        sequences: each sequence's numbers, those that could be scored.
-        objects: each object's, in segmentation.
+        run: how the results were made.
+        mean: a name in `METRICS` to the benchmark's number.
+        sequences: of each sequence that could be scored.
+        objects: of each object, in segmentation.
         attributes: of the frames (VOT) or sequences (others) with an attribute, where annotated.
         curves: of the benchmark.
-        eao_interval: lengths over which the EAO is the mean of its curve, for `reset`.
+        eao_interval: lengths over which the EAO is the mean of its curve, with resets.
         errors: sequences without numbers; then the means are over the others.
     """
 
@@ -187,11 +189,11 @@ class Evaluation:
     errors: tuple[FailedSequence, ...] = ()
 
     def curve(self, name: str) -> Curve | None:
-        """Give the curve called `name`, None if the benchmark has none."""
+        """Return the curve called `name`, None if there is none."""
         return next((curve for curve in self.curves if curve.name == name), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the layout at the top of this module, ready for `json.dumps`."""
+        """Return the layout at the top of this module, ready for `json.dumps`."""
         return {
             **asdict(self.run),
             "mean": _without_nan(self.mean),
@@ -208,7 +210,7 @@ class Evaluation:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             KeyError: a key is missing.

@@ -1,6 +1,6 @@
 """Raw results on disk, in the formats of the benchmarks' own programs.
 
-T: frames of a sequence. Below `FOLDER`, one tracker's folder:
+T: frames of a sequence. In one tracker's folder lie:
 
 | layout | results | seconds for each frame |
 |---|---|---|
@@ -9,8 +9,8 @@ T: frames of a sequence. Below `FOLDER`, one tracker's folder:
 | `vot` | `baseline/NAME/NAME_001.txt`: a code or a region a frame | `baseline/NAME/NAME_time.txt` |
 | `masks` (DAVIS) | `NAME/00000.png`: named as the frames | `times/NAME_time.txt` |
 
-Of one pass with restarts, `starts/NAME_000120.txt` has the rows from frame 120 on. A time file has
-a column for each run. Every file appears whole or not at all: it is written beside its place first.
+Of one pass with several starts, `starts/NAME_000120.txt` has the rows from frame 120 on. A time
+file has a column for each run. Every file appears whole or not at all.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,12 +29,12 @@ from cyclesiam.files import atomic_path
 
 BOX_NUMBERS = frozenset({4})
 REGION_NUMBERS = frozenset({1, 4, *range(6, 1000, 2)})
-MOST_RUNS = 1000
+MAX_RUNS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class ResultFolder:
-    """Where the raw results of one tracker on one benchmark are.
+    """Where the raw results of one tracker on one benchmark lie.
 
     Args:
         path: the folder.
@@ -45,7 +45,7 @@ class ResultFolder:
     layout: Layout
 
     def run_file(self, name: str, run: int = 0) -> Path:
-        """Give the file of a sequence's run, counted from 0; in `masks` the sequence's folder."""
+        """Return the file of a sequence's run, counted from 0; in `masks` the sequence's folder."""
         match self.layout:
             case "flat":
                 return self.path / f"{name}.txt"
@@ -57,11 +57,11 @@ class ResultFolder:
                 return self.path / "baseline" / name / f"{_last(name)}_{run + 1:03}.txt"
 
     def has_any(self, names: Iterable[str]) -> bool:
-        """Say whether there is a result of one of the sequences."""
+        """Check whether there is a result of one of the sequences."""
         return any(self._first_run(name).exists() for name in names)
 
     def _first_run(self, name: str) -> Path:
-        """Give the file of a sequence's first run; other programs write Jogging-1 or Jogging_1."""
+        """Return the file of the first run; other programs write Jogging-1 or Jogging_1."""
         path = self.run_file(name)
         if self.layout == "flat" and not path.exists():
             others = (self.run_file(name.replace(".", mark)) for mark in "-_")
@@ -69,17 +69,17 @@ class ResultFolder:
         return path
 
     def start_file(self, name: str, first: int) -> Path:
-        """Give the file of a run that began in a later frame."""
+        """Return the file of a run that started in frame `first`, later than 0."""
         return self.path / "starts" / f"{name}_{first:06}.txt"
 
     def time_file(self, name: str) -> Path:
-        """Give the file of a sequence's seconds."""
+        """Return the file with the seconds of a sequence's frames."""
         if self.layout in ("flat", "masks"):
             return self.path / "times" / f"{name}_time.txt"
         return self.run_file(name).parent / f"{_last(name)}_time.txt"
 
     def runs(self, name: str) -> list[Path]:
-        """List the files of a sequence's repetitions, at least the first one's.
+        """Return the files of a sequence's repetitions, at least one.
 
         Raises:
             DatasetError: there is none, or one is missing between others.
@@ -92,16 +92,16 @@ class ResultFolder:
             )
         if self.layout in ("flat", "masks"):
             return [first]
-        files = [path for n in range(MOST_RUNS) if (path := self.run_file(name, n)).exists()]
+        files = [path for n in range(MAX_RUNS) if (path := self.run_file(name, n)).exists()]
         if files[-1] != self.run_file(name, len(files) - 1):
             raise DatasetError(
                 f"{self.run_file(name).parent}: the runs are not numbered 001 to "
-                f"{len(files):03}; give back the missing one."
+                f"{len(files):03}. Restore the missing one."
             )
         return files
 
     def starts(self, name: str) -> dict[int, Path]:
-        """Find the runs that began in later frames: frame to file."""
+        """Return the files of the runs that started in later frames, by those frames."""
         pattern = f"{_last(name)}_[0-9][0-9][0-9][0-9][0-9][0-9].txt"
         files = sorted(self.start_file(name, 0).parent.glob(pattern))
         return {int(path.stem[-6:]): path for path in files}
@@ -131,14 +131,14 @@ def result_path(path: Path) -> Iterator[Path]:
 
 
 def write_boxes(path: Path, xywh: np.ndarray) -> None:
-    """Write (T, 4) x, y, w, h, four decimals; a NaN row as zeros: a miss in every program."""
+    """Write (T, 4) xywh with four decimals; a NaN row as zeros, a miss in every program."""
     rows = np.where(np.isnan(xywh).any(axis=1, keepdims=True), 0.0, xywh)
     with result_path(path) as part:
         np.savetxt(part, rows, fmt="%.4f", delimiter=",")
 
 
 def write_regions(path: Path, regions: Iterable[np.ndarray]) -> None:
-    """Write regions and codes as a VOT trajectory: codes whole, regions with four decimals."""
+    """Write a VOT trajectory: codes as integers, regions with four decimals."""
     lines = (
         f"{region[0]:.0f}" if len(region) == 1 else ",".join(f"{n:.4f}" for n in region)
         for region in regions
@@ -157,17 +157,17 @@ def write_times(path: Path, seconds: np.ndarray) -> None:
 
 
 def read_boxes(path: Path, frames: int) -> np.ndarray:
-    """Read a result of boxes.
+    """Read boxes, one for each frame.
 
     Args:
         path: the file.
-        frames: T, how many rows there must be.
+        frames: T, the number of rows that there must be.
 
     Returns:
-        (T, 4) xywh as in the file.
+        (T, 4) xywh in the coordinates of the file.
 
     Raises:
-        DatasetError: file and line that are wrong.
+        DatasetError: a line is wrong, which the message names.
     """
     rows = read_number_table(path, BOX_NUMBERS)
     _check_rows(path, rows.length, frames)
@@ -175,10 +175,10 @@ def read_boxes(path: Path, frames: int) -> np.ndarray:
 
 
 def read_trajectory(path: Path, frames: int) -> RegionArray:
-    """Read a VOT trajectory of T regions and codes.
+    """Read a VOT trajectory: for each of T frames, a region or a code.
 
     Raises:
-        DatasetError: file and line that are wrong.
+        DatasetError: a line is wrong, which the message names.
     """
     rows = read_number_table(path, REGION_NUMBERS)
     _check_rows(path, rows.length, frames)
@@ -189,26 +189,26 @@ def read_trajectory(path: Path, frames: int) -> RegionArray:
             n = int(unknown.argmax())
             raise DatasetError(
                 f"{path}, line {lines[n] + 1}: {codes[n, 0]:g} is no code; there are 0 (skipped), "
-                "1 (initialised) and 2 (failed). Mend this line."
+                "1 (initialized) and 2 (failed). Mend this line."
             )
     table = RegionArray(rows.length, rows.by_length)
     if 0 not in table.frames_with(INITIALIZED):
         raise DatasetError(
-            f"{path}, line 1: a run begins with the code 1 (initialised). Was it made by the "
+            f"{path}, line 1: a run begins with the code 1 (initialized). Was it made by the "
             "protocol `reset`?"
         )
     return table
 
 
 def read_times(path: Path, frames: int) -> np.ndarray | None:
-    """Read seconds (T, runs) for each frame, NaN where unknown; None where there is no such file.
+    """Read seconds (T, runs), NaN where unknown; None where there is no such file.
 
     Raises:
-        DatasetError: file and line that are wrong.
+        DatasetError: a line is wrong, which the message names.
     """
     if not path.is_file():
         return None
-    rows = read_number_table(path, range(1, MOST_RUNS), nan="anywhere")
+    rows = read_number_table(path, range(1, MAX_RUNS), nan="anywhere")
     _check_rows(path, rows.length, frames)
     if len(rows.by_length) > 1:
         raise DatasetError(f"{path}: some lines have more numbers than others. Remove this file.")

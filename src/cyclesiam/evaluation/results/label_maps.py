@@ -13,18 +13,18 @@ from cyclesiam.errors import DatasetError
 
 
 def davis_palette() -> bytes:
-    """Give 256 colours, red, green, blue each: those of DAVIS and of PASCAL VOC.
+    """Return the 256 colors of DAVIS and PASCAL VOC as bytes, red, green and blue of each.
 
-    The bits of a label are dealt to the three colours, the highest bit of each first.
+    The bits of a label go to red, green and blue in turn, to the highest bit of each first.
 
     >>> list(davis_palette()[3:12])
     [128, 0, 0, 0, 128, 0, 128, 128, 0]
     """
-    colours = np.zeros((256, 3), int)
+    colors = np.zeros((256, 3), int)
     for label in range(256):
         for bit in range(8):
-            colours[label, bit % 3] |= (label >> bit & 1) << (7 - bit // 3)
-    return colours.astype(np.uint8).tobytes()
+            colors[label, bit % 3] |= (label >> bit & 1) << (7 - bit // 3)
+    return colors.astype(np.uint8).tobytes()
 
 
 PALETTE = davis_palette()
@@ -43,17 +43,17 @@ def read_labels(
     """Read a label map that is a result.
 
     Args:
-        path: a PNG with a palette, or grey with the labels as values.
+        path: a PNG with a palette, or a gray one with the labels as values.
         size: H, W that it must have.
         objects: the largest label that it may have.
-        one_object: whether all that is not 0 is the object 1.
+        one_object: whether all labels but 0 count as object 1.
 
     Returns:
         (H, W) uint8.
 
     Raises:
-        DatasetError: the file is missing, no such PNG, or of another size; or it has labels that
-            the annotation has not.
+        DatasetError: the file is missing, no such PNG, or of another size. Or it has labels that
+            the annotation does not have.
     """
     if not path.is_file():
         raise DatasetError(f"{path}: this label map is missing. Write one for each frame.")

@@ -1,4 +1,4 @@
-"""The file `run.json` beside raw results: how they were made, so that no others mix with them."""
+"""The file `run.json` beside raw results: how they were made, so that others are kept apart."""
 
 import json
 from collections.abc import Mapping
@@ -13,54 +13,56 @@ from cyclesiam.evaluation.results.files import result_path
 
 FILE = "run.json"
 MUST_MATCH = "benchmark protocol initial_input starts repetitions identity version".split()
-"""What must be the same for results to belong together."""
+"""Keys whose values must be the same for results to belong together."""
 
 
 def open_record(folder: Path, run: RunInfo, settings: ProtocolSettings, identity: str) -> RunInfo:
-    """Begin a folder of raw results, or see that it can be gone on with.
+    """Begin a folder of raw results, or check whether results can be added to it.
 
     Args:
         folder: one tracker's.
-        run: how its results are about to be made.
+        run: how the results are about to be made.
         settings: of the protocol.
-        identity: of the tracker: its weights, settings, code.
+        identity: of the tracker; it changes with its weights, settings and code.
 
     Returns:
-        How the results in it are made: what is on record, where the folder was begun before.
+        How its results are made; of a folder that was begun before, what is on record.
 
     Raises:
         CycleSiamError: it holds results of other settings, or of unknown origin.
         SourceError: it cannot be written.
     """
-    wanted = {**asdict(run), **asdict(settings), "identity": identity}
-    there = _read(folder)
-    if there is None:
+    expected = {**asdict(run), **asdict(settings), "identity": identity}
+    recorded = _read(folder)
+    if recorded is None:
         if folder.is_dir() and any(folder.iterdir()):
             raise CycleSiamError(
-                f"{folder}: holds files, but no {FILE} that says where they are from. Choose "
+                f"{folder}: holds files, but no {FILE} to tell how they were made. Choose "
                 "another --results, or score them with `cyclesiam score`."
             )
         with result_path(folder / FILE) as part:
-            part.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+            part.write_text(json.dumps(expected, indent=2) + "\n", encoding="utf-8")
         return run
-    differing = [key for key in MUST_MATCH if there.get(key) != wanted[key]]
+    differing = [key for key in MUST_MATCH if recorded.get(key) != expected[key]]
     if differing:
-        what = "; ".join(f"{key} {there.get(key)} there, {wanted[key]} now" for key in differing)
+        what = "; ".join(
+            f"{key} {recorded.get(key)} there, {expected[key]} now" for key in differing
+        )
         raise CycleSiamError(
             f"{folder}: holds results of other settings ({what}). Choose another --results, or "
             "remove this folder."
         )
-    return _to_info(there)
+    return _to_info(recorded)
 
 
 def read_record(folder: Path) -> RunInfo | None:
-    """Give how a folder's results were made; None if that is not on record.
+    """Return how a folder's results were made; None if that is not on record.
 
     Raises:
         SourceError: the record cannot be read.
     """
-    there = _read(folder)
-    return None if there is None else _to_info(there)
+    recorded = _read(folder)
+    return None if recorded is None else _to_info(recorded)
 
 
 def _to_info(content: Mapping[str, Any]) -> RunInfo:
@@ -76,6 +78,6 @@ def _read(folder: Path) -> dict[str, Any] | None:
         _to_info(content)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise SourceError(
-            f"{path}: is no record of a run ({error}); remove the folder, or this file to score it"
+            f"{path}: is no record of a run ({error}). Remove the folder, or this file to score it"
         ) from error
     return content
