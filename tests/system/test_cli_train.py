@@ -37,11 +37,11 @@ def tiny_smoke(monkeypatch):
 def stills(tmp_path) -> Path:
     folder = tmp_path / "stills"
     folder.mkdir()
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for name in "ab":
-        coarse = random.integers(0, 256, (12, 16, 3), np.uint8)
-        picture = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(folder / f"{name}.png"), picture)
+        coarse = rng.integers(0, 256, (12, 16, 3), np.uint8)
+        image = cv2.resize(coarse, (160, 120), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(folder / f"{name}.png"), image)
     return folder
 
 
@@ -59,7 +59,7 @@ def fails(capsys, *arguments: str, status: int = 1) -> str:
     return said
 
 
-def test_masks_go_on_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, stills):
+def test_masks_continue_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, stills):
     tiny_masks = replace(
         tiny(),
         recipe="masks",
@@ -83,7 +83,7 @@ def test_masks_go_on_from_weights_and_are_kept(capsys, monkeypatch, tmp_path, st
 
 
 @pytest.mark.parametrize("recipe", ["adapt", "objects", "masks"])
-def test_recipes_that_go_on_need_weights(capsys, stills, recipe):
+def test_recipes_that_continue_need_weights(capsys, stills, recipe):
     arguments = command(stills)
     arguments[arguments.index("smoke")] = recipe
     assert f"the recipe {recipe} continues from other weights" in fails(

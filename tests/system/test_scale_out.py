@@ -81,7 +81,7 @@ def make_trainer(config, stills, output, **options):
     return Trainer(config, find_scenes([stills])[0], output, device="cpu", **options)
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path, stills):
+def test_a_killed_run_resumes_as_if_nothing_had_happened(tmp_path, stills):
     whole = [report.loss for report in make_trainer(KILLED, stills, tmp_path / "whole").fit()]
     arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "killed")
     process = start(tmp_path, "KILLED", *arguments, before=KILLED_AT_STEP_5)
@@ -110,7 +110,7 @@ def test_a_run_killed_between_its_state_and_its_weights_mends_them(tmp_path, sti
     assert load_weights(tmp_path)[1].steps == 1
 
 
-def test_what_changes_nothing_that_is_learnt_may_change_on_the_way(tmp_path, stills):
+def test_settings_that_do_not_change_weights_may_change_on_the_way(tmp_path, stills):
     make_trainer(PARTED, stills, tmp_path).save()
     other = replace(PARTED, save_interval=7, log_interval=2)
     assert make_trainer(other, stills, tmp_path, resume=True).state.step == 0
@@ -123,7 +123,7 @@ def assert_alike(first, second):
         torch.testing.assert_close(value, second.state_dict()[name], rtol=1e-4, atol=1e-5)
 
 
-def test_two_processes_learn_what_one_does(tmp_path, stills):
+def test_two_processes_train_what_one_does(tmp_path, stills):
     alone = make_trainer(PARTED, stills, tmp_path / "alone")
     losses = [report.loss for report in alone.fit()]
     arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "shared")
@@ -137,7 +137,7 @@ def test_two_processes_learn_what_one_does(tmp_path, stills):
 
 
 @pytest.mark.parametrize("parts", [2, 5])
-def test_a_batch_learnt_in_parts_gives_the_gradient_of_the_whole(tmp_path, stills, parts):
+def test_microbatches_give_the_gradient_of_the_whole_batch(tmp_path, stills, parts):
     runs = [
         make_trainer(replace(PARTED, accumulation_steps=count), stills, tmp_path / str(count))
         for count in (1, parts)
@@ -182,7 +182,7 @@ def test_more_parts_than_clips(tmp_path, stills):
         replace(PARTED, accumulation_steps=6)
 
 
-def test_a_shared_norm_is_a_norm_that_leaves_guests_out():
+def test_a_synced_norm_is_a_norm_that_leaves_the_halo_out():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.BatchNorm2d(4)).train()
     shared = nn.Sequential(nn.BatchNorm2d(4)).train()

@@ -12,7 +12,7 @@ from cyclesiam.training.anchor_labels import (
     subsample_labels,
 )
 
-CHANCE = torch.Generator()
+RNG = torch.Generator()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_each_image_has_its_own_labels():
     assert not (labels[2] == POSITIVE).any()
 
 
-def test_a_target_of_another_size_than_all_anchors_teaches_by_the_nearest():
+def test_a_target_of_another_size_than_all_anchors_has_positives_at_the_nearest():
     anchors = torch.from_numpy(make_anchors(AnchorConfig(), 25, 255))
     small = torch.tensor([[107.5, 107.5, 147.5, 147.5]])  # 40 px; the anchors have 64: IoU 0.39
     strict = label_anchors(anchors, small, AnchorLabelConfig())
@@ -65,9 +65,9 @@ def test_the_nearest_anchors_do_not_raise_the_threshold():
     assert torch.equal(wide, label_anchors(anchors, exact, AnchorLabelConfig()))
 
 
-def drawn(labels, config, scores=None):
+def subsample(labels, config, scores=None):
     scores = torch.zeros(labels.shape) if scores is None else scores
-    return subsample_labels(labels, scores, config, CHANCE.manual_seed(0))
+    return subsample_labels(labels, scores, config, RNG.manual_seed(0))
 
 
 def make_labels(objects, backgrounds, ignored):
@@ -80,46 +80,46 @@ def make_labels(objects, backgrounds, ignored):
     ("there", "kept"),
     [
         ((100, 1000, 50), (16, 48)),
-        ((5, 1000, 50), (5, 48)),  # fewer objects are not made up for
+        ((5, 1000, 50), (5, 48)),  # fewer positives are not made up for
         ((100, 7, 50), (16, 7)),
         ((0, 0, 50), (0, 0)),
         ((3, 0, 0), (3, 0)),
     ],
 )
-def test_few_anchors_teach(there, kept):
+def test_few_anchors_are_used(there, kept):
     labels = make_labels(*there)
-    sampled = drawn(labels, AnchorLabelConfig())
+    sampled = subsample(labels, AnchorLabelConfig())
     counts = [(sampled == label).sum().item() for label in (POSITIVE, NEGATIVE)]
     assert tuple(counts) == kept
     taught = sampled != IGNORE
     assert torch.equal(sampled[taught], labels[taught])  # none changes sides
 
 
-def test_the_draw_is_by_chance_and_repeatable():
+def test_the_draw_is_random_and_repeatable():
     labels = make_labels(100, 1000, 0)
-    first, again = drawn(labels, AnchorLabelConfig()), drawn(labels, AnchorLabelConfig())
+    first, again = subsample(labels, AnchorLabelConfig()), subsample(labels, AnchorLabelConfig())
     assert torch.equal(first, again)
     other = subsample_labels(
-        labels, torch.zeros(labels.shape), AnchorLabelConfig(), CHANCE.manual_seed(1)
+        labels, torch.zeros(labels.shape), AnchorLabelConfig(), RNG.manual_seed(1)
     )
     assert not torch.equal(first, other)
 
 
-def test_the_hard_share_are_the_most_mistaken():
+def test_hard_negatives_have_the_highest_scores():
     labels = torch.full((1, 1000), NEGATIVE)
     labels[0, :3] = POSITIVE
     scores = torch.rand(1, 1000, generator=torch.Generator().manual_seed(5))
-    sampled = drawn(labels, AnchorLabelConfig(hard_negative_ratio=0.5), scores)
+    sampled = subsample(labels, AnchorLabelConfig(hard_negative_ratio=0.5), scores)
     worst = scores.masked_fill(labels == POSITIVE, -1).topk(24).indices
     assert (sampled.gather(1, worst) == NEGATIVE).all()
     count = (sampled == NEGATIVE).sum().item()
-    assert 24 + 1 < count <= 48  # of the others, chance may have drawn some twice
-    assert (sampled[0, :3] == POSITIVE).all()  # high scores do not make objects hard
+    assert 24 + 1 < count <= 48  # of the others, the random draw may have drawn some twice
+    assert (sampled[0, :3] == POSITIVE).all()  # high scores do not make positives hard
 
 
 def test_rows_are_drawn_apart():
     labels = torch.cat((make_labels(100, 1000, 0), make_labels(0, 1100, 0)))
-    sampled = drawn(labels, AnchorLabelConfig())
+    sampled = subsample(labels, AnchorLabelConfig())
     assert (sampled == POSITIVE).sum(dim=1).tolist() == [16, 0]
     assert (sampled == NEGATIVE).sum(dim=1).tolist() == [48, 48]
 

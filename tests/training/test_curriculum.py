@@ -10,24 +10,24 @@ CONFIG = CurriculumConfig(
 )
 
 
-def practise(curriculum, steps, accuracy):
+def train(curriculum, steps, accuracy):
     for _ in range(steps):
         curriculum = curriculum.advance(CONFIG, STAGES[curriculum.level], accuracy)
     return curriculum
 
 
-def test_success_leads_on_after_some_patience():
-    assert practise(Curriculum(), 3, 0.9) == Curriculum(0, 3, pytest.approx(0.9))
-    assert practise(Curriculum(), 4, 0.9) == Curriculum(1)
+def test_success_leads_on_after_min_steps():
+    assert train(Curriculum(), 3, 0.9) == Curriculum(0, 3, pytest.approx(0.9))
+    assert train(Curriculum(), 4, 0.9) == Curriculum(1)
 
 
-def test_failure_leads_on_only_in_the_end():
-    assert practise(Curriculum(), 9, 0.1).level == 0
-    assert practise(Curriculum(), 10, 0.1).level == 1
+def test_failure_leads_on_only_after_max_steps():
+    assert train(Curriculum(), 9, 0.1).level == 0
+    assert train(Curriculum(), 10, 0.1).level == 1
 
 
 def test_the_last_stage_lasts():
-    assert practise(Curriculum(2), 50, 0.9).level == 2
+    assert train(Curriculum(2), 50, 0.9).level == 2
 
 
 def test_steps_of_other_stages_do_not_count():
@@ -62,8 +62,8 @@ def test_earlier_stages_are_reviewed_now_and_then():
         ({"stages": ()}, "first stage must have turn 0"),
         ({"stages": (Stage(1, 3),)}, "first stage must have turn 0"),
         ({"stages": (Stage(0, 0), Stage(1, 0))}, "needs a gap of 1 or more"),
-        ({"review_probability": 1.5}, "shares"),
-        ({"success_threshold": -1}, "shares"),
+        ({"review_probability": 1.5}, "must lie in 0..1"),
+        ({"success_threshold": -1}, "must lie in 0..1"),
     ],
 )
 def test_impossible_curricula_are_refused(wrong, message):

@@ -24,11 +24,11 @@ class Collecting(ClipDataset):
 gc.disable()
 container = av.open(sys.argv[1])
 container.streams.video[0].thread_type = "AUTO"
-picture = next(container.decode(video=0))
-picture.to_ndarray(format="rgb24", threads=2)
-left_over = [container, picture]
+image = next(container.decode(video=0))
+image.to_ndarray(format="rgb24", threads=2)
+left_over = [container, image]
 left_over.append(left_over)
-del container, picture, left_over
+del container, image, left_over
 requests = [BatchRequest(number, 0, 0) for number in range(3)]
 print(*load_batches(Collecting(), requests, 1))
 """

@@ -20,15 +20,15 @@ ONE = torch.ones(1)
 def test_equation_5_by_hand():
     # smooth L1, beta 1: 0.5 d^2 up to 1, d - 0.5 beyond; summed over four coordinates
     offsets = torch.tensor([[[0.0, 0.5, -1.0, 3.0], [9.0, 9, 9, 9]]])
-    wanted = torch.zeros(1, 2, 4)
+    expected = torch.zeros(1, 2, 4)
     labels = torch.tensor([[POSITIVE, NEGATIVE]])
-    loss = box_loss(offsets, wanted, labels, ONE).mean
+    loss = box_loss(offsets, expected, labels, ONE).mean
     assert loss.item() == pytest.approx(0.125 + 0.5 + 2.5)
 
 
 def test_equation_6_by_hand():
     logits = torch.tensor([[[0.0, math.log(3)], [0.0, math.log(3)], [50.0, -50.0]]])
-    labels = torch.tensor([[POSITIVE, NEGATIVE, IGNORE]])  # p = 3/4, 1/4, silent
+    labels = torch.tensor([[POSITIVE, NEGATIVE, IGNORE]])  # p = 3/4, 1/4, ignored
     loss = score_loss(logits, labels, ONE).mean
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
@@ -38,22 +38,22 @@ def test_equation_7_by_hand():
     logits = torch.zeros(1, 1, 2)
     offsets = torch.full((1, 1, 4), 2.0)
     labels = torch.tensor([[POSITIVE]])
-    wanted = torch.zeros(1, 1, 4)
-    losses = total_loss(score_loss(logits, labels, ONE), box_loss(offsets, wanted, labels, ONE))
+    expected = torch.zeros(1, 1, 4)
+    losses = total_loss(score_loss(logits, labels, ONE), box_loss(offsets, expected, labels, ONE))
     assert losses.score.item() == pytest.approx(math.log(2))
     assert losses.box.item() == pytest.approx(6.0)
     assert losses.total.item() == pytest.approx(math.log(2) + 6.0)
 
 
 def test_equation_8_by_hand():
-    """log(1 + exp(-c m)), c of 1 and -1, averaged over the pixels, then over positions."""
+    """log(1 + exp(-c m)), c of 1 and -1, averaged over the pixels, then over masks."""
     logits = torch.tensor([[[0.0, math.log(3)], [-math.log(3), 0.0]], [[0.0, 0.0], [0.0, 0.0]]])
-    wanted = torch.tensor([[[1.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    expected = torch.tensor([[[1.0, 1.0], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]])
     first = (math.log(2) + math.log(4 / 3) + math.log(4) + math.log(2)) / 4
-    loss = mask_loss(logits, wanted, torch.ones(2)).mean
+    loss = mask_loss(logits, expected, torch.ones(2)).mean
     assert loss.item() == pytest.approx((first + math.log(2)) / 2)
-    doubted = mask_loss(logits, wanted, torch.tensor([1.0, 0.0])).mean
-    assert doubted.item() == pytest.approx(first)
+    first_only = mask_loss(logits, expected, torch.tensor([1.0, 0.0])).mean
+    assert first_only.item() == pytest.approx(first)
 
 
 def test_equation_9_by_hand():
@@ -89,12 +89,14 @@ def test_an_image_of_no_weight_has_no_gradient():
 @pytest.mark.parametrize(
     ("labels", "weight"), [([IGNORE, IGNORE], 1.0), ([POSITIVE, NEGATIVE], 0.0)]
 )
-def test_nothing_to_learn_is_no_loss(labels, weight):
+def test_without_labels_or_weight_the_loss_is_zero(labels, weight):
     logits = torch.zeros(1, 2, 2, requires_grad=True)
     offsets = torch.ones(1, 2, 4, requires_grad=True)
     weights = torch.tensor([weight])
-    said, wanted = torch.tensor([labels]), torch.zeros(1, 2, 4)
-    losses = total_loss(score_loss(logits, said, weights), box_loss(offsets, wanted, said, weights))
+    rows, expected = torch.tensor([labels]), torch.zeros(1, 2, 4)
+    losses = total_loss(
+        score_loss(logits, rows, weights), box_loss(offsets, expected, rows, weights)
+    )
     assert losses.total.item() == 0
     losses.total.backward()
     assert logits.grad is not None

@@ -39,7 +39,7 @@ def make_batch(B=3):
     return frames.permute(0, 3, 1, 2)[:, None], BOX.repeat(B, 1)[:, None], masks
 
 
-def test_a_mask_is_cut_where_its_position_lies(network):
+def test_a_mask_is_cropped_where_its_position_lies(network):
     _, _, masks = make_batch(1)
     side = network.search_size
     windows = torch.tensor([[80.5, 60.5, side, side]])  # a crop pixel is a pixel of the frame
@@ -47,8 +47,8 @@ def test_a_mask_is_cut_where_its_position_lies(network):
     found = crop_mask_labels(network, masks, windows, torch.tensor([0, 0]), chosen)
     for mask, window in zip(found, network.mask_windows(chosen), strict=True):
         in_frame = window + torch.tensor([80.5 - side / 2, 60.5 - side / 2, 0, 0])
-        wanted = crop(masks[:, None], in_frame[None], network.template_size, fill=0)[0, 0] > 127
-        assert torch.equal(mask > 0.5, wanted)
+        expected = crop(masks[:, None], in_frame[None], network.template_size, fill=0)[0, 0] > 127
+        assert torch.equal(mask > 0.5, expected)
     assert found[0].sum() == 40 * 20
 
 
@@ -70,7 +70,7 @@ def loss_sum(network, masks, weights):
     )
 
 
-def test_only_known_masks_of_clips_that_count_teach(network):
+def test_only_known_masks_of_weighted_clips_count(network):
     _, _, masks = make_batch()
     assert loss_sum(network, masks, torch.ones(3)).weight == 6
     assert loss_sum(network, masks, torch.tensor([1.0, 0.0, 0.5])).weight == 3
@@ -81,7 +81,7 @@ def test_only_known_masks_of_clips_that_count_teach(network):
     assert (nothing.sum, nothing.weight) == (0, 0)
 
 
-def test_a_mask_is_learnt_by_heart(network):
+def test_one_batch_of_masks_can_be_memorized(network):
     """The law of learning: the loss of one batch falls to little."""
     _, _, masks = make_batch()
     optimizer = torch.optim.AdamW(network.mask.parameters(), 3e-3)
@@ -119,7 +119,7 @@ CONFIG = TrainingConfig(
 )
 
 
-def test_while_masks_learn_all_else_stays(tmp_path, scenes):
+def test_while_masks_are_trained_all_else_stays(tmp_path, scenes):
     trainer = Trainer(CONFIG, scenes, tmp_path, device="cpu")
     before = {name: value.clone() for name, value in trainer.state.network.state_dict().items()}
     reports = list(trainer.fit())
@@ -144,13 +144,13 @@ def test_masks_are_put_on_weights_without(tmp_path, scenes):
         assert torch.equal(trainer.state.network.state_dict()[name], value), name
 
 
-def test_parts_of_a_batch_teach_masks_as_the_whole_does(tmp_path, scenes):
+def test_microbatches_train_masks_too(tmp_path, scenes):
     """Without norms that count over a part, that is: what is averaged is the same."""
     steps = dataclasses.replace(CONFIG, steps=1, accumulation_steps=3)
     report = [*Trainer(steps, scenes, tmp_path, device="cpu").fit()][-1]
     assert report.mask_loss > 0
 
 
-def test_a_network_without_masks_cannot_learn_them():
+def test_a_network_without_masks_cannot_train_them():
     with pytest.raises(ValueError, match=r"network\.masks"):
         dataclasses.replace(CONFIG, network=TINY)

@@ -34,9 +34,9 @@ def test_the_cosine_schedule_by_hand(progress, rate):
 def test_biases_and_norms_do_not_decay(method, kind):
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
     network[1].bias.requires_grad_(False)
-    optimiser = make_optimizer(OptimizerConfig(name=method, weight_decay=0.3), network)
-    assert type(optimiser).__name__ == kind
-    decaying, others = optimiser.param_groups
+    optimizer = make_optimizer(OptimizerConfig(name=method, weight_decay=0.3), network)
+    assert type(optimizer).__name__ == kind
+    decaying, others = optimizer.param_groups
     assert (decaying["weight_decay"], others["weight_decay"]) == (0.3, 0)
     assert [p.ndim for p in decaying["params"]] == [4]
     assert [p.ndim for p in others["params"]] == [1, 1]  # the frozen one is left out

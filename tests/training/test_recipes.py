@@ -24,7 +24,7 @@ def test_a_recipe_knows_its_name_and_can_be_written_down(name):
     json.dumps(dataclasses.asdict(config))
 
 
-def test_every_recipe_learns_without_labels():
+def test_every_recipe_reads_no_labels():
     assert {recipe().policy for recipe in RECIPES.values()} == {"none"}
 
 
@@ -45,10 +45,10 @@ def test_the_papers_constants():
     assert (labels.positive_iou, labels.negative_iou) == (0.6, 0.3)
     assert (labels.max_positives, labels.max_negatives, labels.hard_negative_ratio) == (16, 48, 0)
     assert labels.low_quality_ratio == 1
-    optimiser = config.optimizer
-    assert (optimiser.name, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-4)
-    assert (optimiser.start_lr, optimiser.lr, optimiser.end_lr) == (0.001, 0.005, 0.0025)
-    assert (optimiser.max_grad_norm, config.objective.negative_probability) == (10, 0.2)
+    optimizer = config.optimizer
+    assert (optimizer.name, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.9, 1e-4)
+    assert (optimizer.start_lr, optimizer.lr, optimizer.end_lr) == (0.001, 0.005, 0.0025)
+    assert (optimizer.max_grad_norm, config.objective.negative_probability) == (10, 0.2)
     assert config.objective.box_weight == 1
     augmentation = config.objective.augmentation
     assert (augmentation.template_shift, augmentation.template_scale) == (4, 0.05)
@@ -58,7 +58,7 @@ def test_the_papers_constants():
     assert {stage.turn for stage in config.curriculum.stages} == {0, 1, 2}
 
 
-def test_what_small_does_otherwise():
+def test_how_small_differs_from_the_paper():
     ours, theirs = small(), cyclesiam()
     assert ours.network == NetworkConfig()
     assert ours.network.shape_prior
@@ -78,7 +78,7 @@ def test_what_small_does_otherwise():
     assert ours.objective.selection == theirs.objective.selection
 
 
-def test_objects_and_masks_go_on_from_small():
+def test_objects_and_masks_continue_small():
     before, whole, masked = small(), objects(), masks()
     assert whole.network == before.network
     assert (whole.clips.compositing.object_probability, whole.clips.discovery.min_texture) == (

@@ -22,8 +22,8 @@ from support.training import CONFIG
 def scenes(tmp_path_factory):
     """Three stills: their decoding is the same on every machine, which a video's need not be."""
     folder = tmp_path_factory.mktemp("stills")
-    pictures = [write_image(folder / f"{name}.png", textured(ord(name))) for name in "abc"]
-    return find_scenes(pictures)[0]
+    images = [write_image(folder / f"{name}.png", textured(ord(name))) for name in "abc"]
+    return find_scenes(images)[0]
 
 
 def make_trainer(output, scenes, *, resume=False, backbone_weights=None, **changes):
@@ -48,7 +48,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, scenes):
     assert [report.loss for report in other.fit()] != reports[0]
 
 
-def test_a_resumed_run_goes_on_as_if_nothing_had_happened(tmp_path, scenes):
+def test_a_resumed_run_continues_as_if_nothing_had_happened(tmp_path, scenes):
     whole = make_trainer(tmp_path / "whole", scenes)
     losses = [report.loss for report in whole.fit()]
     broken = make_trainer(tmp_path / "broken", scenes)
@@ -188,7 +188,7 @@ def test_a_gradient_that_diverges_stops_the_run_before_it_does_harm(tmp_path, sc
     assert all(parameter.isfinite().all() for parameter in trainer.state.network.parameters())
 
 
-def test_cycles_that_are_not_believed_are_dropped_and_counted(tmp_path):
+def test_uncertain_cycles_are_dropped_and_counted(tmp_path):
     video = write_video(tmp_path / "street.mp4", moving_square(20))
     walks = CurriculumConfig(
         stages=(Stage(0, 0), Stage(1, 3)), min_steps=1, max_steps=1, review_probability=0
@@ -231,7 +231,7 @@ def test_a_lone_clip_has_no_negative_pair(tmp_path, scenes):
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_what_cannot_be_read_is_told_once(tmp_path, scenes, workers):
+def test_what_cannot_be_read_is_reported_once(tmp_path, scenes, workers):
     gone = Scene(tmp_path / "gone.mp4", 100)
     clips = dataclasses.replace(CONFIG.clips, still_probability=0.5, batches_per_chunk=1)
     trainer = make_trainer(tmp_path / "run", [*scenes, gone], clips=clips, workers=workers)
@@ -250,7 +250,7 @@ def test_where_nothing_can_be_read_the_run_ends_with_one_line(tmp_path, workers)
     assert (tmp_path / "run" / "training.ckpt").is_file()  # the state is sound: it is kept
 
 
-def test_a_video_is_learnt_from(tmp_path):
+def test_a_video_is_trained_on(tmp_path):
     video = write_video(tmp_path / "street.mp4", moving_square(20))
     trainer = make_trainer(tmp_path / "run", find_scenes([video])[0], steps=3)
     reports = list(trainer.fit())
@@ -301,6 +301,6 @@ def test_impossible_runs_are_refused(wrong):
 
 
 @pytest.mark.parametrize("wrong", [{"negative_probability": 1}, {"min_cycle_score": -0.1}])
-def test_impossible_lessons_are_refused(wrong):
+def test_impossible_objectives_are_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ObjectiveConfig(**wrong)

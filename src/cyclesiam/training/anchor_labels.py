@@ -1,4 +1,4 @@
-"""Labels of anchors: which should say object, which background, and which stay silent.
+"""Labels of anchors: positive, negative, or ignored.
 
 Shapes: B targets, N anchors.
 """
@@ -18,25 +18,26 @@ POSITIVE, NEGATIVE, IGNORE = 1, 0, -1
 @accepts_old_names
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnchorLabelConfig:
-    """Which anchors teach.
+    """How anchors are labeled, and how many of them are used.
 
     Source: thresholds from CycleSiam (Yuan et al., IROS 2020), section IV.B; numbers from the
     published SiamMask configurations.
     """
 
     positive_iou: float = 0.6
-    """Overlap with the target above which an anchor is the object."""
+    """IoU with the target above which an anchor is positive; a larger value leaves fewer."""
     negative_iou: float = 0.3
-    """Overlap below which it is background; between the two it stays silent."""
+    """IoU below which an anchor is negative; between the two it is ignored."""
     low_quality_ratio: float = 1.0
-    """An anchor is the object, too, if it overlaps by more than this share of what the best anchor
-    does: a target much larger or smaller than all anchors is to teach as well. 1 for the paper."""
+    """An anchor is positive, too, if its IoU exceeds this ratio of the best anchor's, so that a
+    target much larger or smaller than all anchors has some. A smaller value makes more positive;
+    1 as in the paper."""
     max_positives: int = 16
-    """Most object anchors of an image that teach."""
+    """Largest number of positive anchors of an image."""
     max_negatives: int = 48
-    """Background anchors of an image that teach."""
+    """Largest number of negative anchors of an image."""
     hard_negative_ratio: float = 0.0
-    """Share of the background anchors that are those most mistaken for the object."""
+    """Ratio of the negative anchors that are those with the highest scores; the rest is random."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.negative_iou <= self.positive_iou <= 1:
@@ -48,11 +49,14 @@ class AnchorLabelConfig:
             or self.max_negatives < 1
             or not 0 <= self.hard_negative_ratio <= 1
         ):
-            raise ValueError(f"there must be object and background anchors, got {self}")
+            raise ValueError(
+                "max_positives and max_negatives must be 1 or more, hard_negative_ratio must lie in "
+                f"0..1, got {self}"
+            )
 
 
 def label_anchors(anchors: Tensor, targets: Tensor, config: AnchorLabelConfig) -> Tensor:
-    """Label anchors by their overlap with the target.
+    """Label anchors by their IoU with the target.
 
     Args:
         anchors: (N, 4) cxcywh in crop pixels.
@@ -60,7 +64,7 @@ def label_anchors(anchors: Tensor, targets: Tensor, config: AnchorLabelConfig) -
         config: thresholds.
 
     Returns:
-        (B, N) int64 of `OBJECT`, `BACKGROUND` and `IGNORED`.
+        (B, N) int64 of `POSITIVE`, `NEGATIVE` and `IGNORE`.
     """
     iou = box_iou(cxcywh_to_xyxy(anchors), targets[:, None])
     labels = torch.full(iou.shape, IGNORE, device=iou.device)
@@ -70,31 +74,29 @@ def label_anchors(anchors: Tensor, targets: Tensor, config: AnchorLabelConfig) -
     return labels
 
 
-def subsample_labels(
-    labels: Tensor, object_scores: Tensor, config: AnchorLabelConfig, generator: Rng
-) -> Tensor:
-    """Silence all but a few anchors of each image.
+def subsample_labels(labels: Tensor, scores: Tensor, config: AnchorLabelConfig, rng: Rng) -> Tensor:
+    """Ignore all but a few anchors of each image.
 
     Args:
-        labels: (B, N) as `label_anchors` gives them.
-        object_scores: (B, N) what the network believes, for the hard share.
+        labels: (B, N) of `label_anchors`.
+        scores: (B, N) of the network, 0..1, to choose hard negatives.
         config: how many of each kind.
-        generator: source of chance, on the labels' device.
+        rng: on the labels' device.
 
     Returns:
-        (B, N) int64 with at most `objects` and `backgrounds` labels in a row.
+        (B, N) int64 with at most `max_positives` and `max_negatives` labels in a row.
     """
-    chance = rand_rows(generator, *labels.shape)
+    draw = rand_rows(rng, *labels.shape)
     kept = torch.full_like(labels, IGNORE)
     hard = round(config.max_negatives * config.hard_negative_ratio)
     for label, count, rank in (
-        (POSITIVE, config.max_positives, chance),
-        (NEGATIVE, config.max_negatives - hard, chance),
-        (NEGATIVE, hard, object_scores.detach()),
+        (POSITIVE, config.max_positives, draw),
+        (NEGATIVE, config.max_negatives - hard, draw),
+        (NEGATIVE, hard, scores.detach()),
     ):
         if count:
             rank = rank.masked_fill(labels != label, -1.0)
             best, index = rank.topk(min(count, labels.shape[1]), dim=1)
-            found = torch.where(best >= 0, label, kept.gather(1, index))
-            kept.scatter_(1, index, found)
+            chosen = torch.where(best >= 0, label, kept.gather(1, index))
+            kept.scatter_(1, index, chosen)
     return kept

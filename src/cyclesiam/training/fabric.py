@@ -1,4 +1,4 @@
-"""The machine that trains: its device, its arithmetic, its curves."""
+"""Set up the devices, the precision and the log of curves of a run."""
 
 import os
 import re
@@ -18,18 +18,17 @@ Precision = Literal["auto", "32-true", "bf16-mixed"]
 def make_fabric(device: str, precision: Precision, output: Path, *, devices: int = 1) -> Fabric:
     """Set up the devices to train on.
 
-    More than one process trains where `devices` says so: the program is then started once more for
-    every further device, with the same arguments. Or `torchrun` has started them, on one machine
-    or several; then it says how many there are.
+    With more than one device, the program is started again for each further one, with the same
+    arguments. If `torchrun` started this process, on one machine or several, it sets the number.
 
     Args:
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: of the arithmetic; `auto` takes bf16 where the device is quick at it.
+        precision: `auto` takes bf16 where the device computes it natively.
         output: folder in which `curves` is written.
-        devices: processes on this machine, each with a GPU of its own or a share of the CPU.
+        devices: processes on this machine, each with its own GPU, or all on the CPU.
 
     Raises:
-        TrainingError: there is no such device, or there are not so many.
+        TrainingError: there is no such device, or there are too few.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise TrainingError(f"a device is auto, cpu, cuda or cuda:N; got {device!r}")
@@ -45,7 +44,7 @@ def make_fabric(device: str, precision: Precision, output: Path, *, devices: int
         nodes = int(os.environ["WORLD_SIZE"]) // devices
     several = torchrun or devices > 1
     if several:
-        _check_several(device, devices)
+        _check_devices(device, devices)
     fabric = Fabric(
         accelerator="auto" if device == "auto" else "cpu" if number is None else "cuda",
         devices=devices if several else 1 if number is None else [number],
@@ -59,25 +58,25 @@ def make_fabric(device: str, precision: Precision, output: Path, *, devices: int
 
 
 def is_rank_zero() -> bool:
-    """Whether this process speaks and writes for all that train together."""
+    """Check whether this process prints and writes for all processes of the run."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
 
 
-def _check_several(device: str, devices: int) -> None:
+def _check_devices(device: str, devices: int) -> None:
     if device.startswith("cuda:"):
         raise TrainingError(f"{devices} devices cannot all be {device}; name them cuda")
-    there = torch.cuda.device_count()
-    if device != "cpu" and there and devices > there:
+    count = torch.cuda.device_count()
+    if device != "cpu" and count and devices > count:
         raise TrainingError(
-            f"there are no {devices} devices: PyTorch finds {there} CUDA devices here; "
+            f"there are no {devices} devices: PyTorch finds {count} CUDA devices here; "
             "take fewer, or cpu"
         )
 
 
 def choose_precision(device: str) -> Literal["32-true", "bf16-mixed"]:
-    """Take bf16 where a device has arithmetic for it; emulated, it is many times slower."""
+    """Return bf16 where a device computes it natively: emulation is many times slower."""
     if device != "cpu" and torch.cuda.is_available():
-        quick = torch.cuda.is_bf16_supported()
+        native = torch.cuda.is_bf16_supported()
     else:
-        quick = torch.cpu._is_avx512_bf16_supported()
-    return "bf16-mixed" if quick else "32-true"
+        native = torch.cpu._is_avx512_bf16_supported()
+    return "bf16-mixed" if native else "32-true"

@@ -1,4 +1,4 @@
-"""Batches as they are asked for, decoded and drawn beside the training."""
+"""Load batches on request; worker processes decode videos and make clips."""
 
 import gc
 import signal
@@ -18,43 +18,43 @@ def load_batches(
     *,
     policy: LabelPolicy = "none",
 ) -> Iterator[Batch]:
-    """Give the batches that are requested, in order.
+    """Yield the batches that are requested, in order.
 
     Args:
-        clips: where they come from.
-        requests: which; taken as late as possible, but with workers two for each ahead.
-        workers: processes that draw batches; 0 for none beside this one.
-        policy: which labels may be read while they are drawn.
+        clips: makes the batches.
+        requests: consumed as late as possible; with workers, two for each in advance.
+        workers: number of processes; 0 makes batches in this one.
+        policy: which labels may be read.
 
     Raises:
-        CycleSiamError: as it was raised in a worker; `LabelPolicyError` where a label was about to
-            be read that the policy does not grant.
+        CycleSiamError: the error of a worker; `LabelPolicyError` before a label is read that the
+            policy does not allow.
     """
     loader = DataLoader(
-        _Answers(clips, policy),
+        _BatchesOrErrors(clips, policy),
         batch_size=None,
         sampler=requests,
         num_workers=workers,
         worker_init_fn=_ignore_interrupts,
     )
     if workers:
-        gc.collect()  # a decoder left over, freed by a worker, would wait for threads it has not
-    for answer in loader:
-        if isinstance(answer, CycleSiamError):
-            raise answer
-        yield answer
+        gc.collect()  # else a worker frees an old decoder, and waits for threads that it lacks
+    for item in loader:
+        if isinstance(item, CycleSiamError):
+            raise item
+        yield item
 
 
-class _Answers(Dataset[Batch | CycleSiamError]):
+class _BatchesOrErrors(Dataset[Batch | CycleSiamError]):
     """Batches, or the error in place of one.
 
-    An error that is raised in a worker arrives with its whole traceback in its text; one that is
-    handed over arrives as the one line that it is.
+    An error that a worker raises arrives with its whole traceback in its text. One that is
+    returned keeps its one line.
     """
 
     def __init__(self, clips: ClipDataset, policy: LabelPolicy) -> None:
         self.clips = clips
-        self.policy: LabelPolicy = policy  # travels with the clips into workers
+        self.policy: LabelPolicy = policy  # workers get it with the clips
 
     def __getitem__(self, request: BatchRequest) -> Batch | CycleSiamError:
         try:
@@ -65,5 +65,5 @@ class _Answers(Dataset[Batch | CycleSiamError]):
 
 
 def _ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which still has a checkpoint to write."""
+    """Leave Ctrl-C to the main process, which has a checkpoint to write."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

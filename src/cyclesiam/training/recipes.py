@@ -1,4 +1,4 @@
-"""Recipes: whole runs by name."""
+"""Recipes: the settings of whole runs, by name."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ FAST_OPTIMIZER = OptimizerConfig(
 
 
 def smoke() -> TrainingConfig:
-    """Under a minute on two cores: shows that everything works, and that something is learnt."""
+    """Return a trial of under a minute on two cores, which shows that training works."""
     return TrainingConfig(
         recipe="smoke",
         steps=120,
@@ -41,7 +41,7 @@ def smoke() -> TrainingConfig:
 
 
 def small() -> TrainingConfig:
-    """The shipped weights: the small network, one to two hours on two cores."""
+    """Return the recipe of the shipped weights: the small network, 1 to 2 hours on two cores."""
     return TrainingConfig(
         recipe="small",
         steps=4500,
@@ -66,30 +66,30 @@ def small() -> TrainingConfig:
 
 
 def objects() -> TrainingConfig:
-    """Go on from what `small` learnt, with whole objects cut out of stills: an hour on one core."""
-    before = small()
+    """Return a recipe that continues `small` with cutouts of objects: an hour on one core."""
+    plain = small()
     return replace(
-        before,
+        plain,
         recipe="objects",
         steps=2500,
-        curriculum=replace(before.curriculum, min_steps=50, max_steps=150),
+        curriculum=replace(plain.curriculum, min_steps=50, max_steps=150),
         clips=replace(
-            before.clips,
+            plain.clips,
             discovery=replace(STRICT_DISCOVERY, min_texture=10.0),
-            compositing=replace(before.clips.compositing, object_probability=0.8),
+            compositing=replace(plain.clips.compositing, object_probability=0.8),
         ),
         optimizer=replace(FAST_OPTIMIZER, lr=1.2e-3),
     )
 
 
 def masks() -> TrainingConfig:
-    """Teach a mask branch beside a small network that stays as it is: an hour on one core.
+    """Return a recipe that trains the mask head on a small network, frozen: an hour on one core.
 
-    From made clips alone, whose masks are known: whole objects, pasted or where they are.
+    It uses synthetic clips alone, whose masks are known: whole objects, pasted or in place.
     """
-    before = small()
+    plain = small()
     return replace(
-        before,
+        plain,
         recipe="masks",
         steps=2600,
         trained_part="masks",
@@ -99,22 +99,20 @@ def masks() -> TrainingConfig:
             stages=(Stage(0, 0), Stage(1, 3)), min_steps=1, max_steps=1, review_probability=0.2
         ),
         objective=replace(
-            before.objective,
+            plain.objective,
             negative_probability=0.0,
-            augmentation=replace(
-                before.objective.augmentation, occlusion_probability=0.0, gray=0.1
-            ),
+            augmentation=replace(plain.objective.augmentation, occlusion_probability=0.0, gray=0.1),
         ),
         clips=replace(
-            before.clips,
-            compositing=replace(before.clips.compositing, probability=1.0, object_probability=0.8),
+            plain.clips,
+            compositing=replace(plain.clips.compositing, probability=1.0, object_probability=0.8),
             object_probability=0.5,
         ),
     )
 
 
 def cyclesiam() -> TrainingConfig:
-    """The paper's constants and network, from random weights unless a backbone's are given."""
+    """Return the paper's settings and network, from random weights or those of a backbone."""
     return TrainingConfig(
         recipe="cyclesiam",
         steps=375_000,
@@ -132,7 +130,7 @@ def cyclesiam() -> TrainingConfig:
 
 
 def cyclesiam_plus() -> TrainingConfig:
-    """The paper's network with masks, which made clips teach: no mask is given in any frame."""
+    """Return the paper's network with masks, trained on synthetic clips: no mask is annotated."""
     plain = cyclesiam()
     return replace(
         plain,
