@@ -50,8 +50,8 @@ class AnchorLabelConfig:
             or not 0 <= self.hard_negative_ratio <= 1
         ):
             raise ValueError(
-                "max_positives and max_negatives must be 1 or more, hard_negative_ratio must lie in "
-                f"0..1, got {self}"
+                "max_positives and max_negatives must be 1 or more, "
+                f"hard_negative_ratio must lie in 0..1, got {self}"
             )
 
 
