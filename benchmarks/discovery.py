@@ -4,7 +4,7 @@
 
 The annotations of DAVIS-2016 score the discovery here, and do nothing else. A draw counts as a
 hit when it overlaps the annotated object by more than half. Frames are seen as in training: their
-middle, on a canvas of 352 x 256. Moving regions are drawn where there are any, and counted apart.
+center, on a canvas of 352 x 256. Moving regions are drawn where there are any, and counted apart.
 """
 
 import argparse
@@ -33,42 +33,42 @@ def main() -> None:
     options = parser.parse_args()
     plain = DEFAULT_DISCOVERY
     cv2.setNumThreads(1)
-    ways = {
+    configs = {
         "random boxes": replace(plain, contrast_sharpness=0.0, motion_probability=0.0),
         "contrast": replace(plain, motion_probability=0.0),
         "motion": replace(plain, motion_probability=1.0),
-        "as trained": plain,
-        "both sides": replace(plain, motion_probability=1.0, bidirectional=True),
-        "careful": replace(STRICT_DISCOVERY, motion_probability=1.0),
-        "careful, as trained": STRICT_DISCOVERY,
+        "default": plain,
+        "bidirectional": replace(plain, motion_probability=1.0, bidirectional=True),
+        "strict": replace(STRICT_DISCOVERY, motion_probability=1.0),
+        "strict, default probability": STRICT_DISCOVERY,
     }
-    careful = replace(STRICT_DISCOVERY, motion_probability=1.0)
+    strict = replace(STRICT_DISCOVERY, motion_probability=1.0)
     for least in (3.0, 6.0, 10.0):
-        ways[f"careful, texture {least:g}"] = replace(careful, min_texture=least)
-    for name in ("both_sides", "bridging", "least_share"):
-        ways[f"careful, no {name}"] = replace(careful, **{name: getattr(plain, name)})
-    overlaps: dict[str, list[tuple[float, bool]]] = {way: [] for way in ways}
-    seconds = dict.fromkeys(ways, 0.0)
+        configs[f"strict, texture {least:g}"] = replace(strict, min_texture=least)
+    for name in ("bidirectional", "merge_gap", "min_motion_ratio"):
+        configs[f"strict, no {name}"] = replace(strict, **{name: getattr(plain, name)})
+    overlaps: dict[str, list[tuple[float, bool]]] = {name: [] for name in configs}
+    seconds = dict.fromkeys(configs, 0.0)
     for image, before, after, later, box, number in frames(options.davis, options.draws):
-        for way, config in ways.items():
-            random = np.random.default_rng((7, int(number)))
+        for name, config in configs.items():
+            rng = np.random.default_rng((7, int(number)))
             begin = time.process_time()
-            found = discover_target(image, later, random, config, neighbors=(before, after))
-            seconds[way] += time.process_time() - begin
-            overlaps[way].append((float(iou(found.box, box)), found.reason == "motion"))
-    print("hits of all draws; mean overlap; moving, share of draws; hits of these; time of a draw")
-    for way, values in overlaps.items():
+            target = discover_target(image, later, rng, config, neighbors=(before, after))
+            seconds[name] += time.process_time() - begin
+            overlaps[name].append((float(iou(target.box, box)), target.reason == "motion"))
+    print("hits of all draws; mean overlap; ratio by motion; hits of these; time of a draw")
+    for name, values in overlaps.items():
         value, moving = np.array(values).T
         hits, moving = value > 0.5, moving.astype(bool)
         of_moving = f"{hits[moving].mean():6.1%}" if moving.any() else "     -"
         print(
-            f"{way:24s} {hits.mean():6.1%}  {np.nanmean(value):.3f}  {moving.mean():4.0%}  "
-            f"{of_moving}  {1000 * seconds[way] / len(values):.1f} ms"
+            f"{name:24s} {hits.mean():6.1%}  {np.nanmean(value):.3f}  {moving.mean():4.0%}  "
+            f"{of_moving}  {1000 * seconds[name] / len(values):.1f} ms"
         )
 
 
 def frames(root: Path, draws: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """Give a frame, those just before and after, one later, the object's box, and a number."""
+    """Yield a frame, those just before and after, a later one, the object's box, and a number."""
     for sequence in BoxesFromMasks(DAVIS2016(root)).sequences():
         for index in np.linspace(1, len(sequence.frames) - 4, draws).astype(int):
             images = [read_image(sequence.frames[index + step]) for step in (0, -1, 1, 3)]
@@ -78,9 +78,9 @@ def frames(root: Path, draws: int) -> Iterator[tuple[np.ndarray, ...]]:
             corner = (np.array([width, height]) - size) / 2
             view = crop_to_image_matrix([width / 2, height / 2, *size.tolist()], CANVAS)
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            seen = [cv2.warpAffine(image, view, CANVAS, flags=flags) for image in images]
+            views = [cv2.warpAffine(image, view, CANVAS, flags=flags) for image in images]
             box = (sequence.boxes[index].reshape(2, 2) - corner) / scale
-            yield *seen, np.clip(box, 0, CANVAS).reshape(4), np.array(index)
+            yield *views, np.clip(box, 0, CANVAS).reshape(4), np.array(index)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Correlate the label-free score with the true success AUC over checkpoints.
+"""Correlate the label-free score with the success AUC over checkpoints.
 
     .venv/bin/python benchmarks/score_ranking.py CLIPS STILLS --checkpoint WEIGHTS=RESULTS [...]
 
-WEIGHTS is a name or folder of weights, RESULTS a folder with what `cyclesiam evaluate --json` wrote
-for it; its AUC is the mean over all sequences of all files. A share of the scenes is held out by
-name, as `hold_out` does. Scores are kept in --cache, and not computed again.
+WEIGHTS is a name or folder of weights. RESULTS is a folder of files by `cyclesiam evaluate --json`
+for them; its AUC is the mean over all sequences of all files. The examples come from scenes
+that `split_scenes` holds out. Scores are kept in --cache, and not computed again.
 """
 
 import argparse
@@ -38,12 +38,12 @@ def main() -> None:
     rows = []
     for weights, results in (pair.rsplit("=", 1) for pair in options.checkpoint):
         key = json.dumps([weights, asdict(config)])
-        scores = cached(options.cache, key)
+        scores = find_in_cache(options.cache, key)
         if scores is None:
             scores = label_free_score(load_weights(weights)[0], examples)
-            remember(options.cache, key, scores)
+            add_to_cache(options.cache, key, scores)
         row = [scores.by_kind.get(kind, np.nan) for kind in KINDS]
-        rows.append([*row, scores.total, true_auc(Path(results))])
+        rows.append([*row, scores.total, mean_auc(Path(results))])
         print(f"{weights[-32:]:32s}", *(f"{value:8.3f}" for value in rows[-1]), flush=True)
     table = np.array(rows)
     for name, measure in (("spearman", spearman), ("pearson", pearson)):
@@ -67,8 +67,8 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def true_auc(results: Path) -> float:
-    """Give the mean AUC over the sequences of all files of results."""
+def mean_auc(results: Path) -> float:
+    """Return the mean AUC over the sequences of all files of results."""
     values = [
         sequence["auc"]
         for file in sorted(results.glob("*.json"))
@@ -81,11 +81,11 @@ def true_auc(results: Path) -> float:
 
 
 def evaluations(content: dict) -> list[dict]:
-    return content.get("evaluations", [content])  # one evaluation is written as it is
+    return content.get("evaluations", [content])  # a single evaluation is written without a list
 
 
 def spearman(values: np.ndarray, others: np.ndarray) -> float:
-    """Correlate ranks; equal values share their mean rank."""
+    """Return the correlation of ranks; equal values get their mean rank."""
     return pearson(ranks(values), ranks(others))
 
 
@@ -98,7 +98,7 @@ def pearson(values: np.ndarray, others: np.ndarray) -> float:
     return float(np.corrcoef(values, others)[0, 1])
 
 
-def cached(file: Path, key: str) -> LabelFreeScores | None:
+def find_in_cache(file: Path, key: str) -> LabelFreeScores | None:
     for line in file.read_text().splitlines() if file.is_file() else ():
         entry = json.loads(line)
         if entry["key"] == key:
@@ -106,7 +106,7 @@ def cached(file: Path, key: str) -> LabelFreeScores | None:
     return None
 
 
-def remember(file: Path, key: str, scores: LabelFreeScores) -> None:
+def add_to_cache(file: Path, key: str, scores: LabelFreeScores) -> None:
     with file.open("a") as lines:
         lines.write(json.dumps({"key": key, **asdict(scores)}) + "\n")
 

@@ -40,26 +40,26 @@ def test_no_freedom_no_change():
     torch.testing.assert_close(same, windows)
 
 
-def test_a_plain_recolouring_changes_nothing():
+def test_a_plain_recoloring_changes_nothing():
     crops = make_crops()
     before = crops.clone()
     torch.testing.assert_close(jitter_colors(crops, PLAIN, chance()), crops, rtol=1e-4, atol=1e-2)
     assert torch.equal(crops, before)
 
 
-def test_recolouring_changes_light_within_its_range_and_leaves_its_argument():
+def test_recoloring_changes_light_within_its_range_and_leaves_its_argument():
     crops = torch.full((500, 3, 4, 4), 100.0)
     before = crops.clone()
     changed = jitter_colors(crops, AugmentationConfig(blur=0, color=0.2), chance())
     assert torch.equal(crops, before)
-    # A grey, even crop has no saturation and no contrast: brightness of the channels remains.
+    # A gray, even crop has no saturation and no contrast: brightness of the channels remains.
     assert changed.min() >= 80 - 1e-3
     assert changed.max() <= 120 + 1e-3
     assert changed.std() > 5
     assert (changed[:, 0] - changed[:, 1]).abs().max() > 10
 
 
-def test_recoloured_crops_stay_in_range():
+def test_recolored_crops_stay_in_range():
     wild = AugmentationConfig(color=0.9, noise=100, blur=0.5)
     changed = jitter_colors(make_crops(), wild, chance())
     assert changed.min() >= 0
@@ -83,7 +83,7 @@ def test_noise_is_as_strong_as_said():
     assert 3 < deviations.mean() < 5
 
 
-def test_grey_is_luma():
+def test_gray_is_luma():
     crops = torch.tensor([255.0, 0.0, 0.0]).reshape(1, 3, 1, 1).expand(2, 3, 1, 1)
     changed = jitter_colors(crops, PLAIN, chance(), gray=torch.tensor([True, False]))
     assert changed[0].flatten().tolist() == pytest.approx([76.245] * 3)  # 0.299 of red
@@ -128,8 +128,8 @@ def test_impossible_augmentations_are_refused(wrong):
         AugmentationConfig(**wrong)
 
 
-def test_recolouring_by_hand():
-    """Its slow definition: blend with grey, stretch about the mean grey, light each channel."""
+def test_recoloring_by_hand():
+    """Its slow definition: blend with gray, stretch about the mean gray, light each channel."""
     crops = make_crops(B=3, S=12)
     luma = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
     config = AugmentationConfig(blur=0, color=0.3)
@@ -139,9 +139,9 @@ def test_recolouring_by_hand():
         1 + 0.3 * (2 * torch.rand(3, channels, 1, 1, generator=dice) - 1) for channels in (1, 1, 3)
     )
     saturation[1] = 0
-    grey = (crops * luma).sum(dim=1, keepdim=True)
-    mean = grey.mean(dim=(-2, -1), keepdim=True)
-    expected = torch.lerp(grey, crops, saturation)
+    gray = (crops * luma).sum(dim=1, keepdim=True)
+    mean = gray.mean(dim=(-2, -1), keepdim=True)
+    expected = torch.lerp(gray, crops, saturation)
     expected = (((expected - mean) * contrast + mean) * light).clamp(0, 255)
     changed = jitter_colors(crops, config, chance(4), gray=torch.tensor([False, True, False]))
     torch.testing.assert_close(changed, expected, rtol=1e-5, atol=1e-3)

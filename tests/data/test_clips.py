@@ -127,7 +127,7 @@ def test_a_still_drifts_and_zooms():
     assert max(changes) < 40
 
 
-def test_boxes_are_known_where_clips_are_made(media):
+def test_boxes_are_known_where_clips_are_synthetic(media):
     data = dataset(media)
     plain = CompositingConfig(probability=0)
     only_videos = ClipDataset(data.chunks.videos, replace(SMALL, compositing=plain), 0)
@@ -193,7 +193,7 @@ def test_annotations_are_never_opened(media, monkeypatch):
 # --- what breaks on the way
 
 
-def test_a_scene_that_breaks_is_told_and_another_stands_in(media):
+def test_a_scene_that_breaks_is_reported_and_another_replaces_it(media):
     found, _ = find_scenes([media])
     gone = Scene(media / "videos" / "gone.mp4", 500)
     data = ClipDataset([*found, gone], SMALL, 0)
@@ -204,7 +204,7 @@ def test_a_scene_that_breaks_is_told_and_another_stands_in(media):
     assert "gone.mp4" not in {name for batch in batches for name in batch.names}
 
 
-def test_a_still_that_breaks_is_told(media, tmp_path):
+def test_a_still_that_breaks_is_reported(media, tmp_path):
     broken = tmp_path / "broken.png"
     whole = write_image(broken, textured(9)).read_bytes()
     broken.write_bytes(whole[:60])
@@ -216,7 +216,7 @@ def test_a_still_that_breaks_is_told(media, tmp_path):
     assert "broken.png" in problems.pop()
 
 
-def test_where_nothing_can_be_read_the_last_problem_is_told(tmp_path):
+def test_where_nothing_can_be_read_the_last_problem_is_reported(tmp_path):
     data = ClipDataset([Scene(tmp_path / "gone.mp4", 100)], SMALL, 0)
     with pytest.raises(TrainingError, match=r"nothing can be read any more.*gone\.mp4") as caught:
         data[BatchRequest(0, 0, 0)]

@@ -96,7 +96,7 @@ def test_sharpness_decides_how_much_contrast_counts():
     assert overlap(6.0) > overlap(0.0) + 0.1
 
 
-def test_the_same_chance_finds_the_same_target():
+def test_the_same_seed_finds_the_same_target():
     frames = moving_square(4, step=3)
     draws = [
         discover_target(frames[0], frames[3], np.random.default_rng(5), CONFIG).box
@@ -108,11 +108,11 @@ def test_the_same_chance_finds_the_same_target():
 @pytest.mark.parametrize("size", [(64, 64), (65, 67), (64, 301)])
 @pytest.mark.parametrize("kind", ["even", "textured", "noise"])
 def test_any_frame_has_a_target(size, kind):
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     first, later = {
         "even": lambda: [np.full((*size, 3), 90, np.uint8)] * 2,
         "textured": lambda: [textured(1, 80, 320)[: size[0], : size[1]], textured(2, *size)],
-        "noise": lambda: list(random.integers(0, 256, (2, *size, 3), dtype=np.uint8)),
+        "noise": lambda: list(rng.integers(0, 256, (2, *size, 3), dtype=np.uint8)),
     }[kind]()
     later = np.resize(later, first.shape)
     for seed in range(4):
@@ -121,7 +121,7 @@ def test_any_frame_has_a_target(size, kind):
         assert 0 <= y0 < y1 <= size[0]
 
 
-def test_what_is_found_from_both_sides_fits_better():
+def test_regions_from_both_sides_fit_better():
     frames = moving_square(7, step=3)
     truth = np.array([19.0, 30, 43, 54])
     one = moving_regions(frames[3], frames[6])
@@ -129,7 +129,7 @@ def test_what_is_found_from_both_sides_fits_better():
     assert max(iou(region, truth) for region in both) > max(iou(region, truth) for region in one)
 
 
-def test_what_only_flickers_does_not_go_on_in_its_way():
+def test_motion_there_and_back_does_not_count():
     frames = moving_square(3, step=3)
     there_and_back = [frames[0], frames[1], frames[0]]
     assert len(moving_regions(frames[1], frames[0])) > 0

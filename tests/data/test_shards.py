@@ -38,7 +38,7 @@ def pack(media, output, config=SMALL, **options):
     return [*write_shards(find_scenes([media])[0], str(output), config, **options)]
 
 
-def test_shards_are_learnt_from_like_what_they_were_made_of(media, tmp_path):
+def test_shards_give_the_clips_of_their_sources(media, tmp_path):
     plain = find_scenes([media])[0]
     pack(media, tmp_path)
     packed, problems = find_scenes([tmp_path])
@@ -131,7 +131,7 @@ def test_several_processes_give_the_same_files(media, tmp_path):
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_what_cannot_be_read_is_told_and_left_out(tmp_path, media):
+def test_what_cannot_be_read_is_reported_and_left_out(tmp_path, media):
     gone = Scene(tmp_path / "gone.mp4", 100)
     good = find_scenes([media / "still.png"])[0]
     (shard,) = write_shards([gone, *good], str(tmp_path / "shards"), SMALL)
@@ -198,11 +198,11 @@ def test_the_command(media, tmp_path, capsys):
     command = ["prepare", str(media), "--output", str(tmp_path / "shards"), "--short-side", "64"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "3 sources in 1 shard, 0 of them there before; 1 problem.\n" in said
+    assert "3 sources in 1 shard, 0 of which existed before; 1 problem.\n" in said
     assert "bad.mp4" in said
     assert "cyclesiam train" in said
     assert main(command) == 0
-    assert "1 of them there before" in capsys.readouterr().out
+    assert "1 of which existed before" in capsys.readouterr().out
     assert main(["prepare", "--output", "x"]) == 2
     assert main([*command, "--workers", "0"]) == 2
     assert main([*command, "--shard-size", "0"]) == 2

@@ -1,4 +1,4 @@
-"""Annotations and images in the layouts of benchmarks, right and wrong ones, made on the spot."""
+"""Annotations and images in the layouts of benchmarks, which tests generate."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ PALETTE = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, *range(12, 256), *range(2
 
 
 def make_frames(folder: Path, numbers, digits: int = 4, suffix: str = "jpg") -> None:
-    """Empty files: readers list frames, only `images()` opens them."""
+    """Create empty files: datasets list frames, only `images()` opens them."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in numbers:
         (folder / f"{number:0{digits}}.{suffix}").touch()
@@ -33,7 +33,7 @@ def constant_tags(tags) -> list[str]:
 
 
 def labels_of(*boxes, height: int = 20, width: int = 30) -> np.ndarray:
-    """Label map in which the k-th box (xyxy, or None) has the label k, from 1."""
+    """Return a label map in which the k-th box (xyxy, or None) has the label k, from 1."""
     labels = np.zeros((height, width), np.uint8)
     for label, box in enumerate(boxes, 1):
         if box is not None:
@@ -43,7 +43,7 @@ def labels_of(*boxes, height: int = 20, width: int = 30) -> np.ndarray:
 
 
 def write_labels(path: Path, labels: np.ndarray) -> Path:
-    """A PNG with a palette, as the segmentation benchmarks have."""
+    """Write a PNG with a palette, like those of the segmentation benchmarks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.frombytes("P", labels.shape[::-1], labels.tobytes())
     image.putpalette(PALETTE)
@@ -58,7 +58,7 @@ def write_photo(path: Path, height: int = 20, width: int = 30) -> Path:
 
 
 def make_segmentation(frames: Path, masks: Path, maps: dict[str, np.ndarray | None]) -> None:
-    """Frames of the given stems, and a label map for each that is not None."""
+    """Write a frame for each stem in `maps`, and its label map if that is not None."""
     for stem, labels in maps.items():
         write_photo(frames / f"{stem}.jpg")
         if labels is not None:

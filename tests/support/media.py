@@ -1,4 +1,4 @@
-"""Small videos and images, made on the spot."""
+"""Small videos and images that tests generate."""
 
 from pathlib import Path
 
@@ -9,14 +9,13 @@ from cyclesiam.video import VideoWriter
 
 
 def textured(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
-    """Give an RGB image (height, width, 3) of soft blotches."""
-    random = np.random.default_rng(seed)
-    coarse = random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    """Return an RGB image (height, width, 3) of soft blotches."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def moving_square(count: int, seed: int = 0, step: int = 2) -> list[np.ndarray]:
-    """Give frames in which a textured square of 24 px wanders to the right over blotches."""
+    """Return frames in which a textured square of 24 pixels moves to the right over blotches."""
     background, square = textured(seed), textured(seed + 100, 24, 24)
     frames = []
     for t in range(count):

@@ -1,4 +1,4 @@
-"""`cyclesiam discover`: show what training would follow in videos and pictures."""
+"""`cyclesiam discover`: show which targets training would track in videos and images."""
 
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     import numpy as np
 
 COLUMNS = 6
-WIDTH = 320  # pixels of each picture
-COLOURS = {"motion": PALETTE[0], "contrast": PALETTE[1]}  # orange, sky blue
-LONGEST_NAME = 26  # letters of a file's name that are shown
-CHUNK_MEMORY = 0.5  # gigabytes; draws seldom come back to a chunk
+WIDTH = 320  # pixels of each image
+COLORS = {"motion": PALETTE[0], "contrast": PALETTE[1]}  # orange, sky blue
+MAX_NAME = 26  # letters of a file's name that are shown
+CACHE_GIGABYTES = 0.5  # little: the draws seldom return to a chunk
 
 
 @dataclass(frozen=True, kw_only=True)
 class Discover:
-    """Draw targets from videos and pictures as training does, and show them; no label is read.
+    """Draw targets from videos and images like training, and show them; no label is read.
 
-    cyclesiam discover my_videos more/pictures --sheet found.jpg
+    cyclesiam discover my_videos more/images --sheet found.jpg
     """
 
     sources: Annotated[
@@ -38,32 +38,32 @@ class Discover:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="SOURCE ...", help_behavior_hint="(required)"),
     ]
-    """Video files, pictures, or folders to search for both."""
+    """Video files, images, or folders to search for both."""
     sheet: Annotated[Path, tyro.conf.arg(metavar="FILE.jpg")]
-    """Where the pictures go: orange what moves, blue what stands out by contrast."""
+    """Where to write the image of all targets: orange by motion, blue by contrast."""
     count: int = 48
     """Targets to draw."""
     recipe: Recipe = "small"
-    """Whose settings of discovery to take."""
+    """Recipe whose config of discovery is used."""
     seed: int = 0
-    """Of all chance; another shows other targets."""
+    """Seed of the draws; another one shows other targets."""
 
     def __call__(self) -> None:
-        """Find scenes, draw targets, write the sheet, and say how many are of each kind."""
+        """Find scenes, draw targets, write the sheet, and print how many are of each kind."""
         if not self.sources:
-            raise UsageError("nothing to look at: give videos, pictures or folders of them")
+            raise UsageError("nothing to search: give videos, images or folders of them")
         if self.count < 1 or not 0 <= self.seed < 2**63:
             raise UsageError("--count must be 1 or more, and --seed 0 or more")
         require_extra()
         make_output_folder(self.sheet.parent)
-        finds, problems = self._draw()
-        columns = min(COLUMNS, len(finds))
-        pictures = [draw_sample(find) for find in finds]
-        write_image(self.sheet, contact_sheet(pictures, columns=columns, width=WIDTH))
-        reasons = Counter(find.discovery.reason for find in finds)
-        moving = sum(find.scene.frames > 1 for find in finds)
+        samples, problems = self._draw()
+        columns = min(COLUMNS, len(samples))
+        images = [draw_sample(sample) for sample in samples]
+        write_image(self.sheet, contact_sheet(images, columns=columns, width=WIDTH))
+        reasons = Counter(sample.discovery.reason for sample in samples)
+        moving = sum(sample.scene.frames > 1 for sample in samples)
         print(
-            f"{count_noun(len(finds), 'target')} ({moving} of videos): "
+            f"{count_noun(len(samples), 'target')} ({moving} of videos): "
             f"{reasons['motion']} by motion (orange), {reasons['contrast']} by contrast (blue)."
         )
         for problem in problems:
@@ -74,9 +74,9 @@ class Discover:
         from cyclesiam.training.recipes import RECIPES
 
         config = RECIPES[self.recipe]()
-        clips = replace(config.clips, cache_gigabytes=CHUNK_MEMORY)
+        clips = replace(config.clips, cache_gigabytes=CACHE_GIGABYTES)
         with enforce_policy(config.policy):
-            with Console(stderr=True).status("looking for videos and pictures"):
+            with Console(stderr=True).status("looking for videos and images"):
                 scenes, left_out = find_scenes(self.sources)
             print_scenes(scenes, left_out)
             dataset = ClipDataset(scenes, clips, self.seed)
@@ -86,14 +86,14 @@ class Discover:
                 )
             ]
         problems = dict.fromkeys(problem for _, some in draws for problem in some)
-        return [find for find, _ in draws], [*left_out, *problems]
+        return [sample for sample, _ in draws], [*left_out, *problems]
 
 
-def draw_sample(find: DiscoveredSample) -> "np.ndarray":
-    """Draw what was found, and write below it where, and why."""
-    box, reason = find.discovery
-    name = find.scene.path.name
-    name = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
-    text = f"{name}, {find.frame}: {reason}"
-    drawn = draw_box(find.image, box.tolist(), COLOURS[reason], thick=True)
+def draw_sample(sample: DiscoveredSample) -> "np.ndarray":
+    """Return an image of a discovered target, with its file, frame and reason below."""
+    box, reason = sample.discovery
+    name = sample.scene.path.name
+    name = name if len(name) <= MAX_NAME else f"...{name[3 - MAX_NAME :]}"
+    text = f"{name}, {sample.frame}: {reason}"
+    drawn = draw_box(sample.image, box.tolist(), COLORS[reason], thick=True)
     return add_caption(drawn, text)

@@ -1,7 +1,7 @@
 """Options that several commands share: boxes, devices, weights; and what they show on the way."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 XYWH = tuple[float, float, float, float]
 Item = TypeVar("Item")
+SHOWN_PROBLEMS = 5
 
 
 class UsageError(CycleSiamError):
@@ -166,6 +167,15 @@ def show_progress(items: Iterable[Item], what: str, count: int | None) -> Iterat
     yield from track(
         items, what, total=count, console=console, transient=True, disable=not console.is_terminal
     )
+
+
+def print_problems(problems: Sequence[str], file: Path | None = None) -> None:
+    """Print the first of some problems, how many more there are, and the file that lists all."""
+    for problem in problems[:SHOWN_PROBLEMS]:
+        print(f"  {problem}")
+    if len(problems) > SHOWN_PROBLEMS:
+        more = f"  ... and {len(problems) - SHOWN_PROBLEMS} more"
+        print(f"{more}, listed in {file}" if file else more)
 
 
 def count_noun(count: int, one: str) -> str:

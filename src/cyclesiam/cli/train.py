@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import tyro
 from rich.console import Console
 
-from cyclesiam.cli.options import Device, UsageError, count_noun, make_output_folder, resolve_device
+from cyclesiam.cli.options import (
+    Device,
+    UsageError,
+    count_noun,
+    make_output_folder,
+    print_problems,
+    resolve_device,
+)
 from cyclesiam.cli.train_output import (
     print_held_out,
     print_scenes,
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
 
 NEEDS_WEIGHTS = "adapt", "objects", "masks"  # recipes that continue from weights
 Recipe = Literal["smoke", "small", "objects", "masks", "cyclesiam", "cyclesiam_plus"]
-SHOWN_PROBLEMS = 5
 PROBLEMS_FILE = "left_out.txt"
 
 
@@ -193,11 +199,7 @@ class Train:
         with Console(stderr=True).status("looking for videos and images"):
             scenes, problems = find_scenes(self.sources)
         print_scenes(scenes, problems)
-        for problem in problems[:SHOWN_PROBLEMS]:
-            print(f"  {problem}")
-        if len(problems) > SHOWN_PROBLEMS:
-            more = len(problems) - SHOWN_PROBLEMS
-            print(f"  ... and {more} more, listed in {self.output / PROBLEMS_FILE}")
+        print_problems(problems, self.output / PROBLEMS_FILE)
         return scenes, problems
 
     def _list_problems(self, problems: list[str]) -> None:

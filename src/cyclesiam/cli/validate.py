@@ -1,4 +1,4 @@
-"""`cyclesiam validate`: rank weights on footage that nobody labelled."""
+"""`cyclesiam validate`: rank weights on footage that nobody labeled."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
 @dataclass(frozen=True, kw_only=True)
 class Validate:
-    """Score weights on videos and pictures without labels, and rank them.
+    """Score weights on videos and images without labels, and rank them.
 
     cyclesiam validate my_videos --weights default runs/mine
     """
@@ -37,20 +37,20 @@ class Validate:
         tyro.conf.Positional,
         tyro.conf.arg(metavar="SOURCE ...", help_behavior_hint="(required)"),
     ]
-    """Video files, pictures, or folders to search for both; best such that were not learnt from."""
+    """Video files, images, or folders to search for both; best those not trained on."""
     weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WEIGHTS ...")] = ("default",)
     """Names of shipped weights, or folders that `cyclesiam train` or `export` wrote."""
     seed: int = 0
-    """Of the examples: the same seed draws the same."""
+    """Seed of the examples; the same seed draws the same ones."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Where to write the scores, too."""
+    """Where to write the scores as JSON."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
 
     def __call__(self) -> None:
         """Draw examples, track through them with every network, and print the ranking."""
         if not self.sources or not self.weights:
-            raise UsageError("give videos, pictures or folders of them, and --weights")
+            raise UsageError("give videos, images or folders of them, and --weights")
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
         devices = {name: resolve_device(self.device, name) for name in self.weights}
@@ -73,7 +73,7 @@ class Validate:
 
 
 def describe_examples(examples: list[Example]) -> str:
-    """Say how many there are of each kind, those that could not be made included."""
+    """Return how many examples there are of each kind, zero included."""
     counts = {kind: sum(example.kind == kind for example in examples) for kind in KINDS}
     return "Examples: " + ", ".join(f"{count} {kind}" for kind, count in counts.items())
 
