@@ -21,8 +21,8 @@ CONFIG = DiscoveryConfig()
 
 def iou(a, b):
     low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    shared = np.clip(high - low, 0, None).prod()
-    return shared / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
+    intersection = np.clip(high - low, 0, None).prod()
+    return intersection / ((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - intersection)
 
 
 def pan(image, x, height=96, width=128):

@@ -67,12 +67,12 @@ def test_folders_named_like_annotations_are_left_out(tmp_path, name):
     assert len(problems) == 2
 
 
-def test_a_folder_that_is_named_itself_is_taken_at_its_word(tmp_path):
+def test_a_folder_that_is_given_itself_is_searched(tmp_path):
     found, _ = find_scenes([write_stills(tmp_path / "masks", 2)])
     assert len(found) == 2
 
 
-def test_a_broken_video_is_told_and_left_out(tmp_path, media):
+def test_a_broken_video_is_reported_and_left_out(tmp_path, media):
     (tmp_path / "broken.mp4").write_bytes((media / "videos" / "street.mp4").read_bytes()[:900])
     write_stills(tmp_path, 1)
     found, problems = find_scenes([tmp_path])
@@ -81,7 +81,7 @@ def test_a_broken_video_is_told_and_left_out(tmp_path, media):
     assert "broken.mp4" in problems[0]
 
 
-def test_hidden_files_are_passed_over(tmp_path):
+def test_hidden_files_are_left_out(tmp_path):
     write_frames(tmp_path, moving_square(12))
     (tmp_path / "._00001.png").write_bytes(b"of another system")
     found, problems = find_scenes([tmp_path])
@@ -89,7 +89,7 @@ def test_hidden_files_are_passed_over(tmp_path):
     assert problems == []
 
 
-def test_nothing_to_learn_from(tmp_path, media):
+def test_nothing_to_train_on(tmp_path, media):
     with pytest.raises(TrainingError, match=r"there is nothing to train on at .*nosuch"):
         find_scenes([media, tmp_path / "nosuch"])
     with pytest.raises(TrainingError, match="found no readable video or image in"):
@@ -143,8 +143,8 @@ def test_what_is_held_out_depends_on_names_alone():
     assert {scene.path.name for scene in again} == {s.path.name for s in held if s.frames > 1}
 
 
-@pytest.mark.parametrize(("share", "held"), [(0, 0), (0.01, 1), (0.5, 2), (1, 2)])
-def test_something_is_left_to_learn_from(share, held):
+@pytest.mark.parametrize(("ratio", "held"), [(0, 0), (0.01, 1), (0.5, 2), (1, 2)])
+def test_something_is_left_to_train_on(ratio, held):
     videos = [Scene(Path(f"{number}.mp4"), 40) for number in range(3)]
-    assert [len(part) for part in split_scenes(videos, share)] == [3 - held, held]
+    assert [len(part) for part in split_scenes(videos, ratio)] == [3 - held, held]
     assert split_scenes(videos[:1], 1) == (videos[:1], [])

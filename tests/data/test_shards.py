@@ -59,12 +59,12 @@ def test_a_window_holds_the_frames_of_its_source(media, tmp_path):
     cache = ChunkCache(10**9)
     for plain, packed in zip(find_scenes([media])[0], find_scenes([tmp_path])[0], strict=True):
         for chunk in range(-(-plain.frames // CHUNK)):
-            wanted, got = cache.read(plain.path, chunk), cache.read(packed.path, chunk)
-            assert len(got) == len(wanted) == min(CHUNK, plain.frames - chunk * CHUNK)
-            for ours, theirs in zip(got, wanted, strict=True):
+            expected, got = cache.read(plain.path, chunk), cache.read(packed.path, chunk)
+            assert len(got) == len(expected) == min(CHUNK, plain.frames - chunk * CHUNK)
+            for ours, theirs in zip(got, expected, strict=True):
                 assert distance(ours, theirs) < 8  # noise and hard edges are JPEG's worst
             if len(got) > 1:
-                assert distance(got[0], wanted[0]) < distance(got[0], wanted[-1])
+                assert distance(got[0], expected[0]) < distance(got[0], expected[-1])
 
 
 def distance(first, second):
@@ -92,8 +92,8 @@ def test_webdataset_reads_them(media, tmp_path):
         ("videos/street.mp4", 0, 64),
         ("videos/street.mp4", 64, 6),
     ]
-    for sample, said in zip(samples, about, strict=True):
-        assert sum(name.endswith("jpg") for name in sample) == said["frames"]
+    for sample, output in zip(samples, about, strict=True):
+        assert sum(name.endswith("jpg") for name in sample) == output["frames"]
 
 
 def test_the_index_says_where_the_pictures_lie(media, tmp_path):
@@ -115,7 +115,7 @@ def test_a_run_that_was_killed_goes_on(media, tmp_path, monkeypatch):
     (tmp_path / "broken" / "clips-000001.tar").write_bytes(b"half of")
     (tmp_path / "broken" / "clips-000001.json").write_bytes(b"{ half of")
     with pytest.raises(Exception, match="no readable video"):
-        find_scenes([tmp_path / "broken"])  # not complete: nothing to learn from
+        find_scenes([tmp_path / "broken"])  # not complete: nothing to train on
     again = pack(media, tmp_path / "broken", TWO)
     assert [shard.existed for shard in again] == [True, False, False]
     assert contents(tmp_path / "broken") == contents(tmp_path / "whole")
@@ -197,10 +197,10 @@ def test_impossible_shards_are_refused(wrong):
 def test_the_command(media, tmp_path, capsys):
     command = ["prepare", str(media), "--output", str(tmp_path / "shards"), "--short-side", "64"]
     assert main(command) == 0
-    said = capsys.readouterr().out
-    assert "3 sources in 1 shard, 0 of which existed before; 1 problem.\n" in said
-    assert "bad.mp4" in said
-    assert "cyclesiam train" in said
+    output = capsys.readouterr().out
+    assert "3 sources in 1 shard, 0 of which existed before; 1 problem.\n" in output
+    assert "bad.mp4" in output
+    assert "cyclesiam train" in output
     assert main(command) == 0
     assert "1 of which existed before" in capsys.readouterr().out
     assert main(["prepare", "--output", "x"]) == 2

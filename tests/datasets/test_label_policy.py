@@ -83,10 +83,15 @@ def test_first_box_tells_one_box_and_nothing_more(tmp_path, name):
     BOXES[name](tmp_path)
     whole = read_first(TRACKING_DATASETS[name], tmp_path)
     with enforce_policy("first-box"):
-        told = read_first(TRACKING_DATASETS[name], tmp_path)
-    np.testing.assert_array_equal(told.boxes[0], whole.boxes[0])
-    assert np.isnan(told.boxes[1:]).all()
-    assert (told.frames, told.regions, told.tags, told.visibility) == (whole.frames, None, {}, None)
+        restricted = read_first(TRACKING_DATASETS[name], tmp_path)
+    np.testing.assert_array_equal(restricted.boxes[0], whole.boxes[0])
+    assert np.isnan(restricted.boxes[1:]).all()
+    assert (restricted.frames, restricted.regions, restricted.tags, restricted.visibility) == (
+        whole.frames,
+        None,
+        {},
+        None,
+    )
 
 
 @pytest.mark.parametrize("name", ["davis2016", "davis2017"])
@@ -96,10 +101,10 @@ def test_a_mask_is_more_than_a_box(tmp_path, name):
         read_first(TRACKING_DATASETS[name], tmp_path)
     whole = read_first(TRACKING_DATASETS[name], tmp_path)
     with enforce_policy("first-mask"):
-        told = read_first(TRACKING_DATASETS[name], tmp_path)
-    np.testing.assert_array_equal(told.boxes[0], whole.boxes[0])
+        restricted = read_first(TRACKING_DATASETS[name], tmp_path)
+    np.testing.assert_array_equal(restricted.boxes[0], whole.boxes[0])
     assert np.isfinite(whole.boxes[1:]).all()
-    assert np.isnan(told.boxes[1:]).all()
+    assert np.isnan(restricted.boxes[1:]).all()
 
 
 @pytest.mark.parametrize("name", ["davis2016", "davis2017"])
@@ -144,7 +149,7 @@ def opened():
         if listening and event == "open":
             paths.append(str(arguments[0]))
 
-    sys.addaudithook(listen)  # which stays for good, so it is told when to be deaf
+    sys.addaudithook(listen)  # which stays installed, so it is switched off
     yield paths
     listening = False
 

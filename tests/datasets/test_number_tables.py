@@ -57,7 +57,7 @@ def test_rows_of_several_kinds(write):
         ("1,2,3,4 \u00b5\n", "line 1: expected 4 numbers"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(write, content, complaint):
+def test_a_mistake_is_reported_with_its_line(write, content, complaint):
     path = write(content)
     with pytest.raises(DatasetError, match=complaint) as caught:
         read_number_table(path, {4})

@@ -68,13 +68,13 @@ def test_rows_that_are_no_box_become_nan(row):
     np.testing.assert_array_equal(boxes[1], [1, 2, 4, 6])
 
 
-def test_pictures_are_listed_by_number_and_nothing_else_is(tmp_path):
+def test_images_are_listed_by_number_and_nothing_else_is(tmp_path):
     for name in ("10.jpg", "9.JPG", "11.png", "._9.jpg", "notes.txt", "Thumbs.db"):
         (tmp_path / name).touch()
     assert [path.name for path in image_files(tmp_path)] == ["9.JPG", "10.jpg", "11.png"]
 
 
-def test_folder_without_pictures_is_an_error(tmp_path):
+def test_folder_without_images_is_an_error(tmp_path):
     with pytest.raises(DatasetError, match="no image"):
         image_files(tmp_path)
     with pytest.raises(DatasetError, match=r"nowhere.*missing"):

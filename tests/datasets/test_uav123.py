@@ -19,7 +19,7 @@ def test_uav123_takes_coordinates_as_they_are_and_nan_as_absent(tmp_path):
 
 
 @pytest.mark.parametrize(("version", "start"), [("UAV123", 775), ("UAV123_10fps", 259)])
-def test_uav123_parts_share_the_pictures_of_one_video(tmp_path, version, start):
+def test_uav123_parts_share_the_images_of_one_video(tmp_path, version, start):
     annotations = {"bird1_1": rows_of(4), "bird1_2": rows_of(3)}
     make_uav(tmp_path, "bird1", range(1, 800), annotations, version)
     reader = UAV123(tmp_path)
@@ -34,7 +34,7 @@ def test_uav123_rates_sample_the_same_moments():
     assert all((start - 1) % 3 == 0 for starts in UAV123_PARTS.values() for start in starts)
 
 
-def test_uav123_pictures_after_the_annotation_are_left_out_where_known(tmp_path):
+def test_uav123_images_after_the_annotation_are_left_out_where_known(tmp_path):
     make_uav(tmp_path, "truck2", range(1, 9), {"truck2": rows_of(5)})
     assert len(UAV123(tmp_path).read("truck2")) == 5
     make_uav(tmp_path, "mine", range(1, 9), {"mine": rows_of(5)})
@@ -52,7 +52,7 @@ def test_uav123_attributes_hold_in_every_frame(tmp_path):
     assert constant_tags(tags) == ["SV", "ARC", "FM", "IV", "VC", "CM", "SOB"]
 
 
-def test_uav123_annotation_without_pictures_is_an_error(tmp_path):
+def test_uav123_annotation_without_images_is_an_error(tmp_path):
     make_uav(tmp_path, "bike1", [1], {"bike1": rows_of(1), "bike2": rows_of(1)})
     with pytest.raises(DatasetError, match=r"UAV123_10fps.bike2.*missing"):
         UAV123(tmp_path).read("bike2")

@@ -10,7 +10,8 @@ from cyclesiam.video import VideoWriter
 
 def textured(seed: int, height: int = 96, width: int = 128) -> np.ndarray:
     """Return an RGB image (height, width, 3) of soft blotches."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 

@@ -54,8 +54,8 @@ def write_bad(folder):
     os.mkfifo(folder / "pipe.mp4")
     (folder / "gone.mp4").symlink_to(folder / "nowhere.mp4")
     (folder / "round.png").symlink_to(folder / "round.png")
-    return "truncated.mp4 empty.mp4 text.mp4 sound.mov empty.png text.jpg huge.bmp pixel.png line.png \
-tiny.mkv gone.mp4 round.png none.y4m pipe.mp4".split()
+    return "truncated.mp4 empty.mp4 text.mp4 sound.mov empty.png text.jpg huge.bmp pixel.png \
+line.png tiny.mkv gone.mp4 round.png none.y4m pipe.mp4".split()
 
 
 def write_odd(folder):
