@@ -10,7 +10,8 @@ from rich.console import Console
 
 from cyclesiam.cli.demo import write_image
 from cyclesiam.cli.options import UsageError, count_noun, make_output_folder, show_progress
-from cyclesiam.cli.train import Recipe, print_scenes, require_extra
+from cyclesiam.cli.train import Recipe, require_extra
+from cyclesiam.cli.train_output import print_scenes
 from cyclesiam.data.clips import ClipDataset, DiscoveredSample
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
