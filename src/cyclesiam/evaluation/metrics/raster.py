@@ -97,10 +97,10 @@ def count_pixels(
     Returns:
         Intersection and union, (N,) each.
     """
-    if isinstance(a, Rectangles) and isinstance(b, Rectangles):
-        one, other = a, b  # counted without filling
-    else:
-        one, other = (fill(shape, sizes, fill_tips=fill_tips) for shape in (a, b))
+    if isinstance(a, Rectangles) and isinstance(b, Rectangles):  # counted without filling
+        intersection = a.count_intersection(b)
+        return intersection, a.count() + b.count() - intersection
+    one, other = (fill(shape, sizes, fill_tips=fill_tips) for shape in (a, b))
     intersection = one.count_intersection(other)
     return intersection, one.count() + other.count() - intersection
 

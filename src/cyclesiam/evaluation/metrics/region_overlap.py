@@ -85,19 +85,17 @@ def region_overlaps(
         raise ValueError(f"no overlap rules {rules!r}; there are {', '.join(PROGRAMS)}")
     if len(a) != len(b):
         raise ValueError(f"regions must come in pairs, got {len(a)} and {len(b)}")
-    program, is_c = PROGRAMS[rules], rules != "vot_toolkit"
+    program = PROGRAMS[rules]
     one, other = RegionArray.from_regions(a), RegionArray.from_regions(b)
     overlaps = np.full(len(a), np.nan)
     for pair in sorted({*one.masks, *other.masks}):
-        if is_c:
-            raise ValueError(f"the rules {rules!r} know no masks; use 'vot_toolkit'")
-        sides = (
+        side_a, side_b = (
             side if isinstance(side, RegionMask) else side[None]
             for side in (one[pair], other[pair])
         )
-        overlaps[pair] = _overlaps(*sides, bounds, program)[0]
+        overlaps[pair] = _overlaps(side_a, side_b, bounds, program)[0]
     for size_a, size_b in product(one.sizes, other.sizes):
-        if is_c and 1 in (size_a, size_b):
+        if 1 in (size_a, size_b) and not program.counts_codes:
             continue
         pairs = np.flatnonzero((one.kind == size_a) & (other.kind == size_b))
         at_once = len(pairs) if size_a == size_b == 4 else PAIRS_AT_ONCE
@@ -129,7 +127,7 @@ def _overlaps(
 ) -> np.ndarray:
     """Return the overlaps (N,) of regions (N, numbers), all of one kind on either side."""
     shapes = program.shape(a), program.shape(b)
-    rasters, overlaps = program.rasters(*map(_box, shapes), bounds)
+    rasters, overlaps = program.rasters(_box(shapes[0]), _box(shapes[1]), bounds)
     counted = np.isnan(overlaps)
     if counted.any():
         rasters = rasters.take(counted)
@@ -154,12 +152,15 @@ class _TraxRules:
     """
 
     fill_tips = False
+    counts_codes = False
 
     def __init__(self, excess: int) -> None:
         self._excess = excess
 
-    def shape(self, regions: np.ndarray) -> Rectangles | Polygons:
+    def shape(self, regions: np.ndarray | RegionMask) -> Shape:
         """Return the shapes of regions (N, numbers), not rounded."""
+        if isinstance(regions, RegionMask):
+            raise ValueError("the C rules know no masks; use the rules 'vot_toolkit'")
         if regions.shape[1] != 4:
             return Polygons(regions.reshape(len(regions), -1, 2).astype(np.float32))
         corner = regions[:, :2].astype(np.float32)
@@ -187,10 +188,11 @@ class _TraxRules:
             return low, high
         return np.maximum(low, np.float32(0)), np.minimum(high, np.asarray(bounds, np.float32))
 
-    def to_raster(self, shape: Rectangles | Polygons, rasters: _Rasters) -> Shape:
+    def to_raster(self, shape: Shape, rasters: _Rasters) -> Shape:
         """Return shapes rounded, and counted from their rasters' first pixel."""
         if isinstance(shape, Polygons):
             return Polygons(_round_half_away(shape.corners - rasters.origin[:, None]))
+        assert isinstance(shape, Rectangles)
         first = _round_half_away(shape.first - rasters.origin)
         last = _round_half_away(shape.last - rasters.origin)
         empty = (first == last).any(axis=1, keepdims=True)  # a single node in a row, or one row
@@ -214,6 +216,7 @@ class _ToolkitRules:
     """The rules of vot-toolkit: whole-numbered regions, and masks."""
 
     fill_tips = True
+    counts_codes = True
 
     def shape(self, regions: np.ndarray | RegionMask) -> Shape:
         """Return the shapes of regions (N, numbers), rounded."""
