@@ -99,7 +99,7 @@ class ReferenceCycle:
         response = cross_correlate_depthwise(head.adapt_search(features), inputs.kernel)
         everywhere = head.coarse(head.normalise(response)).flatten(2)  # (B, side^2, G^2)
         rows, chosen = (labels == POSITIVE).nonzero(as_tuple=True)
-        masks = everywhere[rows, :, chosen % network.grid**2]
+        masks = everywhere[rows, :, chosen % network.config.response_size**2]
         corners = targets[rows] - cxcywh_to_xyxy(network.mask_windows(chosen))[:, :2].repeat(1, 2)
         expected = (box_maps(corners, head.size)[:, 1::2, 1::2] > 0).float()
         return mask_loss(

@@ -55,7 +55,7 @@ def look(network, B=2):
 @torch.inference_mode()
 def test_a_mask_has_the_templates_size_and_lies_around_its_position(network):
     proposals, beliefs = look(network)
-    chosen = torch.tensor([0, network.grid**2 // 2])  # the first position, and the middle one
+    chosen = torch.tensor([0, network.config.response_size**2 // 2])  # the first position, and the middle one
     masks = network.segment(proposals, chosen, beliefs)
     assert masks.shape == (2, network.template_size, network.template_size)
     assert 0 < masks.min() < masks.max() < 1
@@ -69,8 +69,8 @@ def test_a_mask_has_the_templates_size_and_lies_around_its_position(network):
 def test_one_position_is_computed_as_all_of_them_are(network):
     """Also at the border, where a mask's window reaches beyond the crop."""
     proposals, beliefs = look(network, 1)
-    last = network.grid**2 - 1
-    chosen = torch.tensor([0, network.grid - 1, last // 2, last])
+    last = network.config.response_size**2 - 1
+    chosen = torch.tensor([0, network.config.response_size - 1, last // 2, last])
     rows = torch.zeros(4, dtype=torch.long)
     boxes = proposals.boxes[0, chosen]
     together = network.mask_logits(proposals.response, beliefs, rows, chosen, boxes)
@@ -92,7 +92,7 @@ def test_the_response_at_a_position_is_the_whole_correlations(network):
     padding = (mask.padding,) * 4
     adapted = mask.adapt_search(torch.nn.functional.pad(context.features, padding))
     whole = mask.normalise(cross_correlate_depthwise(adapted, context.kernel))
-    places = torch.tensor([[0, 0], [network.grid - 1, 1]])  # column, row
+    places = torch.tensor([[0, 0], [network.config.response_size - 1, 1]])  # column, row
     side = 7 + 2 * mask.padding
     near = slice_windows(context.features, torch.tensor([0, 1]), places, side, mask.padding)
     found = mask.correlate(context.kernel, near)
@@ -148,7 +148,7 @@ def test_reduced_maps_give_the_same_masks(network):
     context = response.masks
     maps = network.mask.reduce(context)
     reduced = response._replace(masks=context._replace(stages=maps, extent=None, reduced=True))
-    rows, chosen = torch.tensor([0, 1]), torch.tensor([0, network.grid**2 - 1])
+    rows, chosen = torch.tensor([0, 1]), torch.tensor([0, network.config.response_size**2 - 1])
     boxes = proposals.boxes[rows, chosen]
     masks = [
         network.mask_logits(given, beliefs, rows, chosen, boxes).sharp

@@ -43,7 +43,7 @@ def test_a_mask_is_cropped_where_its_position_lies(network):
     _, _, masks = make_batch(1)
     side = network.search_size
     windows = torch.tensor([[80.5, 60.5, side, side]])  # a crop pixel is a pixel of the frame
-    chosen = torch.tensor([network.grid**2 // 2, 0])
+    chosen = torch.tensor([network.config.response_size**2 // 2, 0])
     found = crop_mask_labels(network, masks, windows, torch.tensor([0, 0]), chosen)
     for mask, window in zip(found, network.mask_windows(chosen), strict=True):
         in_frame = window + torch.tensor([80.5 - side / 2, 60.5 - side / 2, 0, 0])

@@ -1,1 +1,1 @@
-"""Networks without PyTorch's arithmetic: exported graphs, and what runs them."""
+"""Networks outside of PyTorch: exported graphs, and the runtimes that run them."""

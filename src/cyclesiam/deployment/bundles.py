@@ -1,7 +1,7 @@
-"""Bundles: exported graphs in a folder, and the network that they are.
+"""Bundles: exported graphs in a folder, and the network that runs them.
 
-Beside the graphs, `embed`, `search` and maybe `segment`, lie `config.json` and `record.json` as in
-any folder of weights, and `bundle.json`: the format, what was measured, and a digest of each file.
+A bundle holds the graphs `embed`, `search` and maybe `segment`; `config.json` and `record.json`, as
+any folder of weights; and `bundle.json`: the format, measurements, and a digest of each file.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from cyclesiam.deployment.signatures import (
 )
 from cyclesiam.errors import WeightsError
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.models.config import NetworkConfig
+from cyclesiam.models.config import ConfiguredNetwork, NetworkConfig
 from cyclesiam.models.mask_windows import MaskFeatures, slice_mask_windows
 from cyclesiam.models.metadata import (
     BUNDLE_FILE,
@@ -35,34 +35,34 @@ from cyclesiam.models.metadata import (
 )
 
 SUFFIXES: dict[Format, tuple[str, ...]] = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}
-VERSION = 2  # of what lies in a bundle
+VERSION = 2  # of the files in a bundle
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """What a bundle says of itself."""
+    """The content of `bundle.json`."""
 
     version: int = VERSION
-    """Of the graphs' inputs and outputs."""
+    """Version of the graphs' inputs and outputs."""
     format: Format
     """`onnx` or `openvino`."""
     numbers: Literal["float32", "int8"] = "float32"
-    """In which convolutions compute."""
+    """What convolutions compute with."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of each file."""
     measured: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """What was found when it was exported."""
+    """What was measured at export: the largest differences from the network, by runtime."""
 
 
-class ExportedNetwork:
-    """A network whose graphs run outside of PyTorch, on a CPU; see `tracking.siamese.Network`.
+class ExportedNetwork(ConfiguredNetwork):
+    """A network whose graphs run outside of PyTorch, on a CPU.
 
-    It takes and gives NumPy's arrays.
+    It has the methods of `SiamRPN` that a tracker calls, for NumPy arrays only.
 
     Args:
         config: of the network that was exported.
-        graphs: by name; without `segment` there are no masks.
-        digest: of the graphs; tells one network from another.
+        graphs: by name; `segment` is needed if `config.masks`.
+        digest: of the graphs, which identifies the network.
     """
 
     def __init__(
@@ -71,65 +71,56 @@ class ExportedNetwork:
         self.config = config
         self.graphs = dict(graphs)
         self.digest = digest
-        self._signatures = signatures(config)
-
-    @property
-    def template_size(self) -> int:
-        """Side of the crops that `embed` takes, in pixels."""
-        return self.config.template_size
-
-    @property
-    def search_size(self) -> int:
-        """Side of the crops that `search` takes, in pixels."""
-        return self.config.search_size
-
-    @property
-    def stride(self) -> int:
-        """Crop pixels from one cell of the features to the next."""
-        return self.config.anchors.stride
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether `segment` can be called."""
-        return self.config.masks
+        self.signatures = signatures(config)
 
     def embed(self, crops: np.ndarray, boxes: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Embed (B, 3, 127, 127) crops, 0..255, with their targets (B, 4) xyxy in them."""
+        """Embed templates.
+
+        Args:
+            crops: (B, 3, template_size, template_size) in 0..255.
+            boxes: (B, 4) xyxy, the targets in crop pixels.
+        """
         return tuple(self._run("embed", (crops, boxes)).values())
 
     def search(self, template: tuple[np.ndarray, ...], crops: np.ndarray) -> Proposals:
-        """Search (B, 3, 255, 255) crops, 0..255, for templates as `embed` gives them."""
-        own = template[: len(self._signatures["search"].inputs) - 1]
-        seen = self._run("search", (crops, *own))
-        features, masks = seen["features"], None
-        if self.has_masks:
-            stages = {stride: seen[stage_name(stride)] for stride in self.config.stage_strides}
-            masks = MaskFeatures(template[-1], crops, stages, features, reduced=True)
-        return Proposals(seen["boxes"], seen["scores"], masks, features)
+        """Search crops for templates.
 
-    def segment(self, proposals: Proposals, chosen: np.ndarray, beliefs: np.ndarray) -> np.ndarray:
-        """Give (B, T, T) probabilities; arguments as `SiamRPN.segment`.
+        Args:
+            template: of B targets, from `embed`.
+            crops: (B, 3, search_size, search_size) in 0..255.
+
+        Returns:
+            Boxes in crop pixels and their probabilities; `segment` takes them.
+        """
+        inputs = template[: len(self.signatures["search"].inputs) - 1]
+        outputs = self._run("search", (crops, *inputs))
+        features, masks = outputs["features"], None
+        if self.has_masks:
+            stages = {stride: outputs[stage_name(stride)] for stride in self.config.stage_strides}
+            masks = MaskFeatures(template[-1], crops, stages, features, reduced=True)
+        return Proposals(outputs["boxes"], outputs["scores"], masks, features)
+
+    def segment(
+        self, proposals: Proposals, chosen: np.ndarray, color_priors: np.ndarray
+    ) -> np.ndarray:
+        """Return the (B, T, T) masks of chosen proposals, 0..1; see `SiamRPN.segment`.
 
         Raises:
-            ValueError: the network has no masks, or the proposals are of another network.
+            ValueError: the network has no masks, or the proposals are another network's.
         """
         if not isinstance(proposals.response, MaskFeatures):
             raise ValueError("these proposals have no masks: search with an exported network")
         rows = np.arange(len(chosen))
-        boxes, positions = proposals.boxes[rows, chosen], self.config.proposal_cells(chosen)
+        boxes, cells = proposals.boxes[rows, chosen], self.proposal_cells(chosen)
         layout = self.config.mask_layout
-        windows = slice_mask_windows(proposals.response, beliefs, rows, positions, boxes, layout)
+        windows = slice_mask_windows(proposals.response, color_priors, rows, cells, boxes, layout)
         return self._run("segment", flatten_windows(windows))["masks"]
 
-    def mask_windows(self, chosen: np.ndarray) -> np.ndarray:
-        """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
-        return self.config.mask_windows(chosen)
-
     def _run(self, name: GraphName, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-        """Give a graph's outputs by name; without a copy where the memory is as it wants it."""
-        signature = self._signatures[name]
-        taken = zip(signature.inputs, inputs, strict=True)
-        arrays = [np.ascontiguousarray(to_graph_layout(*part), np.float32) for part in taken]
+        """Run a graph and return its outputs by name; inputs are copied only if need be."""
+        signature = self.signatures[name]
+        named = zip(signature.inputs, inputs, strict=True)
+        arrays = [np.ascontiguousarray(to_graph_layout(*pair), np.float32) for pair in named]
         outputs = self.graphs[name](arrays)
         return {
             key: to_network_layout(key, array)
@@ -138,23 +129,23 @@ class ExportedNetwork:
 
 
 def is_bundle(name: str | Path) -> bool:
-    """Whether weights of that name are an exported bundle."""
+    """Check whether the weights of a name are an exported bundle."""
     return (Path(name) / BUNDLE_FILE).is_file()
 
 
 def load_bundle(
     name: str | Path, config: RuntimeConfig | None = None, *, masks: bool = True
 ) -> tuple[ExportedNetwork, TrainingRecord]:
-    """Read an exported network and where it comes from.
+    """Read an exported network and the record of its training.
 
     Args:
         name: a folder that `export` wrote.
-        config: what runs it, and how.
+        config: the runtime and its options.
         masks: whether masks will be asked for; without, less is computed.
 
     Raises:
-        WeightsError: it is no bundle, or a file is missing or not as it was written.
-        MissingExtraError: what runs it is not installed.
+        WeightsError: it is no bundle, or a file is missing or was changed.
+        MissingExtraError: the runtime is not installed.
     """
     folder = resolve_weights(name)
     manifest = read_manifest(folder)
@@ -184,7 +175,7 @@ def load_bundle(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read what a bundle says of itself.
+    """Read the `bundle.json` of a bundle.
 
     Raises:
         WeightsError: the folder holds no bundle, or one of another version.
@@ -205,16 +196,16 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write what `read_manifest` reads."""
+    """Write the `bundle.json` of a bundle."""
     text = json.dumps(asdict(manifest), indent=2) + "\n"
     (folder / BUNDLE_FILE).write_text(text, encoding="utf-8")
 
 
 def digest_files(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    """Give the SHA-256 of files.
+    """Return the SHA-256 of files in a folder.
 
     Raises:
-        WeightsError: one cannot be read.
+        WeightsError: a file cannot be read.
     """
     try:
         return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}

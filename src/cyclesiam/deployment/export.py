@@ -1,4 +1,4 @@
-"""Write a bundle: trace a network's graphs, check them, and only then let the folder appear."""
+"""Write a bundle: trace a network's graphs and check them; the folder appears only if they pass."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ from cyclesiam.models.metadata import TrainingRecord, save_metadata
 from cyclesiam.models.siamrpn import SiamRPN
 
 GRAPH_FILES = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
-EXPORTER = "torch.onnx._internal.exporter._registration"  # warns of packages nobody needs
+EXPORTER = "torch.onnx._internal.exporter._registration"  # warns of packages that are not needed
 GraphBatch = Literal["one", "any"]
 CalibrationRun = Callable[[ExportedNetwork], None]
 AcceptanceCheck = Callable[[ExportedNetwork, ExportedNetwork], dict[str, float]]
@@ -53,25 +53,27 @@ def export(
     *,
     format: Format = "onnx",
     batch: GraphBatch = "one",
-    views: Sequence[ParityInput] = (),
+    inputs: Sequence[ParityInput] = (),
     files: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Write a float32 bundle that answers as its network.
+    """Write a float32 bundle that computes the same as its network.
 
     Args:
-        network: on the CPU; in any state.
-        record: where its weights come from.
+        network: on the CPU, in any mode.
+        record: of the training of its weights.
         output: a folder that does not exist yet, or is empty.
         format: of the graphs.
-        batch: for how many targets each graph is; one is faster, and several are run abreast.
-        views: what is shown to both, beside noise, to compare their answers.
-        files: texts to lie beside, by name.
+        batch: for how many targets each graph is. `one` is faster; several targets then run in
+            parallel. `any` is for programs that run the graphs themselves.
+        inputs: what network and bundle are compared on, besides noise.
+        files: texts to write into the bundle, by name.
 
     Returns:
-        What was written, and the greatest differences found, by runtime.
+        The manifest, with the largest differences by runtime.
 
     Raises:
-        WeightsError: the folder cannot be written, or the answers differ: then nothing is written.
+        WeightsError: the folder cannot be written, or the bundle computes otherwise than the
+            network; then nothing is written.
         MissingExtraError: a package is not installed.
     """
     check_packages(format)
@@ -79,13 +81,13 @@ def export(
     with _new_folder(Path(output)) as folder:
         _write_float32(network, record, folder, batch, files or {})
         _convert(folder, format, [*signatures(network.config)])
-        shown = [*views, *(random_input(network.config, targets) for targets in (1, 3))]
-        manifest = _seal(folder, Manifest(format=format))
+        inputs = [*inputs, *(random_input(network.config, targets) for targets in (1, 3))]
+        manifest = _write_digests(folder, Manifest(format=format))
         measured = {
-            name: check_parity(network, _open(folder, name), shown, f"the bundle in {name}")
+            name: check_parity(network, _open(folder, name), inputs, f"the bundle in {name}")
             for name in installed_runtimes(format)
         }
-        return _seal(folder, manifest, measured)
+        return _write_digests(folder, manifest, measured)
 
 
 def _write_float32(
@@ -95,7 +97,7 @@ def _write_float32(
     batch: GraphBatch,
     files: Mapping[str, str],
 ) -> None:
-    """Write ONNX graphs and what lies beside them, but for the manifest."""
+    """Write the ONNX graphs, the metadata and other files, but no manifest."""
     write_onnx(network, folder, batch)
     save_metadata(folder, network.config, record)
     for name, text in files.items():
@@ -109,51 +111,54 @@ def export_int8(
     *,
     format: Format = "onnx",
     batch: GraphBatch = "one",
-    views: Sequence[ParityInput] = (),
+    inputs: Sequence[ParityInput] = (),
     files: Mapping[str, str] | None = None,
-    follow: CalibrationRun,
-    judge: AcceptanceCheck,
+    calibrate: CalibrationRun,
+    accept: AcceptanceCheck,
 ) -> Manifest:
     """Write a bundle whose convolutions compute in 8 bits.
 
     Args:
-        network: as `export`; so are `record`, `output`, `format` and `batch`.
-        record: its.
-        output: a new folder.
+        network: on the CPU, in any mode.
+        record: of the training of its weights.
+        output: a folder that does not exist yet, or is empty.
         format: of the graphs.
-        batch: theirs.
-        views: to measure by how much answers differ.
-        files: texts to lie beside, by name.
-        follow: tracks through clips with the network that it is given; its crops calibrate.
-        judge: compares the float32 bundle with this one; gives what it measured, and raises a
+        batch: for how many targets each graph is, see `export`.
+        inputs: what the differences from the network are measured on.
+        files: texts to write into the bundle, by name.
+        calibrate: tracks through clips with a network; its crops give the ranges of activations.
+        accept: compares the float32 bundle with this one. It returns what it measured, or raises a
             `WeightsError` if this one is not good enough.
 
+    Returns:
+        The manifest, with the largest differences by runtime and what `accept` measured.
+
     Raises:
-        WeightsError: as `export`, or refused by the judge: then nothing is written.
+        WeightsError: the folder cannot be written, or `accept` refused; then nothing is written.
         MissingExtraError: a package is not installed.
     """
     check_packages(format)
     network = fuse_for_inference(network)
     with _new_folder(Path(output)) as folder:
         _write_float32(network, record, folder, batch, files or {})
-        _seal(folder, Manifest(format="onnx"))
+        _write_digests(folder, Manifest(format="onnx"))
         original, _ = load_bundle(folder)
-        quantize_graphs(folder, collect_samples(original, follow))
+        quantize_graphs(folder, collect_samples(original, calibrate))
         _convert(folder, format, [*signatures(network.config)])
-        manifest = _seal(folder, Manifest(format=format, numbers="int8"))
+        manifest = _write_digests(folder, Manifest(format=format, numbers="int8"))
         measured = {
-            name: measure_differences(network, _open(folder, name), views)
+            name: measure_differences(network, _open(folder, name), inputs)
             for name in installed_runtimes(format)
         }
-        measured["label_free_score"] = judge(original, load_bundle(folder)[0])
-        return _seal(folder, manifest, measured)
+        measured["label_free_score"] = accept(original, load_bundle(folder)[0])
+        return _write_digests(folder, manifest, measured)
 
 
 def check_packages(format: Format) -> None:
-    """Find out before any work whether a format can be written and checked.
+    """Check that the packages are installed that write and check a format.
 
     Raises:
-        MissingExtraError: which packages are not installed, and how to install them.
+        MissingExtraError: a package is not installed; the message says how to install it.
     """
     missing = [name for name in ("onnx", "onnxscript") if not find_spec(name)]
     if missing:
@@ -163,22 +168,22 @@ def check_packages(format: Format) -> None:
     if not installed_runtimes(format):
         first = READERS[format][0] if format == "openvino" else "onnxruntime"
         raise MissingExtraError(
-            f"to export as {format}, {first} must be installed to check the answers: pip install "
+            f"to export as {format}, {first} must be installed to check the bundle: pip install "
             f'"cyclesiam[{EXTRAS[first]}]"'
         )
 
 
 def write_onnx(network: SiamRPN, folder: Path, batch: GraphBatch = "one") -> None:
-    """Trace a network's graphs, for one target or any number, as `.onnx` files in a folder."""
+    """Trace a network's graphs, for one target or any number, and write them as `.onnx` files."""
     known = signatures(network.config)
     targets = torch.export.Dim("targets", min=1, max=4096)
     examples = _examples(network, TRACED[batch])
     for name, graph in make_graphs(network).items():
         pairs = zip(known[name].inputs, examples[name], strict=True)
         inputs = tuple(to_graph_layout(key, tensor).contiguous() for key, tensor in pairs)
-        open_shapes = (({0: targets},) * len(inputs),)  # of all `*inputs`
+        dynamic_shapes = (({0: targets},) * len(inputs),)  # of all `*inputs`
         with warnings.catch_warnings(), silence_logger(EXPORTER):
-            warnings.simplefilter("ignore")  # of torch's and onnxscript's own insides
+            warnings.simplefilter("ignore")  # about internals of torch and onnxscript
             torch.onnx.export(
                 graph.eval(),
                 inputs,
@@ -186,7 +191,7 @@ def write_onnx(network: SiamRPN, folder: Path, batch: GraphBatch = "one") -> Non
                 input_names=known[name].inputs,
                 output_names=known[name].outputs,
                 dynamo=True,
-                dynamic_shapes=open_shapes if batch == "any" else None,
+                dynamic_shapes=dynamic_shapes if batch == "any" else None,
                 external_data=False,
                 verbose=False,
             )
@@ -194,22 +199,21 @@ def write_onnx(network: SiamRPN, folder: Path, batch: GraphBatch = "one") -> Non
 
 @torch.no_grad()
 def _examples(network: SiamRPN, targets: int) -> dict[GraphName, tuple[Tensor, ...]]:
-    """Give inputs of each graph, as the network has them."""
-    view = random_input(network.config, targets)
-    templates, boxes, crops = map(torch.from_numpy, (view.templates, view.boxes, view.crops))
+    """Return inputs of each graph, in the network's layout."""
+    noise = random_input(network.config, targets)
+    templates, boxes, crops = map(torch.from_numpy, (noise.templates, noise.boxes, noise.crops))
     template = network.embed(templates, boxes)
     known = signatures(network.config)
-    own = template[: len(known["search"].inputs) - 1]
     examples: dict[GraphName, tuple[Tensor, ...]] = {
         "embed": (templates, boxes),
-        "search": (crops, *own),
+        "search": (crops, *template[: len(known["search"].inputs) - 1]),
     }
     if "segment" in known:
         proposals = network.search(template, crops)
-        rows, context = torch.arange(targets), proposals.response.masks
+        rows, searched = torch.arange(targets), proposals.response.masks
         assert network.mask is not None
         windows = slice_mask_windows(
-            context._replace(stages=network.mask.reduce(context), reduced=True),
+            searched._replace(stages=network.mask.reduce(searched), reduced=True),
             crops[:, :2, ::2, ::2] / 255,
             rows,
             network.proposal_cells(rows),
@@ -221,7 +225,7 @@ def _examples(network: SiamRPN, targets: int) -> dict[GraphName, tuple[Tensor, .
 
 
 def _convert(folder: Path, format: Format, names: Sequence[GraphName]) -> None:
-    """Turn `.onnx` graphs into those of a format, and leave no other."""
+    """Convert `.onnx` graphs into a format, and remove them."""
     if format == "onnx":
         return
     import openvino
@@ -237,10 +241,10 @@ def _open(folder: Path, runtime: RuntimeName) -> ExportedNetwork:
     return load_bundle(folder, RuntimeConfig(runtime=runtime))[0]
 
 
-def _seal(
+def _write_digests(
     folder: Path, manifest: Manifest, measured: Mapping[str, Mapping[str, float]] | None = None
 ) -> Manifest:
-    """Write down what lies in a bundle and what was measured of it."""
+    """Write the manifest with the digests of the graphs and what was measured."""
     names = [path.name for path in sorted(folder.iterdir()) if path.suffix in GRAPH_FILES]
     digests = digest_files(folder, names)
     manifest = replace(manifest, digests=digests, measured=measured or {})
@@ -250,10 +254,10 @@ def _seal(
 
 @contextmanager
 def _new_folder(output: Path) -> Iterator[Path]:
-    """Give a folder to write into, that takes its name only when all went well.
+    """Yield a temporary folder that is renamed to `output` only if no error occurs.
 
     Raises:
-        WeightsError: there is something of that name, or nothing can be written there.
+        WeightsError: `output` exists and is not empty, or cannot be written.
     """
     if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise WeightsError(f"{output} exists already; remove it, or choose another --output")

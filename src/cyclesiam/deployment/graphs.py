@@ -1,4 +1,4 @@
-"""The graphs of a network, as modules to be traced; what they are called with, see `signatures`.
+"""The graphs of a network, as modules to be traced; `signatures` names their inputs and outputs.
 
 Shapes: B targets.
 """
@@ -22,7 +22,7 @@ Item = TypeVar("Item")
 
 
 def make_graphs(network: SiamRPN) -> dict[GraphName, nn.Module]:
-    """Give the modules to be traced, with the inputs and outputs of `signatures`."""
+    """Return the modules to be traced, with the inputs and outputs of `signatures`."""
     known = signatures(network.config)
     graphs: dict[GraphName, nn.Module] = {
         "embed": _Embed(network, known["embed"]),
@@ -34,7 +34,7 @@ def make_graphs(network: SiamRPN) -> dict[GraphName, nn.Module]:
 
 
 class _Graph(nn.Module):
-    """A part of a network behind a graph's names and layouts."""
+    """A part of a network with a graph's names and layouts."""
 
     def __init__(self, network: SiamRPN, signature: Signature) -> None:
         super().__init__()
@@ -42,14 +42,14 @@ class _Graph(nn.Module):
         self.signature = signature
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Give the outputs of the inputs, all as the graph has them."""
-        taken = zip(self.signature.inputs, inputs, strict=True)
-        given = self.compute([to_network_layout(name, tensor) for name, tensor in taken])
-        named = zip(self.signature.outputs, given, strict=True)
-        return tuple(to_graph_layout(name, tensor) for name, tensor in named)
+        """Compute the outputs; all arrays in the graph's layout."""
+        named_inputs = zip(self.signature.inputs, inputs, strict=True)
+        outputs = self.compute([to_network_layout(name, tensor) for name, tensor in named_inputs])
+        named_outputs = zip(self.signature.outputs, outputs, strict=True)
+        return tuple(to_graph_layout(name, tensor) for name, tensor in named_outputs)
 
     def compute(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Give the outputs of the inputs, all as the network has them."""
+        """Compute the outputs; all arrays in the network's layout."""
         raise NotImplementedError
 
 
@@ -61,26 +61,26 @@ class _Embed(_Graph):
 
 class _Search(_Graph):
     def compute(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Search crops; the kernel of masks only waits for `segment`, and takes no part."""
+        """Search crops; the mask kernel is only for `segment`, so anything stands in for it."""
         crops, *template = inputs
         unused = [crops] if self.network.has_masks else []
         proposals = self.network.search((*template, *unused), crops)
-        seen = [proposals.boxes, proposals.scores, _there(proposals.features)]
+        outputs = [proposals.boxes, proposals.scores, _not_none(proposals.features)]
         if self.network.mask is not None:
-            seen += self.network.mask.reduce(proposals.response.masks).values()
-        return tuple(seen)
+            outputs += self.network.mask.reduce(proposals.response.masks).values()
+        return tuple(outputs)
 
 
 class _Segment(_Graph):
     def compute(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Read masks from windows."""
-        kernel, near, *stages, looks, beliefs, corners = inputs
+        """Predict masks from windows."""
+        kernel, template_window, *stages, pixels, color_priors, boxes = inputs
         by_stride = dict(zip(self.network.config.stage_strides, stages, strict=True))
-        windows = MaskInputs(kernel, near, None, by_stride, looks, beliefs, corners)
-        mask = _there(self.network.mask)
+        windows = MaskInputs(kernel, template_window, None, by_stride, pixels, color_priors, boxes)
+        mask = _not_none(self.network.mask)
         return (mask.predict(windows, coarse=False).sharp.sigmoid(),)
 
 
-def _there(value: Item | None) -> Item:
+def _not_none(value: Item | None) -> Item:
     assert value is not None
     return value

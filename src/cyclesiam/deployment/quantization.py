@@ -1,6 +1,6 @@
-"""Convolutions in 8 bits: what a network saw while it tracked says which numbers must fit.
+"""Convolutions in 8 bits, with ranges of activations measured while a network tracks.
 
-No label takes part: ranges of activations are those of crops cut on the way through any clip.
+No label is needed: the network may track through any clip.
 """
 
 import logging
@@ -15,27 +15,27 @@ from cyclesiam.deployment.runtimes import Graph
 from cyclesiam.deployment.signatures import GraphName, signatures
 from cyclesiam.errors import MissingExtraError, WeightsError
 
-MOST_SAMPLES = 96  # of each graph; more change ranges no further
-OUTPUT_LAYERS = "predict"  # part of the names of weights whose convolutions give answers
+MAX_SAMPLES = 96  # of each graph; more do not change the ranges
+OUTPUT_LAYERS = "predict"  # part of the names of the weights of output convolutions
 Samples = dict[GraphName, list[dict[str, np.ndarray]]]
 
 
 class CalibrationRecorder:
-    """A graph that remembers some of what it is given, of one target each time.
+    """A graph that records some of its inputs, for one target each time.
 
     Args:
-        graph: answers.
+        graph: computes the outputs.
         names: of its inputs.
-        every: of so many runs one is remembered, up to `MOST_SAMPLES`.
+        interval: runs from one recorded input to the next, up to `MAX_SAMPLES` inputs.
     """
 
-    def __init__(self, graph: Graph, names: Sequence[str], every: int) -> None:
+    def __init__(self, graph: Graph, names: Sequence[str], interval: int) -> None:
         self.samples: list[dict[str, np.ndarray]] = []
-        self._graph, self._names, self._every, self._runs = graph, names, every, 0
+        self._graph, self._names, self._interval, self._runs = graph, names, interval, 0
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Give the graph's outputs."""
-        if self._runs % self._every == 0 and len(self.samples) < MOST_SAMPLES:
+        """Run the graph."""
+        if self._runs % self._interval == 0 and len(self.samples) < MAX_SAMPLES:
             pairs = zip(self._names, inputs, strict=True)
             self.samples.append({name: array[:1].copy() for name, array in pairs})
         self._runs += 1
@@ -43,43 +43,43 @@ class CalibrationRecorder:
 
 
 def collect_samples(
-    network: ExportedNetwork, follow: Callable[[ExportedNetwork], None], every: int = 4
+    network: ExportedNetwork, calibrate: Callable[[ExportedNetwork], None], interval: int = 4
 ) -> Samples:
-    """Give what each graph is given while a network tracks.
+    """Return inputs of each graph, recorded while a network tracks.
 
     Args:
         network: float32.
-        follow: tracks with the network that it is given.
-        every: of so many runs of a graph one counts.
+        calibrate: tracks through clips with the network that it is called with.
+        interval: runs of a graph from one recorded input to the next.
 
     Raises:
-        WeightsError: nothing was tracked.
+        WeightsError: a graph was never run.
     """
     known = signatures(network.config)
     recorders: dict[GraphName, CalibrationRecorder] = {
-        name: CalibrationRecorder(graph, known[name].inputs, every)
+        name: CalibrationRecorder(graph, known[name].inputs, interval)
         for name, graph in network.graphs.items()
     }
-    follow(ExportedNetwork(network.config, recorders, network.digest))
+    calibrate(ExportedNetwork(network.config, recorders, network.digest))
     for name, recorder in recorders.items():
         if not recorder.samples:
             raise WeightsError(
-                f"nothing to calibrate by: the graph {name} was never run; give clips in which "
-                "there is something to follow"
+                f"nothing to calibrate with: the graph {name} was never run; give clips in which "
+                "something moves"
             )
     return {name: recorder.samples for name, recorder in recorders.items()}
 
 
-def quantize_graphs(folder: Path, feeds: Samples) -> None:
-    """Let the convolutions of `.onnx` graphs in a folder compute in 8 bits.
+def quantize_graphs(folder: Path, samples: Samples) -> None:
+    """Quantize the 3x3 convolutions of the `.onnx` graphs in a folder to 8 bits.
 
-    Weights have a scale for each output channel, activations one for each tensor. Only 3x3
-    convolutions do, in which most of the arithmetic is, and none that gives an answer: of all that
-    is lost in 8 bits, most is lost elsewhere.
+    Weights have a scale for each output channel, activations one for each tensor. Most of the
+    arithmetic is in 3x3 convolutions. All others stay in float, output layers too: most of the
+    accuracy would be lost there.
 
     Args:
         folder: holds the graphs; they are replaced.
-        feeds: what each graph is given.
+        samples: inputs of each graph.
 
     Raises:
         MissingExtraError: ONNX Runtime is not installed.
@@ -88,28 +88,28 @@ def quantize_graphs(folder: Path, feeds: Samples) -> None:
         from onnxruntime import quantization
     except ImportError as error:
         raise MissingExtraError(
-            'onnxruntime is not installed, and makes 8 bits: pip install "cyclesiam[export]"'
+            'to export in 8 bits, onnxruntime must be installed: pip install "cyclesiam[export]"'
         ) from error
-    for name, samples in feeds.items():
-        file, quantised = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
+    for name, inputs in samples.items():
+        file, quantized = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"
         with silence_logger("root"):
             quantization.quantize_static(
                 file,
-                quantised,
-                _reader(quantization, samples),
+                quantized,
+                _make_reader(quantization, inputs),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv"],
                 per_channel=True,
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
-                nodes_to_exclude=_in_float(file),
+                nodes_to_exclude=_float_convolutions(file),
             )
-        quantised.replace(file)
+        quantized.replace(file)
 
 
-def _in_float(file: Path) -> list[str]:
-    """Name the convolutions of a graph that stay in float."""
+def _float_convolutions(file: Path) -> list[str]:
+    """Return the names of the convolutions of a graph that stay in float."""
     import onnx
 
     graph = onnx.load(file).graph
@@ -122,10 +122,10 @@ def _in_float(file: Path) -> list[str]:
     ]
 
 
-def _reader(quantization, samples: list[dict[str, np.ndarray]]):
+def _make_reader(quantization, inputs: list[dict[str, np.ndarray]]):
     class Reader(quantization.CalibrationDataReader):
         def __init__(self) -> None:
-            self._left: Iterator[dict[str, np.ndarray]] = iter(samples)
+            self._left: Iterator[dict[str, np.ndarray]] = iter(inputs)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             return next(self._left, None)
@@ -135,7 +135,7 @@ def _reader(quantization, samples: list[dict[str, np.ndarray]]):
 
 @contextmanager
 def silence_logger(name: str) -> Iterator[None]:
-    """Keep advice to the developers of models from those who export one."""
+    """Hide the warnings of a logger: advice to developers of networks, not to users."""
     logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,8 @@
-"""The stack on which signals are handled, which OpenVINO replaces.
+"""The stack that signals are handled on, which OpenVINO replaces.
 
-It installs one of the size that the kernel names. Where a kernel does not count the registers of
-AMX (some virtual machines: 2 of 11 KB), Ctrl-C then writes beyond it, and the process crashes.
+OpenVINO installs one of the size that the kernel names. Some virtual machines do not count the
+registers of AMX there (2 KB instead of 11). Ctrl-C then writes beyond the stack, and the process
+crashes.
 """
 
 import ctypes
@@ -22,14 +23,14 @@ class SignalStack(ctypes.Structure):
 
 @contextmanager
 def preserve_signal_stack() -> Iterator[None]:
-    """Give the thread back, in the end, the signal stack that it had in the beginning (Linux)."""
+    """Restore the thread's signal stack at the end (on Linux)."""
     if sys.platform != "linux":
         yield
         return
-    change = ctypes.CDLL(None).sigaltstack
+    sigaltstack = ctypes.CDLL(None).sigaltstack
     before = SignalStack()
-    change(None, ctypes.byref(before))
+    sigaltstack(None, ctypes.byref(before))
     try:
         yield
     finally:
-        change(ctypes.byref(before), None)
+        sigaltstack(ctypes.byref(before), None)

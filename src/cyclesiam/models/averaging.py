@@ -1,4 +1,4 @@
-"""The mean of two networks: what each forgot, the other still knows."""
+"""The mean of two networks, which keeps what either of them has forgotten."""
 
 import copy
 from typing import TYPE_CHECKING, Any
@@ -11,19 +11,19 @@ from cyclesiam.models.siamrpn import SiamRPN
 
 @torch.no_grad()
 def average_networks(first: SiamRPN, second: SiamRPN) -> SiamRPN:
-    """Give a network whose weights are half way between two.
+    """Return a network whose weights are the mean of two networks' weights.
 
-    It works where one was trained on from the other, or both from a third: between them the loss
-    is low all the way.
+    One must have been trained on from the other, or both from a third: then the loss is low on
+    the line between them.
 
     Args:
-        first: trainable, as `load_weights` gives it on request; it is not changed.
-        second: of the same config, likewise.
+        first: trainable, from `load_weights(..., trainable=True)`; it is not changed.
+        second: of the same config, likewise trainable.
 
     Raises:
-        ValueError: the networks differ in kind, or were made for inference.
+        ValueError: the configs differ, or a network was fused for inference.
 
-    Source: WiSE-FT (Wortsman et al., CVPR 2022), section 3, with a share of one half.
+    Source: WiSE-FT (Wortsman et al., CVPR 2022), section 3, with a mixing coefficient of one half.
     """
     if first.config != second.config or not (first.normalizes_input and second.normalizes_input):
         raise ValueError("only trainable networks of one config have a mean")

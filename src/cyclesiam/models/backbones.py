@@ -1,7 +1,9 @@
-"""Backbones: from a crop to features, eight pixels a step.
+"""Backbones: from a crop to features at stride 8.
 
-Both keep a crop's centre at the features' centre, because every stride is taken without padding
+Both keep a crop's center at the features' center, because every stride is taken without padding
 on sizes of 2^n - 1: a 127-pixel template gives 15 x 15 features, a 255-pixel search crop 31 x 31.
+
+Shapes: B crops of S pixels on a side.
 """
 
 from collections.abc import Mapping
@@ -13,11 +15,13 @@ FIRST_STAGE = 3  # layers of the small backbone's stem up to stride 4
 
 
 class Backbone(Protocol):
-    """Any module that embeds crops at stride 8.
+    """Any module that computes features of crops at stride 8.
 
-    `channels` is the depth of what it gives, and `stage_channels` that of what it sees on the way,
-    by its stride: a mask needs finer maps. `mean` and `std` are the RGB statistics, in
-    0..255, of the pictures that its weights expect.
+    Attributes:
+        channels: of the features.
+        stage_channels: stride to channels of the stages before them; masks need finer maps.
+        mean: of the colors that its weights expect, RGB, 0..255.
+        std: their standard deviation.
     """
 
     channels: int
@@ -26,13 +30,14 @@ class Backbone(Protocol):
     std: tuple[float, float, float]
 
     def __call__(self, crops: Tensor) -> Tensor:
-        """Embed (B, 3, S, S) normalised crops as (B, channels, (S - 7) / 8, (S - 7) / 8)."""
+        """Return the (B, channels, (S - 7) / 8, (S - 7) / 8) of (B, 3, S, S) normalized crops."""
         ...
 
     def forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Embed them, and give stages on the way by their stride s.
+        """Return the features of (B, 3, S, S) normalized crops, and stride to stage.
 
-        Their cells are centred in the crop, and (S + 1) / s - 1 or fewer on a side.
+        The cells of a stage of stride s are centered in the crop, (S + 1) / s - 1 or fewer on a
+        side.
         """
         ...
 
@@ -40,7 +45,7 @@ class Backbone(Protocol):
 def conv_bn(
     in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, padding: int = 0
 ) -> nn.Sequential:
-    """Convolve and normalise."""
+    """Build a convolution without bias and a batch norm."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, bias=False),
         nn.BatchNorm2d(out_channels),
@@ -48,11 +53,11 @@ def conv_bn(
 
 
 class SmallBackbone(nn.Module):
-    """Dense convolutions for CPUs: 0.28 GMAC for a 255-pixel crop.
+    """A backbone for CPUs: 0.28 GMAC for a 255-pixel crop.
 
-    Two strided convolutions, then bottlenecks at stride 8. Dense rather than depth-wise: on a
-    CPU with wide vectors they run at 4 to 10 times the arithmetic rate, forward and backward;
-    and no layer at stride 2, where a CPU spends its time on memory.
+    Two strided convolutions, then bottlenecks at stride 8. The convolutions are dense: on a CPU
+    with wide vectors they compute 4 to 10 times as much a second as depth-wise ones. There is no
+    layer at stride 2, where a CPU spends its time on memory.
     """
 
     channels = 128
@@ -71,18 +76,18 @@ class SmallBackbone(nn.Module):
         self.blocks = nn.Sequential(*(SmallBlock(128, 64, dilation) for dilation in (1, 2, 1, 2)))
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Embed (B, 3, S, S) crops as (B, 128, (S - 7) / 8, (S - 7) / 8)."""
+        """Return the (B, 128, (S - 7) / 8, (S - 7) / 8) features of (B, 3, S, S) crops."""
         return self.forward_stages(crops)[0]
 
     def forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Embed them, and give the stages of strides 8 and 4."""
+        """Return the features of (B, 3, S, S) crops, and the stages of strides 8 and 4."""
         fine = self.stem[:FIRST_STAGE](crops)
         coarse = self.stem[FIRST_STAGE:](fine)
         return self.blocks(coarse), {8: coarse, 4: fine}
 
 
 class SmallBlock(nn.Module):
-    """A residual bottleneck: narrow, look around, widen, add."""
+    """A residual bottleneck: a 1x1, a dilated 3x3 and a 1x1 convolution."""
 
     def __init__(self, channels: int, narrow: int, dilation: int) -> None:
         super().__init__()
@@ -97,7 +102,7 @@ class SmallBlock(nn.Module):
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Turn (B, C, H, W) features into as many."""
+        """Turn (B, C, H, W) features into features of the same shape."""
         return self.relu(features + self.layers(features))
 
 
@@ -136,7 +141,7 @@ class Bottleneck(nn.Module):
 
 
 class CenteredShortcut(nn.Sequential):
-    """A strided 1x1 shortcut that reads where an unpadded strided 3x3 has its middles."""
+    """A strided 1x1 shortcut that reads where an unpadded strided 3x3 has its centers."""
 
     def forward(self, input: Tensor) -> Tensor:
         """Apply the layers to (B, C, H, W) features without their outermost pixels."""
@@ -144,15 +149,15 @@ class CenteredShortcut(nn.Sequential):
 
 
 class ResNet50(nn.Module):
-    """ResNet-50 to `layer3` at stride 8, with torchvision's key names, adjusted to 256 channels.
+    """ResNet-50 up to `layer3` at stride 8, with torchvision's key names and 256 channels.
 
-    `layer3` is dilated instead of strided. Weights trained for pictures (torchvision's, DINO's,
-    MoCo's) load from a file by name; their `layer4` and `fc` have no place here.
+    `layer3` is dilated instead of strided. Weights trained on images (torchvision's, DINO's,
+    MoCo's) load from a file by name, without their `layer4` and `fc`.
 
     Args:
-        wide_shortcuts: take the shortcuts of `layer2` and `layer3` with 3x3 convolutions, as the
-            published SiamMask weights do. `layer3`'s alone is 9 of their 31 GFLOP; 1x1
-            shortcuts, as in torchvision, are the default.
+        wide_shortcuts: whether the shortcuts of `layer2` and `layer3` are 3x3 convolutions, as in
+            the published SiamMask; else 1x1, as in torchvision. `layer3`'s alone takes 9 of the
+            31 GFLOP.
 
     Source: SiamRPN++ (Li et al., CVPR 2019), section 3.2.
     """
@@ -179,11 +184,11 @@ class ResNet50(nn.Module):
         self.adjust = conv_bn(1024, 256, 1)
 
     def forward(self, crops: Tensor) -> Tensor:
-        """Embed (B, 3, S, S) crops as (B, 256, (S - 7) / 8, (S - 7) / 8)."""
+        """Return the (B, 256, (S - 7) / 8, (S - 7) / 8) features of (B, 3, S, S) crops."""
         return self.forward_stages(crops)[0]
 
     def forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
-        """Embed them, and give `layer2`, `layer1` and `conv1` as stages."""
+        """Return the features of (B, 3, S, S) crops; stages are `layer2`, `layer1`, `conv1`."""
         first = self.relu(self.bn1(self.conv1(crops)))
         fine = self.layer1(self.maxpool(first))
         coarse = self.layer2(fine)

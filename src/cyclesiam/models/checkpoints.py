@@ -1,6 +1,6 @@
-"""Weights on disk: `model.safetensors` in a folder with what `models.descriptions` reads.
+"""Weights on disk: `model.safetensors` in a folder with the metadata of `models.metadata`.
 
-And weights of others: a backbone trained for pictures, in one file.
+Also weights of others: a backbone trained on images, in one file.
 """
 
 import pickle
@@ -27,20 +27,20 @@ from cyclesiam.models.metadata import (
 )
 from cyclesiam.models.siamrpn import SiamRPN
 
-FIRST_BLOCK = "layer1.0.conv1.weight"  # tells a ResNet, and what stands before its names
-COPIES = ("student", "encoder_k")  # networks beside the one that DINO and MoCo hand on
-BORROWED = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # all but our own `adjust`
+FIRST_BLOCK = "layer1.0.conv1.weight"  # every ResNet has it; what stands before is the prefix
+TRAINING_COPIES = ("student", "encoder_k")  # networks that DINO and MoCo save but do not publish
+RESNET_LAYERS = ("conv1.", "bn1.", "layer1.", "layer2.", "layer3.")  # all but our own `adjust`
 
 
 def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -> None:
-    """Write a network's weights, config and origin; the weights appear whole or not at all.
+    """Write a network's weights, config and record; the weights appear whole or not at all.
 
     Raises:
         WeightsError: the folder cannot be written.
-        ValueError: the network was made for inference, and its weights are no longer apart.
+        ValueError: the network was fused for inference, so its weights are merged.
     """
     if not network.normalizes_input:
-        raise ValueError("a network made for inference cannot be saved; load it as trainable")
+        raise ValueError("a network fused for inference cannot be saved; load it as trainable")
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -53,22 +53,25 @@ def save_weights(folder: str | Path, network: SiamRPN, record: TrainingRecord) -
 
 
 def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN, TrainingRecord]:
-    """Read a network and where it comes from.
+    """Read a network and the record of its training.
 
     Args:
         name: name of shipped weights, or a folder that `save_weights` wrote.
-        trainable: give the network as it was saved; else a faster one, for tracking only.
+        trainable: whether to return the network as it was saved; else it is fused for inference.
+
+    Returns:
+        The network, in evaluation mode, and the record.
 
     Raises:
-        WeightsError: there are none, or they are unreadable, or of another network.
+        WeightsError: the weights are missing, unreadable, or of another network.
     """
     folder = resolve_weights(name)
     if (folder / BUNDLE_FILE).is_file():
         raise WeightsError(
-            f"{folder} was exported: it tracks, but cannot be trained or changed; give the weights "
-            "that it was exported from"
+            f"{folder} was exported: it tracks, but cannot be trained; use the weights that it "
+            "was exported from"
         )
-    config, origin = load_metadata(folder)
+    config, record = load_metadata(folder)
     try:
         network = SiamRPN(config)
     except (TypeError, ValueError) as error:
@@ -86,22 +89,27 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
             f"{file} holds the weights of another network than its config.json describes: "
             f"{lines[1].strip() if len(lines) > 1 else lines[0]}"
         ) from error
-    return (network if trainable else fuse_for_inference(network)).eval(), origin
+    return (network if trainable else fuse_for_inference(network)).eval(), record
 
 
 def load_pretrained(network: SiamRPN, name: str | Path) -> None:
-    """Begin with all weights of a network of the same kind, or of one that only lacks masks.
+    """Load all weights of a trained network of the same config, apart from masks and search size.
 
-    Either may search crops of another size: to a convolution that is all the same.
+    The trained network may lack masks, and may search crops of another size: the weights of
+    convolutions do not depend on it.
+
+    Args:
+        network: its weights are replaced.
+        name: name of shipped weights, or a folder that `save_weights` wrote.
 
     Raises:
-        WeightsError: they are unreadable, or of another network.
+        WeightsError: the weights are unreadable, or of another network.
     """
     trained, _ = load_weights(name, trainable=True)
-    wanted = replace(network.config, search_size=trained.config.search_size)
+    expected = replace(network.config, search_size=trained.config.search_size)
     if not trained.config.masks:
-        wanted = replace(wanted, masks=False, mask_channels=trained.config.mask_channels)
-    if trained.config != wanted:
+        expected = replace(expected, masks=False, mask_channels=trained.config.mask_channels)
+    if trained.config != expected:
         raise WeightsError(
             f"the weights {name} are of another network than this one; leave out the recipe, "
             "so that the network is that of the weights, or choose other weights"
@@ -110,18 +118,19 @@ def load_pretrained(network: SiamRPN, name: str | Path) -> None:
 
 
 def load_backbone(network: SiamRPN, file: str | Path) -> None:
-    """Begin with a ResNet-50 that was trained for pictures: torchvision's, MoCo's, DINO's.
+    """Load the backbone from a ResNet-50 that was trained on images: torchvision's, MoCo's, DINO's.
 
-    Its names may lie in nested dictionaries (`state_dict`, `model`, `teacher`) and behind prefixes
-    (`module.`, `backbone.`, `encoder_q.`); `layer4` and `fc` are left out, `adjust` stays random.
+    The file may nest its tensors in dictionaries (`state_dict`, `model`, `teacher`) and their names
+    may have prefixes (`module.`, `backbone.`, `encoder_q.`). `layer4` and `fc` are left out;
+    `adjust` stays random.
 
     Args:
-        network: its backbone's weights are replaced.
+        network: the weights of its backbone are replaced.
         file: `.safetensors`, or anything that `torch.save` wrote without foreign classes.
 
     Raises:
-        WeightsError: the network's backbone is another, or the file is unreadable or holds no
-            ResNet-50 with shortcuts as the network's.
+        WeightsError: the network's backbone is no ResNet-50; or the file is unreadable, or holds
+            no ResNet-50 with the same shortcuts.
     """
     backbone, file = network.backbone, Path(file)
     if not isinstance(backbone, ResNet50):
@@ -130,11 +139,13 @@ def load_backbone(network: SiamRPN, file: str | Path) -> None:
     prefixes = [key.removesuffix(FIRST_BLOCK) for key in tensors if key.endswith(FIRST_BLOCK)]
     if not prefixes:
         raise WeightsError(f"{file} holds no ResNet-50: there is no {FIRST_BLOCK}; choose another")
-    prefix = min(prefixes, key=lambda name: (any(copy in name for copy in COPIES), len(name)))
+    prefix = min(
+        prefixes, key=lambda name: (any(copy in name for copy in TRAINING_COPIES), len(name))
+    )
     found = {
         key.removeprefix(prefix): value
         for key, value in tensors.items()
-        if key.startswith(prefix) and key.removeprefix(prefix).startswith(BORROWED)
+        if key.startswith(prefix) and key.removeprefix(prefix).startswith(RESNET_LAYERS)
     }
     _check_shapes(file, found, backbone)
     backbone.load_state_dict(backbone.state_dict() | found)
@@ -154,7 +165,7 @@ def _read_tensors(file: Path) -> Mapping[str, Any]:
 
 
 def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Give the tensors of nested dictionaries with names joined by dots."""
+    """Yield the tensors of nested dictionaries, with names joined by dots."""
     for name, value in content.items():
         if isinstance(value, Tensor):
             yield f"{prefix}{name}", value
@@ -163,16 +174,16 @@ def _flatten(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _check_shapes(file: Path, found: Mapping[str, Tensor], backbone: ResNet50) -> None:
-    wanted = {
+    expected = {
         name: tuple(value.shape)
         for name, value in backbone.state_dict().items()
-        if name.startswith(BORROWED) and not name.endswith("num_batches_tracked")  # newer than some
+        if name.startswith(RESNET_LAYERS) and not name.endswith("num_batches_tracked")  # newer than some
     }
-    given = {name: tuple(value.shape) for name, value in found.items()}
-    for name in [*wanted, *given]:
-        if name.endswith("num_batches_tracked") or wanted.get(name) == given.get(name):
+    shapes = {name: tuple(value.shape) for name, value in found.items()}
+    for name in [*expected, *shapes]:
+        if name.endswith("num_batches_tracked") or expected.get(name) == shapes.get(name):
             continue
         raise WeightsError(
             f"{file} holds another network than a ResNet-50 with this one's shortcuts: {name} is "
-            f"{given.get(name, 'missing')}, not {wanted.get(name, 'there')}"
+            f"{shapes.get(name, 'missing')}, not {expected.get(name, 'there')}"
         )

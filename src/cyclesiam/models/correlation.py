@@ -1,4 +1,4 @@
-"""Depth-wise cross-correlation: how much a search crop looks like the template, channel by channel.
+"""Cross-correlation: how similar each place of a search crop is to the template.
 
 Shapes: B targets, C channels, (H, W) search features, (h, w) template features.
 """
@@ -22,16 +22,16 @@ def cross_correlate_depthwise(search: Tensor, template: Tensor) -> Tensor:
     Source: SiamRPN++ (Li et al., CVPR 2019), "Depthwise Cross Correlation".
     """
     if torch.compiler.is_exporting():
-        any_number = not isinstance(search.shape[0], int)
-        return _add_shifts(search, template) if any_number else _slide(search, template)
+        is_dynamic = not isinstance(search.shape[0], int)
+        return _add_shifts(search, template) if is_dynamic else _slide(search, template)
     return _DepthwiseCorrelation.apply(search, template)  # pyright: ignore[reportReturnType]
 
 
 def cross_correlate_pixelwise(search: Tensor, template: Tensor) -> Tensor:
     """Compare every cell of the search features with every cell of the template.
 
-    Where the depth-wise correlation says that something like the template lies around here, this
-    says which part of the template lies here: it keeps the target's extent.
+    The depth-wise correlation finds places that are similar to the whole template. This one finds
+    which part of the template lies in each cell, and so keeps the target's extent.
 
     Args:
         search: (B, C, H, W).
@@ -53,16 +53,16 @@ def _slide(search: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) ->
         search.reshape(1, B * C, H, W),
         kernel.reshape(B * C, 1, *kernel.shape[-2:]),
         padding=padding,
-        groups=B * C,  # every channel of every target is its own convolution
+        groups=B * C,
     )
     return response.reshape(B, C, *response.shape[-2:])
 
 
 def _add_shifts(search: Tensor, kernel: Tensor) -> Tensor:
-    """Correlate by products of matrices: a graph of any batch has no convolution of B * C groups.
+    """Correlate by matrix products: a graph with a dynamic B cannot have B * C groups.
 
-    Column j of every kernel meets the search features shifted by j to the left, all in one product;
-    what row i of the kernels says is added after a shift by i.
+    One product multiplies column j of every kernel with the search features shifted left by j.
+    Then the response of each row i of the kernels is added, shifted up by i.
     """
     B, C, H, W = search.shape
     h, w = kernel.shape[-2:]
@@ -76,9 +76,9 @@ def _add_shifts(search: Tensor, kernel: Tensor) -> Tensor:
 
 
 class _DepthwiseCorrelation(Function):
-    """The correlation with both gradients written as correlations too.
+    """The correlation, with both gradients written as correlations, too.
 
-    The library's own backward of a convolution with B * C groups takes 5-10 times as long.
+    PyTorch's own backward of a convolution with B * C groups takes 5 to 10 times as long.
     """
 
     @staticmethod
@@ -97,14 +97,13 @@ class _DepthwiseCorrelation(Function):
 class DepthwiseCorrelation(nn.Module):
     """Adapt template and search features to one task, then correlate them.
 
-    Each branch of the tracker (score, box, mask) owns one, so that the same backbone features
-    can mean something different to each task. The two halves are separate, because a template
-    is adapted once and searched for many times.
+    Each depth-wise head owns one, so each can use the same backbone features in its own way. A
+    template is adapted once and searched for many times, so its adapter is a layer of its own.
 
     Args:
         in_channels: channels of the backbone's features.
         hidden_channels: channels of the response.
-        kernel_size: of the adapting convolutions; 3 in SiamRPN++, 1 where arithmetic is dear.
+        kernel_size: side of the adapting convolutions; 3 in SiamRPN++, 1 to save arithmetic.
     """
 
     def __init__(self, in_channels: int, hidden_channels: int, kernel_size: int) -> None:
@@ -118,6 +117,6 @@ class DepthwiseCorrelation(nn.Module):
 
 
 def _adapter(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
-    # Padded, so that a 1x1 and a 3x3 adapter give the same response size; not normalised,
-    # because the response is.
+    # Padded, so that the response size does not depend on the kernel's; not normalized, because
+    # the response is.
     return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)

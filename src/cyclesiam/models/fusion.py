@@ -1,4 +1,4 @@
-"""The same network with less to do a frame: what is constant at inference, folded into weights."""
+"""The same network with less to compute: what is constant at inference, folded into weights."""
 
 import copy
 from itertools import pairwise
@@ -11,21 +11,20 @@ from cyclesiam.models.siamrpn import SiamRPN
 
 
 def fuse_for_inference(network: SiamRPN) -> SiamRPN:
-    """Give a copy that answers alike (to rounding) and faster, but cannot learn or be saved.
+    """Return a faster copy with the same output, to rounding; it cannot be trained or saved.
 
-    Each norm is folded into the convolution before it, the normalisation of colours into the
-    first convolution, and weights lie in memory as the CPU's convolutions want them.
+    Each batch norm is folded into the convolution before it, and the normalization of colors into
+    the first convolution. Weights are stored channels-last, as the CPU's convolutions want them.
 
     Args:
-        network: any, in any mode; it is not changed. One that was made for inference already is
-            given back.
+        network: in any mode; it is not changed. A fused network is returned as it is.
     """
     if not network.normalizes_input:
         return network
     fused = copy.deepcopy(network).eval().requires_grad_(False)
     for module in list(fused.modules()):
         _fold_norms(module)
-    _fold_colours(fused)
+    _fold_normalization(fused)
     return fused.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
@@ -38,8 +37,8 @@ def _fold_norms(parent: nn.Module) -> None:
             setattr(parent, norm_name, nn.Identity())
 
 
-def _fold_colours(network: SiamRPN) -> None:
-    """Let the first convolution take colours as they are; it is not padded, so this is exact."""
+def _fold_normalization(network: SiamRPN) -> None:
+    """Make the first convolution take colors in 0..255; it is not padded, so this is exact."""
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     assert first.bias is not None
     assert not any(first.padding)

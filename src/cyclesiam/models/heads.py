@@ -1,4 +1,7 @@
-"""Heads: what a response says about score and box at every position."""
+"""Heads: they predict the score and the box of every response cell.
+
+Shapes: B targets; (h, w) cells of a template, (H, W) of search features.
+"""
 
 from collections.abc import Sequence
 
@@ -12,13 +15,13 @@ Modulation = tuple[Tensor, Tensor]  # gain and shift of each channel, each (B, C
 
 
 class DepthwiseHead(nn.Module):
-    """One task of the tracker: adapt, correlate, predict.
+    """A head that adapts features, correlates them channel by channel, and predicts.
 
     Args:
         in_channels: channels of the backbone's features.
         hidden_channels: channels of the response.
-        out_channels: numbers predicted at each position.
-        kernel_size: of the adapting convolutions.
+        out_channels: numbers predicted for each cell.
+        kernel_size: side of the adapting convolutions.
 
     Source: SiamRPN++ (Li et al., CVPR 2019), figure 3.
     """
@@ -41,7 +44,7 @@ class DepthwiseHead(nn.Module):
         )
 
     def template_kernel(self, template: Tensor) -> Tensor:
-        """Turn (B, C, h, w) template features into the branch's (B, hidden, h, w) kernels."""
+        """Turn (B, C, h, w) template features into the head's (B, hidden, h, w) kernels."""
         return self.correlation.adapt_template(template)
 
     def forward(
@@ -50,24 +53,25 @@ class DepthwiseHead(nn.Module):
         """Predict (B, out, H - h + 1, W - w + 1) maps.
 
         Args:
-            kernel: (B, hidden, h, w) from `embed`.
+            kernel: (B, hidden, h, w) from `template_kernel`.
             search: (B, C, H, W) features.
-            modulation: of the response.
+            modulation: of the response's channels.
         """
         return self.predict(modulate(self.normalise(self.correlation(kernel, search)), modulation))
 
 
 class PixelwiseHead(nn.Module):
-    """One task of the tracker that sees which part of the template lies where.
+    """A head that compares every cell of the search with every cell of the template.
 
-    The similarities of a search cell with all cells of the template, as shares, and some of its
-    own features pass through dilated convolutions that look as far as a target reaches. So the
-    extent of the target is there to be read off, which a depth-wise correlation blurs.
+    A softmax over the template's cells tells which part of the template lies in a search cell.
+    These weights, with some features of the search cell, pass through dilated convolutions that
+    reach as far as a target. So the target's extent can be predicted; a depth-wise correlation
+    blurs it.
 
     Args:
         in_channels: channels of the backbone's features.
         hidden_channels: channels of the convolutions.
-        out_channels: numbers predicted at each position.
+        out_channels: numbers predicted for each cell.
         cells: cells on a side of the template.
     """
 
@@ -79,8 +83,8 @@ class PixelwiseHead(nn.Module):
         self.cells = cells
         self.adapt_template = nn.Conv2d(in_channels, compared, 1, bias=False)
         self.adapt_search = nn.Conv2d(in_channels, compared, 1, bias=False)
-        self.adapt_search.load_state_dict(self.adapt_template.state_dict())  # alike to begin with
-        self.sharpness = nn.Parameter(torch.tensor(16.0))  # of the shares; cosines are flat
+        self.adapt_search.load_state_dict(self.adapt_template.state_dict())  # equal at first
+        self.sharpness = nn.Parameter(torch.tensor(16.0))  # of the softmax; cosines are flat
         self.own = nn.Sequential(
             nn.Conv2d(in_channels, own, 1, bias=False), nn.BatchNorm2d(own), nn.ReLU(inplace=True)
         )
@@ -104,25 +108,36 @@ class PixelwiseHead(nn.Module):
     def forward(
         self, kernel: Tensor, search: Tensor, modulation: Modulation | None = None
     ) -> Tensor:
-        """Predict (B, out, H - h + 1, W - w + 1) maps; arguments as `Branch`."""
+        """Predict (B, out, H - h + 1, W - w + 1) maps.
+
+        Args:
+            kernel: (B, h * w, 64) from `template_kernel`.
+            search: (B, C, H, W) features.
+            modulation: of the channels that the maps are predicted from.
+        """
         return self.predict_maps(self.correlate(kernel, search), modulation)
 
     def correlate(self, kernel: Tensor, search: Tensor) -> Tensor:
-        """Give (B, hidden, H, W) maps that show which part of the template lies where."""
+        """Return (B, hidden, H, W) maps of which part of the template lies where.
+
+        Args:
+            kernel: (B, h * w, 64) from `template_kernel`.
+            search: (B, C, H, W) features.
+        """
         compared = F.normalize(self.adapt_search(search).float(), dim=1)
         similarity = cross_correlate_pixelwise(compared, kernel)
-        shares = (self.sharpness * similarity).softmax(dim=1) * self.cells
-        return self.look(torch.cat((shares, self.own(search)), dim=1))
+        weights = (self.sharpness * similarity).softmax(dim=1) * self.cells
+        return self.look(torch.cat((weights, self.own(search)), dim=1))
 
-    def predict_maps(self, seen: Tensor, modulation: Modulation | None = None) -> Tensor:
-        """Predict from what `see` gave."""
+    def predict_maps(self, extent: Tensor, modulation: Modulation | None = None) -> Tensor:
+        """Predict (B, out, H - h + 1, W - w + 1) maps from the (B, hidden, H, W) of `correlate`."""
         margin = self.cells // 2
-        seen = seen[..., margin:-margin, margin:-margin]
-        return self.predict(modulate(seen, modulation))
+        extent = extent[..., margin:-margin, margin:-margin]
+        return self.predict(modulate(extent, modulation))
 
 
 def modulate(response: Tensor, modulation: Modulation | None) -> Tensor:
-    """Change (B, C, H, W) channels by a gain and a shift, if there are any."""
+    """Apply a gain and a shift to each channel of (B, C, H, W), if there are any."""
     if modulation is None:
         return response
     gain, shift = modulation
@@ -130,14 +145,13 @@ def modulate(response: Tensor, modulation: Modulation | None) -> Tensor:
 
 
 class ShapePrior(nn.Module):
-    """Tell the branches how wide and high the target is in its template.
+    """Turn the target's width and height in its template into a modulation of each head.
 
-    A template alone leaves that open: a box on half a wheel and one on the wheel can have the
-    same middle. The size of the first box, as a gain and a shift of each channel of the
-    response, settles it for next to no arithmetic.
+    The template alone does not tell them: a box on half a wheel and a box on the whole wheel can
+    have the same center. A gain and a shift of each response channel cost next to no time.
 
     Args:
-        channels: of each branch's response.
+        channels: of each head's response.
 
     Source: FiLM (Perez et al., AAAI 2018), for the form.
     """
@@ -147,11 +161,11 @@ class ShapePrior(nn.Module):
         self.channels = [2 * count for count in channels]
         last = nn.Linear(32, sum(self.channels))
         self.layers = nn.Sequential(nn.Linear(2, 32), nn.ReLU(inplace=True), last)
-        nn.init.zeros_(last.weight)  # at first it says nothing
+        nn.init.zeros_(last.weight)  # no modulation at first
         nn.init.zeros_(last.bias)
 
     def forward(self, sizes: Tensor) -> tuple[Tensor, ...]:
-        """Give the modulation of each branch, (B, 2, channels, 1, 1): gain and shift.
+        """Return the modulation of each head, (B, 2, channels, 1, 1): gain and shift.
 
         Args:
             sizes: (B, 2) logarithms of relative width and height.

@@ -1,10 +1,10 @@
-"""What masks are read from: windows of all maps around chosen positions of the response.
+"""What masks are predicted from: windows of all maps around chosen cells of the response.
 
-The window of every map that a mask needs is taken out before anything is computed, so that a mask
-costs the same whether the response has one position or 625.
+Only the windows that a mask needs are computed with, so a mask costs the same whether the response
+has one cell or 625.
 
-Shapes: B targets; M chosen positions, of any of them; T pixels on a side of a template and of a
-mask, c = (T - 7) / 8 cells of a window at stride 8.
+Shapes: B targets; M chosen cells, of any of them; T pixels on a side of a template and of a mask,
+c = (T - 7) / 8 cells on a side of a window at stride 8.
 """
 
 from collections.abc import Mapping
@@ -15,19 +15,20 @@ import numpy as np
 from cyclesiam.arrays import AnyArray, array_namespace, concat_rows, new_array
 from cyclesiam.geometry.crops import slice_window
 
-KERNEL = 7  # cells on a side of a template's kernel, and so of what one position compares
+KERNEL = 7  # cells on a side of a template's kernel, and so of what one response cell compares
 
 
 class MaskFeatures(NamedTuple):
-    """What masks are read from, of B search crops.
+    """What masks are predicted from, for B search crops.
 
     Args:
-        kernel: of the templates, as `MaskBranch.embed` gives it.
+        kernel: (B, hidden, 7, 7) of the templates, from `MaskHead.template_kernel`.
         crops: (B, 3, S, S) in 0..255.
         stages: stride to (B, C, n, n) maps of the backbone, strides 8, 4 and maybe 2.
-        features: (B, C, n, n) that score and box are read from.
-        extent: (B, C, n, n) maps in which the box branch sees the target's extent; None without.
-        reduced: whether `stages` are already what `MaskBranch.reduce` gives of all maps.
+        features: (B, C, n, n) of the backbone, which the score and box heads read.
+        extent: (B, C, n, n) maps of a pixelwise box head, which show the target's extent; None
+            without such a head.
+        reduced: whether `stages` are the output of `MaskHead.reduce`.
     """
 
     kernel: AnyArray
@@ -39,24 +40,25 @@ class MaskFeatures(NamedTuple):
 
     @property
     def own(self) -> AnyArray:
-        """(B, own, n, n), all maps at stride 8 that came with the response."""
+        """(B, own, n, n) maps at stride 8 that are no stage: `features` and `extent`."""
         if self.extent is None:
             return self.features
         return array_namespace(self.features).concat((self.features, self.extent), axis=1)
 
 
 class MaskInputs(NamedTuple):
-    """What the masks of M positions are read from: the parts of a `MaskContext` around them.
+    """What M masks are predicted from: windows of `MaskFeatures`.
 
     Args:
         kernel: (M, hidden, 7, 7) of their templates.
-        near: (M, C, k, k) features that the kernel compares, with what an adapter reads beyond.
-        own: (M, own, c, c) of all maps at stride 8 that came with the response; None where stages
-            are reduced already.
+        template_window: (M, C, k, k) features that the kernel is compared with, and a border for
+            the adapting convolution.
+        stride8: (M, own, c, c) of the maps at stride 8 that are no stage; None if `stages` are
+            reduced.
         stages: stride to window of the backbone's stage.
-        looks: (M, 3, T, T) the crops themselves, 0..255.
-        beliefs: (M, 2, (T + 1) / 2, (T + 1) / 2) of every second of their pixels from the first on.
-        corners: (M, 4) xyxy boxes in their pixels, what the box branch says there.
+        pixels: (M, 3, T, T) of the crops, 0..255.
+        color_priors: (M, 2, (T + 1) / 2, (T + 1) / 2) of every second pixel, the first included.
+        boxes: (M, 4) xyxy of the proposals, in pixels of the windows.
     """
 
     kernel: AnyArray
@@ -69,11 +71,11 @@ class MaskInputs(NamedTuple):
 
 
 class MaskLayout(NamedTuple):
-    """Which windows masks are read from.
+    """Which windows masks are predicted from.
 
     Args:
         size: T.
-        padding: cells that an adapting convolution reads beyond what it gives.
+        padding: cells that the adapting convolution reads beyond its output.
     """
 
     size: int
@@ -81,51 +83,51 @@ class MaskLayout(NamedTuple):
 
     @property
     def margin(self) -> int:
-        """Crop pixels by which the mask of an outermost position reaches beyond the crop."""
+        """Crop pixels by which the mask of an outermost cell reaches beyond the crop."""
         return (self.size - 63) // 2
 
 
 def slice_mask_windows(
-    context: MaskFeatures,
-    beliefs: AnyArray,
+    searched: MaskFeatures,
+    color_priors: AnyArray,
     rows: AnyArray,
-    positions: AnyArray,
+    cells: AnyArray,
     boxes: AnyArray,
     layout: MaskLayout,
 ) -> MaskInputs:
-    """Take the windows of M positions out of all maps.
+    """Slice the windows around M response cells out of all maps.
 
     Args:
-        context: of B search crops.
-        beliefs: as `MaskBranch.forward`; so are `rows`, `positions` and `boxes`.
-        rows: (M,).
-        positions: (M, 2).
-        boxes: (M, 4).
+        searched: maps of B search crops.
+        color_priors: (B, 2, n, n), see `MaskHead.forward`.
+        rows: (M,) which of the B crops.
+        cells: (M, 2) column and row in the response.
+        boxes: (M, 4) xyxy in crop pixels.
         layout: which windows the masks need.
     """
-    cells, half, margin = (layout.size - 7) // 8, (layout.size + 1) // 2, layout.margin
+    side, half, margin = (layout.size - 7) // 8, (layout.size + 1) // 2, layout.margin
 
     def window(maps: AnyArray, stride: int) -> AnyArray:
         # Unpadded convolutions lost cells all around.
-        lost = ((context.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
-        side, reach = (cells + 1) * (8 // stride) - 1, margin // stride + lost
-        return slice_windows(maps, rows, positions * (8 // stride), side, reach)
+        lost = ((searched.crops.shape[-1] + 1) // stride - 1 - maps.shape[-1]) // 2
+        length, border = (side + 1) * (8 // stride) - 1, margin // stride + lost
+        return slice_windows(maps, rows, cells * (8 // stride), length, border)
 
-    own = None
-    if not context.reduced:
-        parts = (context.features, context.extent)
-        shown = [window(maps, 8) for maps in parts if maps is not None]
-        own = array_namespace(boxes).concat(shown, axis=1)
-    side = KERNEL + 2 * layout.padding
-    corners = new_array(boxes, positions * 8 - margin)
+    stride8 = None
+    if not searched.reduced:
+        parts = (searched.features, searched.extent)
+        windows = [window(maps, 8) for maps in parts if maps is not None]
+        stride8 = array_namespace(boxes).concat(windows, axis=1)
+    corners = new_array(boxes, cells * 8 - margin)
+    template_side = KERNEL + 2 * layout.padding
     return MaskInputs(
-        context.kernel[rows],
-        slice_windows(context.features, rows, positions, side, layout.padding),
-        own,
-        {stride: window(maps, stride) for stride, maps in context.stages.items()},
-        slice_windows(context.crops, rows, positions * 8, layout.size, margin),
-        # Belief i is of crop pixel 2 i, and a window begins at an even pixel.
-        slice_windows(beliefs, rows, positions * 4, half, margin // 2),
+        searched.kernel[rows],
+        slice_windows(searched.features, rows, cells, template_side, layout.padding),
+        stride8,
+        {stride: window(maps, stride) for stride, maps in searched.stages.items()},
+        slice_windows(searched.crops, rows, cells * 8, layout.size, margin),
+        # Prior i is of crop pixel 2 i, and a window begins at an even pixel.
+        slice_windows(color_priors, rows, cells * 4, half, margin // 2),
         boxes - array_namespace(boxes).concat((corners, corners), axis=1),
     )
 
@@ -133,20 +135,20 @@ def slice_mask_windows(
 def slice_windows(
     maps: AnyArray, rows: AnyArray, first: AnyArray, side: int, margin: int
 ) -> AnyArray:
-    """Take square windows out of maps; beyond their border there are zeros.
+    """Slice square windows out of maps; beyond a map's border there are zeros.
 
     Args:
         maps: (B, C, n, n).
         rows: (M,) which map.
-        first: (M, 2) column and row of each window's first cell, from `margin` cells before the
-            map's.
+        first: (M, 2) column and row of each window's first cell, counted from `margin` cells
+            before the map's first.
         side: cells on a side of a window.
         margin: cells by which windows may lie outside.
 
     Returns:
         (M, C, side, side).
     """
-    if isinstance(maps, np.ndarray) or _one_by_one(maps):
+    if isinstance(maps, np.ndarray) or _can_slice_views(maps):
         corners = zip(rows.tolist(), (first - margin).tolist(), strict=True)
         return concat_rows([slice_window(maps[row : row + 1], at, side) for row, at in corners])
     torch = array_namespace(maps)
@@ -157,7 +159,7 @@ def slice_windows(
     return cells.permute(0, 3, 1, 2)
 
 
-def _one_by_one(maps: AnyArray) -> bool:
-    """Whether windows of a tensor are views: on a CPU, where no graph and no gradient is wanted."""
+def _can_slice_views(maps: AnyArray) -> bool:
+    """Check whether a tensor lies on the CPU and needs neither a graph nor gradients."""
     exporting = array_namespace(maps).compiler.is_exporting()
     return maps.device.type == "cpu" and not (maps.requires_grad or exporting)

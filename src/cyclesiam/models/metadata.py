@@ -1,6 +1,6 @@
-"""What a folder of weights, or an exported bundle, says of itself: `config.json`, `record.json`.
+"""The metadata of a folder of weights or an exported bundle: `config.json` and `record.json`.
 
-Reads and writes without PyTorch, which a bundle does not need.
+This module works without PyTorch, because bundles do.
 """
 
 import json
@@ -20,27 +20,27 @@ SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingRecord:
-    """Where weights come from."""
+    """How weights were trained."""
 
     policy: TrainingPolicy = "untrained"
-    """Which labels were read: `none`, `first-box`, `first-mask`; `untrained` weights read none."""
+    """Which labels training read: `none`, `first-box` or `first-mask`; else `untrained`."""
     recipe: str = ""
     """The recipe that trained them."""
     steps: int = 0
     """Steps of training."""
     samples: int = 0
-    """Clips seen."""
+    """Clips that training read."""
     seed: int = 0
-    """Of all chance."""
+    """Seed of all random numbers."""
     initial_weights: str = "random"
-    """What the backbone began with."""
+    """Weights that the backbone began with."""
 
 
 def load_metadata(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
-    """Read what a folder of weights, or an exported bundle, says of its network.
+    """Read the config and the record of a folder of weights or an exported bundle.
 
     Raises:
-        WeightsError: it says nothing, or speaks of another kind of network.
+        WeightsError: a file is missing, or describes another kind of network.
     """
     config = read_json(folder / "config.json")
     record = read_json(folder / "record.json")
@@ -52,17 +52,17 @@ def load_metadata(folder: Path) -> tuple[NetworkConfig, TrainingRecord]:
 
 
 def save_metadata(folder: Path, config: NetworkConfig, record: TrainingRecord) -> None:
-    """Write what `read_description` reads."""
+    """Write the config and the record, which `load_metadata` reads."""
     for name, content in (("config.json", config), ("record.json", record)):
         with atomic_path(folder / name) as part:
             part.write_text(json.dumps(asdict(content), indent=2) + "\n", encoding="utf-8")
 
 
 def resolve_weights(name: str | Path) -> Path:
-    """Give the folder of weights by its own name, or by that of shipped weights.
+    """Return the folder of weights, given its path or the name of shipped weights.
 
     Raises:
-        WeightsError: there is none.
+        WeightsError: there is no such folder.
     """
     if (folder := Path(name)).is_dir():
         return folder

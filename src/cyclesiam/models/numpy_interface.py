@@ -1,4 +1,4 @@
-"""Networks of PyTorch that are asked with NumPy's arrays, and answer in them."""
+"""Methods of PyTorch networks that also take and return NumPy arrays."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,25 +15,25 @@ Method = Callable[..., Any]
 
 
 def accepts_numpy(method: Method) -> Method:
-    """Let a network's method take NumPy's arrays, too: it then gives some, and no gradients.
+    """Make a network's method take NumPy arrays, too: it then returns arrays, without gradients.
 
     Args:
-        method: takes tensors, tuples of them and proposals.
+        method: takes tensors, tuples of tensors and proposals.
     """
 
     @wraps(method)
-    def answer(network: Any, *given: Any, **named: Any) -> Any:
-        if not any(isinstance(one, np.ndarray) for one in (*given, *named.values())):
-            return method(network, *given, **named)
-        tensors = {name: _exchange(one) for name, one in named.items()}
+    def convert(network: Any, *inputs: Any, **named: Any) -> Any:
+        if not any(isinstance(value, np.ndarray) for value in (*inputs, *named.values())):
+            return method(network, *inputs, **named)
+        tensors = {name: _exchange(value) for name, value in named.items()}
         with torch.inference_mode():
-            return _exchange(method(network, *map(_exchange, given), **tensors))
+            return _exchange(method(network, *map(_exchange, inputs), **tensors))
 
-    return answer
+    return convert
 
 
 def _exchange(value: Any) -> Any:
-    """Give arrays as tensors and tensors as arrays, of the same memory; what else, as it is."""
+    """Turn arrays into tensors and tensors into arrays of the same memory; keep all else."""
     if isinstance(value, np.ndarray):
         return torch.from_numpy(value)
     if isinstance(value, Tensor):

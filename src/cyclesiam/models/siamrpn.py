@@ -1,20 +1,19 @@
 """The network: a Siamese region-proposal network over any backbone.
 
-Shapes: B targets, K anchors, G x G response positions, N = K * G * G proposals.
+Shapes: B targets, K anchors, G x G response cells, N = K * G * G proposals.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from cyclesiam.geometry.anchors import make_anchors
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.models.backbones import Backbone, ResNet50, SmallBackbone
-from cyclesiam.models.config import TEMPLATE_CELLS, NetworkConfig
+from cyclesiam.models.config import TEMPLATE_CELLS, ConfiguredNetwork, NetworkConfig
 from cyclesiam.models.heads import DepthwiseHead, Modulation, PixelwiseHead, ShapePrior
 from cyclesiam.models.mask_head import MaskHead, MaskLogits
 from cyclesiam.models.mask_windows import MaskFeatures
@@ -22,21 +21,25 @@ from cyclesiam.models.numpy_interface import accepts_numpy
 
 
 class SearchFeatures(NamedTuple):
-    """(B, 3, S, S) crops, 0..255, and the backbone's stages of them, by stride."""
+    """Search crops and what the backbone computed of them.
+
+    Args:
+        crops: (B, 3, S, S) in 0..255.
+        stages: stride to maps of the backbone's stage.
+    """
 
     crops: Tensor
     stages: Mapping[int, Tensor]
 
 
 class HeadOutputs(NamedTuple):
-    """What the heads say before it is read as boxes: what training compares with labels.
+    """What the heads predict, not yet decoded to boxes: training compares it with labels.
 
     Args:
-        logits: (B, N, 2) background and object.
-        offsets: (B, N, 4) from the anchors, as `encode_boxes`.
-        features: (B, C, H, W) of the search crop, that they were read from.
-        masks: what masks are read from; None of a network without, or where only features of the
-            crop were given.
+        logits: (B, N, 2) of background and object.
+        offsets: (B, N, 4) from the anchors, see `encode_boxes`.
+        features: (B, C, H, W) of the search crop.
+        masks: what the mask head reads; None without that head, or without the crops.
     """
 
     logits: Tensor
@@ -45,14 +48,11 @@ class HeadOutputs(NamedTuple):
     masks: MaskFeatures | None = None
 
 
-class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license="mit"):
+class SiamRPN(ConfiguredNetwork, nn.Module):
     """Find the target of a template in a search crop.
 
-    What a tracker asks, `embed`, `search`, `segment` and `mask_windows`, may be asked with NumPy's
-    arrays, too, of a network on the CPU.
-
-    `from_pretrained` and `save_pretrained` are the hub's; `models.checkpoints` adds checks that
-    explain themselves, and the record of where weights come from.
+    The methods that a tracker calls (`embed`, `search`, `segment`, `mask_windows`) also take
+    NumPy arrays, if the network is on the CPU. `models.checkpoints` reads and writes weights.
 
     Source: CycleSiam (Yuan et al., IROS 2020), section III.B; SiamRPN++ (Li et al., CVPR 2019).
     """
@@ -64,8 +64,7 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or NetworkConfig()
-        self.normalizes_input = True  # colours; False once that is folded into the backbone
-        self._hub_mixin_config = config  # so that a default is written out, too
+        self.normalizes_input = True  # False once colors are normalized by the backbone's weights
         self.backbone = make_backbone(config)
         K, channels = len(config.anchors.ratios), self.backbone.channels
         hidden, adapter = config.hidden_channels, config.adapter_kernel
@@ -77,81 +76,56 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
             box_hidden = hidden
             self.box = DepthwiseHead(channels, hidden, 4 * K, adapter)
         self.shape_prior = ShapePrior((hidden, box_hidden)) if config.shape_prior else None
-        self.mask = _make_mask_branch(config, self.backbone) if config.masks else None
+        self.mask = _make_mask_head(config, self.backbone) if config.masks else None
         anchors = make_anchors(config.anchors, config.response_size, config.search_size)
         self.register_buffer("anchors", torch.from_numpy(anchors), persistent=False)
         for name in ("mean", "std"):
             statistic = torch.tensor(getattr(self.backbone, name)).reshape(3, 1, 1)
             self.register_buffer(name, statistic, persistent=False)
 
-    @property
-    def template_size(self) -> int:
-        """Side of the crops that `embed` takes, in pixels."""
-        return self.config.template_size
-
-    @property
-    def search_size(self) -> int:
-        """Side of the crops that `search` takes, in pixels."""
-        return self.config.search_size
-
-    @property
-    def stride(self) -> int:
-        """Crop pixels from one cell of the features to the next."""
-        return self.config.anchors.stride
-
-    @property
-    def grid(self) -> int:
-        """Positions on a side of the response."""
-        return self.config.response_size
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether `segment` can be called."""
-        return self.mask is not None
-
     @accepts_numpy
     def embed(self, crops: Tensor, boxes: Tensor) -> tuple[Tensor, ...]:
         """Embed templates.
 
         Args:
-            crops: (B, 3, 127, 127) in 0..255.
+            crops: (B, 3, template_size, template_size) in 0..255.
             boxes: (B, 4) xyxy, the targets in crop pixels.
 
         Returns:
-            The kernels of score and box, with a shape prior their modulations, and with masks
-            the kernels of these.
+            The kernels of the score and box heads; with a shape prior, their modulations; with
+            masks, the kernels of the mask head.
         """
         features = self.extract_features(crops)
         margin = (features.shape[-1] - TEMPLATE_CELLS) // 2
         within = slice(margin, margin + TEMPLATE_CELLS)
-        middle = features[..., within, within]
-        kernels = [self.score.template_kernel(middle), self.box.template_kernel(middle)]
+        center = features[..., within, within]
+        kernels = [self.score.template_kernel(center), self.box.template_kernel(center)]
         if self.shape_prior is not None:
             # A square target fills half of its template: its size is the unit.
             sizes = (boxes[:, 2:] - boxes[:, :2]) / (self.template_size / 2)
             kernels += self.shape_prior(sizes.clamp(min=1e-3).log())
         if self.mask is not None:
-            kernels.append(self.mask.template_kernel(middle))
+            kernels.append(self.mask.template_kernel(center))
         return tuple(kernels)
 
     def extract_features(self, crops: Tensor) -> Tensor:
-        """Give the (B, C, H, W) features of (B, 3, S, S) crops, 0..255: what `compare` takes."""
-        return self._embed(crops)[0]
+        """Return the (B, C, H, W) features of (B, 3, S, S) crops, 0..255."""
+        return self._forward_stages(crops)[0]
 
-    def _embed(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+    def _forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
         if self.normalizes_input:
             crops = (crops - self.mean) / self.std
         return self.backbone.forward_stages(crops.contiguous(memory_format=torch.channels_last))
 
     def run_heads(
-        self, template: tuple[Tensor, ...], features: Tensor, seen: SearchFeatures | None = None
+        self, template: tuple[Tensor, ...], features: Tensor, searched: SearchFeatures | None = None
     ) -> HeadOutputs:
-        """Compare templates with search crops; give the heads' raw answer.
+        """Compare templates with the features of search crops.
 
         Args:
-            template: as `embed` gives it.
-            features: of the crops.
-            seen: the crops, and the backbone's stages of them; masks need both.
+            template: of B targets, from `embed`.
+            features: (B, C, H, W) of the search crops.
+            searched: the crops and the backbone's stages of them, which masks need.
         """
         score_kernel, box_kernel, *rest = template
         score_modulation = box_modulation = None
@@ -164,8 +138,8 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         else:
             offsets = self.box(box_kernel, features, box_modulation)
         masks = None
-        if self.mask is not None and seen is not None:
-            masks = MaskFeatures(rest[-1], *seen, features, extent)
+        if self.mask is not None and searched is not None:
+            masks = MaskFeatures(rest[-1], *searched, features, extent)
         return HeadOutputs(
             _per_proposal(self.score(score_kernel, features, score_modulation), 2),
             _per_proposal(offsets, 4),
@@ -175,26 +149,29 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
 
     @accepts_numpy
     def search(self, template: tuple[Tensor, ...], crops: Tensor) -> Proposals:
-        """Search (B, 3, 255, 255) crops, 0..255, for templates; as `compare` answers.
+        """Search crops for templates.
 
-        Only what `search` gives can be segmented.
+        Args:
+            template: of B targets, from `embed`.
+            crops: (B, 3, search_size, search_size) in 0..255.
+
+        Returns:
+            Boxes in crop pixels and their probabilities; `segment` takes them.
         """
-        features, stages = self._embed(crops)
+        features, stages = self._forward_stages(crops)
         return self._propose(self.run_heads(template, features, SearchFeatures(crops, stages)))
 
     @accepts_numpy
-    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
-        """Give the masks of chosen proposals.
+    def segment(self, proposals: Proposals, chosen: Tensor, color_priors: Tensor) -> Tensor:
+        """Return the masks of chosen proposals.
 
         Args:
-            proposals: what `search` gave of B crops.
-            chosen: (B,) one proposal of each.
-            beliefs: (B, 2, n, n), of every second pixel of the crops from the first on: how likely
-                its colour is the target's, 1, or its surroundings', 0; against all of them, and
-                against those nearby.
+            proposals: what `search` returned for B crops.
+            chosen: (B,) one proposal of each crop.
+            color_priors: (B, 2, n, n), see `MaskHead.forward`.
 
         Returns:
-            (B, T, T) probabilities, 0..1, for the crop pixels around the proposals' `positions`.
+            (B, T, T) probabilities, 0..1, of the crop pixels that `mask_windows` names.
 
         Raises:
             ValueError: the network has no masks, or the proposals come from features alone.
@@ -203,59 +180,57 @@ class SiamRPN(nn.Module, PyTorchModelHubMixin, library_name="cyclesiam", license
         """
         rows = torch.arange(len(chosen), device=chosen.device)
         boxes = proposals.boxes[rows, chosen]
-        logits = self.mask_logits(proposals.response, beliefs, rows, chosen, boxes, coarse=False)
+        outputs = proposals.response
+        logits = self.mask_logits(outputs, color_priors, rows, chosen, boxes, coarse=False)
         return logits.sharp.float().sigmoid()
 
     def mask_logits(
         self,
-        response: HeadOutputs,
-        beliefs: Tensor,
+        outputs: HeadOutputs,
+        color_priors: Tensor,
         rows: Tensor,
         chosen: Tensor,
         boxes: Tensor,
         *,
         coarse: bool = True,
     ) -> MaskLogits:
-        """Give the raw masks of M proposals, (M,) chosen of (M,) rows; else as `segment`.
+        """Return the masks of M proposals before the sigmoid.
 
         Args:
-            response: what proposals were read from.
-            beliefs: see `segment`.
-            rows: which crop.
-            chosen: which proposal of it.
+            outputs: of the heads, for B crops.
+            color_priors: (B, 2, n, n), see `MaskHead.forward`.
+            rows: (M,) which crop.
+            chosen: (M,) which proposal of that crop.
             boxes: (M, 4) xyxy in crop pixels, of the proposals.
-            coarse: give the coarse masks, too.
+            coarse: whether to return the coarse masks, too.
+
+        Raises:
+            ValueError: the network has no masks, or the outputs come from features alone.
         """
-        if self.mask is None or response.masks is None:
-            raise ValueError("these proposals have no masks: search crops, with a network that has")
-        positions = self.proposal_cells(chosen)
-        return self.mask(response.masks, beliefs, rows, positions, boxes, coarse=coarse)
-
-    def proposal_cells(self, chosen: Tensor) -> Tensor:
-        """Give the (M, 2) column and row in the response of (M,) proposals."""
-        return self.config.proposal_cells(chosen)
-
-    def mask_windows(self, chosen: Tensor) -> Tensor:
-        """Give the (M, 4) cxcywh that the masks of (M,) proposals cover, in crop pixels."""
-        return self.config.mask_windows(chosen)
+        if self.mask is None or outputs.masks is None:
+            raise ValueError(
+                "these proposals have no masks; search crops with a network that has a mask head"
+            )
+        cells = self.proposal_cells(chosen)
+        return self.mask(outputs.masks, color_priors, rows, cells, boxes, coarse=coarse)
 
     def search_features(self, template: tuple[Tensor, ...], features: Tensor) -> Proposals:
-        """Search the features of (B, 3, 255, 255) crops for templates.
+        """Search the (B, C, H, W) features of search crops for the templates of B targets.
 
         Returns:
-            Decoded boxes in crop pixels and object probabilities; their `response` is the
-            `Response` that they were read from.
+            Boxes in crop pixels and their probabilities, without masks; `response` holds the
+            `HeadOutputs`.
         """
         return self._propose(self.run_heads(template, features))
 
-    def _propose(self, response: HeadOutputs) -> Proposals:
-        boxes = cxcywh_to_xyxy(decode_boxes(response.offsets.float(), self.anchors))
-        background, ours = response.logits.float().unbind(dim=-1)
-        scores = (ours - background).sigmoid()  # what a softmax of two gives, at half the price
-        return Proposals(boxes, scores, response, response.features)
+    def _propose(self, outputs: HeadOutputs) -> Proposals:
+        boxes = cxcywh_to_xyxy(decode_boxes(outputs.offsets.float(), self.anchors))
+        background, target = outputs.logits.float().unbind(dim=-1)
+        scores = (target - background).sigmoid()  # equals a softmax of two, at half the cost
+        return Proposals(boxes, scores, outputs, outputs.features)
 
 
-def _make_mask_branch(config: NetworkConfig, backbone: Backbone) -> MaskHead:
+def _make_mask_head(config: NetworkConfig, backbone: Backbone) -> MaskHead:
     return MaskHead(
         backbone.channels,
         backbone.stage_channels,

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -50,29 +49,8 @@ class TimedNetwork:
 
     def __init__(self, network: Network, watch: StageTimer) -> None:
         self._network, self._watch = network, watch
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
-
-    @property
-    def template_size(self) -> int:
-        """Side of a template crop in pixels."""
-        return self._network.template_size
-
-    @property
-    def search_size(self) -> int:
-        """Side of a search crop in pixels."""
-        return self._network.search_size
-
-    @property
-    def stride(self) -> int:
-        """Crop pixels from one cell of the features to the next."""
-        return self._network.stride
-
-    @property
-    def has_masks(self) -> bool:
-        """Whether it gives masks."""
-        return self._network.has_masks
+        self.template_size, self.search_size = network.template_size, network.search_size
+        self.stride, self.has_masks = network.stride, network.has_masks
 
     def embed(self, crops: Tensor, boxes: Tensor) -> Template:
         """Embed templates, as `Network.embed`."""
@@ -89,11 +67,11 @@ class TimedNetwork:
         self._watch.start("choose")
         return proposals
 
-    def segment(self, proposals: Proposals, chosen: Tensor, beliefs: Tensor) -> Tensor:
+    def segment(self, proposals: Proposals, chosen: Tensor, color_priors: Tensor) -> Tensor:
         """Give masks, as `SegmentingNetwork.segment`."""
         assert isinstance(self._network, SegmentingNetwork)
         self._watch.start("network")
-        masks = self._network.segment(proposals, chosen, beliefs)
+        masks = self._network.segment(proposals, chosen, color_priors)
         self._watch.start("masks")
         return masks
 

@@ -107,15 +107,15 @@ class Network(Protocol):
 class SegmentingNetwork(Network, Protocol):
     """A network that gives masks, too."""
 
-    def segment(self, proposals: Proposals, chosen: AnyArray, beliefs: AnyArray) -> AnyArray:
+    def segment(self, proposals: Proposals, chosen: AnyArray, color_priors: AnyArray) -> AnyArray:
         """Give masks of proposals.
 
         Args:
             proposals: what `search` gave of B crops.
             chosen: (B,) one proposal of each.
-            beliefs: (B, 2, n, n), of every second pixel of the crops from the first on: how likely
-                its colour is the target's, 1, or its surroundings', 0; against all of them, and
-                against those nearby.
+            color_priors: (B, 2, n, n) of every second pixel of the crops, the first included: how
+                likely its color is the target's, 0..1. Channel 0 compares with all surroundings,
+                channel 1 with the nearby ones.
 
         Returns:
             (B, T, T) probabilities, 0..1.

@@ -1,0 +1,30 @@
+import pytest
+
+from cyclesiam.data.scenes import find_scenes
+from cyclesiam.errors import WeightsError
+from cyclesiam.validation import calibration
+from cyclesiam.validation.calibration import check_score, track_scenes
+from cyclesiam.validation.score import LabelFreeScores
+from support.media import moving_square, write_video
+from support.networks import BlobNetwork
+
+
+def test_a_network_whose_score_falls_is_refused(monkeypatch):
+    before, after = (LabelFreeScores(("zooms",) * 2, pair) for pair in ((0.6, 0.5), (0.5, 0.4)))
+    scores = iter([before, after, before, before])
+    monkeypatch.setattr(calibration, "label_free_score", lambda *_: next(scores))
+    network = BlobNetwork()
+    with pytest.raises(WeightsError, match=r"falls from 0\.550 to 0\.450"):
+        check_score(network, network, [])
+    measured = check_score(network, network, [])
+    assert measured == {"float32": 0.55, "int8": 0.55, "rise": 0, "error": 0}
+
+
+def test_scenes_in_which_something_moves_are_tracked(tmp_path):
+    write_video(tmp_path / "moving.mp4", moving_square(16))
+    write_video(tmp_path / "short.mp4", moving_square(4, seed=1))
+    scenes, _ = find_scenes([tmp_path])
+    network = BlobNetwork()
+    track_scenes(network, scenes)
+    assert len(network.embedded) == 1
+    assert len(network.searched) == 15
