@@ -20,11 +20,23 @@ def test_a_network_whose_score_falls_is_refused(monkeypatch):
     assert measured == {"float32": 0.55, "int8": 0.55, "rise": 0, "error": 0}
 
 
-def test_scenes_in_which_something_moves_are_tracked(tmp_path):
+class RecordingTracker:
+    """Takes the place of a tracker, and counts its calls."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+
+    def init(self, image, box) -> None:
+        self.calls.append("init")
+
+    def update(self, image) -> None:
+        self.calls.append("update")
+
+
+def test_scenes_in_which_something_moves_are_tracked(monkeypatch, tmp_path):
+    monkeypatch.setattr(calibration, "Tracker", RecordingTracker)
     write_video(tmp_path / "moving.mp4", moving_square(16))
     write_video(tmp_path / "short.mp4", moving_square(4, seed=1))
-    scenes, _ = find_scenes([tmp_path])
-    network = BlobNetwork()
-    track_scenes(network, scenes)
-    assert len(network.embedded) == 1
-    assert len(network.searched) == 15
+    calls = []
+    track_scenes(calls, find_scenes([tmp_path])[0])
+    assert calls == ["init"] + ["update"] * 15

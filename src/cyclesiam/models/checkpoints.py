@@ -177,7 +177,8 @@ def _check_shapes(file: Path, found: Mapping[str, Tensor], backbone: ResNet50) -
     expected = {
         name: tuple(value.shape)
         for name, value in backbone.state_dict().items()
-        if name.startswith(RESNET_LAYERS) and not name.endswith("num_batches_tracked")  # newer than some
+        if name.startswith(RESNET_LAYERS)
+        and not name.endswith("num_batches_tracked")  # newer than some
     }
     shapes = {name: tuple(value.shape) for name, value in found.items()}
     for name in [*expected, *shapes]:

@@ -67,7 +67,7 @@ def check_score(
     gain, error = paired_gain(before, after)
     if gain < -MAX_SCORE_LOSS:
         raise WeightsError(
-            f"in 8 bits the label-free score falls from {before.total:.3f} to {after.total:.3f}, by "
-            f"more than {MAX_SCORE_LOSS:g}; nothing was written. Give clips more like those to track"
+            f"in 8 bits the label-free score falls from {before.total:.3f} to {after.total:.3f}, "
+            f"by more than {MAX_SCORE_LOSS:g}; nothing was written. Give clips like those to track"
         )
     return {"float32": before.total, "int8": after.total, "rise": gain, "error": error}
