@@ -36,7 +36,7 @@ class RecordingTracker:
 def test_scenes_in_which_something_moves_are_tracked(monkeypatch, tmp_path):
     monkeypatch.setattr(calibration, "Tracker", RecordingTracker)
     write_video(tmp_path / "moving.mp4", moving_square(16))
-    write_video(tmp_path / "short.mp4", moving_square(4, seed=1))
+    write_video(tmp_path / "short.mp4", moving_square(3, seed=1))
     calls = []
     track_scenes(calls, find_scenes([tmp_path])[0])
     assert calls == ["init"] + ["update"] * 15
