@@ -1,4 +1,4 @@
-"""Live streams over HTTP, made on the spot: they break where a test says, and come back."""
+"""Live streams over HTTP that break where a test wants it, and come back."""
 
 import io
 import threading
@@ -11,40 +11,44 @@ import av
 import cv2
 import numpy as np
 
+from cyclesiam.video.read_ahead import THREAD_NAME
+
 
 @dataclass
 class Stream:
     """What a server sends to one visitor after another.
 
     Args:
-        visits: the bytes for each; then the connection is cut. Who comes later is refused.
-        pause: seconds between chunks, so that it does not come all at once.
-        kind: its content type.
+        visits: the bytes for each; then the connection is cut. Later visitors are refused.
+        pause: seconds between chunks.
+        kind: content type.
     """
 
     visits: Sequence[bytes]
     pause: float = 0.0
     kind: str = "video/mp2t"
-    seen: int = field(default=0, init=False)
+    served: int = field(default=0, init=False)
+    refused: int = field(default=0, init=False)
 
 
 @contextmanager
 def served(stream: Stream) -> Iterator[str]:
-    """Serve a stream; give its URL."""
+    """Serve a stream; yield its URL."""
     stopped = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if stream.seen >= len(stream.visits):
+            if stream.served >= len(stream.visits):
+                stream.refused += 1
                 self.send_error(503)
                 return
-            content = stream.visits[stream.seen]
-            stream.seen += 1
+            content = stream.visits[stream.served]
+            stream.served += 1
             self.send_response(200)
             self.send_header("Content-Type", stream.kind)
             self.end_headers()
             chunk = max(len(content) // 20, 1)
-            with suppress(OSError):  # a visitor that had enough
+            with suppress(OSError):  # the visitor is gone
                 for start in range(0, len(content), chunk):
                     self.wfile.write(content[start : start + chunk])
                     if stopped.wait(stream.pause):
@@ -67,7 +71,7 @@ def served(stream: Stream) -> Iterator[str]:
 
 
 def transport_stream(images: Sequence[np.ndarray]) -> bytes:
-    """Encode images as MPEG-TS, 25 a second, each decodable from those before it."""
+    """Encode images as MPEG-TS, 25 a second, each predicted from those before it."""
     file = io.BytesIO()
     with av.open(file, "w", format="mpegts") as container:
         stream = container.add_stream("mpeg2video", rate=25, options={"bf": "0"})
@@ -90,3 +94,11 @@ def motion_jpeg(images: Sequence[np.ndarray]) -> bytes:
 
 
 MOTION_JPEG = "multipart/x-mixed-replace; boundary=frame"
+
+
+def wait_for_readers() -> None:
+    """Wait until every thread of a `ReadAhead` has ended; fail if one does not."""
+    for thread in threading.enumerate():
+        if thread.name == THREAD_NAME:
+            thread.join(10)
+            assert not thread.is_alive()

@@ -194,7 +194,7 @@ def test_track_sources_that_are_none(capsys, tmp_path, weights):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
     options = (BOX, "--weights", weights, "--output", tmp_path / "out.jsonl")
-    for source, says in (("no.mp4", "no such"), ("empty", "no pictures"), ("text.mp4", "opened")):
+    for source, says in (("no.mp4", "no such"), ("empty", "no images"), ("text.mp4", "opened")):
         assert says in fails(capsys, "track", tmp_path / source, *options)
     assert not (tmp_path / "out.jsonl").exists()
 

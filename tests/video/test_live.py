@@ -2,6 +2,7 @@ import os
 import re
 import signal
 import threading
+import time
 from contextlib import suppress
 from itertools import pairwise
 
@@ -16,7 +17,14 @@ from cyclesiam.video import live as live_sources
 from cyclesiam.video import open_frames, probe
 from cyclesiam.video.live import ReconnectingSource
 from support.media import moving_square, write_video
-from support.streams import MOTION_JPEG, Stream, motion_jpeg, served, transport_stream
+from support.streams import (
+    MOTION_JPEG,
+    Stream,
+    motion_jpeg,
+    served,
+    transport_stream,
+    wait_for_readers,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,7 +34,7 @@ BOX = "--box=10,30,24,24"
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     monkeypatch.setattr(live_sources, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(live_sources, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(live_sources, "MAX_PAUSE", 0.05)
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +67,9 @@ class BreakingSource:
         self.closed += 1
 
 
-def live_images(source, patience, **options):
-    return ReconnectingSource(
-        "camera", source.connect(), source.connect, patience=patience, **options
-    )
+def live_images(source, timeout, **options):
+    connect = source.connect
+    return ReconnectingSource("camera", connect(), connect, reconnect_timeout=timeout, **options)
 
 
 def read_until_error(items):
@@ -76,45 +83,45 @@ def read_until_error(items):
 
 
 def test_a_source_that_breaks_is_opened_again_and_its_times_go_on():
-    source, news, now = BreakingSource(3, 2, 1), [], [100.0]
-    images = live_images(source, 0.2, tell=news.append, clock=lambda: now[0])
+    source, events, now = BreakingSource(3, 2, 1), [], [100.0]
+    images = live_images(source, 0.2, on_event=events.append, clock=lambda: now[0])
     times = []
-    for time, _ in images:
-        times.append(time)
+    for image_time, _ in images:
+        times.append(image_time)
         now[0] += 0.1 if len(times) < 3 else 5.0
         if not source.visits:
             images.stop()
     assert times == pytest.approx([0, 0.1, 0.2, 5.2, 5.3, 10.3])
     assert source.closed == 2
-    assert [line.split(": ", 1)[1].split()[0] for line in news] == ["broke", "is", "broke", "is"]
-    assert "the line is cut" in news[0]
+    assert [line.split(": ", 1)[1].split()[0] for line in events] == ["broke", "is", "broke", "is"]
+    assert "the line is cut" in events[0]
 
 
-def test_patience_ends_with_the_last_reason():
+def test_the_last_reason_is_given_when_time_is_over():
     source = BreakingSource(2)
     images, message = read_until_error(live_images(source, 0.05))
     assert len(images) == 2
     assert message.startswith("camera: broke, and did not come back in 0.05 s (nobody answers)")
 
 
-def test_a_source_that_comes_back_without_images_wears_patience_out():
+def test_time_goes_on_while_a_source_comes_back_without_images():
     images, message = read_until_error(live_images(BreakingSource(2, *[0] * 10_000), 0.05))
     assert len(images) == 2
     assert "the line is cut" in message
 
 
-def test_without_patience_a_break_is_the_end():
+def test_without_a_timeout_a_break_is_the_end():
     images, message = read_until_error(live_images(BreakingSource(2, 2), 0))
     assert len(images) == 2
     assert message == "the line is cut"
 
 
 def test_a_wait_for_a_source_can_be_stopped():
-    told = threading.Event()
-    images = live_images(BreakingSource(1), 600, tell=lambda news: told.set())
+    broke = threading.Event()
+    images = live_images(BreakingSource(1), 600, on_event=lambda event: broke.set())
     reader = threading.Thread(target=lambda: list(images))
     reader.start()
-    assert told.wait(10)
+    assert broke.wait(10)
     images.stop()
     reader.join(10)
     assert not reader.is_alive()
@@ -124,10 +131,10 @@ def test_a_wait_for_a_source_can_be_stopped():
 
 
 def test_a_stream_that_is_cut_and_served_again_goes_on(stream_bytes):
-    half, news = stream_bytes[: len(stream_bytes) // 2], []
+    half, events = stream_bytes[: len(stream_bytes) // 2], []
     with (
         served(Stream([half, stream_bytes])) as url,
-        open_frames(url, patience=0.5, tell=news.append) as frames,
+        open_frames(url, reconnect_timeout=0.5, on_event=events.append) as frames,
     ):
         assert frames.live
         read, message = read_until_error(frames)
@@ -136,11 +143,11 @@ def test_a_stream_that_is_cut_and_served_again_goes_on(stream_bytes):
     assert 20 < len(read) < 40
     times = [frame.time for frame in read]
     assert times == sorted(times)
-    assert len(news) == 3  # broke, is back, broke
-    assert "is back" in news[1]
+    assert len(events) == 3  # broke, is back, broke
+    assert "is back" in events[1]
 
 
-def test_pictures_without_times_have_the_clock_s():
+def test_frames_without_times_have_those_of_the_clock():
     jpegs = Stream([motion_jpeg(moving_square(10))], pause=0.02, kind=MOTION_JPEG)
     times = []
     with served(jpegs) as url, open_frames(url) as frames, suppress(SourceError):
@@ -156,7 +163,7 @@ def test_a_stream_of_another_size_is_refused(stream_bytes):
     wide = transport_stream([image[:, :96] for image in moving_square(20)])
     with (
         served(Stream([stream_bytes, wide])) as url,
-        open_frames(url, patience=5) as frames,
+        open_frames(url, reconnect_timeout=5) as frames,
         pytest.raises(SourceError, match=r"is 96 x 96, but the first frame is 128 x 96"),
     ):
         list(frames)
@@ -164,7 +171,7 @@ def test_a_stream_of_another_size_is_refused(stream_bytes):
 
 def test_a_file_on_a_server_is_not_live(tmp_path):
     path = write_video(tmp_path / "clip.mp4", moving_square(5))
-    with open_frames(path.as_uri(), patience=60) as frames:
+    with open_frames(path.as_uri(), reconnect_timeout=60) as frames:
         assert not frames.live
         assert len(list(frames)) == 5
 
@@ -178,12 +185,12 @@ def test_track_a_stream_until_it_stays_away(capsys, tmp_path, stream_bytes, weig
     half = stream_bytes[: len(stream_bytes) // 2]
     with served(Stream([half, stream_bytes])) as url:
         assert main(["track", url, BOX, *options, "--reconnect", "0.5"]) == 1
-    said = capsys.readouterr()
-    assert "is tried again for 0.5 s" in said.err
-    assert "is back after" in said.err
-    assert "did not come back in 0.5 s" in said.err.splitlines()[-1]
+    printed = capsys.readouterr()
+    assert "is tried again for 0.5 s" in printed.err
+    assert "is back after" in printed.err
+    assert "did not come back in 0.5 s" in printed.err.splitlines()[-1]
     results = list(read_results(output))
-    match = re.search(r"Dropped (\d+) of (\d+) frames", said.out)
+    match = re.search(r"Dropped (\d+) of (\d+) frames", printed.out)
     assert match
     dropped, total = map(int, match.groups())
     assert dropped + len(results) == total
@@ -224,21 +231,20 @@ def test_interrupted_while_live_all_is_written(
     assert probe(video).frames == 2
 
 
-def test_interrupted_while_nothing_comes(capsys, monkeypatch, tmp_path, stream_bytes, weights):
-    output = tmp_path / "door.jsonl"
-    stopped = threading.Event()
+def test_interrupted_while_nothing_comes(tmp_path, stream_bytes, weights):
+    output, stream = tmp_path / "door.jsonl", Stream([stream_bytes])
 
-    def press_ctrl_c(images, reason):
-        while not (output.exists() and output.read_text()):
-            stopped.wait(0.01)
+    def press_ctrl_c():
+        while not (stream.refused and output.exists() and output.read_text()):
+            time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
-        assert images._stopped.wait(10)
 
-    monkeypatch.setattr(live_sources.ReconnectingSource, "_reopen", press_ctrl_c)
-    options = ["--weights", weights, "--output", str(output)]
-    with served(Stream([stream_bytes])) as url:
+    options = ["--weights", weights, "--output", str(output), "--latency", "inf"]
+    with served(stream) as url:
+        threading.Thread(target=press_ctrl_c).start()
         assert main(["track", url, BOX, *options]) == 130
     assert list(read_results(output))
+    wait_for_readers()
 
 
 @pytest.mark.parametrize("option", ["--latency=0", "--latency=nan", "--reconnect=-1"])

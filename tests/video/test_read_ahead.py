@@ -5,17 +5,18 @@ import numpy as np
 import pytest
 
 from cyclesiam.video import Frames, ReadAhead, open_frames
-from cyclesiam.video.read_ahead import MOST_WAITING
+from cyclesiam.video.read_ahead import MAX_WAITING
 from support.media import moving_square, write_video
+from support.streams import wait_for_readers
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
 SOON = 10  # seconds after which something that should happen at once has not
 
 
 class Source:
-    """Frames that come when a test says so.
+    """Frames that come when a test asks for them.
 
-    `give(n)` lets n more frames come, and waits until the last was taken in.
+    `give(n)` sends n more frames, and waits until the last was read.
     """
 
     def __init__(self, *, live: bool, count: int = 1000, step: float = 0.04, error=None) -> None:
@@ -43,7 +44,7 @@ class Source:
                 return
             self.read += 1
             yield number * self._step, IMAGE
-            with self._change:  # the next is asked for: this one was taken in
+            with self._change:  # the next is asked for: this one was read
                 self._taken = number
                 self._change.notify_all()
         if self._error:
@@ -60,11 +61,6 @@ class Source:
         self.allowed.release()
 
 
-def finish(ahead: ReadAhead) -> None:
-    ahead._thread.join(SOON)
-    assert not ahead._thread.is_alive()
-
-
 # --- nothing dropped
 
 
@@ -78,7 +74,7 @@ def test_the_same_frames_in_the_same_order(tmp_path):
     for frame, other in zip(read, expected, strict=True):
         np.testing.assert_array_equal(frame.image, other.image)
     assert ahead.dropped == 0
-    finish(ahead)
+    wait_for_readers()
 
 
 def test_no_more_are_read_than_can_wait():
@@ -87,8 +83,8 @@ def test_no_more_are_read_than_can_wait():
         source.allowed.release(100)
         for index in range(20):
             assert next(ahead).index == index
-            assert source.read <= index + 1 + MOST_WAITING + 1  # one is held that does not fit
-    finish(ahead)
+            assert source.read <= index + 1 + MAX_WAITING + 1  # one more is read than fits
+    wait_for_readers()
 
 
 def test_an_error_comes_in_its_place():
@@ -114,7 +110,7 @@ def test_when_the_reader_of_frames_fails_the_thread_ends(error):
 
     with pytest.raises(error):
         fail()
-    finish(ahead)
+    wait_for_readers()
     assert source.closed.is_set()
 
 
@@ -123,7 +119,7 @@ def test_closing_ends_a_wait_for_a_source():
     ahead = ReadAhead(source.frames)
     ahead.close()
     ahead.close()
-    finish(ahead)
+    wait_for_readers()
     assert source.closed.is_set()
     assert list(ahead) == []
 

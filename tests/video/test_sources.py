@@ -240,12 +240,12 @@ def test_sources_that_are_none(tmp_path):
     for name, words in {
         "missing.mp4": "[Nn]o such file",
         "missing.jpg": "check the path",
-        "empty": "no pictures",
-        "words": "no pictures",
+        "empty": "no images",
+        "words": "no images",
         "words.mp4": "cannot be opened",
         "void.mp4": "cannot be opened",
-        "words.jpg": "not a picture",
-        "void.png": "not a picture",
+        "words.jpg": "not an image",
+        "void.png": "not an image",
         "sound.wav": "no video",
     }.items():
         for read in (open_frames, probe, lambda path: read_frames(path, 0, 2)):

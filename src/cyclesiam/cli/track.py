@@ -83,7 +83,7 @@ class Track:
         output = self.output or default_output(self.source)
         self._check(output)
         tracker = self._make_tracker()  # before live frames begin to come
-        source = open_frames(self.source, patience=self.reconnect, tell=_warn)
+        source = open_frames(self.source, reconnect_timeout=self.reconnect, on_event=_warn)
         latency = self._latency(source)
         frames = ReadAhead(source, latency=latency)
         frame_count, started = 0, time.perf_counter()

@@ -1,7 +1,7 @@
-"""Frames in and out: video files, picture folders, cameras and streams; H.264 files.
+"""Frames in and out: video files, image folders, cameras and streams; H.264 files.
 
 Every image is RGB, uint8, (H, W, 3), upright: rotation flags of phones and cameras are applied.
-Grey and palette pictures become RGB, transparency is dropped, 16 bits are scaled to 8. Frames
+Gray and palette images become RGB, transparency is dropped, 16 bits are scaled to 8. Frames
 count from 0, and the first frame is at 0 seconds.
 """
 

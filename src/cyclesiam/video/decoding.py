@@ -1,7 +1,7 @@
-"""Video containers read with PyAV: damage is noticed, frames are found without decoding.
+"""Video containers read with PyAV: damage is detected, frames are indexed without decoding.
 
-A container holds packets (coded pictures, in the order of coding); a decoder turns them into
-pictures, in the order of display.
+A container holds packets (coded frames, in the order of coding); a decoder turns them into
+frames, in the order of display.
 """
 
 import re
@@ -23,51 +23,55 @@ from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
 
-USUAL_FPS = 25.0  # where a source does not say
-NETWORK_PATIENCE = 10  # seconds without an answer, after which a stream counts as gone
+DEFAULT_FPS = 25.0  # of a source without a frame rate
+NETWORK_TIMEOUT = 10  # seconds without data after which a stream counts as broken
 
 # Containers whose header holds the true length, so that an early end is damage. Others (MPEG-TS,
-# raw H.264) may be cut anywhere: their length is an estimate, and they may start mid-picture.
-ANNOUNCING_FORMATS = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
+# raw H.264) may be cut anywhere: their length is an estimate, and they may start within a frame.
+FORMATS_WITH_LENGTH = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi"})
 
 
 def open_container(
     name: str, *, format: str | None = None, live: bool = False
 ) -> tuple[InputContainer, VideoStream]:
-    """Open a file, device or URL, and find its moving picture."""
+    """Open a file, device or URL, and find its video stream.
+
+    Raises:
+        SourceError: it is missing, cannot be opened, or has no video.
+    """
     options = {"rtsp_transport": "tcp"} if name.startswith("rtsp") else {}  # udp loses packets
-    patience = NETWORK_PATIENCE if live else None
+    timeout = NETWORK_TIMEOUT if live else None
     try:
         container = av.open(
-            name, format=format, options=options, timeout=patience, metadata_errors="replace"
+            name, format=format, options=options, timeout=timeout, metadata_errors="replace"
         )
     except FileNotFoundError as error:
         raise SourceError(f"{name}: there is no such file, folder or camera; check it") from error
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(
-            f"{name}: cannot be opened as a video ({_say(error)}); "
+            f"{name}: cannot be opened as a video ({_reason(error)}); "
             "check the source, or convert it with ffmpeg"
         ) from error
     for stream in container.streams.video:
-        is_cover = stream.disposition & stream.disposition.attached_pic  # of a song, say
+        is_cover = stream.disposition & stream.disposition.attached_pic  # of a song
         if not is_cover and stream.codec_context is not None:
             return container, stream
     container.close()
     raise SourceError(f"{name}: has no video that can be decoded, only sound or data; pick another")
 
 
-def _say(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
 class _DamageError(Exception):
-    """The packets of a file stop making sense here; says why."""
+    """The packets of a file are damaged from here on; the message is the reason."""
 
 
 def _read_packets(
     container: InputContainer, stream: VideoStream, *, live: bool
 ) -> Iterator[Packet]:
-    """Give the coded pictures of a file; raise _DamageError where it is damaged or cut."""
+    """Yield the packets of a file; raise _DamageError where it is damaged or cut."""
     end = None
     try:
         for packet in container.demux(stream):
@@ -77,19 +81,19 @@ def _read_packets(
                 end = max(end or 0, packet.pts + (packet.duration or 0))
             yield packet
     except av.FFmpegError as error:
-        raise _DamageError(_say(error)) from error
+        raise _DamageError(_reason(error)) from error
     announced = _announced_end(container, stream)
     if announced is None or end is None or stream.time_base is None or live:
         return
     missing = announced - float(end * stream.time_base)
     # headers round, and the last frames may be left out by an edit: three frames and 2 % are fine
-    if missing > 3 / float(stream.average_rate or USUAL_FPS) + 0.02 * announced:
+    if missing > 3 / float(stream.average_rate or DEFAULT_FPS) + 0.02 * announced:
         raise _DamageError(f"it ends {missing:.1f} s before the end that it announces")
 
 
 def _announced_end(container: InputContainer, stream: VideoStream) -> float | None:
-    """Read from the header when the last frame ends, in seconds; None where it does not say."""
-    if container.format.name not in ANNOUNCING_FORMATS:
+    """Read from the header when the last frame ends, in seconds; None if it is unknown."""
+    if container.format.name not in FORMATS_WITH_LENGTH:
         return None
     if stream.duration is not None and stream.time_base is not None:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
@@ -104,27 +108,31 @@ def _announced_end(container: InputContainer, stream: VideoStream) -> float | No
 def decode(
     container: InputContainer, stream: VideoStream, name: str, *, live: bool = False
 ) -> Iterator[av.VideoFrame]:
-    """Decode all pictures; where that breaks, give those before, then raise SourceError."""
-    may_start_midway = live or container.format.name not in ANNOUNCING_FORMATS
-    seen = 0
+    """Decode all frames.
+
+    Raises:
+        SourceError: while iterating, after the frames before: the file is damaged or cut.
+    """
+    may_start_midway = live or container.format.name not in FORMATS_WITH_LENGTH
+    count = 0
     try:
         for packet in _read_packets(container, stream, live=live):
             try:
-                pictures = packet.decode()
+                frames = packet.decode()
             except InvalidDataError as error:
-                if live or (may_start_midway and seen == 0):
-                    continue  # what it refers to was sent before we came
-                raise _DamageError(_say(error)) from error
-            for picture in pictures:
-                yield picture
-                seen += 1
+                if live or (may_start_midway and count == 0):
+                    continue  # it refers to frames that were sent before reading began
+                raise _DamageError(_reason(error)) from error
+            for frame in frames:
+                yield frame
+                count += 1
     except (_DamageError, av.FFmpegError) as error:
         with suppress(av.FFmpegError):
-            for picture in stream.codec_context.decode(None):  # pictures that wait in the decoder
-                yield picture
-                seen += 1
+            for frame in stream.codec_context.decode(None):  # frames still in the decoder
+                yield frame
+                count += 1
         raise SourceError(
-            f"{name}: reading broke at frame {seen}: {_say(error)}; "
+            f"{name}: reading broke at frame {count}: {_reason(error)}; "
             "use the frames before it, or get an undamaged copy"
         ) from error
 
@@ -132,9 +140,9 @@ def decode(
 class _Converters(threading.local):
     """Each thread's converter of pixel formats.
 
-    A new one for each picture, as `to_ndarray(format=...)` makes, takes up to five times as
-    long, and starts as many threads as there are cores: after a fork, the first of them to be
-    freed in the new process waits forever for threads that it does not have.
+    `to_ndarray(format=...)` makes a new one for each frame. That takes up to five times as long,
+    and starts as many threads as there are cores. After a fork, the first converter that is freed
+    in the new process waits forever for threads that do not exist there.
     """
 
     def __init__(self) -> None:
@@ -144,10 +152,10 @@ class _Converters(threading.local):
 _converters = _Converters()
 
 
-def to_upright_rgb(picture: av.VideoFrame) -> np.ndarray:
-    """Convert to RGB and apply the display matrix: (x, y) goes to (ax + cy, bx + dy)."""
-    image = _converters.own.reformat(picture, format="rgb24", threads=1).to_ndarray()
-    matrix = picture.side_data.get("DISPLAYMATRIX")
+def to_upright_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """Convert a frame to RGB and apply its display matrix: (x, y) goes to (ax + cy, bx + dy)."""
+    image = _converters.own.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return image
     a, b, _, c, d = np.frombuffer(bytes(matrix), "<i4")[:5]
@@ -158,9 +166,13 @@ def to_upright_rgb(picture: av.VideoFrame) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class PacketIndex:
-    """What a file's packets say without decoding: how many frames, when, and where to enter.
+    """The frames of a file, as its packets tell without decoding.
 
-    Times count in the stream's time base, in the order of display; empty if the file has none.
+    Args:
+        frames: how many.
+        times: of the frames in the order of display, in the stream's time base; empty if the file
+            has no times.
+        key_times: of the key frames, where decoding can begin.
     """
 
     frames: int
@@ -169,10 +181,10 @@ class PacketIndex:
 
 
 def packet_index(path: Path) -> PacketIndex:
-    """Index a video file, once for as long as it does not change.
+    """Index a video file; the index is kept until the file changes.
 
     Raises:
-        SourceError: it cannot be read, is damaged, or ends before the end that it announces.
+        SourceError: the file cannot be read, is damaged, or is shorter than its header tells.
     """
     try:
         status = path.stat()
@@ -181,7 +193,7 @@ def packet_index(path: Path) -> PacketIndex:
     return _index_packets(str(path), status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=4096)  # training comes back to the same clips; a clip's index is a few kB
+@lru_cache(maxsize=4096)  # training reads the same clips again; a clip's index is a few kB
 def _index_packets(name: str, mtime: int, size: int) -> PacketIndex:
     container, stream = open_container(name)
     frames, times, key_times = 0, [], []
@@ -196,7 +208,7 @@ def _index_packets(name: str, mtime: int, size: int) -> PacketIndex:
                     key_times.append(packet.pts)
         except _DamageError as error:
             raise SourceError(
-                f"{name}: reading broke at about frame {frames}: {_say(error)}; "
+                f"{name}: reading broke at about frame {frames}: {_reason(error)}; "
                 "get an undamaged copy"
             ) from error
     if None in times or len(set(times)) < frames:
@@ -205,16 +217,19 @@ def _index_packets(name: str, mtime: int, size: int) -> PacketIndex:
 
 
 def read_from_key_frame(path: Path, times: list[int]) -> list[tuple[int | None, np.ndarray]]:
-    """Enter at the last key frame before times[0] and give as many frames as times, with times."""
+    """Return as many frames as times, with their times, from the first at times[0] on.
+
+    Decoding begins at the last key frame before times[0].
+    """
     key_times = packet_index(path).key_times
     container, stream = open_container(str(path))
     with closing(container):
-        # Of runs of 3 to 24 frames of 270p, one thread reads fastest (7 and 22 ms a run; frame
-        # threads 8 and 120): starting threads and the frames they decode ahead cost more.
+        # One thread reads 3 to 24 frames of 270p fastest (7 and 22 ms; frame threads 8 and 120):
+        # starting threads, and the frames that they decode in advance, cost more.
         stream.thread_type, stream.codec_context.thread_count = "SLICE", 1
-        entry = max((time for time in key_times if time <= times[0]), default=None)
-        if entry is not None:
-            container.seek(entry, stream=stream)
-        pictures = decode(container, stream, str(path))
-        from_start = dropwhile(lambda p: p.pts is None or p.pts < times[0], pictures)
-        return [(p.pts, to_upright_rgb(p)) for p in islice(from_start, len(times))]
+        start = max((time for time in key_times if time <= times[0]), default=None)
+        if start is not None:
+            container.seek(start, stream=stream)
+        frames = decode(container, stream, str(path))
+        from_first = dropwhile(lambda frame: frame.pts is None or frame.pts < times[0], frames)
+        return [(frame.pts, to_upright_rgb(frame)) for frame in islice(from_first, len(times))]

@@ -1,4 +1,4 @@
-"""Pictures and folders of pictures, read with OpenCV."""
+"""Images and folders of images, read with OpenCV."""
 
 import re
 from contextlib import suppress
@@ -9,31 +9,31 @@ import numpy as np
 
 from cyclesiam.errors import SourceError
 
-PICTURE_SUFFIXES = frozenset(".jpg .jpeg .png .bmp .webp .tif .tiff .ppm .pgm .pnm".split())
+IMAGE_SUFFIXES = frozenset(".jpg .jpeg .png .bmp .webp .tif .tiff .ppm .pgm .pnm".split())
 
 
 def is_image(path: str | Path) -> bool:
-    """Whether the name ends like a picture's."""
-    return Path(path).suffix.lower() in PICTURE_SUFFIXES
+    """Check whether a name ends like an image's."""
+    return Path(path).suffix.lower() in IMAGE_SUFFIXES
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """Read a picture as RGB uint8 (H, W, 3), upright as its EXIF orientation says.
+    """Read an image as RGB uint8 (H, W, 3), turned upright by its EXIF orientation.
 
     Raises:
-        SourceError: it is missing, damaged, or of floating-point brightness.
+        SourceError: the file is missing or damaged, or its pixels are floating-point numbers.
     """
     try:
         data = np.frombuffer(Path(path).read_bytes(), np.uint8)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    # ANYDEPTH keeps 16 bits, ANYCOLOR drops alpha; unlike UNCHANGED they honour the orientation
+    # ANYDEPTH keeps 16 bits, ANYCOLOR drops alpha; unlike UNCHANGED they apply the orientation
     flags = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
     image = None
     with suppress(cv2.error):
         image = cv2.imdecode(data, flags)
     if image is None:
-        raise SourceError(f"{path}: is not a picture, or is damaged; replace or remove it")
+        raise SourceError(f"{path}: is not an image, or is damaged; replace or remove it")
     if image.dtype == np.uint16:
         image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 255 = 257
     if image.dtype != np.uint8:
@@ -42,7 +42,11 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List a folder's pictures in natural order: 2.jpg before 10.jpg."""
+    """List a folder's images in natural order: 2.jpg before 10.jpg.
+
+    Raises:
+        SourceError: the folder holds no images.
+    """
 
     def by_numbers(path: Path) -> tuple[list[tuple[int, str]], str]:
         parts = re.findall(r"\d+|\D+", path.stem)
@@ -51,6 +55,6 @@ def list_images(folder: Path) -> list[Path]:
     files = [p for p in folder.iterdir() if is_image(p) and not p.name.startswith(".")]
     if not files:
         raise SourceError(
-            f"{folder}: holds no pictures; looked for {', '.join(sorted(PICTURE_SUFFIXES))}"
+            f"{folder}: holds no images; looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
         )
     return sorted(files, key=by_numbers)

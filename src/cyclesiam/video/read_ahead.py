@@ -1,4 +1,4 @@
-"""Frames read by a thread of their own, while others are worked on."""
+"""Frames that a second thread reads, while others are processed."""
 
 import math
 import threading
@@ -9,27 +9,28 @@ from typing import Self
 
 from cyclesiam.video.sources import Frame, Frames
 
-MOST_WAITING = 4  # frames; of 4K video that is 100 MB
-LONGEST_STOP = 2.0  # seconds to wait for a thread that may sit in a network read
+MAX_WAITING = 4  # frames; of 4K video that is 100 MB
+MAX_STOP = 2.0  # seconds to wait for a thread that may be blocked in a network read
+THREAD_NAME = "reading ahead"
 
 
 class ReadAhead:
-    """The same frames in the same order, decoded in the background; a context manager.
+    """The frames of a source, decoded in the background; a context manager.
 
-    The frames are read, and in the end closed, by the thread alone. An error of reading comes in
-    its place, after the frames before it.
+    Frames keep their order. Only the second thread reads the source, and closes it at the end. If
+    reading fails, the error is raised after the frames before it.
 
-    With a `latency`, frames are dropped instead of kept waiting: only the newest is given, and not
-    even that when it is older than the latency; the first always is. A frame's age counts from
-    when it was decoded. A source that is not live is then shown at its own pace, as a camera.
+    With a `latency`, frames are dropped instead of queued. Only the newest is returned, and not if
+    it was decoded longer ago than the latency; the first frame is never dropped. A source that is
+    not live is then read at its own frame rate, as if it were a camera.
 
     Attributes:
-        dropped: frames that were read and not given.
+        dropped: number of frames that were read and not returned.
 
     Args:
-        frames: the source, which now belongs to this.
-        latency: seconds, above 0; None, or without end: no frame is dropped.
-        clock: seconds.
+        frames: the source; nobody else may read it.
+        latency: seconds, above 0; None or infinite drops no frame.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class ReadAhead:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if latency is not None and not latency > 0:
-            raise ValueError(f"a latency is seconds above zero, got {latency}")
+            raise ValueError(f"latency must be above zero seconds, got {latency}")
         self.dropped = 0
         self._frames, self._clock = frames, clock
         self._latency = None if latency == math.inf else latency
@@ -48,7 +49,7 @@ class ReadAhead:
         self._started = self._ended = self._closed = False
         self._error: BaseException | None = None
         self._change = threading.Condition()  # of any of these
-        self._thread = threading.Thread(target=self._read, name="reading ahead", daemon=True)
+        self._thread = threading.Thread(target=self._read, name=THREAD_NAME, daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Self:
@@ -69,16 +70,16 @@ class ReadAhead:
                 self.dropped += 1
 
     def close(self) -> None:
-        """Stop reading, and let go of the source; twice is once.
+        """Stop reading and close the source; further calls do nothing.
 
-        A thread that sits in a network read is left to end, and to close the source, by itself.
+        A thread that is blocked in a network read ends, and closes the source, later.
         """
         with self._change:
             self._closed = True
             self._waiting.clear()
             self._change.notify_all()
         self._frames.stop()
-        self._thread.join(LONGEST_STOP)
+        self._thread.join(MAX_STOP)
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +101,7 @@ class ReadAhead:
                     self._sleep(begun + frame.time - self._clock())
                 if not self._offer(frame):
                     break
-        except BaseException as error:  # whatever it is, whoever asks for the next frame gets it
+        except BaseException as error:  # raised where the next frame is asked for
             self._error = error
         finally:
             self._frames.close()
@@ -113,10 +114,10 @@ class ReadAhead:
             self._change.wait_for(lambda: self._closed, timeout=max(seconds, 0))
 
     def _offer(self, frame: Frame) -> bool:
-        """Put a frame where the next can be taken; False when nobody wants any more."""
+        """Queue a frame; return False if the reader was closed."""
         with self._change:
             if self._latency is None:
-                self._change.wait_for(lambda: self._closed or len(self._waiting) < MOST_WAITING)
+                self._change.wait_for(lambda: self._closed or len(self._waiting) < MAX_WAITING)
             else:
                 self._drop_waiting()
             if not self._closed:
@@ -125,7 +126,7 @@ class ReadAhead:
             return not self._closed
 
     def _drop_waiting(self) -> None:
-        """Make way for a newer frame; the very first stays: boxes are given in it."""
+        """Drop the frames that wait, but not the first of all: boxes refer to it."""
         while len(self._waiting) > (not self._started):
             self._waiting.pop()
             self.dropped += 1

@@ -1,4 +1,4 @@
-"""The frames of any source, one after the other or a run of them."""
+"""The frames of any source, one after the other or a range of them."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
 from cyclesiam.video.decoding import (
-    USUAL_FPS,
+    DEFAULT_FPS,
     decode,
     open_container,
     packet_index,
@@ -29,13 +29,13 @@ VIDEO_SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .y4m .gif".split()
 )
 
-# Containers whose pictures have numbers only, in the order of coding, and no times.
+# Containers whose frames have numbers only, in the order of coding, and no times.
 FORMATS_WITHOUT_TIMES = frozenset({"avi", "mjpeg", "mpjpeg"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture of a source: its number, its time in seconds, RGB uint8 (H, W, 3)."""
+    """One frame of a source: its number, its time in seconds, RGB uint8 (H, W, 3)."""
 
     index: int
     time: float
@@ -44,7 +44,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """What a video file or picture folder holds; sizes in pixels, upright."""
+    """What a video file or image folder holds; sizes in pixels, upright."""
 
     path: Path
     frames: int
@@ -57,10 +57,10 @@ class Frames:
     """The frames of a source, one after the other; a context manager that closes the source.
 
     Attributes:
-        fps: frames a second; of pictures, `USUAL_FPS`.
-        count: frames that the source announces; None for cameras and where nobody knows.
+        fps: frames a second; of images, `DEFAULT_FPS`.
+        count: frames, by the source's header; None for cameras and where it is unknown.
         size: (width, height) in pixels; None only before a live source has sent a frame.
-        live: it is a camera or a stream without end, which does not wait for its reader.
+        live: whether it is a camera or an endless stream, which does not wait for its reader.
 
     Raises:
         SourceError: while iterating: a frame cannot be read, or has another size than the first.
@@ -79,12 +79,12 @@ class Frames:
     ) -> None:
         self.fps, self.count, self.live = fps, count, live
         self.stop = stop
-        """Let a wait for a broken source end; the only thing that another thread may call."""
+        """End the wait for a broken source; the only method for other threads."""
         self.size: tuple[int, int] | None = None
         self._timed_images, self._place, self._close = timed_images, place, close
         self._next_index = 0
         try:
-            self._waiting = self._read()  # so that size is known and errors come at once
+            self._first: Frame | None = self._read()  # so that size is known and errors are raised
         except StopIteration:
             close()
             raise SourceError(
@@ -111,14 +111,14 @@ class Frames:
         return self
 
     def __next__(self) -> Frame:
-        if self._waiting is not None:
-            frame, self._waiting = self._waiting, None
+        if self._first is not None:
+            frame, self._first = self._first, None
             return frame
         return self._read()
 
     def close(self) -> None:
-        """Let go of the file, camera or connection; twice is once."""
-        self._waiting, self._timed_images = None, iter(())
+        """Close the file, camera or connection; further calls do nothing."""
+        self._first, self._timed_images = None, iter(())
         self._close()
 
     def __enter__(self) -> Self:
@@ -129,58 +129,60 @@ class Frames:
 
 
 def is_video(path: str | Path) -> bool:
-    """Whether the name ends like a video's."""
+    """Check whether a name ends like a video's."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def is_camera(source: str | Path | int) -> bool:
-    """Whether it is a camera's number: 5, or "5" where no file has that name."""
+    """Check whether a source is a camera's number: 5, or "5" if no file has that name."""
     return isinstance(source, int) or (str(source).isdigit() and not Path(source).exists())
 
 
 def is_url(source: str | Path | int) -> bool:
-    """Whether it is a URL: of a stream, or of a file on a server."""
+    """Check whether a source is a URL: of a stream, or of a file on a server."""
     return "://" in str(source)
 
 
 def open_frames(
     source: str | Path | int,
     *,
-    patience: float = 0.0,
-    tell: Callable[[str], None] = ignore_event,
+    reconnect_timeout: float = 0.0,
+    on_event: Callable[[str], None] = ignore_event,
 ) -> Frames:
-    """Open whatever gives frames.
+    """Open a source of frames.
 
     Args:
-        source: a video file, a folder of pictures (in the order of the numbers in their names), a
-            single picture, a camera's number (5, or "5" where no file has that name), or a
-            stream's URL (rtsp, http, ...), of which a lossy connection may drop frames.
-        patience: seconds for which a camera or stream that broke or ended is opened again, with
-            growing pauses; its frames then go on. 0: it is not. Not for what has an end: a file.
-        tell: is told, in a line, of each break and return.
+        source: a video file, a folder of images (in the order of the numbers in their names), a
+            single image, a camera's number (5, or "5" if no file has that name), or a stream's
+            URL (rtsp, http, ...), of which a lossy connection may drop frames.
+        reconnect_timeout: seconds for which a camera or stream that broke or ended is opened
+            again, with growing pauses; 0 for not at all. It has no effect on files.
+        on_event: called with a line of text when the source breaks and when it is back.
 
     Raises:
-        SourceError: it is missing, empty, without pictures, or cannot be decoded. A file that is
-            damaged or ends early gives the frames before, then raises with the frame's number.
+        SourceError: the source is missing, empty, without images, or cannot be decoded. A file
+            that is damaged or cut yields the frames before, then raises with the frame's number.
     """
     name = str(source)
     if is_camera(source):
-        return _open_live(f"/dev/video{name}", format="v4l2", patience=patience, tell=tell)
+        return _open_live(
+            f"/dev/video{name}", format="v4l2", timeout=reconnect_timeout, on_event=on_event
+        )
     if is_url(source):
-        return _open_live(name, patience=patience, tell=tell)
+        return _open_live(name, timeout=reconnect_timeout, on_event=on_event)
     path = Path(name)
     if path.is_dir():
-        return _open_pictures(list_images(path))
+        return _open_images(list_images(path))
     if is_image(path):
-        return _open_pictures([path])
+        return _open_images([path])
     return _open_video(name)
 
 
 def probe(path: str | Path) -> SourceInfo:
-    """Measure a video file or picture folder; only its first frame is decoded.
+    """Measure a video file or image folder; only its first frame is decoded.
 
     Raises:
-        SourceError: as in `open_frames`; a video that ends early raises here too.
+        SourceError: the source is missing or cannot be decoded, or a video is damaged or cut.
     """
     path = Path(path)
     with open_frames(path) as frames:
@@ -194,24 +196,24 @@ def probe(path: str | Path) -> SourceInfo:
 
 
 def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
-    """Read consecutive frames of a video file or picture folder, without those before.
+    """Read consecutive frames of a video file or image folder, without those before.
 
-    A video is read from the key frame before `start`, so short distances between key frames make
-    this fast. The frames are exactly those that reading from the beginning gives.
+    A video is read from the key frame before `start`, so many key frames make this fast. The
+    frames are exactly those of reading from the beginning.
 
     Args:
-        path: video file or picture folder.
+        path: video file or image folder.
         start: number of the first frame.
         count: how many frames.
 
     Returns:
-        `count` RGB images, uint8 (H, W, 3); fewer where the source ends before.
+        `count` RGB images, uint8 (H, W, 3); fewer if the source ends before.
 
     Raises:
-        SourceError: as in `open_frames`.
+        SourceError: the source is missing, damaged, or cannot be decoded.
     """
     if start < 0 or count < 0:
-        raise ValueError(f"a run starts and counts at 0 or above, got {start} and {count}")
+        raise ValueError(f"start and count must be 0 or more, got {start} and {count}")
     path = Path(path)
     if path.is_dir() or is_image(path):
         files = list_images(path) if path.is_dir() else [path]
@@ -220,20 +222,20 @@ def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
     times = index.times[start : start + count]
     if count == 0 or (index.times and not times):
         return []
-    run = read_from_key_frame(path, times) if times else []
-    if times and [time for time, _ in run] == times:
-        return [image for _, image in run]
-    container, stream = open_container(str(path))  # it has no times, or seeking went astray
+    found = read_from_key_frame(path, times) if times else []
+    if times and [time for time, _ in found] == times:
+        return [image for _, image in found]
+    container, stream = open_container(str(path))  # it has no times, or seeking failed
     with closing(container):
-        pictures = islice(decode(container, stream, str(path)), start, start + count)
-        return [to_upright_rgb(picture) for picture in pictures]
+        frames = islice(decode(container, stream, str(path)), start, start + count)
+        return [to_upright_rgb(frame) for frame in frames]
 
 
-def _open_pictures(files: list[Path]) -> Frames:
-    timed = ((index / USUAL_FPS, read_image(file)) for index, file in enumerate(files))
+def _open_images(files: list[Path]) -> Frames:
+    timed = ((index / DEFAULT_FPS, read_image(file)) for index, file in enumerate(files))
     return Frames(
         timed,
-        fps=USUAL_FPS,
+        fps=DEFAULT_FPS,
         count=len(files),
         place=lambda index: str(files[index]),
         close=lambda: None,
@@ -244,7 +246,7 @@ def _open_video(name: str) -> Frames:
     container, stream = open_container(name)
     return Frames(
         _timed_images(container, stream, name),
-        fps=_rate(stream),
+        fps=_frame_rate(stream),
         count=stream.frames or None,
         place=lambda index: f"{name}, frame {index}",
         close=container.close,
@@ -252,9 +254,9 @@ def _open_video(name: str) -> Frames:
 
 
 def _open_live(
-    name: str, *, patience: float, tell: Callable[[str], None], format: str | None = None
+    name: str, *, timeout: float, on_event: Callable[[str], None], format: str | None = None
 ) -> Frames:
-    """Open a camera or URL; one that announces its end, as a file on a server, is not live."""
+    """Open a camera or URL; a URL with a known length, as of a file on a server, is not live."""
 
     def connect() -> tuple[InputContainer, VideoStream]:
         return open_container(name, format=format, live=True)
@@ -268,12 +270,12 @@ def _open_live(
         name,
         read(container, stream),
         lambda: read(*connect()),
-        patience=patience if live else 0.0,
-        tell=tell,
+        reconnect_timeout=timeout if live else 0.0,
+        on_event=on_event,
     )
     return Frames(
         iter(images),
-        fps=_rate(stream),
+        fps=_frame_rate(stream),
         count=stream.frames or None,
         place=lambda index: f"{name}, frame {index}",
         close=images.close,
@@ -282,27 +284,27 @@ def _open_live(
     )
 
 
-def _rate(stream: VideoStream) -> float:
-    return float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+def _frame_rate(stream: VideoStream) -> float:
+    return float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
 
 
 def _timed_images(
     container: InputContainer, stream: VideoStream, name: str, *, live: bool = False
 ) -> TimedImages:
-    """Give the images of a container that was just opened, with their times from the first on."""
-    # threads that each take a whole frame are fast, but answer some frames late
+    """Yield the images of a container that was just opened, with their times since the first."""
+    # threads that each decode a whole frame are fast, but return some frames late
     stream.thread_type = "SLICE" if live else "AUTO"
-    step = 1 / _rate(stream)
+    step = 1 / _frame_rate(stream)
     counts_only = container.format.name in FORMATS_WITHOUT_TIMES
     begin = None
     time = -step
-    for picture in decode(container, stream, name, live=live):
+    for frame in decode(container, stream, name, live=live):
         if live and counts_only:
             now = monotonic()
-        elif counts_only or picture.time is None or not isfinite(picture.time):
+        elif counts_only or frame.time is None or not isfinite(frame.time):
             now = time + step + (begin or 0)
         else:
-            now = picture.time
+            now = frame.time
         begin = now if begin is None else begin
         time = now - begin
-        yield time, to_upright_rgb(picture)
+        yield time, to_upright_rgb(frame)

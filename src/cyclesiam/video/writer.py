@@ -1,4 +1,4 @@
-"""H.264 files out, written with PyAV."""
+"""H.264 files, written with PyAV."""
 
 import math
 from contextlib import suppress
@@ -20,10 +20,10 @@ WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 class VideoWriter:
     """Write frames to a video file that any player opens: H.264, 4:2:0, index in front.
 
-    The file appears with the first frame. Odd sizes grow to even ones by repeating the edge.
+    The file is created with the first frame. Odd sizes are made even by repeating the edge.
 
     Args:
-        path: where to; the suffix is one of `WRITABLE_SUFFIXES`, the folder exists.
+        path: of the file; the suffix is one of `WRITABLE_SUFFIXES`, the folder exists.
         fps: frames a second.
 
     Raises:
@@ -32,14 +32,14 @@ class VideoWriter:
 
     def __init__(self, path: str | Path, fps: float) -> None:
         if not (math.isfinite(fps) and fps > 0):
-            raise ValueError(f"frames a second must be above zero, got {fps}")
+            raise ValueError(f"fps must be above zero, got {fps}")
         self.path = Path(path)
         self.rate = _to_rate(fps)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._shape: tuple[int, ...] = ()
         self._written = 0
-        self._next_place = 0  # in units of 1 / rate
+        self._next_time = 0  # in units of 1 / rate
         self._is_new = not self.path.exists()
         if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
             raise SourceError(f"{path}: name it with one of {', '.join(WRITABLE_SUFFIXES)}")
@@ -53,8 +53,11 @@ class VideoWriter:
 
         Args:
             image: RGB, uint8 (H, W, 3), of the same size as the first.
-            time: when it is shown, in seconds; the frame before stays until then. Without it, and
-                where it would be too early, 1 / fps after the frame before.
+            time: when the frame is shown, in seconds. Without it, or if it is too early, the frame
+                is shown 1 / fps after the frame before.
+
+        Raises:
+            SourceError: the frame has another size than the first, or cannot be written.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(f"a frame is uint8 (H, W, 3), got {image.dtype} {image.shape}")
@@ -65,36 +68,36 @@ class VideoWriter:
                 "write one size to one file"
             )
         self._shape = image.shape
-        picture = _to_even_yuv(image)
+        frame = _to_even_yuv(image)
         if time is not None:
-            self._next_place = max(self._next_place, round(time * self.rate))
-        picture.pts, picture.time_base = self._next_place, 1 / self.rate
+            self._next_time = max(self._next_time, round(time * self.rate))
+        frame.pts, frame.time_base = self._next_time, 1 / self.rate
         try:
-            self._mux(picture)
+            self._mux(frame)
         except (av.FFmpegError, OSError) as error:
-            self._give_up(error)
+            self._fail(error)
         self._written += 1
-        self._next_place += 1
+        self._next_time += 1
 
     def close(self) -> None:
-        """Finish the file; without a frame there is none. Twice is once."""
+        """Finish the file, if there is a frame; further calls do nothing."""
         if self._container is None:
             return
         try:
             self._mux(None)
             self._container.close()
         except (av.FFmpegError, OSError) as error:
-            self._give_up(error)
+            self._fail(error)
         self._container = None
 
-    def _mux(self, picture: av.VideoFrame | None) -> None:
+    def _mux(self, frame: av.VideoFrame | None) -> None:
         if self._container is None:
-            assert picture is not None
-            self._container, self._stream = _create_video(self.path, self.rate, picture)
+            assert frame is not None
+            self._container, self._stream = _create_video(self.path, self.rate, frame)
         assert self._stream is not None
-        self._container.mux(self._stream.encode(picture))
+        self._container.mux(self._stream.encode(frame))
 
-    def _give_up(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         container, self._container = self._container, None
         with suppress(av.FFmpegError, OSError):
             if container is not None:
@@ -115,12 +118,12 @@ class VideoWriter:
 
 
 def _to_rate(fps: float) -> Fraction:
-    """Find the fraction that a rate stands for.
+    """Return the fraction that a frame rate stands for.
 
     >>> _to_rate(12.5), _to_rate(29.97)
     (Fraction(25, 2), Fraction(30000, 1001))
     """
-    whole = round(fps * 1.001)  # the rates of American television are 1000/1001 of a whole one
+    whole = round(fps * 1.001)  # rates of American television are 1000/1001 of a whole number
     if whole and abs(fps * 1.001 - whole) < 1e-3:
         return Fraction(whole * 1000, 1001)
     return Fraction(fps).limit_denominator(1001)
@@ -139,16 +142,16 @@ def _to_even_yuv(image: np.ndarray) -> av.VideoFrame:
 
 
 def _create_video(
-    path: Path, rate: Fraction, picture: av.VideoFrame
+    path: Path, rate: Fraction, first: av.VideoFrame
 ) -> tuple[OutputContainer, VideoStream]:
-    """Open a file for pictures like this one."""
+    """Create a file for frames of the size of the first."""
     options = {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
     container = av.open(str(path), "w", options=options)
     stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "fast"})
-    stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
     codec = stream.codec_context
     codec.time_base = 1 / rate
     codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
-    codec.color_primaries = codec.color_trc = 1  # BT.709 as well, so that players need not guess
-    container.start_encoding()  # creates the file: what forbids it shows now
+    codec.color_primaries = codec.color_trc = 1  # BT.709 as well, which players would have to guess
+    container.start_encoding()  # creates the file, or raises
     return container, stream
