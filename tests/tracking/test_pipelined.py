@@ -116,7 +116,7 @@ def test_an_error_beside_is_not_lost(network, monkeypatch):
 def test_the_command_line_pairs_frames_with_their_results(network):
     frames = [Frame(index, index / 10, image) for index, image in enumerate(FRAMES)]
     one, other = (
-        list(track_frames(Tracker(network, EAGER), iter(frames), BOXES, beside=beside))
+        list(track_frames(Tracker(network, EAGER), iter(frames), BOXES, pipelined=pipelined))
         for beside in (True, False)
     )
     for (frame, given), (also, wanted) in zip(one, other, strict=True):

@@ -1,4 +1,4 @@
-"""`cyclesiam track`: follow objects through a video."""
+"""`cyclesiam track`: track objects through a video."""
 
 import math
 import sys
@@ -45,7 +45,7 @@ from cyclesiam.video import (
     open_frames,
 )
 
-LIVE_LATENCY = 0.2  # seconds: about what a person notices
+LIVE_LATENCY = 0.2  # seconds; people notice longer delays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,34 +56,34 @@ class Track:
     """
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Video file, folder of pictures, camera number or stream URL."""
+    """Video file, folder of images, camera number or stream URL."""
     box: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
-    """An object in the first frame: left, top, width, height in pixels. Once for each object."""
+    """Object in the first frame: left, top, width, height in pixels. Repeat for more objects."""
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE.jsonl", help_behavior_hint="")] = (
         None
     )
-    """Where the boxes go, a line of JSON for each frame; else SOURCE's name in this folder."""
+    """File for the results, a line of JSON for each frame; default: SOURCE's name, in this folder."""
     video: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4", help_behavior_hint="")] = None
-    """Also write the video with the boxes drawn into it."""
+    """Also write a video with the boxes drawn in."""
     masks: bool = True
-    """Also give the pixels of each object, and a rotated box, where the weights can."""
+    """Also predict a mask and a rotated box for each object, if the weights can."""
     weights: Weights = "default"
     """Name of shipped weights, or a folder that `cyclesiam train` or `cyclesiam export` wrote."""
     device: Device = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Device to compute on: auto, cpu, cuda or cuda:N."""
     latency: Annotated[float | None, tyro.conf.arg(metavar="MS", help_behavior_hint="")] = None
-    """Follow only the newest frame, and none that was decoded more milliseconds ago; count the
-    others as dropped. Cameras and streams: 200, or `inf` to drop none; files: drop none."""
+    """Track only the newest frame, if it was decoded at most so many milliseconds ago; drop others.
+    Default for cameras and streams: 200 (`inf` drops none); for files: drop none."""
     reconnect: float = 30.0
-    """Seconds for which a camera or stream that broke is tried again; 0 for not at all."""
+    """Seconds for which a broken camera or stream is tried again; 0 for not at all."""
     running: Runtime = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
-        """Follow the boxes to the source's end, or to where it breaks; say where results are."""
+        """Track to the source's end, or to where it breaks, and print where the results are."""
         output = self.output or default_output(self.source)
         self._check(output)
-        tracker = self._make_tracker()  # before live frames begin to come
-        source = open_frames(self.source, reconnect_timeout=self.reconnect, on_event=_warn)
+        tracker = self._make_tracker()  # before a live source is opened
+        source = open_frames(self.source, reconnect_timeout=self.reconnect, on_event=_print_event)
         latency = self._latency(source)
         frames = ReadAhead(source, latency=latency)
         frame_count, started = 0, time.perf_counter()
@@ -93,16 +93,14 @@ class Track:
                 stack.enter_context(frames)
                 results = stack.enter_context(ResultWriter(output))
                 video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
-                followed = track_frames(
-                    tracker, frames, self.box, beside=self._with_a_thread_beside
-                )
-                for frame, targets in show_progress(followed, "tracking", source.count):
+                tracked = track_frames(tracker, frames, self.box, pipelined=self.is_pipelined)
+                for frame, targets in show_progress(tracked, "tracking", source.count):
                     results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
                     frame_count += 1
                     lost.update(target.id for target in targets if target.state == "lost")
                     if video:
                         video.write(draw_results(frame.image, targets), frame.time)
-        finally:  # whatever ended it: what is written stays, and counts
+        finally:  # results are kept, and reported, after an error, too
             if frame_count:
                 self._report(frame_count, time.perf_counter() - started, output)
                 if lost:
@@ -112,10 +110,10 @@ class Track:
 
     def _make_tracker(self) -> Tracker:
         device = resolve_device(self.device, self.weights)
-        running = self.running
-        if self._with_a_thread_beside:
-            running = replace(running, threads=self._threads - 1)
-        network, _ = load_network(self.weights, device, running, masks=self.masks)
+        runtime = self.running
+        if self.is_pipelined:
+            runtime = replace(runtime, threads=self._threads - 1)
+        network, _ = load_network(self.weights, device, runtime, masks=self.masks)
         return Tracker(network, load_tracker_config(self.weights, masks=self.masks), device=device)
 
     @property
@@ -123,16 +121,16 @@ class Track:
         return self.running.threads or get_num_threads()
 
     @property
-    def _with_a_thread_beside(self) -> bool:
-        """Whether one of the threads learns and draws masks; what is live is answered at once."""
-        named_live = is_camera(self.source) or is_url(self.source)
-        at_once = named_live if self.latency is None else self.latency < math.inf
-        if not self.masks or self._threads == 1 or at_once:
+    def is_pipelined(self) -> bool:
+        """Whether a second thread updates targets and predicts masks; never if latency matters."""
+        is_live = is_camera(self.source) or is_url(self.source)
+        is_urgent = is_live if self.latency is None else self.latency < math.inf
+        if not self.masks or self._threads == 1 or is_urgent:
             return False
         return load_metadata(resolve_weights(self.weights))[0].masks
 
     def _latency(self, source: Frames) -> float | None:
-        """Give the age, in seconds, at which frames are dropped; None for never."""
+        """Return the age at which frames are dropped, in seconds; None for never."""
         if self.latency is None:
             return LIVE_LATENCY if source.live else None
         return None if math.isinf(self.latency) else self.latency / 1000
@@ -140,8 +138,8 @@ class Track:
     def _check(self, output: Path) -> None:
         if not self.box:
             raise UsageError(
-                f"{self.source}: which object? Give its box in the first frame, "
-                "--box X,Y,W,H in pixels, once for each object"
+                f"{self.source}: name an object by its box in the first frame, "
+                "--box X,Y,W,H in pixels; repeat it for more objects"
             )
         if self.latency is not None and not self.latency > 0:
             raise UsageError(f"--latency must be milliseconds above 0, got {self.latency:g}")
@@ -149,13 +147,13 @@ class Track:
             raise UsageError(f"--reconnect must be 0 seconds or more, got {self.reconnect:g}")
         source = Path(self.source).resolve()
         if source in (output.resolve(), self.video and self.video.resolve()):
-            raise UsageError(f"{self.source} would be overwritten; write to another file")
+            raise UsageError(f"{self.source} would be overwritten; choose another output file")
         if self.video and self.video.resolve() == output.resolve():
-            raise UsageError(f"{output}: --output and --video are one file; name two")
+            raise UsageError(f"{output}: --output and --video name the same file; name two files")
 
     def _report(self, frame_count: int, seconds: float, output: Path) -> None:
         print(
-            f"Followed {count_noun(len(self.box), 'object')} through "
+            f"Tracked {count_noun(len(self.box), 'object')} through "
             f"{count_noun(frame_count, 'frame')} in {seconds:.1f} s, "
             f"{frame_count / max(seconds, 1e-9):.1f} frames a second."
         )
@@ -168,53 +166,54 @@ def _report_lost(frames: Counter[int]) -> None:
     counts = (
         f"object {id} in {count_noun(count, 'frame')}" for id, count in sorted(frames.items())
     )
-    print(f"Lost: {', '.join(counts)}; their boxes there are guesses.")
+    print(f"Lost: {', '.join(counts)}; the boxes of these frames are guesses.")
 
 
-def _report_dropped(dropped: int, followed: int, latency: float) -> None:
-    total = dropped + followed
+def _report_dropped(dropped: int, tracked: int, latency: float) -> None:
+    total = dropped + tracked
     print(
-        f"Dropped {dropped} of {count_noun(total, 'frame')} ({dropped / total:.0%}), so as not to "
-        f"fall behind by more than {1000 * latency:g} ms."
+        f"Dropped {dropped} of {count_noun(total, 'frame')} ({dropped / total:.0%}), to stay within "
+        f"{1000 * latency:g} ms."
     )
 
 
-def _warn(news: str) -> None:
-    print(f"cyclesiam track: {news}", file=sys.stderr)
+def _print_event(event: str) -> None:
+    print(f"cyclesiam track: {event}", file=sys.stderr)
 
 
 def track_frames(
-    tracker: Tracker, frames: Iterable[Frame], boxes: Sequence[XYWH], *, beside: bool = False
+    tracker: Tracker, frames: Iterable[Frame], boxes: Sequence[XYWH], *, pipelined: bool = False
 ) -> Iterator[tuple[Frame, tuple[TrackResult, ...]]]:
-    """Start a tracker on the boxes, xywh, in the first frame; give each frame and its results.
+    """Track targets through frames; yield each frame with its results.
 
     Args:
-        tracker: follows.
-        frames: all of them.
-        boxes: of the targets.
-        beside: let a second thread learn and draw masks; each result then comes a frame later.
+        tracker: it is started anew.
+        frames: of a source.
+        boxes: xywh in pixels, of the targets in the first frame.
+        pipelined: whether a second thread updates targets and predicts masks; each result then
+            comes one frame later.
     """
-    waiting = iter(frames)
-    for frame in islice(waiting, 1):
+    remaining = iter(frames)
+    for frame in islice(remaining, 1):
         yield frame, tracker.start(frame.image, boxes)
-    if not beside:
-        for frame in waiting:
+    if not pipelined:
+        for frame in remaining:
             yield frame, tracker.step(frame.image)
         return
-    at_work: deque[Frame] = deque()
+    submitted: deque[Frame] = deque()
 
     def images() -> Iterator[np.ndarray]:
-        for frame in waiting:
-            at_work.append(frame)
+        for frame in remaining:
+            submitted.append(frame)
             yield frame.image
 
-    with PipelinedTracker(tracker) as ahead:
-        for results in ahead.track(images()):
-            yield at_work.popleft(), results
+    with PipelinedTracker(tracker) as pipeline:
+        for results in pipeline.track(images()):
+            yield submitted.popleft(), results
 
 
 def default_output(source: str) -> Path:
-    """Name the results after the source, in the current folder.
+    """Return a file for the results in the current folder, named after the source.
 
     >>> default_output("clips/street.mp4").name, default_output("0").name
     ('street.jsonl', 'camera0.jsonl')
