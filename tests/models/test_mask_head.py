@@ -55,9 +55,7 @@ def look(network, B=2):
 @torch.inference_mode()
 def test_a_mask_has_the_templates_size_and_lies_around_its_position(network):
     proposals, beliefs = look(network)
-    chosen = torch.tensor(
-        [0, network.config.response_size**2 // 2]
-    )  # first, center
+    chosen = torch.tensor([0, network.config.response_size**2 // 2])  # first, center
     masks = network.segment(proposals, chosen, beliefs)
     assert masks.shape == (2, network.template_size, network.template_size)
     assert 0 < masks.min() < masks.max() < 1

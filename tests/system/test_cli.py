@@ -128,7 +128,7 @@ def test_track(capsys, monkeypatch, tmp_path, clip, weights):
     arguments = ["track", str(clip), BOX, "--box", "-5,3,20,20", "--weights", weights]
     assert main([*arguments, "--video", "drawn.mp4"]) == 0
     said = capsys.readouterr().out
-    assert "Followed 2 objects through 12 frames" in said
+    assert "Tracked 2 objects through 12 frames" in said
     assert "Boxes: clip.jsonl\nVideo: drawn.mp4\n" in said
     results = list(read_results("clip.jsonl"))
     assert [result.frame for result in results] == list(range(12))

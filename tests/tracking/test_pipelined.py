@@ -117,7 +117,7 @@ def test_the_command_line_pairs_frames_with_their_results(network):
     frames = [Frame(index, index / 10, image) for index, image in enumerate(FRAMES)]
     one, other = (
         list(track_frames(Tracker(network, EAGER), iter(frames), BOXES, pipelined=pipelined))
-        for beside in (True, False)
+        for pipelined in (True, False)
     )
     for (frame, given), (also, wanted) in zip(one, other, strict=True):
         assert frame is also
@@ -133,7 +133,7 @@ def test_there_must_be_targets(network):
 
 
 @pytest.mark.parametrize(
-    ("source", "latency", "beside"),
+    ("source", "latency", "pipelined"),
     [
         ("street.mp4", None, True),
         ("street.mp4", 200.0, False),
@@ -142,18 +142,18 @@ def test_there_must_be_targets(network):
         ("5", None, False),
     ],
 )
-def test_what_is_to_be_answered_at_once_has_no_thread_beside(source, latency, beside):
+def test_live_sources_are_not_pipelined(source, latency, pipelined):
     two, one = (RuntimeConfig(threads=threads) for threads in (2, 1))
     command = Track(source=source, box=(BOXES[0],) * 2, latency=latency, running=two)
-    assert command._with_a_thread_beside is beside
-    assert not dataclasses.replace(command, running=one)._with_a_thread_beside
-    assert not dataclasses.replace(command, masks=False)._with_a_thread_beside
+    assert command.is_pipelined is pipelined
+    assert not dataclasses.replace(command, running=one).is_pipelined
+    assert not dataclasses.replace(command, masks=False).is_pipelined
 
 
 @pytest.mark.parametrize("masks", [True, False])
-def test_weights_without_masks_have_no_thread_beside(tmp_path, masks):
+def test_weights_without_masks_are_not_pipelined(tmp_path, masks):
     network = SiamRPN(dataclasses.replace(TINY, masks=masks))
     save_weights(tmp_path, network, TrainingRecord(policy="none"))
     running, weights = RuntimeConfig(threads=2), str(tmp_path)
     command = Track(source="a.mp4", box=(BOXES[0],), weights=weights, running=running)
-    assert command._with_a_thread_beside is masks
+    assert command.is_pipelined is masks

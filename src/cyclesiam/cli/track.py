@@ -62,7 +62,7 @@ class Track:
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE.jsonl", help_behavior_hint="")] = (
         None
     )
-    """File for the results, a line of JSON for each frame; default: SOURCE's name, in this folder."""
+    """File for results, one line of JSON a frame; by default named after SOURCE, in this folder."""
     video: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4", help_behavior_hint="")] = None
     """Also write a video with the boxes drawn in."""
     masks: bool = True
@@ -172,8 +172,8 @@ def _report_lost(frames: Counter[int]) -> None:
 def _report_dropped(dropped: int, tracked: int, latency: float) -> None:
     total = dropped + tracked
     print(
-        f"Dropped {dropped} of {count_noun(total, 'frame')} ({dropped / total:.0%}), to stay within "
-        f"{1000 * latency:g} ms."
+        f"Dropped {dropped} of {count_noun(total, 'frame')} ({dropped / total:.0%}), "
+        f"to stay within {1000 * latency:g} ms."
     )
 
 
