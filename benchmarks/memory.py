@@ -20,12 +20,12 @@ import numpy as np
 import torch
 
 from cyclesiam.cli.options import load_network
+from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.synthetic.demo_clip import DemoClip, make_demo_clip
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
 WARM = 1000  # frames
-XYWH = tuple[float, float, float, float]
 
 
 def main() -> None:

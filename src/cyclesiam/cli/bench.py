@@ -26,8 +26,7 @@ from cyclesiam.cli.options import (
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.trackers.interface import XYWH
-from cyclesiam.geometry.boxes import xyxy_to_xywh
+from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.profiling.speed import (
     OPENCV_BASELINES,

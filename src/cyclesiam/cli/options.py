@@ -14,6 +14,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
+from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.models.metadata import TrainingRecord, resolve_weights
 from cyclesiam.threads import set_num_threads
 from cyclesiam.tracking.config import TrackerConfig, load_config
@@ -21,7 +22,6 @@ from cyclesiam.tracking.config import TrackerConfig, load_config
 if TYPE_CHECKING:
     from cyclesiam.models.siamrpn import SiamRPN
 
-XYWH = tuple[float, float, float, float]
 Item = TypeVar("Item")
 SHOWN_PROBLEMS = 5
 

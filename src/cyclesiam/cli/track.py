@@ -16,7 +16,6 @@ import numpy as np
 import tyro
 
 from cyclesiam.cli.options import (
-    XYWH,
     Box,
     Device,
     Runtime,
@@ -29,6 +28,7 @@ from cyclesiam.cli.options import (
     show_progress,
 )
 from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.models.metadata import load_metadata, resolve_weights
 from cyclesiam.threads import get_num_threads
 from cyclesiam.tracking.drawing import draw_results

@@ -11,6 +11,9 @@ from cyclesiam.arrays import Array, array_namespace, new_array
 
 MAX_LOG_SCALE = math.log(1000 / 16)  # a 16 px anchor may grow to 1000 px; keeps exp() finite
 
+XYWH = tuple[float, float, float, float]
+"""One box as plain numbers: left, top, width, height in continuous pixels."""
+
 
 def xyxy_to_cxcywh(boxes: Array) -> Array:
     """Give the centre and size of (..., 4) boxes given by two corners."""

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from cyclesiam.errors import SourceError
-from cyclesiam.evaluation.trackers.interface import XYWH, BoxTracker
+from cyclesiam.evaluation.trackers.interface import BoxTracker
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
+from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
 from cyclesiam.threads import get_num_threads, set_num_threads
 from cyclesiam.tracking.drawing import draw_results

@@ -28,8 +28,8 @@ from cyclesiam.evaluation.results.files import (
 from cyclesiam.evaluation.scorers.boxes import BoxScorer
 from cyclesiam.evaluation.scorers.per_frame import FrameResults, box_frame_results
 from cyclesiam.evaluation.scorers.summary import frames_per_second
-from cyclesiam.evaluation.trackers.interface import XYWH, BoxTracker
-from cyclesiam.geometry.boxes import xywh_to_xyxy, xyxy_to_xywh
+from cyclesiam.evaluation.trackers.interface import BoxTracker
+from cyclesiam.geometry.boxes import XYWH, xywh_to_xyxy, xyxy_to_xywh
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.evaluation.trackers.interface import XYWH, InitialTarget
-from cyclesiam.geometry.boxes import xyxy_to_xywh
+from cyclesiam.evaluation.trackers.interface import InitialTarget
+from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
 from cyclesiam.geometry.masks import box_to_mask, merge_masks
 from cyclesiam.tracking.results import TrackResult
 from cyclesiam.tracking.tracker import Tracker

@@ -8,11 +8,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from cyclesiam.geometry.boxes import xyxy_to_xywh
+from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
 from cyclesiam.geometry.masks import mask_to_box
-
-XYWH = tuple[float, float, float, float]
-"""Left, top, width and height in continuous pixels."""
 
 
 class BoxTracker(Protocol):

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from cyclesiam.errors import MissingExtraError, TargetError
-from cyclesiam.evaluation.trackers.interface import XYWH
+from cyclesiam.geometry.boxes import XYWH
 
 
 class OpenCVTracker:

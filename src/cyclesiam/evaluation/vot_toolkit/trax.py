@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.trackers.interface import XYWH, BoxTracker, MaskTracker
+from cyclesiam.evaluation.trackers.interface import BoxTracker, MaskTracker
+from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.geometry.masks import mask_to_box
 
 PREFIX = "@@TRAX:"
