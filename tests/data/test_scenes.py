@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 
-from cyclesiam.data import scenes
 from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
 from cyclesiam.errors import TrainingError
 from support.media import (
@@ -99,13 +98,6 @@ def test_nothing_to_train_on(tmp_path, media):
         find_scenes([tmp_path])
 
 
-def touch_pictures(folder, stems):
-    paths = [folder / f"{stem}.png" for stem in stems]
-    for path in paths:
-        path.write_bytes(b"")
-    return paths
-
-
 @pytest.mark.parametrize(
     ("stems", "are_frames"),
     [
@@ -113,13 +105,17 @@ def touch_pictures(folder, stems):
         ([f"frame_{n}" for n in range(12)], True),
         ([f"img{n:04}" for n in range(1, 24, 2)], True),
         ([f"{n:05}" for n in range(11)], False),  # too few
-        ([f"{10 * n:05}" for n in range(12)], False),  # great gaps
+        ([f"{10 * n:05}" for n in range(12)], False),  # wide gaps
         ([f"cat-{n}" for n in range(12)], False),  # a name of their own
         ([*[f"{n:05}" for n in range(12)], "cover"], False),
     ],
 )
-def test_frames_are_told_from_stills_by_their_names(tmp_path, stems, are_frames):
-    assert scenes._are_frames(touch_pictures(tmp_path, stems)) == are_frames
+def test_names_tell_whether_images_are_frames(tmp_path, stems, are_frames):
+    image = textured(0, 32, 32)
+    for stem in stems:
+        write_image(tmp_path / f"{stem}.png", image)
+    found, _ = find_scenes([tmp_path])
+    assert [scene.frames for scene in found] == ([12] if are_frames else [1] * len(stems))
 
 
 def test_numbered_photographs_of_several_sizes_are_stills(tmp_path):

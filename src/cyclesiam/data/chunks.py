@@ -170,7 +170,7 @@ class LazyChunk:
 
     @cached_property
     def content(self) -> Chunk:
-        """The chunk."""
+        """Return the chunk; it is drawn at the first call."""
         return self._sampler.sample(self._rng, self._problems)
 
     def sample_another(self) -> Chunk:

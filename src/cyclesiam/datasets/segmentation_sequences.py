@@ -177,19 +177,19 @@ def match_masks(
     Raises:
         DatasetError: a mask has no frame, or another size than its frame.
     """
-    there = image_files(frame_folder)
+    existing = image_files(frame_folder)
     masks = {path.stem: path for path in image_files(mask_folder)}
-    absent = sorted(masks.keys() - {path.stem for path in there})
+    absent = sorted(masks.keys() - {path.stem for path in existing})
     if absent and require == "all":
         raise DatasetError(
             f"{masks[absent[0]]}: this mask has no frame in {frame_folder}. "
             "Unpack the sequence again."
         )
-    for frame in there[:1] if first_frame_only() else there:
+    for frame in existing[:1] if first_frame_only() else existing:
         if frame.stem in masks:
             _check_size(frame, masks[frame.stem])
-    named = (there[0].with_stem(stem) for stem in absent)
-    frames = tuple(sorted((*there, *named), key=lambda path: (frame_number(path), path.name)))
+    named = (existing[0].with_stem(stem) for stem in absent)
+    frames = tuple(sorted((*existing, *named), key=lambda path: (frame_number(path), path.name)))
     return frames, tuple(masks.get(frame.stem) for frame in frames)
 
 
