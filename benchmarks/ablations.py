@@ -1,13 +1,13 @@
-"""Train the same network with and without an ingredient, several seeds each.
+"""Train the same network with and without one ingredient, with several seeds.
 
     .venv/bin/python benchmarks/ablations.py FOLDER... --output OUT [--steps 700] [--seeds 1 2 3]
         [--arms turn0 curriculum random_boxes ...] [--start OUT/turn0-{seed}]
 
-All arms begin at random weights, or at each seed's of an earlier run, and see as many samples, with
-no made clips (but in the arm of that name), whose known boxes would teach what the cycle is to be
-credited for. The arms after the first two are either of these with one ingredient changed. One run
-at a time, a folder of weights for each, `OUT/ARM-SEED`; what is there already is not trained again.
-Score them with
+All arms start from random weights, or from each seed's of an earlier run, and see as many samples.
+They use no composites, except in the arm `made_clips`: their known boxes would train what the cycle
+is to be credited for. The arms after the first two change one ingredient of either of these. Runs
+follow each other; each leaves a folder of weights, `OUT/ARM-SEED`, and is not repeated if it is
+there. Score them with
 
     .venv/bin/python -m cyclesiam evaluate DATASET --root ... --weights OUT/ARM-SEED
 """
@@ -29,7 +29,7 @@ STAGES = (Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(2, 8), Stage(1, 12))
 
 
 def cycles(steps: int, seed: int) -> TrainingConfig:
-    """The recipe's curriculum, as fast as the steps at hand ask for; no made clips."""
+    """Return the recipe's curriculum, scaled to the number of steps; no synthetic clips."""
     config = small()
     compositing = replace(config.clips.compositing, probability=0.0)
     curriculum = CurriculumConfig(
@@ -46,19 +46,19 @@ def cycles(steps: int, seed: int) -> TrainingConfig:
 
 
 def turn0(config: TrainingConfig) -> TrainingConfig:
-    """Template and search from one frame, always."""
+    """Return turn 0 alone: template and search from one frame."""
     return replace(config, curriculum=CurriculumConfig(stages=STAGES[:1]))
 
 
 def random_boxes(config: TrainingConfig) -> TrainingConfig:
-    """Turn 0 with boxes anywhere, of any content."""
+    """Return turn 0 with boxes anywhere, of any content."""
     plain = turn0(config)
     discovery = replace(plain.clips.discovery, motion_probability=0.0, contrast_sharpness=0.0)
     return replace(plain, clips=replace(plain.clips, discovery=discovery))
 
 
 def no_negatives(config: TrainingConfig) -> TrainingConfig:
-    """Turn 0 without other clips' targets as negatives, and without hard backgrounds first."""
+    """Return turn 0 without negative pairs, and without hard negative anchors."""
     plain = turn0(config)
     labels = replace(plain.objective.labels, hard_negative_ratio=0.0)
     return replace(
@@ -67,32 +67,32 @@ def no_negatives(config: TrainingConfig) -> TrainingConfig:
 
 
 def no_occlusion(config: TrainingConfig) -> TrainingConfig:
-    """Turn 0 with nothing pasted over targets."""
+    """Return turn 0 with nothing pasted over targets."""
     plain = turn0(config)
     augmentation = replace(plain.objective.augmentation, occlusion_probability=0.0)
     return replace(plain, objective=replace(plain.objective, augmentation=augmentation))
 
 
 def no_doubt(config: TrainingConfig) -> TrainingConfig:
-    """The curriculum, whose doubtful cycles count as much as any."""
+    """Return the curriculum without dropping cycles of low scores."""
     return replace(config, objective=replace(config.objective, min_cycle_score=0.0))
 
 
 def made_clips(config: TrainingConfig) -> TrainingConfig:
-    """Turn 0 with cut-outs, look-alikes and occluders pasted, as the recipe has them."""
+    """Return turn 0 with the composites of the recipe."""
     plain = turn0(config)
     compositing = small().clips.compositing
     return replace(plain, clips=replace(plain.clips, compositing=compositing))
 
 
 def each_frame_alike(config: TrainingConfig) -> TrainingConfig:
-    """Turn 0 with videos drawn by length; stills as often as where one frame in six is one."""
+    """Return turn 0 with videos drawn by length, and a still in one clip of six."""
     plain = turn0(config)
     return replace(plain, clips=replace(plain.clips, length_exponent=1.0, still_probability=0.16))
 
 
 def middle(config: TrainingConfig) -> TrainingConfig:
-    """The curriculum, whose pairs in the middle count as much as those at home."""
+    """Return the curriculum with pairs in the middle, at full weight."""
     return replace(config, objective=replace(config.objective, middle=1.0))
 
 

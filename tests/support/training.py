@@ -1,4 +1,4 @@
-"""Runs of seconds, and what a cycle is tried on."""
+"""Settings of runs of seconds, and networks and clips to run a cycle on."""
 
 import copy
 from dataclasses import replace
@@ -57,7 +57,7 @@ KILLED = TrainingConfig(
     optimizer=FAST_OPTIMIZER,
 )
 
-# With all that makes a row depend on others: borrowed templates and pixels, a share of blurred
+# With all that makes a row depend on others: borrowed templates and pixels, a ratio of blurred
 # crops, hard backgrounds.
 PARTED = replace(
     KILLED,
@@ -75,13 +75,13 @@ PARTED = replace(
 
 
 def tiny():
-    """The recipe `smoke`, smaller still."""
+    """Return the recipe `smoke`, smaller still."""
     clips = ClipConfig(batch_size=2, height=64, width=64)
     return replace(smoke(), clips=clips, network=NetworkConfig(hidden_channels=8), log_interval=1)
 
 
 def make_networks(config=TINY):
-    """Give a network that learns and one that walks, whose norms have seen some data."""
+    """Return a network to train and one that tracks, with statistics in their norms."""
     torch.manual_seed(0)
     network = SiamRPN(config)
     for module in network.modules():

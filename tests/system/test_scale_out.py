@@ -1,4 +1,4 @@
-"""Runs that are killed, shared by two processes, or learnt in parts: each equals the plain run."""
+"""Runs that are killed, split over two processes or in microbatches equal the plain run."""
 
 import os
 import re
@@ -126,14 +126,14 @@ def assert_alike(first, second):
 def test_two_processes_train_what_one_does(tmp_path, stills):
     alone = make_trainer(PARTED, stills, tmp_path / "alone")
     losses = [report.loss for report in alone.fit()]
-    arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "shared")
+    arguments = (stills, "--recipe", "smoke", "--seed", 1, "--output", tmp_path / "split")
     process = start(tmp_path, "PARTED", *arguments, "--devices", 2)
     said, problems = process.communicate(timeout=300)
     assert process.returncode == 0, problems
     shown = [float(loss) for loss in re.findall(r"^step .* loss (\d+\.\d+)", said, re.MULTILINE)]
     assert shown == pytest.approx(losses, abs=2e-3)
     assert said.count("Training on") == 1  # only the first process speaks
-    assert_alike(load_weights(tmp_path / "shared", trainable=True)[0], alone.state.ema_network)
+    assert_alike(load_weights(tmp_path / "split", trainable=True)[0], alone.state.ema_network)
 
 
 @pytest.mark.parametrize("parts", [2, 5])
@@ -167,10 +167,10 @@ def test_a_run_in_parts_resumes_as_if_nothing_had_happened(tmp_path, stills):
 
 @pytest.mark.parametrize(("total", "parts"), [(5, 2), (7, 3), (4, 4), (6, 1)])
 def test_every_row_is_counted_once(total, parts):
-    shares = split_batch(total, parts)
-    counted = [row for part in shares for row in part.rows[part.halo :]]
+    microbatches = split_batch(total, parts)
+    counted = [row for part in microbatches for row in part.rows[part.halo :]]
     assert counted == [*range(total)]
-    for part in shares:
+    for part in microbatches:
         before = [(row - 1) % total for row in part.rows[1:]]
         assert list(part.rows[:-1]) == before
 
@@ -185,16 +185,16 @@ def test_more_parts_than_clips(tmp_path, stills):
 def test_a_synced_norm_is_a_norm_that_leaves_the_halo_out():
     torch.manual_seed(0)
     plain = nn.Sequential(nn.BatchNorm2d(4)).train()
-    shared = nn.Sequential(nn.BatchNorm2d(4)).train()
-    convert_sync_batchnorm(shared, halo=1)
-    assert isinstance(shared[0], SyncBatchNorm2d)
+    synced = nn.Sequential(nn.BatchNorm2d(4)).train()
+    convert_sync_batchnorm(synced, halo=1)
+    assert isinstance(synced[0], SyncBatchNorm2d)
     values = torch.randn(5, 4, 6, 6) * 3 + 1
     inputs = [values[1:].clone().requires_grad_(), values.clone().requires_grad_()]
-    outputs = [plain(inputs[0]), shared(inputs[1])[1:]]
+    outputs = [plain(inputs[0]), synced(inputs[1])[1:]]
     torch.testing.assert_close(outputs[1], outputs[0])
     weights = torch.randn(outputs[0].shape)
     for output in outputs:
         (output * weights).sum().backward()
     torch.testing.assert_close(inputs[1].grad[1:], inputs[0].grad, rtol=1e-4, atol=1e-5)
     for name, value in plain.state_dict().items():
-        torch.testing.assert_close(shared.state_dict()[name], value)
+        torch.testing.assert_close(synced.state_dict()[name], value)

@@ -1,4 +1,4 @@
-"""What masks learn: where they are known, at the right place, and nothing else changes."""
+"""The mask loss: of known masks, at the right place; nothing else is trained."""
 
 import dataclasses
 
@@ -82,7 +82,7 @@ def test_only_known_masks_of_weighted_clips_count(network):
 
 
 def test_one_batch_of_masks_can_be_memorized(network):
-    """The law of learning: the loss of one batch falls to little."""
+    """The loss of one batch falls far below its first value."""
     _, _, masks = make_batch()
     optimizer = torch.optim.AdamW(network.mask.parameters(), 3e-3)
     losses = []

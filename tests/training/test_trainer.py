@@ -117,7 +117,7 @@ def test_workers_change_nothing_but_when_a_stage_begins(tmp_path, scenes):
 
 # The first losses of CONFIG with the paper's SGD: a refactoring keeps them, a change of method
 # writes them anew and says so. Float arithmetic differs between CPUs (tried: other kernels, other
-# numbers of threads) by 3e-3 of the loss after three steps of turn 0. From then on there are walks,
+# numbers of threads) by 3e-3 of the loss after three steps of turn 0. Later steps track,
 # in which the arg-max of nearly equal scores may fall on another anchor: 5e-2 was seen.
 TURN_0_LOSSES = [1.10419, 0.87552, 0.64507]
 WALK_LOSSES = [1.02800, 0.81800, 0.60600]
@@ -190,7 +190,7 @@ def test_a_gradient_that_diverges_stops_the_run_before_it_does_harm(tmp_path, sc
 
 def test_uncertain_cycles_are_dropped_and_counted(tmp_path):
     video = write_video(tmp_path / "street.mp4", moving_square(20))
-    walks = CurriculumConfig(
+    stages = CurriculumConfig(
         stages=(Stage(0, 0), Stage(1, 3)), min_steps=1, max_steps=1, review_probability=0
     )
     clips = dataclasses.replace(CONFIG.clips, compositing=CompositingConfig(probability=0))
@@ -199,11 +199,11 @@ def test_uncertain_cycles_are_dropped_and_counted(tmp_path):
         find_scenes([video])[0],
         steps=3,
         objective=ObjectiveConfig(min_cycle_score=0.99),
-        curriculum=walks,
+        curriculum=stages,
         clips=clips,
     )
     first, second, third = trainer.fit()
-    # Without a walk the first step believes all; then no new network believes so much in a walk.
+    # The first step has turn 0 and drops nothing; later, no new network tracks with such scores.
     assert first.dropped == 0
     assert second.dropped == third.dropped == 1
     assert second.loss == 0
@@ -211,11 +211,15 @@ def test_uncertain_cycles_are_dropped_and_counted(tmp_path):
 
 
 def test_where_the_box_is_known_nothing_is_dropped(tmp_path, scenes):
-    walks = CurriculumConfig(
+    stages = CurriculumConfig(
         stages=(Stage(0, 0), Stage(1, 3)), min_steps=1, max_steps=1, review_probability=0
     )
     trainer = make_trainer(
-        tmp_path, scenes, steps=3, objective=ObjectiveConfig(min_cycle_score=0.99), curriculum=walks
+        tmp_path,
+        scenes,
+        steps=3,
+        objective=ObjectiveConfig(min_cycle_score=0.99),
+        curriculum=stages,
     )
     assert [report.dropped for report in trainer.fit()][:2] == [0, 0]
 
@@ -235,9 +239,9 @@ def test_what_cannot_be_read_is_reported_once(tmp_path, scenes, workers):
     gone = Scene(tmp_path / "gone.mp4", 100)
     clips = dataclasses.replace(CONFIG.clips, still_probability=0.5, batches_per_chunk=1)
     trainer = make_trainer(tmp_path / "run", [*scenes, gone], clips=clips, workers=workers)
-    told = [problem for report in trainer.fit() for problem in report.problems]
-    assert len(told) == 1
-    assert "gone.mp4" in told[0]
+    problems = [problem for report in trainer.fit() for problem in report.problems]
+    assert len(problems) == 1
+    assert "gone.mp4" in problems[0]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
