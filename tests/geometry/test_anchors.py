@@ -3,24 +3,24 @@ import torch
 
 from cyclesiam.geometry.anchors import AnchorConfig, make_anchors
 
-GRID, CROP = 25, 255
+SIZE, CROP = 25, 255
 
 
-def laid_out(config: AnchorConfig, grid: int, crop_size: int) -> torch.Tensor:
+def anchors_of(config: AnchorConfig, grid: int, crop_size: int) -> torch.Tensor:
     return torch.from_numpy(make_anchors(config, grid, crop_size))
 
 
 def test_shapes_are_the_published_ones():
     # SiamRPN: five shapes of one area, 64 x 64, height over width 0.33 to 3.
-    anchors = laid_out(AnchorConfig(), GRID, CROP).reshape(5, GRID, GRID, 4)
+    anchors = anchors_of(AnchorConfig(), SIZE, CROP).reshape(5, SIZE, SIZE, 4)
     for shape, ratio in zip(anchors, (0.33, 0.5, 1.0, 2.0, 3.0), strict=True):
         sizes = shape[..., 2:].reshape(-1, 2)
-        torch.testing.assert_close(sizes.prod(dim=-1), torch.full((GRID * GRID,), 64.0 * 64.0))
-        torch.testing.assert_close(sizes[:, 1] / sizes[:, 0], torch.full((GRID * GRID,), ratio))
+        torch.testing.assert_close(sizes.prod(dim=-1), torch.full((SIZE * SIZE,), 64.0 * 64.0))
+        torch.testing.assert_close(sizes[:, 1] / sizes[:, 0], torch.full((SIZE * SIZE,), ratio))
 
 
 def test_positions_go_row_by_row_eight_pixels_apart():
-    anchors = laid_out(AnchorConfig(), GRID, CROP).reshape(5, GRID, GRID, 4)
+    anchors = anchors_of(AnchorConfig(), SIZE, CROP).reshape(5, SIZE, SIZE, 4)
     x, y = anchors[2, ..., 0], anchors[2, ..., 1]
     assert (x[:, 1:] - x[:, :-1]).unique().tolist() == [8]
     assert (y[1:] - y[:-1]).unique().tolist() == [8]
@@ -28,24 +28,24 @@ def test_positions_go_row_by_row_eight_pixels_apart():
 
 
 @pytest.mark.parametrize(("grid", "crop"), [(25, 255), (24, 255), (1, 127)])
-def test_positions_lie_symmetrically_about_the_crops_centre(grid, crop):
-    centres = laid_out(AnchorConfig(), grid, crop)[:, :2]
-    torch.testing.assert_close(centres.mean(dim=0), torch.full((2,), crop / 2))
-    mirrored = crop - centres.reshape(5, grid, grid, 2).flip(1, 2)
-    torch.testing.assert_close(mirrored.reshape(-1, 2), centres)
+def test_positions_lie_symmetrically_about_the_crops_center(grid, crop):
+    centers = anchors_of(AnchorConfig(), grid, crop)[:, :2]
+    torch.testing.assert_close(centers.mean(dim=0), torch.full((2,), crop / 2))
+    mirrored = crop - centers.reshape(5, grid, grid, 2).flip(1, 2)
+    torch.testing.assert_close(mirrored.reshape(-1, 2), centers)
 
 
 def test_scale_and_stride_multiply():
-    anchors = laid_out(AnchorConfig(ratios=(1.0,), scale=2, stride=4), 3, 20)
+    anchors = anchors_of(AnchorConfig(ratios=(1.0,), scale=2, stride=4), 3, 20)
     assert anchors[4].tolist() == [10, 10, 8, 8]
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"ratios": ()}, {"ratios": (1.0, -1.0)}, {"scale": 0}, {"stride": 0}]
+    "invalid", [{"ratios": ()}, {"ratios": (1.0, -1.0)}, {"scale": 0}, {"stride": 0}]
 )
-def test_impossible_shapes_are_refused(wrong):
+def test_invalid_configs_are_refused(invalid):
     with pytest.raises(ValueError, match="above zero"):
-        AnchorConfig(**wrong)
+        AnchorConfig(**invalid)
 
 
 def test_a_config_from_json_equals_the_one_it_was():

@@ -18,9 +18,9 @@ from cyclesiam.geometry.boxes import (
 
 ANCHOR = torch.tensor([10.0, 20.0, 8.0, 4.0])  # cxcywh
 
-places = st.floats(-500, 500, width=32)
+positions = st.floats(-500, 500, width=32)
 sizes = st.floats(1, 300, width=32)
-boxes_xywh = st.tuples(places, places, sizes, sizes).map(torch.tensor)
+boxes_xywh = st.tuples(positions, positions, sizes, sizes).map(torch.tensor)
 
 
 @given(boxes_xywh)
@@ -83,8 +83,8 @@ def test_iou_of_two_empty_boxes_is_zero_not_nan():
     assert box_iou(empty, empty).item() == 0
 
 
-@given(boxes_xywh, boxes_xywh, places, places, st.floats(0.25, 4))
-def test_iou_is_symmetric_and_knows_no_place_or_scale(first, second, x, y, scale):
+@given(boxes_xywh, boxes_xywh, positions, positions, st.floats(0.25, 4))
+def test_iou_is_symmetric_and_invariant_to_shift_and_scale(first, second, x, y, scale):
     first, second = xywh_to_xyxy(first.double()), xywh_to_xyxy(second.double())
     iou = box_iou(first, second)
     assert 0 <= iou.item() <= 1 + 1e-12
@@ -104,17 +104,19 @@ def test_iou_broadcasts():
 
 
 @given(boxes_xywh, st.integers(8, 400), st.integers(8, 400))
-def test_a_kept_box_has_its_centre_and_its_size_in_the_frame(xywh, height, width):
-    kept = clip_boxes_to_frame(xywh_to_xyxy(xywh), (height, width))
-    cx, cy, w, h = xyxy_to_cxcywh(kept).tolist()
+def test_a_clipped_box_has_its_center_and_size_within_the_frame(xywh, height, width):
+    clipped = clip_boxes_to_frame(xywh_to_xyxy(xywh), (height, width))
+    cx, cy, w, h = xyxy_to_cxcywh(clipped).tolist()
     assert -1e-3 <= cx <= width + 1e-3
     assert -1e-3 <= cy <= height + 1e-3
     assert 4 - 1e-3 <= w <= width + 1e-3
     assert 4 - 1e-3 <= h <= height + 1e-3
-    torch.testing.assert_close(clip_boxes_to_frame(kept, (height, width)), kept, rtol=0, atol=1e-3)
+    torch.testing.assert_close(
+        clip_boxes_to_frame(clipped, (height, width)), clipped, rtol=0, atol=1e-3
+    )
 
 
-def test_a_box_that_fits_is_kept_as_it_is():
+def test_a_box_that_fits_is_not_changed():
     boxes = torch.tensor([[10.0, 10, 30, 40], [-5, -5, 15, 15], [0, 0, 100, 50]])
     torch.testing.assert_close(clip_boxes_to_frame(boxes, (50, 100)), boxes)
 

@@ -20,7 +20,7 @@ def square(cx, cy, side):
     return [cx - side / 2, cy - side / 2, cx + side / 2, cy + side / 2]
 
 
-def test_padded_scale_by_hand():
+def test_context_size_by_hand():
     # p = (20 + 40) / 2 = 30, sqrt(50 * 70)
     assert context_size(torch.tensor([20.0, 40.0])).item() == pytest.approx(math.sqrt(3500))
 
@@ -36,29 +36,29 @@ def test_padded_scale_by_hand():
         ((80, 20), math.sqrt(70 * 130) / 80 * 4),
     ],
 )
-def test_constancy_by_hand(size, change):
-    constancy = size_change_penalty(torch.tensor(size).float(), torch.tensor([40.0, 40.0]), 0.1)
-    assert constancy.item() == pytest.approx(math.exp(-0.1 * (change - 1)))
+def test_size_change_penalty_by_hand(size, change):
+    factor = size_change_penalty(torch.tensor(size).float(), torch.tensor([40.0, 40.0]), 0.1)
+    assert factor.item() == pytest.approx(math.exp(-0.1 * (change - 1)))
 
 
-def test_no_penalty_no_distrust():
+def test_strength_zero_gives_no_penalty():
     sizes = torch.tensor([[1.0, 200.0], [40.0, 40.0]])
     assert size_change_penalty(sizes, torch.tensor([40.0, 40.0]), 0).tolist() == [1, 1]
 
 
 def test_the_cosine_window_by_hand():
-    centres = torch.tensor([[127.5, 127.5], [0, 127.5], [127.5 / 2, 127.5], [-50, 300]])
+    centers = torch.tensor([[127.5, 127.5], [0, 127.5], [127.5 / 2, 127.5], [-50, 300]])
     expected = torch.tensor([1.0, 0.0, 0.5, 0.0])
-    torch.testing.assert_close(cosine_window(centres, CROP), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(cosine_window(centers, CROP), expected, atol=1e-6, rtol=0)
 
 
 def test_without_penalty_and_window_the_best_score_wins():
     boxes = torch.tensor([[square(20, 20, 300), square(127, 127, 40)]])
-    choice = select_proposals(
+    selection = select_proposals(
         Proposals(boxes, torch.tensor([[0.9, 0.8]])), torch.tensor([[40.0, 40]]), CROP, FREE
     )
-    assert choice.index.tolist() == [0]
-    assert choice.scores.tolist() == pytest.approx([0.9])
+    assert selection.index.tolist() == [0]
+    assert selection.scores.tolist() == pytest.approx([0.9])
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_penalty_and_window_by_hand(config, chosen):
         [[square(127.5 / 2, 127.5, 80), square(0, 127.5, 40), square(127.5, 127.5, 40)]]
     )
     proposals = Proposals(boxes, torch.tensor([[0.9, 0.7, 0.6]]))
-    choice = select_proposals(
+    selection = select_proposals(
         proposals, torch.tensor([[40.0, 40.0]]), CROP, SelectionConfig(**config)
     )
-    assert choice.index.tolist() == [chosen]
-    torch.testing.assert_close(choice.boxes, boxes[:, chosen])
+    assert selection.index.tolist() == [chosen]
+    torch.testing.assert_close(selection.boxes, boxes[:, chosen])
 
 
-def test_a_batch_is_chosen_row_by_row():
+def test_a_batch_is_selected_row_by_row():
     generator = torch.Generator().manual_seed(0)
     corner = torch.rand(3, 50, 2, generator=generator) * 200
     size = torch.rand(3, 50, 2, generator=generator) * 60 + 5
@@ -101,8 +101,8 @@ def test_a_batch_is_chosen_row_by_row():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size_penalty": -1}, {"window_influence": 1.1}, {"size_smoothing": -0.1}]
+    "invalid", [{"size_penalty": -1}, {"window_influence": 1.1}, {"size_smoothing": -0.1}]
 )
-def test_impossible_trust_is_refused(wrong):
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        SelectionConfig(**wrong)
+def test_invalid_configs_are_refused(invalid):
+    with pytest.raises(ValueError, match=next(iter(invalid))):
+        SelectionConfig(**invalid)

@@ -13,19 +13,19 @@ from cyclesiam.tracking.drawing import (
 )
 from cyclesiam.tracking.results import TrackResult
 
-GREY = np.full((240, 320, 3), 90, np.uint8)
+GRAY = np.full((240, 320, 3), 90, np.uint8)
 
 
 def target(box=(80.0, 100.0, 200.0, 180.0), id=1, state="tracking"):
     return TrackResult(id=id, box=box, score=0.87, state=state)
 
 
-def changed(drawn, image=GREY):
+def changed(drawn, image=GRAY):
     return (drawn != image).any(axis=-1)
 
 
 def test_a_box_is_drawn_where_it_is_into_a_copy():
-    image = GREY.copy()
+    image = GRAY.copy()
     image.setflags(write=False)
     drawn = draw_results(image, [target()])
     assert drawn.shape == image.shape
@@ -37,14 +37,14 @@ def test_a_box_is_drawn_where_it_is_into_a_copy():
     assert not changed(draw_results(image, [])).any()
 
 
-def test_targets_differ_and_keep_their_colour():
+def test_targets_differ_and_keep_their_color():
     assert len({target_color(id) for id in range(1, len(PALETTE) + 1)}) == len(PALETTE)
     assert target_color(len(PALETTE) + 1) == target_color(1)
-    assert tuple(draw_results(GREY, [target(id=2)])[140, 80]) == target_color(2)
+    assert tuple(draw_results(GRAY, [target(id=2)])[140, 80]) == target_color(2)
 
 
 def test_a_lost_target_is_dashed_and_dim():
-    lost, seen = draw_results(GREY, [target(state="lost")]), draw_results(GREY, [target()])
+    lost, seen = draw_results(GRAY, [target(state="lost")]), draw_results(GRAY, [target()])
     side = (slice(110, 170), 80)
     assert changed(seen)[side].all()
     assert 0.2 < changed(lost)[side].mean() < 0.9
@@ -75,11 +75,11 @@ def test_lines_grow_with_the_image():
         drawn = draw_results(image, [target((*quarter, 3 * quarter[0], 3 * quarter[1]))])
         return changed(drawn, image)[image.shape[0] // 2 :, middle].sum()
 
-    assert thickness(np.full((1080, 1920, 3), 90, np.uint8)) > 2 * thickness(GREY)
+    assert thickness(np.full((1080, 1920, 3), 90, np.uint8)) > 2 * thickness(GRAY)
 
 
 def test_outline():
-    drawn = draw_box(GREY, (80.0, 100.0, 200.0, 180.0))
+    drawn = draw_box(GRAY, (80.0, 100.0, 200.0, 180.0))
     assert tuple(drawn[100, 140]) == WHITE
     assert changed(drawn).sum() == 2 * 120 + 2 * 78
 
@@ -95,6 +95,6 @@ def test_contact_sheet():
 
 def test_a_name_is_written_instead_of_a_number():
     plain, named = target(), replace(target(), name="fox")
-    assert not np.array_equal(draw_results(GREY, [plain]), draw_results(GREY, [named]))
+    assert not np.array_equal(draw_results(GRAY, [plain]), draw_results(GRAY, [named]))
     unwritable = replace(target(), name="лиса")
-    assert np.array_equal(draw_results(GREY, [plain]), draw_results(GREY, [unwritable]))
+    assert np.array_equal(draw_results(GRAY, [plain]), draw_results(GRAY, [unwritable]))

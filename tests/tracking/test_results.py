@@ -97,7 +97,7 @@ def test_a_damaged_line_is_named_after_the_good_ones(tmp_path, line):
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_result_file(tmp_path):
+def test_other_files_are_refused(tmp_path):
     with pytest.raises(SourceError, match="No such file"):
         list(read_results(tmp_path / "none.jsonl"))
     (tmp_path / "video.jsonl").write_bytes(b"\xff\xfe\x00\x80")

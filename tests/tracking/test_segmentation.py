@@ -1,4 +1,4 @@
-"""Masks of the tracker: seen, told apart, doubted, written, drawn."""
+"""Masks of the tracker: predicted, refined, replaced, written, drawn."""
 
 import dataclasses
 
@@ -34,8 +34,8 @@ def network():
     return SiamRPN(dataclasses.replace(TINY, masks=True, mask_channels=8)).eval()
 
 
-class Knowing:
-    """A network that knows: its mask is what colours say, where its box is."""
+class ColorNetwork:
+    """A network whose masks are the color priors at its boxes."""
 
     def __init__(self, network):
         self.network = network
@@ -44,13 +44,13 @@ class Knowing:
         return getattr(self.network, name)
 
     @accepts_numpy
-    def segment(self, proposals, chosen, beliefs):
+    def segment(self, proposals, chosen, priors):
         windows = self.network.mask_windows(chosen)
         size = self.network.template_size
         found = []
         for row, (cx, cy, w, _) in enumerate(windows.tolist()):
             x0, y0 = round((cx - w / 2) / 2), round((cy - w / 2) / 2)
-            padded = torch.nn.functional.pad(beliefs[row, 0], (size,) * 4)
+            padded = torch.nn.functional.pad(priors[row, 0], (size,) * 4)
             half = (size + 1) // 2
             part = padded[y0 + size : y0 + size + half, x0 + size : x0 + size + half]
             found.append(
@@ -71,7 +71,7 @@ def red_on_green(left, width=30, height=20):
 
 
 def test_a_mask_lies_over_its_target(network):
-    tracker = Tracker(Knowing(network))
+    tracker = Tracker(ColorNetwork(network))
     results = [tracker.start(red_on_green(40), [(40, 30, 30, 20)])[0]]
     results += [tracker.update(red_on_green(40 + step)) for step in (2, 4)]
     for left, result in zip((40, 42, 44), results, strict=True):
@@ -89,35 +89,35 @@ def sides(result):
     return right - left, bottom - top
 
 
-def sides_of_one_that_grows(network, **settings):
-    """Follow a target of 30 x 20 that is 45 x 30 from the second frame on; give all sides."""
+def sides_of_growing_target(network, **settings):
+    """Track a target of 30 x 20 that is 45 x 30 from the second frame on; return all sides."""
     config = TrackerConfig(
         mask=MaskConfig(min_inside_ratio=0, **settings),
         confidence=ConfidenceConfig(confident_threshold=0, lost_threshold=0),
-        selection=SelectionConfig(size_smoothing=0),  # the network knows no sizes
+        selection=SelectionConfig(size_smoothing=0),  # the sizes of this network are arbitrary
     )
-    tracker = Tracker(Knowing(network), config)
+    tracker = Tracker(ColorNetwork(network), config)
     results = [tracker.start(red_on_green(40), [(40, 30, 30, 20)])[0]]
     results += [tracker.update(red_on_green(40, 45, 30)) for _ in range(12)]
     return [sides(result) for result in results]
 
 
-def test_a_told_box_has_the_extent_of_its_mask(network):
-    told = sides_of_one_that_grows(network, box_weight=1, size_correction=0)
-    assert told[0] == pytest.approx((30, 20))
-    assert told[1] == pytest.approx((45, 30), abs=3)
+def test_a_reported_box_has_the_size_of_its_mask(network):
+    reported = sides_of_growing_target(network, box_weight=1, size_correction=0)
+    assert reported[0] == pytest.approx((30, 20))
+    assert reported[1] == pytest.approx((45, 30), abs=3)
 
 
-def test_the_followed_size_is_pulled_after_masks_that_say_another_for_long(network):
-    alone = sides_of_one_that_grows(network, box_weight=0, size_correction=0)
-    pulled = sides_of_one_that_grows(network, box_weight=0, size_correction=0.5, size_momentum=1)
-    assert pulled[0] == alone[0]
-    assert pulled[1] == alone[1]  # masks count from the frame after
+def test_the_tracked_size_is_corrected_by_masks(network):
+    alone = sides_of_growing_target(network, box_weight=0, size_correction=0)
+    corrected = sides_of_growing_target(network, box_weight=0, size_correction=0.5, size_momentum=1)
+    assert corrected[0] == alone[0]
+    assert corrected[1] == alone[1]  # masks count from the frame after
     assert alone[-1] == pytest.approx((30, 20))
-    assert pulled[-1] == pytest.approx((45 / 1.25, 30 / 1.25), abs=2)
+    assert corrected[-1] == pytest.approx((45 / 1.25, 30 / 1.25), abs=2)
 
 
-def test_masks_without_a_say_leave_boxes_alone(network):
+def test_masks_of_weight_zero_leave_boxes_unchanged(network):
     frames = moving_square(3)
     plain = Tracker(network, TrackerConfig(mask=MaskConfig(enabled=False)))
     masked = Tracker(network, TrackerConfig(mask=MaskConfig(box_weight=0, size_correction=0)))
@@ -131,8 +131,8 @@ def test_masks_without_a_say_leave_boxes_alone(network):
         assert with_mask.mask is not None
 
 
-def test_colours_decide_where_the_network_does_not():
-    """Left red, right green; the network is sure of two corners, and else undecided."""
+def test_colors_decide_where_the_network_is_uncertain():
+    """Left red, right green; the network is certain in two corners only."""
     masks = torch.full((1, 7, 7), 0.5)
     masks[0, :3, :3], masks[0, 4:, 4:] = 0.95, 0.05
     bins = torch.tensor([3, 3, 90, 90]).expand(1, 4, 4)
@@ -140,13 +140,13 @@ def test_colours_decide_where_the_network_does_not():
     assert (found[0, :, 0] > 0.7).all()
     assert (found[0, :, 6] < 0.3).all()
     torch.testing.assert_close(refine_by_color(masks, bins, 0.0), masks)
-    nowhere = torch.full((1, 4, 4), OUTSIDE)  # beyond the crop, colours are unknown
-    torch.testing.assert_close(refine_by_color(masks, nowhere, 1.0), masks)
+    outside = torch.full((1, 4, 4), OUTSIDE)  # outside the crop, colors are unknown
+    torch.testing.assert_close(refine_by_color(masks, outside, 1.0), masks)
 
 
-@pytest.mark.parametrize("left", [20.0, -8.0])  # the window within the crop, and beyond it
-def test_a_border_is_drawn_to_the_edge_that_is_seen(left):
-    """The colours change at column 45 of the crop; the mask, blurred, three columns before."""
+@pytest.mark.parametrize("left", [20.0, -8.0])  # the window inside the crop, and across its border
+def test_a_border_moves_to_the_edge_in_the_crop(left):
+    """The colors change at column 45 of the crop; the mask, blurred, three columns before."""
     crops = torch.full((1, 3, 100, 100), 40.0)
     crops[..., 45:] = 200
     columns = torch.arange(63) + left
@@ -159,7 +159,7 @@ def test_a_border_is_drawn_to_the_edge_that_is_seen(left):
     assert (drawn[0, 30, edge : edge + 5] > 0.5).all()
 
 
-def test_targets_share_no_pixel(network):
+def test_masks_are_disjoint(network):
     tracker = Tracker(network, TrackerConfig(mask=MaskConfig(threshold=0.3, min_area_ratio=0)))
     tracker.start(textured(0), [(10, 30, 24, 24), (20, 30, 24, 24), (60, 40, 30, 30)])
     for seed in (0, 1):
@@ -171,20 +171,20 @@ def test_targets_share_no_pixel(network):
     ("mask", "source"),
     [
         (box_to_mask((32, 22, 58, 48), SIZE), "network"),
-        (box_to_mask((30, 20, 33, 23), SIZE), "box"),  # next to nothing
-        (box_to_mask((0, 0, 120, 90), SIZE), "box"),  # all over
+        (box_to_mask((30, 20, 33, 23), SIZE), "box"),  # too small
+        (box_to_mask((0, 0, 120, 90), SIZE), "box"),  # too large
         (box_to_mask((55, 20, 85, 50), SIZE), "box"),  # elsewhere
         (Mask.from_array(np.zeros(SIZE)), "box"),
     ],
 )
-def test_a_mask_that_has_nothing_to_do_with_its_box_is_replaced_by_it(mask, source):
-    ((judged, told),) = replace_implausible_masks([mask], [BOX], MaskConfig())
-    assert told == source
-    wanted = mask if source == "network" else box_to_mask(BOX, SIZE)
-    np.testing.assert_array_equal(judged.to_array(), wanted.to_array())
+def test_an_implausible_mask_is_replaced_by_its_box(mask, source):
+    ((replaced, actual),) = replace_implausible_masks([mask], [BOX], MaskConfig())
+    assert actual == source
+    expected = mask if source == "network" else box_to_mask(BOX, SIZE)
+    np.testing.assert_array_equal(replaced.to_array(), expected.to_array())
 
 
-def test_a_line_tells_the_mask_and_gives_it_back():
+def test_a_line_holds_the_mask():
     mask = box_to_mask(BOX, SIZE)
     target = TrackResult(
         id=1,
@@ -211,7 +211,7 @@ def test_a_line_tells_the_mask_and_gives_it_back():
         ('"rotated_box": [', '"rotated_box": [1, ', "rotated_box"),
     ],
 )
-def test_a_damaged_mask_is_told(old, new, message):
+def test_a_damaged_mask_raises(old, new, message):
     mask = box_to_mask(BOX, SIZE)
     target = TrackResult(
         id=1, box=BOX, score=0.5, state="tracking", mask=mask, mask_source="box",
@@ -235,11 +235,11 @@ def test_a_mask_is_drawn_as_a_tint_with_an_outline():
     np.testing.assert_array_equal(drawn[35, 45], tint)
     assert (drawn[45, 45] == 100).all()  # in the box, not in the mask
     from_box = draw_results(image, [dataclasses.replace(target, mask_source="box")])
-    assert (from_box[35, 45] == 100).all()  # what is only the box is not shown as more
+    assert (from_box[35, 45] == 100).all()  # a filled box is not drawn as a mask
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "invalid",
     [
         {"threshold": 1.0},
         {"min_inside_ratio": 1.1},
@@ -248,6 +248,6 @@ def test_a_mask_is_drawn_as_a_tint_with_an_outline():
         {"min_area_ratio": 3, "max_area_ratio": 2},
     ],
 )
-def test_impossible_settings_are_refused(wrong):
+def test_invalid_configs_are_refused(invalid):
     with pytest.raises(ValueError, match="must"):
-        MaskConfig(**wrong)
+        MaskConfig(**invalid)

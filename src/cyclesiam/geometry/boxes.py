@@ -1,7 +1,7 @@
 """Axis-aligned boxes as arrays: formats, overlap, and the offsets that an RPN predicts.
 
 A box is four floats in pixels, x to the right and y down. The format is part of every name:
-`xyxy` (two corners), `xywh` (top-left corner, size), `cxcywh` (centre, size). Coordinates are
+`xyxy` (two corners), `xywh` (top-left corner, size), `cxcywh` (center, size). Coordinates are
 continuous: the box (0, 0, W, H) covers a W x H image exactly.
 """
 
@@ -16,52 +16,52 @@ XYWH = tuple[float, float, float, float]
 
 
 def xyxy_to_cxcywh(boxes: Array) -> Array:
-    """Give the centre and size of (..., 4) boxes given by two corners."""
+    """Return (..., 4) boxes given by two corners as center and size."""
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
     parts = ((top_left + bottom_right) / 2, bottom_right - top_left)
     return array_namespace(boxes).concat(parts, axis=-1)
 
 
 def cxcywh_to_xyxy(boxes: Array) -> Array:
-    """Give the two corners of (..., 4) boxes given by centre and size."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return array_namespace(boxes).concat((centre - half, centre + half), axis=-1)
+    """Return (..., 4) boxes given by center and size as two corners."""
+    center, half = boxes[..., :2], boxes[..., 2:] / 2
+    return array_namespace(boxes).concat((center - half, center + half), axis=-1)
 
 
 def xywh_to_xyxy(boxes: Array) -> Array:
-    """Give the two corners of (..., 4) boxes given by top-left corner and size."""
+    """Return (..., 4) boxes given by top-left corner and size as two corners."""
     return array_namespace(boxes).concat((boxes[..., :2], boxes[..., :2] + boxes[..., 2:]), axis=-1)
 
 
 def xyxy_to_xywh(boxes: Array) -> Array:
-    """Give the top-left corner and size of (..., 4) boxes given by two corners."""
+    """Return (..., 4) boxes given by two corners as top-left corner and size."""
     return array_namespace(boxes).concat((boxes[..., :2], boxes[..., 2:] - boxes[..., :2]), axis=-1)
 
 
 def encode_boxes(boxes: Array, anchors: Array) -> Array:
-    """Express boxes as RPN offsets from anchors; the inverse of `decode_boxes`.
+    """Return boxes as RPN offsets from anchors; the inverse of `decode_boxes`.
 
     Args:
         boxes: (..., 4) cxcywh, sizes above zero.
         anchors: (..., 4) cxcywh, sizes above zero; broadcast against `boxes`.
 
     Returns:
-        (..., 4) offsets (dx, dy, dw, dh): centre shift in units of the anchor's size, and the
+        (..., 4) offsets (dx, dy, dw, dh): center shift in units of the anchor's size, and the
         logarithm of the size ratio.
 
     Source: CycleSiam (Yuan et al., IROS 2020), equation 4.
     """
-    centre, size = boxes[..., :2], boxes[..., 2:]
-    anchor_centre, anchor_size = anchors[..., :2], anchors[..., 2:]
+    center, size = boxes[..., :2], boxes[..., 2:]
+    anchor_center, anchor_size = anchors[..., :2], anchors[..., 2:]
     xp = array_namespace(boxes)
-    return xp.concat(((centre - anchor_centre) / anchor_size, xp.log(size / anchor_size)), axis=-1)
+    return xp.concat(((center - anchor_center) / anchor_size, xp.log(size / anchor_size)), axis=-1)
 
 
 def decode_boxes(offsets: Array, anchors: Array) -> Array:
-    """Place anchors by RPN offsets; the inverse of `encode_boxes`.
+    """Return the boxes that RPN offsets make of anchors; the inverse of `encode_boxes`.
 
     Args:
-        offsets: (..., 4) as `encode_boxes` gives them; log sizes are capped at `MAX_LOG_SCALE`.
+        offsets: (..., 4) output of `encode_boxes`; log sizes are clipped to `MAX_LOG_SCALE`.
         anchors: (..., 4) cxcywh; broadcast against `offsets`.
 
     Returns:
@@ -69,21 +69,21 @@ def decode_boxes(offsets: Array, anchors: Array) -> Array:
 
     Source: CycleSiam (Yuan et al., IROS 2020), equation 4.
     """
-    anchor_centre, anchor_size = anchors[..., :2], anchors[..., 2:]
-    centre = offsets[..., :2] * anchor_size + anchor_centre
+    anchor_center, anchor_size = anchors[..., :2], anchors[..., 2:]
+    center = offsets[..., :2] * anchor_size + anchor_center
     xp = array_namespace(offsets)
     size = xp.exp(offsets[..., 2:].clip(max=MAX_LOG_SCALE)) * anchor_size
-    return xp.concat((centre, size), axis=-1)
+    return xp.concat((center, size), axis=-1)
 
 
 def box_area(boxes: Array) -> Array:
-    """Give the area of (..., 4) xyxy boxes; zero where a corner pair is reversed."""
+    """Return the areas of (..., 4) xyxy boxes; zero where the corners are reversed."""
     sides = (boxes[..., 2:] - boxes[..., :2]).clip(min=0)
     return sides[..., 0] * sides[..., 1]
 
 
 def box_iou(boxes: Array, others: Array) -> Array:
-    """Give intersection over union, element by element.
+    """Return intersection over union, element by element.
 
     Args:
         boxes: (..., 4) xyxy.
@@ -96,28 +96,28 @@ def box_iou(boxes: Array, others: Array) -> Array:
     low = xp.maximum(boxes[..., :2], others[..., :2])
     high = xp.minimum(boxes[..., 2:], others[..., 2:])
     sides = (high - low).clip(min=0)
-    shared = sides[..., 0] * sides[..., 1]
-    union = box_area(boxes) + box_area(others) - shared
-    return shared / union.clip(min=float(xp.finfo(union.dtype).tiny))
+    intersection = sides[..., 0] * sides[..., 1]
+    union = box_area(boxes) + box_area(others) - intersection
+    return intersection / union.clip(min=float(xp.finfo(union.dtype).tiny))
 
 
 def clip_boxes_to_frame(
-    boxes: Array, frame_size: tuple[int, int], *, smallest: float = 4.0
+    boxes: Array, frame_size: tuple[int, int], *, min_size: float = 4.0
 ) -> Array:
-    """Move and shrink boxes so that they stay targets that a tracker can look for.
+    """Return boxes moved and resized so that a tracker can search around them.
 
     Args:
         boxes: (..., 4) xyxy.
         frame_size: height and width of the frame in pixels.
-        smallest: least width and height that remain, in pixels.
+        min_size: smallest width and height that result, in pixels.
 
     Returns:
-        (..., 4) xyxy with the centre inside the frame and sides from `smallest` to the frame's.
+        (..., 4) xyxy with the center inside the frame and sides from `min_size` to the frame's.
     """
     height, width = frame_size
     xp = array_namespace(boxes)
     limits = new_array(boxes, [width, height])
     both = xyxy_to_cxcywh(boxes)
-    centre = xp.minimum(both[..., :2].clip(min=0), limits)
-    size = xp.minimum(both[..., 2:].clip(min=smallest), limits.clip(min=smallest))
-    return cxcywh_to_xyxy(xp.concat((centre, size), axis=-1))
+    center = xp.minimum(both[..., :2].clip(min=0), limits)
+    size = xp.minimum(both[..., 2:].clip(min=min_size), limits.clip(min=min_size))
+    return cxcywh_to_xyxy(xp.concat((center, size), axis=-1))

@@ -1,7 +1,7 @@
-"""Crop windows: which part of a frame the network sees, and how boxes travel in and out of it.
+"""Crops of frames, and the coordinates of boxes in them.
 
-A window is a box (cxcywh, image pixels, any aspect) that is resized to a square crop. Outside the
-frame a crop shows the frame's mean colour.
+A window is a box (cxcywh, image pixels, any aspect ratio) that is resized to a square crop. Outside
+the frame a crop is filled with the frame's mean color.
 
 Shapes: B windows, F frames (F = B, or 1 frame for all windows), S pixels on a side of the crop.
 """
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 def context_windows(boxes: Array, *, scale: float = 1.0) -> Array:
-    """Give the square window that shows a target with its context.
+    """Return the square windows around targets with their context.
 
     Args:
         boxes: (..., 4) xyxy targets, sizes above zero.
         scale: side of the window over the side of the template's window: 1 for the template,
-            search size / template size for the search crop, so that both have one resolution.
+            search size / template size for the search crop, so that both have equal resolution.
 
     Returns:
         (..., 4) cxcywh windows with side `scale * sqrt((w + p)(h + p))`, p = (w + h) / 2.
@@ -42,7 +42,7 @@ def context_windows(boxes: Array, *, scale: float = 1.0) -> Array:
 
 
 def boxes_to_crop(boxes: Array, windows: Array, crop_size: int) -> Array:
-    """Express (..., 4) xyxy boxes in image pixels in the pixels of the crops of `windows`."""
+    """Return (..., 4) xyxy boxes in image pixels as boxes in the crops of `windows`, in pixels."""
     corners = cxcywh_to_xyxy(windows)
     origin, scale = corners[..., :2], crop_size / windows[..., 2:]
     parts = ((boxes[..., :2] - origin) * scale, (boxes[..., 2:] - origin) * scale)
@@ -50,7 +50,7 @@ def boxes_to_crop(boxes: Array, windows: Array, crop_size: int) -> Array:
 
 
 def boxes_to_image(boxes: Array, windows: Array, crop_size: int) -> Array:
-    """Express (..., 4) xyxy boxes in crop pixels in image pixels; inverse of `boxes_to_crop`."""
+    """Return (..., 4) xyxy boxes in crop pixels as boxes in the image; inverts `boxes_to_crop`."""
     corners = cxcywh_to_xyxy(windows)
     origin, scale = corners[..., :2], windows[..., 2:] / crop_size
     parts = (boxes[..., :2] * scale + origin, boxes[..., 2:] * scale + origin)
@@ -60,22 +60,22 @@ def boxes_to_image(boxes: Array, windows: Array, crop_size: int) -> Array:
 def crop(
     frames: AnyArray, windows: AnyArray, crop_size: int, *, fill: float | None = None
 ) -> AnyArray:
-    """Cut windows out of frames and resize them, bilinearly, to square crops.
+    """Crop windows out of frames and resize them bilinearly to squares.
 
     On a CPU this is OpenCV's `warpAffine` (ten times faster there), elsewhere `grid_sample`.
 
     Args:
-        frames: (F, C, H, W) uint8, C up to 4; quickest on a CPU in channels-last memory, as frames
-            come.
+        frames: (F, C, H, W) uint8, C up to 4; fastest on a CPU in channels-last memory, the layout
+            of decoded frames.
         windows: (B, 4) cxcywh in image pixels.
         crop_size: side of the crops, S.
-        fill: what a crop shows outside the frame, if not the frame's mean colour.
+        fill: value outside the frame; None for the frame's mean color.
 
     Returns:
         (B, C, S, S) float32 in 0..255, on the frames' device.
 
     Raises:
-        ValueError: there are several frames, but not one for each window.
+        ValueError: F is neither 1 nor B.
     """
     if len(frames) not in (1, len(windows)):
         raise ValueError(f"{len(windows)} windows need 1 or as many frames, got {len(frames)}")
@@ -85,12 +85,12 @@ def crop(
 
 
 def frame_size(frames: AnyArray) -> tuple[int, int]:
-    """Give H, W of frames (F, C, H, W)."""
+    """Return H, W of frames (F, C, H, W)."""
     return frames.shape[-2], frames.shape[-1]
 
 
 def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) -> np.ndarray:
-    """Give the (2, 3) affine map from pixel indices of a crop to pixel indices of the image.
+    """Return the (2, 3) affine map from pixel indices of a crop to those of the image.
 
     Args:
         window: cxcywh in image pixels.
@@ -98,7 +98,7 @@ def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) ->
     """
     cx, cy, width, height = window
     step_x, step_y = width / crop_size[0], height / crop_size[1]
-    # Pixel i covers i..i+1 and is sampled at its middle: hence the halves.
+    # Pixel i covers i..i+1 and is sampled at its center: hence the halves.
     left, top = cx - width / 2 + step_x / 2 - 0.5, cy - height / 2 + step_y / 2 - 0.5
     return np.array([[step_x, 0, left], [0, step_y, top]])
 
@@ -106,15 +106,15 @@ def crop_to_image_matrix(window: Sequence[float], crop_size: tuple[int, int]) ->
 def crop_with_opencv(
     frames: Array, windows: Array, crop_size: int, *, fill: float | None = None
 ) -> Array:
-    """`cut` by OpenCV, each window by itself; see there for arguments."""
+    """Crop with OpenCV, one window after another; arguments and result are those of `crop`."""
     images = [np.ascontiguousarray(frame.transpose(1, 2, 0)) for frame in to_numpy(frames)]
     sources = range(len(windows)) if len(images) > 1 else (0,) * len(windows)
-    places = windows.tolist()
-    fills: dict[int, Sequence[float]] = {}  # of frames beyond which a window reaches
-    for source, window in zip(sources, places, strict=True):
-        if source not in fills and _reaches_beyond(window, images[source].shape):
+    boxes = windows.tolist()
+    fills: dict[int, Sequence[float]] = {}  # of frames that a window leaves
+    for source, window in zip(sources, boxes, strict=True):
+        if source not in fills and _leaves_image(window, images[source].shape):
             fills[source] = cv2.mean(images[source]) if fill is None else (fill,) * 4
-    crops = np.empty((len(places), crop_size, crop_size, frames.shape[1]), np.float32)
+    crops = np.empty((len(boxes), crop_size, crop_size, frames.shape[1]), np.float32)
 
     def fill_in(crop: np.ndarray, source: int, window: Sequence[float]) -> None:
         warped = cv2.warpAffine(
@@ -127,12 +127,12 @@ def crop_with_opencv(
         )
         crop[:] = warped.reshape(crop.shape)
 
-    parallel_map(fill_in, crops, sources, places)
+    parallel_map(fill_in, crops, sources, boxes)
     return array_namespace(frames).asarray(crops.transpose(0, 3, 1, 2))
 
 
-def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:
-    """Whether bilinear samples of a window, cxcywh, may lie outside an image of (H, W, ...)."""
+def _leaves_image(window: Sequence[float], shape: Sequence[int]) -> bool:
+    """Check whether bilinear samples of a cxcywh window may lie outside an (H, W, ...) image."""
     cx, cy, width, height = window
     inside_x = width / 2 + 1 <= cx <= shape[1] - width / 2 - 1
     return not (inside_x and height / 2 + 1 <= cy <= shape[0] - height / 2 - 1)
@@ -141,29 +141,29 @@ def _reaches_beyond(window: Sequence[float], shape: Sequence[int]) -> bool:
 def crop_with_grid_sample(
     frames: "Tensor", windows: "Tensor", crop_size: int, *, fill: float | None = None
 ) -> "Tensor":
-    """`cut` by `grid_sample`, all windows at once on the frames' device; see there."""
+    """Crop with `grid_sample`, all windows at once; arguments and result are those of `crop`."""
     torch = array_namespace(frames)
     B, S = len(windows), crop_size
     images = frames.float()
-    around = images.mean(dim=(-2, -1), keepdim=True) if fill is None else fill
-    images = (images - around).expand(B, -1, -1, -1)  # zero padding then is that colour
+    background = images.mean(dim=(-2, -1), keepdim=True) if fill is None else fill
+    images = (images - background).expand(B, -1, -1, -1)  # zero padding then is the background
     height, width = images.shape[-2:]
-    middle = (torch.arange(S, device=windows.device, dtype=windows.dtype) + 0.5) / S - 0.5
-    x = (windows[:, 0, None] + middle * windows[:, 2, None]) * 2 / width - 1  # (B, S) in -1..1
-    y = (windows[:, 1, None] + middle * windows[:, 3, None]) * 2 / height - 1
+    position = (torch.arange(S, device=windows.device, dtype=windows.dtype) + 0.5) / S - 0.5
+    x = (windows[:, 0, None] + position * windows[:, 2, None]) * 2 / width - 1  # (B, S) in -1..1
+    y = (windows[:, 1, None] + position * windows[:, 3, None]) * 2 / height - 1
     grid = torch.stack((x[:, None].expand(B, S, S), y[:, :, None].expand(B, S, S)), dim=-1)
     sampled = torch.nn.functional.grid_sample(images, grid.to(images.dtype), align_corners=False)
-    return sampled + around
+    return sampled + background
 
 
 def slice_window(maps: Array, corner: Sequence[int], side: int, *, fill: float = 0.0) -> Array:
-    """Take a square out of maps as it is, not resized; a view where it lies inside.
+    """Return a square part of maps without resizing; a view if it lies inside the maps.
 
     Args:
         maps: (..., H, W).
-        corner: its first column and row; a part of it at least lies inside.
-        side: its columns and rows.
-        fill: what is beyond the maps.
+        corner: first column and row of the square. The square must overlap the maps.
+        side: number of its columns and rows.
+        fill: value outside the maps.
 
     Returns:
         (..., side, side).
@@ -173,9 +173,9 @@ def slice_window(maps: Array, corner: Sequence[int], side: int, *, fill: float =
     inside = maps[..., max(top, 0) : top + side, max(left, 0) : left + side]
     if min(left, top) >= 0 and left + side <= width and top + side <= height:
         return inside
-    beyond = [max(cells, 0) for cells in (-left, left + side - width, -top, top + side - height)]
+    padding = [max(cells, 0) for cells in (-left, left + side - width, -top, top + side - height)]
     if not isinstance(maps, np.ndarray):
-        return array_namespace(maps).nn.functional.pad(inside, beyond, value=fill)
-    taken = np.full_like(maps, fill, shape=(*maps.shape[:-2], side, side))  # channels as they lie
-    taken[..., beyond[2] : side - beyond[3], beyond[0] : side - beyond[1]] = inside
-    return taken
+        return array_namespace(maps).nn.functional.pad(inside, padding, value=fill)
+    padded = np.full_like(maps, fill, shape=(*maps.shape[:-2], side, side))  # keeps memory order
+    padded[..., padding[2] : side - padding[3], padding[0] : side - padding[1]] = inside
+    return padded

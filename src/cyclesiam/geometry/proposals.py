@@ -1,4 +1,4 @@
-"""Proposals: what a network answers for a search crop, and how a tracker chooses among them.
+"""Proposals: the output of a network for a search crop, and how a tracker selects one of them.
 
 Shapes: B targets, N proposals for each.
 """
@@ -19,9 +19,10 @@ class Proposals:
     Args:
         boxes: (B, N, 4) xyxy in crop pixels.
         scores: (B, N) probability in 0..1 that the box is the target.
-        response: what boxes and scores were read from; the network's and its training's matter.
-        features: (B, D, H, W) of the search crop, cells centred in it, from which a tracker may
-            learn more about its target; None if the network keeps them to itself.
+        response: outputs of the heads from which boxes and scores were decoded, for the network
+            itself and its training.
+        features: (B, D, H, W) of the search crop, with cells centered in it, for online filters;
+            None if the network does not return them.
     """
 
     boxes: Any
@@ -32,18 +33,20 @@ class Proposals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelectionConfig:
-    """How far a tracker trusts the network, and how far its own last state.
+    """How a proposal is selected by score, by change of size, and by position.
 
     Source: SiamRPN (Li et al., CVPR 2018), section 4.4; values within the range of the published
     SiamMask configurations.
     """
 
     size_penalty: float = 0.08
-    """Distrust of a change of size or shape; 0 for none."""
+    """Strength of the penalty on changes of size and shape. Larger values keep sizes steadier; 0
+    switches it off."""
     window_influence: float = 0.40
-    """Share of the cosine window in the rank of a proposal, 0..1."""
+    """Weight of the cosine window in the rank of a proposal, 0..1. Larger values suppress large
+    motions."""
     size_smoothing: float = 0.35
-    """Share of a certain proposal's size in the next size, 0..1."""
+    """Weight of a proposal of score 1 in the next size, 0..1. Larger values adapt sizes faster."""
 
     def __post_init__(self) -> None:
         if self.size_penalty < 0:
@@ -55,13 +58,13 @@ class SelectionConfig:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The chosen proposal of each target.
+    """The selected proposal of each target.
 
     Args:
-        index: (B,) which proposal.
+        index: (B,) of the proposal.
         boxes: (B, 4) xyxy in crop pixels.
-        scores: (B,) the network's own score of it, before penalty and window.
-        constancy: (B,) in 0..1, how little its size and shape changed; 1 for not at all.
+        scores: (B,) score by the network, before penalty and window.
+        penalty: (B,) factor for the change of size and shape, in 0..1; 1 for no change.
     """
 
     index: Any
@@ -71,22 +74,22 @@ class Selection:
 
 
 def context_size(sizes: Array) -> Array:
-    """Give the side of the context window of (..., 2) sizes: sqrt((w + p)(h + p))."""
+    """Return sqrt((w + p)(h + p)), p = (w + h) / 2, of (..., 2) sizes: the context window's side."""
     width, height = sizes[..., 0], sizes[..., 1]
     padding = (width + height) / 2
     return array_namespace(sizes).sqrt((width + padding) * (height + padding))
 
 
 def size_change_penalty(sizes: Array, last_sizes: Array, penalty: float) -> Array:
-    """Score how little sizes changed in scale and in shape.
+    """Return factors that penalize changes of scale and of shape.
 
     Args:
         sizes: (..., 2) widths and heights.
         last_sizes: (..., 2), broadcast against `sizes`.
-        penalty: strength; 0 gives 1 everywhere.
+        penalty: strength of the penalty; 0 returns 1 everywhere.
 
     Returns:
-        (...) exp(-penalty * (change of shape * change of scale - 1)), in 0..1.
+        (...) exp(-penalty * (change of shape * change of scale - 1)), in 0..1; 1 for no change.
 
     Source: SiamRPN (Li et al., CVPR 2018), equation 13.
     """
@@ -97,42 +100,42 @@ def size_change_penalty(sizes: Array, last_sizes: Array, penalty: float) -> Arra
     return xp.exp(-penalty * (change - 1))
 
 
-def cosine_window(centres: Array, crop_size: int) -> Array:
-    """Weigh (..., 2) centres in a crop: 1 in its middle, 0 at its border, a raised cosine between.
+def cosine_window(centers: Array, crop_size: int) -> Array:
+    """Return weights of (..., 2) centers in a crop: a raised cosine, 1 in the middle, 0 outside.
 
-    It is a function of where a proposal *is*, not of the anchor that it came from, so that a
-    network may hold its anchors private.
+    The weight depends on the position of a proposal, not on its anchor. So the tracker need not
+    know the anchors.
     """
-    distance = (abs(centres - crop_size / 2) / (crop_size / 2)).clip(max=1)
-    weights = 0.5 + 0.5 * array_namespace(centres).cos(math.pi * distance)
+    distance = (abs(centers - crop_size / 2) / (crop_size / 2)).clip(max=1)
+    weights = 0.5 + 0.5 * array_namespace(centers).cos(math.pi * distance)
     return weights[..., 0] * weights[..., 1]
 
 
 def select_proposals(
     proposals: Proposals, last_sizes: Array, crop_size: int, config: SelectionConfig
 ) -> Selection:
-    """Choose one proposal for each target.
+    """Select one proposal for each target.
 
     Args:
-        proposals: the network's answer.
+        proposals: of the search crops.
         last_sizes: (B, 2) the targets' last width and height in crop pixels.
         crop_size: side of the search crop in pixels.
-        config: trust.
+        config: penalty and window.
 
     Returns:
-        The best proposal by score times constancy of size, mixed with the cosine window.
+        The proposal with the largest weighted mean of its penalized score and the cosine window.
     """
     boxes = xyxy_to_cxcywh(proposals.boxes)
-    constancy = size_change_penalty(boxes[..., 2:], last_sizes[:, None], config.size_penalty)
+    penalty = size_change_penalty(boxes[..., 2:], last_sizes[:, None], config.size_penalty)
     window = cosine_window(boxes[..., :2], crop_size)
-    rank = proposals.scores * constancy * (1 - config.window_influence)
+    rank = proposals.scores * penalty * (1 - config.window_influence)
     index = (rank + window * config.window_influence).argmax(axis=-1)
     rows = new_arange(index, len(index))
     return Selection(
         index=index,
         boxes=proposals.boxes[rows, index],
         scores=proposals.scores[rows, index],
-        penalty=constancy[rows, index],
+        penalty=penalty[rows, index],
     )
 
 

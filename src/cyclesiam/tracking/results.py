@@ -1,14 +1,15 @@
-"""What a tracker says of a frame, and its form on disk: one JSON object a line.
+"""Results of a tracker for a frame, and their file format: one JSON object a line.
 
-A line:
+Example of a line:
 
     {"frame": 0, "time": 0.0,
      "targets": [{"id": 1, "box": [x, y, w, h], "score": 0.97, "state": "tracking"}]}
 
-Of a target that was given a name there is `"name"`. Of a target with a mask there are, too:
-`"mask": {"size": [h, w], "counts": "..."}`, COCO's run lengths; `"mask_source": "network"`, or
-`"box"` where the mask was not believed; and `"rotated_box": [x1, y1, ... x4, y4]`, the rectangle
-of least area around it.
+A target with a name also has `"name"`. A target with a mask also has:
+
+- `"mask": {"size": [h, w], "counts": "..."}`, COCO run lengths;
+- `"mask_source"`, `"network"`, or `"box"` where the network's mask was implausible;
+- `"rotated_box": [x1, y1, ... x4, y4]`, the rectangle of minimal area around the mask.
 """
 
 import json
@@ -31,18 +32,17 @@ class TrackResult:
     """One target in one frame.
 
     Args:
-        id: its number, from 1.
-        box: xyxy in image pixels; where there is a mask, that has a say in it.
-        score: the probability that `box` overlaps the truth by more than half, 0..1.
-        state: `tracking`; `uncertain` where the tracker is not sure of that; `lost` when it doubts
-            its own box for longer, and looks for the target all over the frame; `recovered` in the
-            first frames after.
-        mask: its pixels; None of a network without masks.
-        mask_source: where the mask comes from: the network, or the box, filled, where the
-            network's had nothing to do with it.
-        rotated_box: x1, y1, ... x4, y4 in image pixels, the least rectangle around the mask; None
-            without a mask, or of an empty one.
-        name: what the target was called as it was added; None without.
+        id: id of the target, from 1.
+        box: xyxy in image pixels; with masks, a mean of the tracker's box and the mask's.
+        score: probability that `box` has an IoU above 0.5 with the target, 0..1.
+        state: `tracking`; `uncertain` where the confidence is low; `lost` where it is very low for
+            several frames, and the target is searched in the whole frame; `recovered` in the first
+            frames after a redetection.
+        mask: pixels of the target; None without masks.
+        mask_source: `network`, or `box` where an implausible mask was replaced by the filled box.
+        rotated_box: x1, y1, ... x4, y4 in image pixels, the rectangle of minimal area around the
+            mask; None without a mask, or of an empty one.
+        name: given when the target was added; None without.
     """
 
     id: int
@@ -63,12 +63,12 @@ class TrackResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrameResult:
-    """All targets in one frame.
+    """The results of all targets in one frame.
 
     Args:
-        frame: its number, from 0.
-        time: its time in the video, in seconds.
-        targets: their results.
+        frame: number of the frame, from 0.
+        time: in the video, in seconds.
+        targets: one result for each.
     """
 
     frame: int
@@ -76,35 +76,35 @@ class FrameResult:
     targets: tuple[TrackResult, ...]
 
     def to_json(self) -> str:
-        """Give the result as one line; boxes are x, y, w, h to a hundredth of a pixel."""
+        """Return the result as one line; boxes are x, y, w, h rounded to 0.01 pixels."""
         targets = [_write_target(target) for target in self.targets]
         return json.dumps({"frame": self.frame, "time": round(self.time, 6), "targets": targets})
 
     @classmethod
     def from_json(cls, line: str) -> Self:
-        """Read what `to_json` gave.
+        """Make a result from a line, the output of `to_json`.
 
         Raises:
-            ValueError: what the line lacks.
+            ValueError: a value is missing or wrong.
         """
         content = _as_object(json.loads(line), "a line")
         targets = content.get("targets")
         if not isinstance(targets, list):
             raise ValueError("`targets` must be a list")
         return cls(
-            frame=_read_count(content, "frame", least=0),
+            frame=_read_count(content, "frame", minimum=0),
             time=_as_number(content.get("time"), "`time`"),
             targets=tuple(_read_target(_as_object(target, "a target")) for target in targets),
         )
 
 
 class ResultWriter:
-    """Write results to a file, a line for each frame, each on disk before the next frame.
+    """Write results to a file, one line for each frame, flushed after each line.
 
-    The file appears with the first result, and replaces an older one.
+    The first result creates the file or replaces an older one.
 
     Args:
-        path: where to; the folder exists.
+        path: of the file, in an existing folder.
 
     Raises:
         SourceError: the path cannot be written.
@@ -127,7 +127,7 @@ class ResultWriter:
             self._file.flush()
         except OSError as error:
             self.close()
-            if isinstance(error, BrokenPipeError):  # a reader that had enough: not the path's fault
+            if isinstance(error, BrokenPipeError):  # the reader closed the pipe
                 raise
             raise SourceError(
                 f"{self.path}: frame {result.frame} cannot be written ({error.strerror}); "
@@ -135,9 +135,9 @@ class ResultWriter:
             ) from error
 
     def close(self) -> None:
-        """Finish the file; without a result there is none. Twice is once."""
+        """Close the file. Without a result there is no file. Further calls do nothing."""
         if self._file is not None:
-            with suppress(OSError):  # each line was flushed, or its error was told
+            with suppress(OSError):  # each line was flushed, or its error was raised
                 self._file.close()
 
     def __enter__(self) -> Self:
@@ -148,7 +148,7 @@ class ResultWriter:
 
 
 def read_results(path: str | Path) -> Iterator[FrameResult]:
-    """Read what `ResultWriter` wrote, frame by frame; boxes are true to a hundredth of a pixel.
+    """Yield the results in a file of `ResultWriter`, frame by frame.
 
     Raises:
         SourceError: while iterating: the file cannot be read, or a line is damaged.
@@ -204,7 +204,7 @@ def _read_target(content: dict[str, Any]) -> TrackResult:
     if rotated is not None and (not isinstance(rotated, list) or len(rotated) != 8):
         raise ValueError("`rotated_box` must be x1, y1, ... x4, y4")
     return TrackResult(
-        id=_read_count(content, "id", least=1),
+        id=_read_count(content, "id", minimum=1),
         box=(x, y, x + w, y + h),
         score=_as_number(content.get("score"), "`score`"),
         state=state,
@@ -232,8 +232,8 @@ def _as_corners(values: list[Any]) -> RotatedBox:
     return x1, y1, x2, y2, x3, y3, x4, y4
 
 
-def _read_count(content: dict[str, Any], name: str, *, least: int) -> int:
+def _read_count(content: dict[str, Any], name: str, *, minimum: int) -> int:
     value = content.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"`{name}` must be a whole number from {least}, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ValueError(f"`{name}` must be a whole number from {minimum}, got {value!r}")
     return value
