@@ -74,7 +74,7 @@ class Selection:
 
 
 def context_size(sizes: Array) -> Array:
-    """Return sqrt((w + p)(h + p)), p = (w + h) / 2, of (..., 2) sizes: the context window's side."""
+    """Return sqrt((w + p)(h + p)), p = (w + h) / 2, of (..., 2) sizes: the side of the window."""
     width, height = sizes[..., 0], sizes[..., 1]
     padding = (width + height) / 2
     return array_namespace(sizes).sqrt((width + padding) * (height + padding))
