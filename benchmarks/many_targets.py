@@ -1,13 +1,11 @@
-"""Milliseconds of a step that follows one target, and several, of which each is a thing that moves.
+"""Time steps that track one or several moving targets.
 
     .venv/bin/python benchmarks/many_targets.py [--weights default] [--runtime auto]
         [--precision f32] [--threads 2] [--targets 1 4 16] [--no-masks]
 
-Made clips, each with a target of its own, lie side by side in one large picture. As many targets
-of it as are asked for are followed, one number of them after another, round by round: with masks
-also by a tracker whose thread beside learns and draws them (`Ahead`, as `track` does), where there
-are two threads or more. Medians over rounds of the mean of a step, frames in memory, decoding not
-counted.
+Demo clips, each with a target, lie side by side in one large frame. Each number of targets is
+tracked in turn, round by round. With masks and two threads or more, `PipelinedTracker` is timed as
+well. Printed are medians over rounds of the mean of a step, without decoding.
 """
 
 import argparse
@@ -41,45 +39,47 @@ def main() -> None:
     options = parser.parse_args()
     images, tracks = make_demo_grid(max(options.targets), options.frames + 1)
     boxes = xyxy_to_xywh(tracks[0]).tolist()
-    ways = ("in turn",) if options.threads < 2 or options.no_masks else ("in turn", "beside")
-    networks = {way: load(options, options.threads - (way == "beside")) for way in ways}
+    alone = options.threads < 2 or options.no_masks
+    modes = ("sequential",) if alone else ("sequential", "pipelined")
+    networks = {mode: load(options, options.threads - (mode == "pipelined")) for mode in modes}
     spent: dict[tuple[str, int], list[float]] = {}
     for _ in range(options.rounds):
         for count in options.targets:
-            for way, network in networks.items():
-                threads = options.threads - (way == "beside")
+            for mode, network in networks.items():
+                threads = options.threads - (mode == "pipelined")
                 set_num_threads(threads)
                 tracker = Tracker(network)
                 tracker.start(images[0], boxes[:count])
                 began = time.perf_counter()
-                results = follow(tracker, images[1:], beside=way == "beside")
-                passed = 1000 * (time.perf_counter() - began) / options.frames
-                spent.setdefault((way, count), []).append(passed)
+                results = track(tracker, images[1:], pipelined=mode == "pipelined")
+                elapsed = 1000 * (time.perf_counter() - began) / options.frames
+                spent.setdefault((mode, count), []).append(elapsed)
                 lost = sum(result.state != "tracking" for result in results)
                 if lost:
                     print(f"{lost} of {count} targets are not tracked at the end")
-    for (way, count), times in spent.items():
-        middle, one = (statistics.median(spent[way, n]) for n in (count, options.targets[0]))
+    for (mode, count), times in spent.items():
+        median, one = (statistics.median(spent[mode, n]) for n in (count, options.targets[0]))
         print(
-            f"{count:3d} targets {way:8s} {middle:7.2f} ms ({min(times):.2f} to {max(times):.2f}), "
-            f"{middle / one:5.2f} times {options.targets[0]}"
+            f"{count:3d} targets {mode:10s} {median:7.2f} ms "
+            f"({min(times):.2f} to {max(times):.2f}), {median / one:5.2f} times that of "
+            f"{options.targets[0]}"
         )
 
 
 def load(options: argparse.Namespace, threads: int) -> Network:
-    running = RuntimeConfig(runtime=options.runtime, precision=options.precision, threads=threads)
+    runtime = RuntimeConfig(runtime=options.runtime, precision=options.precision, threads=threads)
     device, masks = "cpu", not options.no_masks
-    return load_network(options.weights, device, running, masks=masks)[0]
+    return load_network(options.weights, device, runtime, masks=masks)[0]
 
 
-def follow(
-    tracker: Tracker, images: Sequence[np.ndarray], *, beside: bool
+def track(
+    tracker: Tracker, images: Sequence[np.ndarray], *, pipelined: bool
 ) -> tuple[TrackResult, ...]:
-    """Follow into all images; give the results in the last."""
-    if not beside:
+    """Track through all images; return the results in the last."""
+    if not pipelined:
         return [tracker.step(image) for image in images][-1]
-    with PipelinedTracker(tracker) as ahead:
-        return list(ahead.track(images))[-1]
+    with PipelinedTracker(tracker) as pipeline:
+        return list(pipeline.track(images))[-1]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""J and F of masks from the same tracked boxes: filled, GrabCut, coarse, refined.
+"""Compare J and F of masks from the same boxes: filled, GrabCut, coarse, refined.
 
-    .venv/bin/python benchmarks/mask_quality.py --davis DAVIS_ROOT [--weights default] [--sheets FOLDER]
+    .venv/bin/python benchmarks/mask_quality.py --davis DAVIS_ROOT [--weights default]
+        [--sheets FOLDER]
 
-One pass over DAVIS-2016 from the box around the first mask, no annotation read but to score and
-for that first box. In every frame the box is the tracker's own; only what is made of it differs.
-`--sheets` writes begin, middle and end of every sequence, the truth outlined in green: the frames
-are others', so keep them to yourself.
+One pass over DAVIS-2016 from the box around the first mask. Other annotations only score. In every
+frame all masks come from the same box, the tracker's own. `--sheets` writes the first, middle and
+last frame of every sequence, with the ground truth outlined in green. The frames belong to
+others: do not publish the sheets.
 """
 
 import argparse

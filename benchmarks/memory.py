@@ -1,12 +1,13 @@
-"""Memory that a tracker holds while it follows its targets for very long.
+"""Measure the memory of a tracker over very long runs.
 
     .venv/bin/python benchmarks/memory.py [--frames 100000]
     .venv/bin/python benchmarks/memory.py --coming-and-going 64 --frames 10000
 
-A made clip of 320x240 is shown forward and back without end. Printed is the memory of the whole
-process after 1,000 frames, when all is warm, at every tenth of the way, and at the end. With
-`--coming-and-going N` a target is added or removed at random in every frame, 1 to N at a time; all
-but one are removed before each reading, and free memory is given back, so that readings compare.
+A demo clip of 320x240 is played forward and back again and again. Printed is the memory of the
+process after 1,000 frames of warm-up, at every tenth of the run, and at the end. With
+`--coming-and-going N` a target is added or removed at random in every frame, 1 to N at a time.
+Before each reading all targets but one are removed and free memory is released, so that readings
+are comparable.
 """
 
 import argparse
@@ -25,42 +26,44 @@ from cyclesiam.synthetic.demo_clip import DemoClip, make_demo_clip
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
-WARM = 1000  # frames
+WARM_UP = 1000  # frames
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", default="default", help="or a folder, or a bundle")
     parser.add_argument("--frames", type=int, default=100_000)
-    parser.add_argument("--masks", action="store_true", help="also of the masks")
+    parser.add_argument("--masks", action="store_true", help="also predict masks")
     parser.add_argument("--coming-and-going", type=int, default=0, metavar="N")
     options = parser.parse_args()
-    if options.frames <= WARM:
-        parser.error(f"--frames must be more than {WARM}")
+    if options.frames <= WARM_UP:
+        parser.error(f"--frames must be more than {WARM_UP}")
     torch.set_num_threads(1)
     clip = make_demo_clip(frames=60, width=320, height=240)
     network, _ = load_network(options.weights, "cpu")
     tracker = Tracker(network, TrackerConfig(mask=MaskConfig(enabled=options.masks)))
-    chance = random.Random(0)
+    rng = random.Random(0)
     tracker.init(clip.images[0], first_box(clip))
     warm, started = 0.0, time.monotonic()
-    for number, image in zip(range(1, options.frames + 1), to_and_fro(clip.images), strict=False):
+    for number, image in zip(
+        range(1, options.frames + 1), forward_and_back(clip.images), strict=False
+    ):
         tracker.step(image)
         if options.coming_and_going:
-            change_targets(tracker, chance, options.coming_and_going, image)
-        if number != WARM and number % (options.frames // 10):
+            change_targets(tracker, rng, options.coming_and_going, image)
+        if number != WARM_UP and number % (options.frames // 10):
             continue
-        followed = len(tracker.ids)
+        count = len(tracker.ids)
         if options.coming_and_going:
             keep_one(tracker)
         resident = resident_mib()
-        warm = resident if number == WARM else warm
+        warm = resident if number == WARM_UP else warm
         print(
-            f"{number:7d} frames  {resident:7.1f} MiB  {followed:2d} targets  "
+            f"{number:7d} frames  {resident:7.1f} MiB  {count:2d} targets  "
             f"{time.monotonic() - started:6.0f} s",
             flush=True,
         )
-    print(f"at the end, of that after {WARM} frames: {resident_mib() / warm:.3f}")
+    print(f"at the end, of that after {WARM_UP} frames: {resident_mib() / warm:.3f}")
 
 
 def first_box(clip: DemoClip) -> XYWH:
@@ -68,38 +71,38 @@ def first_box(clip: DemoClip) -> XYWH:
     return left, top, right - left, bottom - top
 
 
-def to_and_fro(images: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Give the second image, the third ... and back to the first, for ever."""
+def forward_and_back(images: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the images from the second on, then back to the first, without end."""
     while True:
         yield from images[1:]
         yield from images[-2::-1]
 
 
-def change_targets(tracker: Tracker, chance: random.Random, most: int, image: np.ndarray) -> None:
-    """Add a target somewhere in the image, or remove one, so that 1 to `most` stay."""
+def change_targets(tracker: Tracker, rng: random.Random, max_count: int, image: np.ndarray) -> None:
+    """Add a target somewhere in the image, or remove one, so that 1 to `max_count` remain."""
     count = len(tracker.ids)
-    if count == 1 or (count < most and chance.random() < 0.5):
+    if count == 1 or (count < max_count and rng.random() < 0.5):
         height, width = image.shape[:2]
         side = height / 6
-        corner = chance.uniform(0, width - side), chance.uniform(0, height - side)
+        corner = rng.uniform(0, width - side), rng.uniform(0, height - side)
         tracker.add((*corner, side, side))
     else:
-        tracker.remove(chance.choice(tracker.ids))
+        tracker.remove(rng.choice(tracker.ids))
 
 
 def keep_one(tracker: Tracker) -> None:
-    """Remove all targets but the first, and give back what glibc keeps of memory that is free."""
+    """Remove all targets but the first, and release the free memory that glibc holds."""
     for id in tracker.ids[1:]:
         tracker.remove(id)
     ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_mib() -> float:
-    """Memory of this process that is in RAM, in MiB; on Linux."""
+    """Return the resident memory of this process in MiB; on Linux only."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError("this system does not say how much memory a process holds")
+    raise RuntimeError("/proc/self/status has no VmRSS; this benchmark needs Linux")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Which share of a machine's arithmetic limit the network reaches, one thread.
+"""Compare the network's speed with the arithmetic limit of the machine, on one thread.
 
     .venv/bin/python benchmarks/roofline.py [--weights default] [--bundles BUNDLE...] [--rounds 9]
 
-The limit is what large matrix products reach in the same run, in float32 and in bfloat16. For each
-of PyTorch and of the bundles (`cyclesiam export`), in both runtimes: milliseconds of a search and
-of a mask, windows included, and the share of the limit of its precision. Of int8 no limit is
-measured: its share is told against bfloat16's, of which a CPU with AMX does half as many.
+The limit is the speed of large matrix products in the same run, in float32 and in bfloat16. Printed
+for PyTorch and for each bundle (`cyclesiam export`) in both runtimes: milliseconds of a search and
+of a mask, windows included, and the ratio to the limit of the precision. For int8 no limit is
+measured. Its ratio is to the limit of bfloat16, half the limit of int8 on a CPU with AMX.
 """
 
 import argparse
@@ -65,42 +65,42 @@ def main() -> None:
 
 
 def calls_of(network: SegmentingNetwork) -> Timed:
-    """Give a search and a mask of one target, of noise."""
+    """Return calls that search and segment one target in noise."""
     side = network.search_size
-    chance = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
 
     def noise(*shape: int) -> np.ndarray:
-        return chance.random(shape, np.float32)
+        return rng.random(shape, np.float32)
 
     crops, templates = (
         np.moveaxis(255 * noise(1, size, size, 3), -1, 1) for size in (side, network.template_size)
     )
     boxes = np.array([[32, 32, 96, 96]], np.float32)
-    beliefs, chosen = noise(1, 2, (side + 1) // 2, (side + 1) // 2), np.array([1500])
+    priors, chosen = noise(1, 2, (side + 1) // 2, (side + 1) // 2), np.array([1500])
     template = network.embed(templates, boxes)
     proposals = network.search(template, crops)
     return {
         "search": lambda: network.search(template, crops),
-        "mask": lambda: network.segment(proposals, chosen, beliefs),
+        "mask": lambda: network.segment(proposals, chosen, priors),
     }
 
 
 @torch.no_grad()
 def count_operations(call: Callable[[], object]) -> int:
-    """Count multiplications and additions."""
+    """Return the number of multiplications and additions of a call."""
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops()
 
 
 def multiply(kind: str) -> Callable[[], object]:
-    """Give a product of large matrices in a precision."""
+    """Return a call that multiplies large matrices in a precision."""
     matrix = torch.rand(SIDE, SIDE, dtype=torch.float32 if kind == "f32" else torch.bfloat16)
     return lambda: matrix @ matrix
 
 
 def measure(timed: Timed, rounds: int) -> dict[str, float]:
-    """Give the median CPU seconds of each, measured in turn."""
+    """Return the median CPU seconds of each call, measured in turn."""
     spent: dict[str, list[float]] = {name: [] for name in timed}
     with torch.inference_mode():
         for number in range(-1, rounds):  # the first round warms up

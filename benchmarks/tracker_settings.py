@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/tracker_settings.py SOURCE... [--weights default] [--held-out 0.1]
 
-Of the scenes in SOURCE only those count that training with `--from` would hold out; with
-`--held-out 1` all do. The difference to the settings as they are has the standard error of the
-paired differences: smaller ones than that mean nothing.
+Only scenes in SOURCE that training with `--from` would hold out are used; with `--held-out 1` all
+are. The difference to the default settings is printed with the standard error of the paired
+differences. Smaller differences than that mean nothing.
 """
 
 import argparse
@@ -20,15 +20,15 @@ from cyclesiam.validation.examples import KINDS, ExampleConfig, make_examples
 from cyclesiam.validation.score import label_free_score, paired_gain
 
 CHANGES: dict[str, dict[str, tuple[float, ...]]] = {
-    "choice": {
+    "selection": {
         "size_penalty": (0.04, 0.15),
         "window_influence": (0.3, 0.5),
         "size_smoothing": (0.2, 0.6),
     },
-    "online": {"share": (0.0, 0.5)},
-    "colour": {"share": (0.0, 0.4), "rate": (0.0125, 0.025, 0.1)},
-    "memory": {"share": (0.0, 0.5)},
-    "mask": {"box_share": (0.0, 0.5, 1.0)},
+    "online_filter": {"weight": (0.0, 0.5)},
+    "color_model": {"weight": (0.0, 0.4), "learning_rate": (0.0125, 0.025, 0.1)},
+    "template_memory": {"recent_weight": (0.0, 0.5)},
+    "mask": {"box_weight": (0.0, 0.5, 1.0)},
 }
 
 
@@ -48,30 +48,30 @@ def main() -> None:
     examples = make_examples(scenes, ExampleConfig(zooms=count, pasted=count, cycles=count))
     network, _ = load_weights(options.weights)
     before = None
-    print(f"{'':28s}", *(f"{kind:>8s}" for kind in KINDS), "   total")
-    for name, config in settings().items():
+    print(f"{'':34s}", *(f"{kind:>8s}" for kind in KINDS), "   total")
+    for name, config in make_configs().items():
         scores = label_free_score(network, examples, config)
         before = before or scores
-        rise, error = paired_gain(before, scores)
+        gain, error = paired_gain(before, scores)
         kinds = scores.by_kind
         print(
-            f"{name:28s}",
+            f"{name:34s}",
             *(f"{kinds[kind]:8.3f}" if kind in kinds else f"{'-':>8s}" for kind in KINDS),
-            f"{scores.total:8.3f}   {rise:+.3f} +- {error:.3f}",
+            f"{scores.total:8.3f}   {gain:+.3f} +- {error:.3f}",
             flush=True,
         )
 
 
-def settings() -> dict[str, TrackerConfig]:
-    """Give the settings as they are, and with one change each."""
-    plain = TrackerConfig()
-    found = {"as it is": plain}
+def make_configs() -> dict[str, TrackerConfig]:
+    """Return the default config and configs with one change each, by name."""
+    default = TrackerConfig()
+    configs = {"default": default}
     for part, changes in CHANGES.items():
         for name, values in changes.items():
             for value in values:
-                changed = replace(getattr(plain, part), **{name: value})
-                found[f"{part}.{name} {value:g}"] = replace(plain, **{part: changed})
-    return found
+                changed = replace(getattr(default, part), **{name: value})
+                configs[f"{part}.{name} {value:g}"] = replace(default, **{part: changed})
+    return configs
 
 
 if __name__ == "__main__":

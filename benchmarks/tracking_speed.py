@@ -1,10 +1,10 @@
-"""CPU time of a tracking step beside OpenCV's trackers, one thread, measured in turn.
+"""Compare the CPU time of a tracking step with OpenCV's trackers, on one thread, in turn.
 
     .venv/bin/python benchmarks/tracking_speed.py [--weights default] [--rounds 7] [--frames 20]
 
-Each round runs every tracker over the same frames of the made clip, one after another; the
-figures are medians over rounds, the ratios are taken round by round. CPU time, not wall time:
-on a busy machine only the former means anything, and only its ratios carry to another machine.
+Each round runs every tracker over the same frames of the demo clip, one after another. Printed are
+medians over rounds; ratios are taken within each round. CPU time is measured, not wall time: on a
+busy machine only CPU time is reliable. Only its ratios can be compared between machines.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-# Before anything loads a BLAS: OpenCV's has threads of its own, which no `setNumThreads` reaches.
-# They wait busily, and what they burn after a step of KCF would be billed to whoever is next.
+# Before anything loads a BLAS. `setNumThreads` does not reach the threads of OpenCV's BLAS. They
+# wait busily, so their time after a step of KCF would count for the next tracker.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
 import cv2
@@ -48,7 +48,7 @@ def main() -> None:
     left, top, right, bottom = clip.boxes[0]
     box = (left, top, right - left, bottom - top)
     milliseconds: dict[str, list[float]] = {name: [] for name in makers}
-    for counted in range(-1, options.rounds):  # the first round warms up
+    for number in range(-1, options.rounds):  # the first round warms up
         for name, make in makers.items():
             tracker = make()
             tracker.init(clip.images[0], box)
@@ -56,7 +56,7 @@ def main() -> None:
             for image in clip.images[1:]:
                 tracker.update(image)
             spent = (time.process_time() - start) / options.frames * 1000
-            if counted >= 0:
+            if number >= 0:
                 milliseconds[name].append(spent)
     print(
         f"CPU ms a frame, 640x480, one thread, {options.rounds} rounds of {options.frames} frames"
@@ -64,15 +64,15 @@ def main() -> None:
     for name, values in milliseconds.items():
         print(
             f"{name:10s} median {statistics.median(values):7.2f}   "
-            f"of CSRT {share(values, milliseconds['csrt'])}"
+            f"of CSRT {ratio_of(values, milliseconds['csrt'])}"
         )
     if "with masks" in milliseconds:
-        ratio = share(milliseconds["with masks"], milliseconds["cyclesiam"])
-        print(f"Masks and rotated boxes, of boxes alone: {ratio}")
+        ratio = ratio_of(milliseconds["with masks"], milliseconds["cyclesiam"])
+        print(f"Masks and rotated boxes, over boxes alone: {ratio}")
 
 
-def share(values: list[float], others: list[float]) -> str:
-    """Give the median ratio, and its range over the rounds."""
+def ratio_of(values: list[float], others: list[float]) -> str:
+    """Return the median ratio, and its range over the rounds, as text."""
     ratios = [a / b for a, b in zip(values, others, strict=True)]
     return f"{statistics.median(ratios):5.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
 

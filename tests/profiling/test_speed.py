@@ -47,21 +47,21 @@ def workload(tmp_path) -> Workload:
 
 
 def test_stages_add_up_to_the_whole():
-    watch = StageTimer()
+    timer = StageTimer()
     begun = time.perf_counter()
     for stage in ("decode", "crop", "network", "crop", None):
-        watch.start(stage)
+        timer.start(stage)
         time.sleep(0.002)
     whole = 1000 * (time.perf_counter() - begun)
-    assert watch.spent["crop"] >= 4
-    assert watch.spent["masks"] == 0
-    assert 8 <= sum(watch.spent.values()) <= whole  # the last two milliseconds are nobody's
+    assert timer.spent["crop"] >= 4
+    assert timer.spent["masks"] == 0
+    assert 8 <= sum(timer.spent.values()) <= whole  # the last two milliseconds have no stage
 
 
 def test_a_timed_network_tracks_as_the_same_network(masked_network):
     images = moving_square(4)
-    watch = StageTimer()
-    plain, timed = Tracker(masked_network), Tracker(TimedNetwork(masked_network, watch))
+    timer = StageTimer()
+    plain, timed = Tracker(masked_network), Tracker(TimedNetwork(masked_network, timer))
     assert isinstance(timed.network, SegmentingNetwork)
     for image, begin in zip(images, (True, False, False, False), strict=True):
         (one,), (other,) = (
@@ -70,43 +70,41 @@ def test_a_timed_network_tracks_as_the_same_network(masked_network):
         )
         assert (one.box, one.score) == (other.box, other.score)
         np.testing.assert_array_equal(one.mask.to_array(), other.mask.to_array())
-    assert watch.spent["network"] > 0
+    assert timer.spent["network"] > 0
 
 
-def test_every_stage_of_our_tracker_is_seen(masked_network, workload):
-    seen = time_once(TimedCycleSiam(masked_network, CPU, TrackerConfig()), workload)
-    assert all(seen.stages[stage] > 0 for stage in STAGES if stage != "step")
-    assert seen.wall == pytest.approx(sum(seen.stages.values()) - seen.stages["paste"])
-    assert seen.cpu > 0
+def test_every_stage_of_cyclesiam_is_timed(masked_network, workload):
+    timed = time_once(TimedCycleSiam(masked_network, CPU, TrackerConfig()), workload)
+    assert all(timed.stages[stage] > 0 for stage in STAGES if stage != "step")
+    assert timed.wall == pytest.approx(sum(timed.stages.values()) - timed.stages["paste"])
+    assert timed.cpu > 0
 
 
 def test_without_masks_there_is_no_time_for_masks(masked_network, workload):
-    seen = time_once(TimedCycleSiam(masked_network, CPU, BOXES_ALONE), workload)
-    assert seen.stages["masks"] == 0
-    assert seen.stages["network"] > 0
+    timed = time_once(TimedCycleSiam(masked_network, CPU, BOXES_ALONE), workload)
+    assert timed.stages["masks"] == 0
+    assert timed.stages["network"] > 0
 
 
-def test_the_clock_runs_for_the_network_alone():
+def test_only_the_network_counts_for_its_stage():
     class Slow(BlobNetwork):
         def search(self, template, crops):
             time.sleep(0.01)
             return super().search(template, crops)
 
-    watch = StageTimer()
-    config = TrackerConfig(
-        online_filter=OnlineFilterConfig(weight=0)
-    )  # this network gives no features
-    tracker = Tracker(TimedNetwork(Slow(), watch), config)
+    timer = StageTimer()
+    config = TrackerConfig(online_filter=OnlineFilterConfig(weight=0))  # it has no features
+    tracker = Tracker(TimedNetwork(Slow(), timer), config)
     tracker.init(moving_square(1)[0], BOX)
-    watch.spent = dict.fromkeys(STAGES, 0.0)
+    timer.spent = dict.fromkeys(STAGES, 0.0)
     for image in moving_square(3):
-        watch.start("crop")
+        timer.start("crop")
         tracker.step(image)
-        watch.start(None)
-    assert watch.spent["network"] >= 30
+        timer.start(None)
+    assert timer.spent["network"] >= 30
 
 
-def test_rounds_time_everyone_in_turn(workload):
+def test_rounds_time_all_trackers_in_turn(workload):
     rounds = list(time_rounds(dict(OPENCV_BASELINES), workload, 2))
     assert [list(one) for one in rounds] == [["csrt", "kcf"]] * 2
     assert all(one["kcf"].stages["step"] > 0 for one in rounds)
@@ -139,6 +137,6 @@ def test_the_first_that_is_fast_enough_is_named():
     assert first_reaching(timings, 100) is None
 
 
-def test_more_boxes_keeps_those_given():
+def test_replicated_boxes_start_with_the_given_ones():
     assert replicate_boxes([BOX], 1) == (BOX,)
     np.testing.assert_allclose(replicate_boxes([BOX, (0, 0, 10, 10)], 4)[3], (1, 0, 10, 10))

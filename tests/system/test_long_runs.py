@@ -10,7 +10,7 @@ import torch
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker
-from memory import change_targets, to_and_fro
+from memory import change_targets, forward_and_back
 from support.media import moving_square
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -53,7 +53,7 @@ def assert_no_growth(first: tuple[int, int], later: tuple[int, int]) -> None:
 
 def test_following_one_target_holds_no_more_after_many_frames(tracker):
     after = {}
-    for number, image in zip(range(1, 241), to_and_fro(moving_square(40)), strict=False):
+    for number, image in zip(range(1, 241), forward_and_back(moving_square(40)), strict=False):
         tracker.step(image)
         if number % 80 == 0:
             after[number] = held()
@@ -62,7 +62,7 @@ def test_following_one_target_holds_no_more_after_many_frames(tracker):
 
 
 def test_targets_that_come_and_go_leave_nothing_behind(tracker):
-    chance, images = random.Random(0), to_and_fro(moving_square(40))
+    chance, images = random.Random(0), forward_and_back(moving_square(40))
     warm, first = None, tracker.ids[0]
     for number, image in zip(range(1, 121), images, strict=False):
         tracker.step(image)

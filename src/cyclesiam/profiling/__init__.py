@@ -1,1 +1,1 @@
-"""What a step of tracking costs, part by part."""
+"""Speed of tracking, by stages."""

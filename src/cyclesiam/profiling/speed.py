@@ -1,7 +1,7 @@
-"""How long trackers take on this machine, measured in turn, and where our own spends it.
+"""Speed of trackers on this machine, measured in turn, and the stages of CycleSiam's step.
 
-Nothing is measured apart from tracking: a network in a `TimedNetwork` notes when a real step calls
-it, and what lies between its calls is named by what the tracker does there.
+Only real tracking is measured. A network in a `TimedNetwork` notes when a step calls it; the time
+between its calls is named after what the tracker does there.
 """
 
 import statistics
@@ -27,16 +27,16 @@ from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.video import open_frames
 
-BUSY_WAIT = 0.1  # seconds: for so long at most OpenCV's idle threads burn time that is not ours
+BUSY_WAIT = 0.1  # seconds; idle threads of OpenCV stop spinning within this time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunTiming:
-    """One tracker, once over the frames; milliseconds a frame.
+    """The time of one tracker over all frames once, in milliseconds a frame.
 
     Args:
         stages: wall time of each of `STAGES`.
-        cpu: CPU time of all threads, decoding and the step; not `paste`.
+        cpu: CPU time of all threads for decoding and the step, without `paste`.
     """
 
     stages: dict[str, float]
@@ -44,21 +44,18 @@ class RunTiming:
 
     @property
     def wall(self) -> float:
-        """Decoding and the step; not `paste`, which only those who want a video do."""
+        """Wall time of decoding and the step, without `paste`, which only a video needs."""
         return sum(spent for stage, spent in self.stages.items() if stage != "paste")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workload:
-    """What is tracked.
+    """A source, targets in it, and the number of frames to track.
 
     Args:
-        source: a video file or picture folder.
-        boxes: targets in its first frame, xywh.
-        frames: how many are tracked after the first.
-
-    Raises:
-        SourceError: while tracking: the source has fewer.
+        source: a video file or image folder.
+        boxes: targets in the first frame, xywh in pixels.
+        frames: number of frames to track after the first.
     """
 
     source: Path
@@ -71,29 +68,29 @@ class Workload:
 
 
 class TimedTracker(Protocol):
-    """Whatever can be timed over a workload."""
+    """A tracker that can be timed over a workload."""
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
-        """Begin anew in the first frame."""
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], timer: StageTimer) -> None:
+        """Start tracking in the first frame."""
         ...
 
-    def step(self, image: np.ndarray, watch: StageTimer) -> None:
-        """Follow into the next frame, and end in no stage but those of the step."""
+    def step(self, image: np.ndarray, timer: StageTimer) -> None:
+        """Track into the next frame, and start only stages of the step."""
         ...
 
     def draw(self, image: np.ndarray) -> None:
-        """Draw what was found."""
+        """Draw the results into the frame."""
         ...
 
 
 class TimedCycleSiam:
-    """Our tracker over a network; all targets are one batch.
+    """CycleSiam, timed stage by stage; all targets are one batch.
 
     Args:
-        network: searches.
-        device: where it is.
+        network: of the tracker.
+        device: of the network.
         config: of the tracker.
-        threads: that torch may use; None for as many as it does.
+        threads: that PyTorch and OpenCV may use; None to leave them as they are.
     """
 
     def __init__(
@@ -107,19 +104,19 @@ class TimedCycleSiam:
         self._network, self._device, self._threads = network, device, threads
         self._config = config
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
-        """Begin anew in the first frame."""
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], timer: StageTimer) -> None:
+        """Start tracking in the first frame."""
         if self._threads is not None:
             set_num_threads(self._threads)
         if self._device.startswith("cuda"):
-            watch.finish = torch.cuda.synchronize
-        network = TimedNetwork(self._network, watch)
+            timer.finish = torch.cuda.synchronize
+        network = TimedNetwork(self._network, timer)
         self._tracker = Tracker(network, self._config, device=self._device)
         self._results = self._tracker.start(image, boxes)
 
-    def step(self, image: np.ndarray, watch: StageTimer) -> None:
-        """Follow into the next frame."""
-        watch.start("crop")
+    def step(self, image: np.ndarray, timer: StageTimer) -> None:
+        """Track into the next frame."""
+        timer.start("crop")
         self._results = self._tracker.step(image)
 
     def draw(self, image: np.ndarray) -> None:
@@ -128,13 +125,13 @@ class TimedCycleSiam:
 
 
 class TimedPipelined:
-    """Our tracker with a thread that learns and draws masks beside; only whole steps are timed.
+    """CycleSiam with its update in a second thread; only whole steps are timed.
 
     Args:
-        network: searches.
-        device: where it is.
+        network: of the tracker.
+        device: of the network.
         config: of the tracker.
-        threads: that torch may use, beside that one.
+        threads: that PyTorch and OpenCV may use, beside the second thread.
     """
 
     def __init__(
@@ -143,109 +140,113 @@ class TimedPipelined:
         self._network, self._device, self._threads = network, device, threads
         self._config = config
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
-        """Begin anew in the first frame."""
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], timer: StageTimer) -> None:
+        """Start tracking in the first frame."""
         set_num_threads(self._threads)
         tracker = Tracker(self._network, self._config, device=self._device)
         self._results = tracker.start(image, boxes)
         self._ahead, self._promise = PipelinedTracker(tracker), at_once(lambda: self._results)
 
-    def step(self, image: np.ndarray, watch: StageTimer) -> None:
-        """Follow into the next frame, and take the results of the one before."""
-        watch.start("step")
+    def step(self, image: np.ndarray, timer: StageTimer) -> None:
+        """Track into the next frame, and wait for the results of the one before."""
+        timer.start("step")
         before, self._promise = self._promise, self._ahead.submit(image)
         self._results = before.result()
 
     def draw(self, image: np.ndarray) -> None:
-        """Draw nothing: no masks are there yet that belong to this frame."""
+        """Draw nothing: the masks of this frame are not there yet."""
 
 
 class TimedOpenCV:
-    """One of OpenCV's trackers, once for each target.
+    """One of OpenCV's trackers, an instance for each target.
 
     Args:
-        make: makes one.
+        make: makes an instance.
     """
 
     def __init__(self, make: Callable[[], BoxTracker]) -> None:
         self._make = make
 
-    def start(self, image: np.ndarray, boxes: Sequence[XYWH], watch: StageTimer) -> None:
-        """Begin anew in the first frame."""
+    def start(self, image: np.ndarray, boxes: Sequence[XYWH], timer: StageTimer) -> None:
+        """Start tracking in the first frame."""
         self._trackers = [self._make() for _ in boxes]
         for tracker, box in zip(self._trackers, boxes, strict=True):
             tracker.init(image, box)
 
-    def step(self, image: np.ndarray, watch: StageTimer) -> None:
-        """Follow into the next frame."""
-        watch.start("step")
+    def step(self, image: np.ndarray, timer: StageTimer) -> None:
+        """Track into the next frame."""
+        timer.start("step")
         for tracker in self._trackers:
             tracker.update(image)
 
     def draw(self, image: np.ndarray) -> None:
-        """Draw nothing: of these trackers only the step counts."""
+        """Draw nothing: only the step of these trackers is compared."""
 
 
 OPENCV_BASELINES = {name: TimedOpenCV(OPENCV_TRACKERS[name]) for name in ("csrt", "kcf")}
-"""OpenCV's trackers to compare with, by name."""
+"""OpenCV's trackers for comparison, by name."""
 
 
-def time_once(contestant: TimedTracker, workload: Workload) -> RunTiming:
-    """Time a contestant over all frames; starting is not counted."""
-    watch, cpu = StageTimer(), 0.0
+def time_once(tracker: TimedTracker, workload: Workload) -> RunTiming:
+    """Time a tracker over all frames of a workload, without its start.
+
+    Raises:
+        SourceError: the source has fewer frames than the workload.
+    """
+    timer, cpu = StageTimer(), 0.0
     with open_frames(workload.source) as frames:
-        contestant.start(next(frames).image, workload.boxes, watch)
-        watch.start(None)
-        watch.spent = dict.fromkeys(STAGES, 0.0)
+        tracker.start(next(frames).image, workload.boxes, timer)
+        timer.start(None)
+        timer.spent = dict.fromkeys(STAGES, 0.0)
         for number in range(workload.frames):
             cpu_before = time.process_time()
-            watch.start("decode")
+            timer.start("decode")
             frame = next(frames, None)
             if frame is None:
                 raise SourceError(
                     f"{workload.source}: has only {number + 1} frames; ask for at most "
                     f"{number} after the first"
                 )
-            contestant.step(frame.image, watch)
-            watch.start(None)
+            tracker.step(frame.image, timer)
+            timer.start(None)
             cpu += time.process_time() - cpu_before
-            watch.start("paste")
-            contestant.draw(frame.image)
-            watch.start(None)
-    stages = {stage: spent / workload.frames for stage, spent in watch.spent.items()}
+            timer.start("paste")
+            tracker.draw(frame.image)
+            timer.start(None)
+    stages = {stage: spent / workload.frames for stage, spent in timer.spent.items()}
     return RunTiming(stages=stages, cpu=1000 * cpu / workload.frames)
 
 
 def time_rounds(
-    contestants: dict[str, TimedTracker], workload: Workload, rounds: int
+    trackers: dict[str, TimedTracker], workload: Workload, rounds: int
 ) -> Iterable[dict[str, RunTiming]]:
-    """Time all contestants in turn, again and again; each round has one pass of each.
+    """Time trackers in turn, in several rounds; yield the timings of each round by tracker.
 
-    Before the first, a few frames warm everything up.
+    Before the first round each tracker runs over a few frames to warm up.
     """
     if rounds < 1:
-        raise ValueError(f"there must be a round or more, got {rounds}")
-    few = Workload(source=workload.source, boxes=workload.boxes, frames=min(3, workload.frames))
-    for contestant in contestants.values():
-        time_once(contestant, few)
+        raise ValueError(f"rounds must be 1 or more, got {rounds}")
+    warm_up = Workload(source=workload.source, boxes=workload.boxes, frames=min(3, workload.frames))
+    for tracker in trackers.values():
+        time_once(tracker, warm_up)
     for _ in range(rounds):
-        passes = {}
-        for name, contestant in contestants.items():
+        timings = {}
+        for name, tracker in trackers.items():
             time.sleep(BUSY_WAIT)
-            passes[name] = time_once(contestant, workload)
-        yield passes
+            timings[name] = time_once(tracker, workload)
+        yield timings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Timing:
-    """A contestant over all rounds; milliseconds a frame.
+    """The time of a tracker over all rounds, in milliseconds a frame.
 
     Args:
         stages: median of each of `STAGES`.
         wall: median of decoding and the step together.
-        least: the quickest round.
-        most: the slowest.
-        cpu: median of the CPU time.
+        least: wall time of the fastest round.
+        most: wall time of the slowest round.
+        cpu: median of the CPU time of all threads.
     """
 
     stages: dict[str, float]
@@ -256,43 +257,43 @@ class Timing:
 
     @property
     def fps(self) -> float:
-        """Frames per second: decoded and tracked, one after the other."""
+        """Frames decoded and tracked in a second."""
         return 1000 / self.wall
 
 
-def summarize(passes: Sequence[RunTiming]) -> Timing:
-    """Give medians and range of one contestant's passes."""
-    walls = [one.wall for one in passes]
+def summarize(runs: Sequence[RunTiming]) -> Timing:
+    """Return medians and range of the runs of one tracker."""
+    walls = [run.wall for run in runs]
     return Timing(
-        stages={stage: statistics.median(p.stages[stage] for p in passes) for stage in STAGES},
+        stages={stage: statistics.median(run.stages[stage] for run in runs) for stage in STAGES},
         wall=statistics.median(walls),
         least=min(walls),
         most=max(walls),
-        cpu=statistics.median(one.cpu for one in passes),
+        cpu=statistics.median(run.cpu for run in runs),
     )
 
 
 def first_reaching(timings: dict[str, Timing], fps: float) -> str | None:
-    """Name the first, in the order given, that takes no longer than 1 / fps; None of none."""
+    """Return the name of the first tracker that reaches a frame rate; None if there is none."""
     return next((name for name, timing in timings.items() if timing.fps >= fps), None)
 
 
 def replicate_boxes(boxes: Sequence[XYWH], count: int) -> tuple[XYWH, ...]:
-    """Give `count` boxes: those given, then the same moved right by a tenth of their width each.
+    """Return `count` boxes: the given ones, then copies shifted right by a tenth of their width.
 
     >>> replicate_boxes([(10.0, 20.0, 30.0, 40.0)], 3)
     ((10.0, 20.0, 30.0, 40.0), (13.0, 20.0, 30.0, 40.0), (16.0, 20.0, 30.0, 40.0))
     """
 
-    def moved(number: int) -> XYWH:
+    def shifted(number: int) -> XYWH:
         x, y, w, h = boxes[number % len(boxes)]
         return x + w * (number // len(boxes)) / 10, y, w, h
 
-    return tuple(moved(number) for number in range(count))
+    return tuple(shifted(number) for number in range(count))
 
 
 def set_threads(count: int | None) -> int:
-    """Let torch and OpenCV use so many threads each, or what they use anyway; give how many."""
+    """Set the threads of PyTorch and OpenCV if a count is given; return their number."""
     if count is not None:
         set_num_threads(count)
     return get_num_threads()

@@ -1,4 +1,4 @@
-"""Where the time of a step goes: a stopwatch that a network starts and stops."""
+"""Time of a tracking step by stages: a timer that a wrapped network starts and stops."""
 
 import time
 from collections.abc import Callable
@@ -11,18 +11,26 @@ from cyclesiam.tracking.siamese import Network, SegmentingNetwork, Template
 
 STEP_STAGES = ("crop", "network", "choose", "masks")
 STAGES = ("decode", *STEP_STAGES, "step", "paste")
-"""decode: the next frame from the file. crop: from the start of a step until the network searches.
-network: inside the network. choose: whatever else a step does before there are masks. masks: from
-the network's masks to the end of the step. step: all of it, of others' trackers and where threads
-share it. paste: boxes and masks drawn into the frame."""
+"""Names of the stages:
+
+- decode: read the next frame from the file.
+- crop: from the start of a step until the network searches.
+- network: inside the network.
+- choose: all else that a step does before the network's masks.
+- masks: from the network's masks to the end of the step.
+- step: a whole step that is not split, of OpenCV's trackers and of pipelined ones.
+- paste: draw boxes and masks into the frame.
+"""
 
 
 @dataclass
 class StageTimer:
-    """Milliseconds by stage; at any time one stage runs, or none.
+    """Milliseconds spent in each stage. At any time one stage runs, or none.
 
     Args:
-        finish: waits until the device has done what it was told.
+        finish: waits until the device has finished its work.
+        spent: milliseconds so far, for each of `STAGES`.
+        stage: the stage that runs; None for none.
     """
 
     finish: Callable[[], None] = lambda: None
@@ -31,7 +39,7 @@ class StageTimer:
     _since: float = 0.0
 
     def start(self, stage: str | None) -> None:
-        """End the stage that runs, and begin another."""
+        """End the stage that runs, and start another; None starts none."""
         self.finish()
         now = time.perf_counter()
         if self.stage is not None:
@@ -40,42 +48,42 @@ class StageTimer:
 
 
 class TimedNetwork:
-    """A network that tells a stopwatch when it works; else the same.
+    """A network that starts and stops the stages of a timer, and else behaves like another.
 
     Args:
-        network: answers.
-        watch: is in stage `crop` when a step begins.
+        network: computes.
+        timer: is in stage `crop` when a step begins.
     """
 
-    def __init__(self, network: Network, watch: StageTimer) -> None:
-        self._network, self._watch = network, watch
+    def __init__(self, network: Network, timer: StageTimer) -> None:
+        self._network, self._timer = network, timer
         self.template_size, self.search_size = network.template_size, network.search_size
         self.stride, self.has_masks = network.stride, network.has_masks
 
     def embed(self, crops: Tensor, boxes: Tensor) -> Template:
-        """Embed templates, as `Network.embed`."""
-        stage = self._watch.stage
-        self._watch.start("network")
+        """Embed templates; arguments and result are those of `Network.embed`."""
+        stage = self._timer.stage
+        self._timer.start("network")
         template = self._network.embed(crops, boxes)
-        self._watch.start(stage)
+        self._timer.start(stage)
         return template
 
     def search(self, template: Template, crops: Tensor) -> Proposals:
-        """Search crops, as `Network.search`."""
-        self._watch.start("network")
+        """Search crops; arguments and result are those of `Network.search`."""
+        self._timer.start("network")
         proposals = self._network.search(template, crops)
-        self._watch.start("choose")
+        self._timer.start("choose")
         return proposals
 
     def segment(self, proposals: Proposals, chosen: Tensor, color_priors: Tensor) -> Tensor:
-        """Give masks, as `SegmentingNetwork.segment`."""
+        """Predict masks; arguments and result are those of `SegmentingNetwork.segment`."""
         assert isinstance(self._network, SegmentingNetwork)
-        self._watch.start("network")
+        self._timer.start("network")
         masks = self._network.segment(proposals, chosen, color_priors)
-        self._watch.start("masks")
+        self._timer.start("masks")
         return masks
 
     def mask_windows(self, chosen: Tensor) -> Tensor:
-        """Give what masks cover, as `SegmentingNetwork.mask_windows`."""
+        """Return the windows of masks; see `SegmentingNetwork.mask_windows`."""
         assert isinstance(self._network, SegmentingNetwork)
         return self._network.mask_windows(chosen)
