@@ -1,19 +1,21 @@
-"""Fit the tracker's confidence to weights without labels, and measure how honest it is.
+"""Fit the tracker's confidence to weights without labels, and measure its calibration.
 
     .venv/bin/python benchmarks/fit_confidence.py --scenes CLIPS STILLS [--fit] [--root EVAL]
         [--weights default] [--clips 60] [--no-masks]
 
-`--fit` follows made clips whose target hides, and walks forward and back through videos of scenes
-that are not held out; from the score, the colours, whether the target was just found again, and
-whether the box was right (the way out agrees with the way home), a logistic is fitted: four numbers
-for `ConfidenceConfig`; and with masks four more, of what these add to the shipped ones. With
-`--no-masks` boxes heed no masks, as `track --no-masks`.
-Without it the shipped numbers are measured: on made clips of held-out scenes, and, with a root that
-holds the development suite's folders, on its sequences, whose annotations only score.
+With `--fit`, targets are tracked through synthetic occlusions, and forward and back through videos,
+of scenes that are not held out. A logistic function is fitted to the score, the colors, whether the
+target was just redetected, and whether the box was correct: known for occlusions, and for videos
+where the tracks forward and back agree. The result is four coefficients of `ConfidenceConfig`. With
+masks there are four more, fitted to the default confidences. `--no-masks` tracks without masks.
 
-Printed are the area under the ROC of "the overlap is below .1", the expected calibration error of
-"the overlap is above .5" over ten bins, the reliability diagram's bins, and how many hidden targets
-were found again. Beside it CSRT on the same frames, whose `ok` is all that it says.
+Without `--fit` the default coefficients are measured on occlusions of held-out scenes. With a root
+that holds the folders of the development suite they are also measured on its sequences, whose
+annotations only score.
+
+Printed are the area under the ROC curve for "the IoU is below 0.1", the expected calibration error
+for "the IoU is above 0.5" over ten bins, the bins, and how many occluded targets were redetected.
+`--csrt` compares with CSRT on the same frames, which reports `ok` only.
 """
 
 import argparse
@@ -41,43 +43,43 @@ from cyclesiam.validation.occlusions import OcclusionClip, make_occlusion_clips
 from cyclesiam.video import read_image
 
 SUITE = {"otb": "otb", "uav123_10fps": "uav123", "vot2018": "vot2018", "davis2016": "davis2016"}
-PATIENCE = 30  # frames within which a hidden target is to be found again
+MAX_DELAY = 30  # frames after its reappearance within which a target counts as redetected
 
 
-class Followed(NamedTuple):
-    """(T, 4) boxes, and (T - 1,) of what is said past the first.
+class Track(NamedTuple):
+    """(T, 4) boxes of a target, and (T - 1,) values for each frame after the first.
 
-    fresh: just found again; odds: their logarithm, masks unheard; agreement: of masks, or NaN.
+    recovering: lost or just redetected; odds: log odds without masks; mask_iou: NaN without a mask.
     """
 
     boxes: np.ndarray
-    believed: np.ndarray
+    confidences: np.ndarray
     scores: np.ndarray
-    colours: np.ndarray
-    fresh: np.ndarray
+    colors: np.ndarray
+    recovering: np.ndarray
     odds: np.ndarray
-    agreement: np.ndarray
+    mask_iou: np.ndarray
     lost: np.ndarray
 
 
 @dataclass
-class Told:
-    """What was said in frames, and what was true: overlaps with the truth, 0 where hidden."""
+class Report:
+    """Reports for frames, and the true IoU of their boxes, 0 where the target is occluded."""
 
-    believed: list[float] = field(default_factory=list)
+    confidences: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    flags: list[bool] = field(default_factory=list)
-    overlaps: list[float] = field(default_factory=list)
+    lost: list[bool] = field(default_factory=list)
+    ious: list[float] = field(default_factory=list)
 
-    def add(self, followed: Followed, overlaps: np.ndarray) -> None:
-        self.believed += followed.believed.tolist()
-        self.scores += followed.scores.tolist()
-        self.flags += followed.lost.tolist()
-        self.overlaps += overlaps.tolist()
+    def add(self, track: Track, ious: np.ndarray) -> None:
+        self.confidences += track.confidences.tolist()
+        self.scores += track.scores.tolist()
+        self.lost += track.lost.tolist()
+        self.ious += ious.tolist()
 
 
-class Witness(Tracker):
-    """A tracker that writes down the evidence of each frame, for one target."""
+class RecordingTracker(Tracker):
+    """A tracker of one target that records the inputs of the confidence in each frame."""
 
     def _settle(
         self, last: TargetState, seen: SearchResult, standing: TargetStatus, size: tuple[int, int]
@@ -98,114 +100,118 @@ class Witness(Tracker):
         return targets, believed
 
 
-def follow(
+def track_clip(
     network: Network, config: TrackerConfig, images: Iterable[np.ndarray], box: np.ndarray
-) -> Followed:
-    tracker, images = Witness(network, config), iter(images)
+) -> Track:
+    tracker, images = RecordingTracker(network, config), iter(images)
     tracker.evidence = []
     left, top, right, bottom = box.tolist()
     tracker.init(next(images), (left, top, right - left, bottom - top))
-    results, agreement = [], []
+    results, mask_ious = [], []
     for image in images:
         results.append(tracker.update(image))
-        agreement.append(tracker._followed.fit.iou.item())
-    scores, colours, fresh, odds = np.array(tracker.evidence).T
-    return Followed(
+        mask_ious.append(tracker._followed.fit.iou.item())
+    scores, colors, recovering, odds = np.array(tracker.evidence).T
+    return Track(
         np.array([box, *(result.box for result in results)]),
         np.array([result.score for result in results]),
         scores,
-        colours,
-        fresh,
+        colors,
+        recovering,
         odds,
-        np.array(agreement),
+        np.array(mask_ious),
         np.array([result.state == "lost" for result in results]),
     )
 
 
-def true_overlaps(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Give the (T - 1,) overlaps past the first frame; 0 where there is nothing to be found."""
+def true_ious(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the (T - 1,) IoUs after the first frame; 0 where the target is occluded."""
     return np.nan_to_num(iou(boxes[1:], truth[1:]))
 
 
 def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int) -> None:
-    """Print the numbers that the evidence asks for."""
-    inputs, masks, right = [], [], []
+    """Print the coefficients fitted to clips of scenes."""
+    inputs, masks, correct = [], [], []
     for clip in make_occlusion_clips(scenes, clips, seed=2):
-        followed = follow(network, tracking, clip.frames, clip.boxes[0])
-        inputs.append(evidence_of(followed))
-        masks.append(evidence_of_masks(followed))
-        right.append(true_overlaps(followed.boxes, clip.boxes) > 0.5)
+        track = track_clip(network, tracking, clip.frames, clip.boxes[0])
+        inputs.append(box_inputs(track))
+        masks.append(mask_inputs(track))
+        correct.append(true_ious(track.boxes, clip.boxes) > 0.5)
     config = ExampleConfig(zooms=0, pasted=0, cycles=clips, seed=5)
     for example in make_examples(scenes, config):
-        walk = example.frames + example.frames[-2::-1]
-        followed = follow(network, tracking, walk, example.boxes[0])
-        agree = np.nan_to_num(iou(followed.boxes, followed.boxes[::-1]))
-        inputs.append(evidence_of(followed))
-        masks.append(evidence_of_masks(followed))
-        right.append(agree[1:] > 0.5)
-    weights = fit_logistic(np.concatenate(inputs), np.concatenate(right))
-    print(f"{sum(map(len, right))} frames, {np.concatenate(right).mean():.2f} of them right")
-    bias, of_score, of_colours, of_fresh = weights
+        forward_and_back = example.frames + example.frames[-2::-1]
+        track = track_clip(network, tracking, forward_and_back, example.boxes[0])
+        ious = np.nan_to_num(iou(track.boxes, track.boxes[::-1]))
+        inputs.append(box_inputs(track))
+        masks.append(mask_inputs(track))
+        correct.append(ious[1:] > 0.5)
+    weights = fit_logistic(np.concatenate(inputs), np.concatenate(correct))
+    print(f"{sum(map(len, correct))} frames, {np.concatenate(correct).mean():.2f} of them correct")
+    bias, score, color, recovered = weights
     print(
-        f"bias={bias:.2f}, of_score={of_score:.2f}, of_colours={of_colours:.2f}, "
-        f"caution={-of_fresh:.2f}"
+        f"bias={bias:.2f}, score_weight={score:.2f}, color_weight={color:.2f}, "
+        f"recovered_penalty={-recovered:.2f}"
     )
     if tracking.mask.enabled and network.has_masks:
-        added = fit_logistic(np.concatenate(masks), np.concatenate(right))
-        names = "with_mask", "of_belief", "of_agreement", "without_mask"
-        print(", ".join(f"{name}={value:.2f}" for name, value in zip(names, added, strict=True)))
+        coefficients = fit_logistic(np.concatenate(masks), np.concatenate(correct))
+        names = "mask_bias", "mask_logit_weight", "mask_iou_weight", "implausible_mask_bias"
+        print(
+            ", ".join(
+                f"{name}={value:.2f}" for name, value in zip(names, coefficients, strict=True)
+            )
+        )
 
 
-def evidence_of(followed: Followed) -> np.ndarray:
-    """Give (T - 1, 4) inputs of the logistic of boxes."""
-    ones = np.ones_like(followed.scores)
-    return np.column_stack((ones, followed.scores, followed.colours, followed.fresh))
+def box_inputs(track: Track) -> np.ndarray:
+    """Return the (T - 1, 4) inputs of the confidence of boxes."""
+    ones = np.ones_like(track.scores)
+    return np.column_stack((ones, track.scores, track.colors, track.recovering))
 
 
-def evidence_of_masks(followed: Followed) -> np.ndarray:
-    """Give (T - 1, 4) inputs of the logistic of what is told."""
-    nothing = np.isnan(followed.agreement)
-    agreement = np.nan_to_num(followed.agreement)
-    return np.column_stack((np.ones_like(nothing, float), followed.odds, agreement, nothing))
+def mask_inputs(track: Track) -> np.ndarray:
+    """Return the (T - 1, 4) inputs of the reported confidence."""
+    no_mask = np.isnan(track.mask_iou)
+    mask_iou = np.nan_to_num(track.mask_iou)
+    return np.column_stack((np.ones_like(no_mask, float), track.odds, mask_iou, no_mask))
 
 
-def fit_logistic(inputs: np.ndarray, right: np.ndarray) -> list[float]:
-    """Give the weights of (N, K) inputs that make (N,) answers likeliest."""
-    given, wanted = torch.from_numpy(inputs).double(), torch.from_numpy(right).double()
-    weights = torch.zeros(given.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+def fit_logistic(inputs: np.ndarray, labels: np.ndarray) -> list[float]:
+    """Return the K weights of (N, K) inputs under which (N,) labels are most likely."""
+    x, expected = torch.from_numpy(inputs).double(), torch.from_numpy(labels).double()
+    weights = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
-        optimiser.zero_grad()
-        value = torch.nn.functional.binary_cross_entropy_with_logits(given @ weights, wanted)
+        optimizer.zero_grad()
+        value = torch.nn.functional.binary_cross_entropy_with_logits(x @ weights, expected)
         value.backward()
         return value
 
-    optimiser.step(loss)
+    optimizer.step(loss)
     return weights.tolist()
 
 
-def measure_made(network: Network, config: TrackerConfig, clips: Sequence[OcclusionClip]) -> Told:
-    told = Told()
-    found: dict[str, list[tuple[bool, bool]]] = {}
+def measure_occlusions(
+    network: Network, config: TrackerConfig, clips: Sequence[OcclusionClip]
+) -> Report:
+    report = Report()
+    redetected: dict[str, list[tuple[bool, bool]]] = {}
     for clip in clips:
-        followed = follow(network, config, clip.frames, clip.boxes[0])
-        overlaps = true_overlaps(followed.boxes, clip.boxes)
-        told.add(followed, overlaps)
+        track = track_clip(network, config, clip.frames, clip.boxes[0])
+        ious = true_ious(track.boxes, clip.boxes)
+        report.add(track, ious)
         gone = int(np.flatnonzero(np.isnan(clip.boxes[:, 0]))[0])
-        before = overlaps[gone - 9 : gone - 4].mean() > 0.3
-        again = bool(
-            (overlaps[clip.reappears_at - 1 : clip.reappears_at - 1 + PATIENCE] > 0.5).any()
-        )
-        found.setdefault(clip.kind, []).append((bool(before), again))
-    for way, counts in found.items():
-        followed_before = [again for before, again in counts if before]
+        before = ious[gone - 9 : gone - 4].mean() > 0.3
+        again = bool((ious[clip.reappears_at - 1 : clip.reappears_at - 1 + MAX_DELAY] > 0.5).any())
+        redetected.setdefault(clip.kind, []).append((bool(before), again))
+    for kind, counts in redetected.items():
+        tracked_before = [again for before, again in counts if before]
         print(
-            f"{way}: of {len(counts)} targets {np.mean([again for _, again in counts]):.2f} are "
-            f"found within {PATIENCE} frames; of the {len(followed_before)} that were followed "
-            f"before, {np.mean(followed_before):.2f}"
+            f"{kind}: of {len(counts)} targets {np.mean([again for _, again in counts]):.2f} are "
+            f"redetected within {MAX_DELAY} frames; of the {len(tracked_before)} that were "
+            f"tracked before, {np.mean(tracked_before):.2f}"
         )
-    return told
+    return report
 
 
 def suite_sequences(root: Path) -> Iterator:
@@ -214,55 +220,57 @@ def suite_sequences(root: Path) -> Iterator:
             yield from TRACKING_DATASETS[reader](root / folder).sequences()
 
 
-def measure_suite(network: Network, config: TrackerConfig, root: Path) -> Told:
-    told = Told()
+def measure_suite(network: Network, config: TrackerConfig, root: Path) -> Report:
+    report = Report()
     for sequence in suite_sequences(root):
         truth = np.asarray(sequence.boxes, float)
-        followed = follow(network, config, map(read_image, sequence.frames), truth[0])
+        track = track_clip(network, config, map(read_image, sequence.frames), truth[0])
         known = np.isfinite(truth[1:]).all(axis=1)
-        part = Followed(followed.boxes, *(values[known] for values in followed[1:]))
-        told.add(part, true_overlaps(followed.boxes, truth)[known])
-    return told
+        part = Track(track.boxes, *(values[known] for values in track[1:]))
+        report.add(part, true_ious(track.boxes, truth)[known])
+    return report
 
 
 def measure_csrt(images: Iterable[np.ndarray], truth: np.ndarray) -> tuple[list[float], list[bool]]:
-    """Give the overlaps of CSRT's boxes, and where it says that it lost the target."""
+    """Return the IoUs of CSRT's boxes, and in which frames it reports a loss."""
     images, tracker = iter(images), cv2.TrackerCSRT.create()
     left, top, right, bottom = truth[0]
     window = np.rint((left, top, right - left, bottom - top)).astype(int).tolist()
     tracker.init(np.ascontiguousarray(next(images)[..., ::-1]), window)
-    boxes, flags, last = [truth[0]], [], truth[0]
+    boxes, lost, last = [truth[0]], [], truth[0]
     for image in images:
         ok, (x, y, w, h) = tracker.update(np.ascontiguousarray(image[..., ::-1]))
         last = np.array([x, y, x + w, y + h], float) if ok else last
         boxes.append(last)
-        flags.append(not ok)
-    return true_overlaps(np.array(boxes), truth).tolist(), flags
+        lost.append(not ok)
+    return true_ious(np.array(boxes), truth).tolist(), lost
 
 
-def area_under_roc(suspicion: np.ndarray, lost: np.ndarray) -> float:
-    """Give the chance that a lost frame is suspected more than another; ties count half."""
-    order = np.unique(suspicion, return_inverse=True)[1]
+def area_under_roc(scores: np.ndarray, lost: np.ndarray) -> float:
+    """Return the probability that a lost frame scores higher than another; ties count half."""
+    order = np.unique(scores, return_inverse=True)[1]
     counts = np.bincount(order)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[order]
     positives, negatives = lost.sum(), (~lost).sum()
     return float((ranks[lost].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def report(name: str, told: Told) -> None:
-    believed, overlaps = np.array(told.believed), np.array(told.overlaps)
-    lost, right = overlaps < 0.1, overlaps > 0.5
-    bins = np.minimum((believed * 10).astype(int), 9)
+def print_report(name: str, report: Report) -> None:
+    confidences, ious = np.array(report.confidences), np.array(report.ious)
+    lost, correct = ious < 0.1, ious > 0.5
+    bins = np.minimum((confidences * 10).astype(int), 9)
     rows = [(bins == number) for number in range(10) if (bins == number).any()]
-    error = sum(row.mean() * abs(believed[row].mean() - right[row].mean()) for row in rows)
+    error = sum(row.mean() * abs(confidences[row].mean() - correct[row].mean()) for row in rows)
     print(
-        f"{name}: {len(lost)} frames, {lost.mean():.2f} lost, {right.mean():.2f} right; ROC area "
-        f"of lost {area_under_roc(-believed, lost):.3f} (raw score "
-        f"{area_under_roc(-np.array(told.scores), lost):.3f}, state `lost` "
-        f"{area_under_roc(np.array(told.flags, float), lost):.3f}); calibration error {error:.3f}"
+        f"{name}: {len(lost)} frames, {lost.mean():.2f} lost, {correct.mean():.2f} correct; ROC "
+        f"area of lost {area_under_roc(-confidences, lost):.3f} (raw score "
+        f"{area_under_roc(-np.array(report.scores), lost):.3f}, state `lost` "
+        f"{area_under_roc(np.array(report.lost, float), lost):.3f}); calibration error {error:.3f}"
     )
-    shares = ", ".join(f"{believed[row].mean():.2f} {right[row].mean():.2f}" for row in rows)
-    print(f"  said and true, by tenths: {shares}")
+    bins_text = ", ".join(
+        f"{confidences[row].mean():.2f} {correct[row].mean():.2f}" for row in rows
+    )
+    print(f"  confidence and accuracy, by tenths: {bins_text}")
 
 
 def main() -> None:
@@ -273,7 +281,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--fit", action="store_true")
     parser.add_argument("--no-masks", action="store_true")
-    parser.add_argument("--csrt", action="store_true", help="also CSRT: slow")
+    parser.add_argument("--csrt", action="store_true", help="also measure CSRT: slow")
     options = parser.parse_args()
     torch.set_num_threads(1)
     network, _ = load_network(options.weights, "cpu", RuntimeConfig(threads=1))
@@ -283,24 +291,24 @@ def main() -> None:
         fit(network, tracking, kept, options.clips)
         return
     clips = make_occlusion_clips(held_out, options.clips, seed=1)
-    made = measure_made(network, tracking, clips)
-    report("made clips", made)
+    occlusions = measure_occlusions(network, tracking, clips)
+    print_report("occlusion clips", occlusions)
     truths = [(clip.frames, clip.boxes) for clip in clips]
     if options.root:
         suite = measure_suite(network, tracking, options.root)
-        report("development suite", suite)
-        parts = zip(vars(made).values(), vars(suite).values(), strict=True)
-        report("both", Told(*(one + other for one, other in parts)))
+        print_report("development suite", suite)
+        parts = zip(vars(occlusions).values(), vars(suite).values(), strict=True)
+        print_report("both", Report(*(one + other for one, other in parts)))
         truths += [
             ([read_image(frame) for frame in sequence.frames], np.asarray(sequence.boxes, float))
             for sequence in (suite_sequences(options.root) if options.csrt else ())
         ]
     if options.csrt:
-        overlaps, flags = [], []
+        ious, lost = [], []
         for images, truth in truths:
-            some, said = measure_csrt(images, truth)
-            overlaps, flags = overlaps + some, flags + said
-        area = area_under_roc(np.array(flags, float), np.array(overlaps) < 0.1)
+            more_ious, more_lost = measure_csrt(images, truth)
+            ious, lost = ious + more_ious, lost + more_lost
+        area = area_under_roc(np.array(lost, float), np.array(ious) < 0.1)
         print(f"CSRT, the same frames: ROC area of `not ok` {area:.3f}")
 
 
