@@ -120,7 +120,7 @@ def test_workers_change_nothing_but_when_a_stage_begins(tmp_path, scenes):
 # numbers of threads) by 3e-3 of the loss after three steps of turn 0. Later steps track,
 # in which the arg-max of nearly equal scores may fall on another anchor: 5e-2 was seen.
 TURN_0_LOSSES = [1.10419, 0.87552, 0.64507]
-WALK_LOSSES = [1.02800, 0.81800, 0.60600]
+TRACKED_LOSSES = [1.02800, 0.81800, 0.60600]
 
 
 def test_the_first_losses(tmp_path, scenes):
@@ -128,7 +128,7 @@ def test_the_first_losses(tmp_path, scenes):
     trainer = make_trainer(tmp_path, scenes, steps=6, optimizer=OptimizerConfig(), clips=plain)
     losses = [report.loss for report in trainer.fit()]
     assert losses[:3] == pytest.approx(TURN_0_LOSSES, rel=5e-3)
-    assert losses[3:] == pytest.approx(WALK_LOSSES, rel=1e-1)
+    assert losses[3:] == pytest.approx(TRACKED_LOSSES, rel=1e-1)
 
 
 # Likewise for the recipe itself, cut-outs included, which other builds of OpenCV may draw a little

@@ -9,7 +9,7 @@ that follows the target to another frame and back must find it again where it be
 
 Turn: the last frame of the forward half; 2 in the drawing. A clip has frames 0 to turn. With turn
 0, frame 0 is searched for the template that was cropped there, and nothing is tracked.
-Gap: how many frames of the video may lie from one frame of a clip to the next, at most.
+Gap: the largest distance, in frames of the video, between neighboring frames of a clip.
 
 Shapes: B clips of T frames; P boxes of a cycle, one for each frame before the last search.
 Source: CycleSiam (Yuan et al., IROS 2020), section III.A.
