@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all.
 
-They are written beside their place under another name, `NAME.PROCESS.part`, and renamed at the end.
-Whoever reads them never meets a half-written one, whenever the process ends.
+They are written in the same folder under another name, `NAME.PROCESS.part`, and renamed at the end.
+Nobody ever reads a half-written one, whenever the process ends.
 """
 
 import glob
@@ -16,7 +16,7 @@ from pathlib import Path
 def atomic_path(path: Path, *, sync: bool = False) -> Iterator[Path]:
     """Yield where to write a file, or make a folder, that is moved to `path` if nothing fails.
 
-    What was at `path` is replaced. What processes that died left beside it is removed.
+    What was at `path` is replaced. Parts that dead processes left beside it are removed.
 
     Args:
         path: the final place; folders above it are made.

@@ -10,7 +10,7 @@ from cyclesiam.evaluation.protocols.registry import make_protocol
 from cyclesiam.evaluation.results.files import read_boxes, read_times, read_trajectory
 from cyclesiam.evaluation.runner import EvaluationJob, run_sequences
 from support.benchmark_folders import labels, make_davis, make_otb, make_vot
-from support.trackers import Chance, Counted, Drift, Masks, Moody, Still
+from support.trackers import Counted, Drift, Fragile, Jitter, Masks, Still
 
 ROWS = [(11, 6, 10, 10)] * 4
 
@@ -63,17 +63,17 @@ def test_one_pass_from_other_frames(otb, tmp_path):
     assert (times[:2, 1] == 0).all()
 
 
-def test_repetitions_differ_and_come_out_alike_again(tmp_path):
+def test_repetitions_differ_and_are_reproducible(tmp_path):
     root = make_vot(tmp_path / "vot", {"A": [(20, 10, 20, 20)] * 8})
     for name in ("first", "second"):
-        run_sequences(job(root, Chance, tmp_path / name, "vot2018", repetitions=2), ["A"])
+        run_sequences(job(root, Jitter, tmp_path / name, "vot2018", repetitions=2), ["A"])
     one, two = files(tmp_path / "first").values()
     assert one != two
     assert files(tmp_path / "first") == files(tmp_path / "second")
     assert len(read_trajectory(tmp_path / "first/baseline/A/A_002.txt", 8)) == 8
 
 
-def test_label_maps_are_written_as_the_frames_are_called(tmp_path):
+def test_label_maps_have_the_names_of_frames(tmp_path):
     root = make_davis(tmp_path / "davis", {"A": [labels((5, 5, 15, 15))] * 3})
     run_sequences(job(root, Masks, tmp_path / "r", "davis2017", "segmentation"), ["A"])
     assert sorted(path.name for path in (tmp_path / "r" / "A").iterdir()) == [
@@ -90,7 +90,7 @@ def test_several_workers_write_the_same_and_one_death_loses_no_other(tmp_path):
     make_otb(root, {"C": rows}, value=[0, 255, 255])  # its process dies
     events = []
     failures = run_sequences(
-        job(root, Moody, tmp_path / "two"),
+        job(root, Fragile, tmp_path / "two"),
         "ABCD",
         workers=2,
         on_sequence=lambda done, count, outcome: events.append((done, count, outcome.name)),
@@ -102,7 +102,7 @@ def test_several_workers_write_the_same_and_one_death_loses_no_other(tmp_path):
     assert failures[1].message.endswith("its process ended with status SIGKILL")
     assert sorted(name for *_, name in events) == list("ABCD")
     assert [(done, count) for done, count, _ in events] == [(n, 4) for n in range(1, 5)]
-    run_sequences(job(root, Moody, tmp_path / "one"), "AD")
+    run_sequences(job(root, Fragile, tmp_path / "one"), "AD")
     assert list(files(tmp_path / "two")) == ["A.txt", "D.txt"]
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
@@ -171,7 +171,7 @@ def test_processes_that_cannot_start_stop_the_run(otb, tmp_path):
         run_sequences(job(otb / "none", Still, tmp_path / "r"), "A", workers=2)
 
 
-def test_of_masks_the_extent_is_the_box(otb, tmp_path):
+def test_boxes_of_masks_are_the_smallest_around_them(otb, tmp_path):
     assert run_sequences(job(otb, Masks, tmp_path / "r"), "A") == ()
     assert read_boxes(tmp_path / "r" / "A.txt", 4)[3].tolist() == [11, 6, 10, 10]
 

@@ -25,7 +25,7 @@ from support.benchmark_folders import (
 )
 
 BOX = (20.0, 10.0, 10.0, 10.0)
-OFF = (25.0, 10.0, 10.0, 10.0)  # half the box: overlap 1/3, centre 5 px off
+OFF = (25.0, 10.0, 10.0, 10.0)  # half the box: overlap 1/3, center 5 px off
 
 
 def score(protocol, root, folder, *, names=None, rules="pysot", **options):
@@ -90,7 +90,7 @@ def test_one_pass_by_hand(otb, tmp_path):
 
 
 def test_one_pass_by_the_rules_of_got10k(otb, tmp_path):
-    write_boxes(tmp_path / "r" / "Rest.txt", np.array([OFF, BOX]))  # the first is not looked at
+    write_boxes(tmp_path / "r" / "Rest.txt", np.array([OFF, BOX]))  # the first does not count
     evaluation = score(OTB, otb, tmp_path / "r", names=["Rest"], rules="got10k")
     assert evaluation.mean["auc"] == pytest.approx(20 / 21)
     assert evaluation.curve("norm_precision") is None
@@ -108,7 +108,7 @@ def test_a_start_behind_the_end_is_refused(otb, tmp_path):
         score(OTB, otb, tmp_path / "r", names=["Half"])
 
 
-def test_answers_of_one_pass(otb, tmp_path):
+def test_frame_results_of_one_pass(otb, tmp_path):
     evaluation = score(OTB, otb, tmp_path / "r")
     found = frame_results(evaluation, OTB, otb, "Half")
     np.testing.assert_allclose(found.overlaps, [1, 1, 1 / 3, 1 / 3])
@@ -143,12 +143,12 @@ def test_nothing_to_score_is_an_error(otb, tmp_path):
         score(OTB, otb, tmp_path / "none")
 
 
-def test_a_flavour_of_another_protocol_is_refused(otb, tmp_path):
+def test_rules_of_another_protocol_are_refused(otb, tmp_path):
     with pytest.raises(CycleSiamError, match="no flavour 'vot_toolkit'; choose pysot or got10k"):
         score(OTB, otb, tmp_path / "r", rules="vot_toolkit")
 
 
-def test_scoring_needs_one_picture_of_a_sequence(tmp_path):
+def test_scoring_needs_one_frame_of_a_sequence(tmp_path):
     protocol = make_protocol("vot2018", "reset")
     root = make_vot(tmp_path / "vot", {"A": [BOX] * 14})
     for picture in sorted((root / "A" / "color").iterdir())[1:]:
@@ -170,14 +170,14 @@ def test_got10k_by_hand(tmp_path):
     assert evaluation.sequences[1].numbers["sr_50"] == 1
 
 
-def test_a_truth_that_the_benchmark_keeps_is_told(tmp_path):
+def test_ground_truth_that_the_benchmark_keeps_is_named(tmp_path):
     root = tmp_path / "got"
     make_got10k(root, {"A": [BOX]}, cover=[8])
     (root / "val").rename(root / "test")
     write_images(root / "test" / "A", 3)
     (root / "test" / "A" / "cover.label").unlink()
     write_boxes(tmp_path / "r" / "A" / "A_001.txt", np.array([BOX] * 3))
-    with pytest.raises(CycleSiamError, match="only the first frame has a truth"):
+    with pytest.raises(CycleSiamError, match="only the first frame has a box"):
         score(make_protocol("got10k", "ope"), root, tmp_path / "r")
 
 
@@ -254,7 +254,7 @@ def test_repetitions_are_averaged(vot, tmp_path):
     assert evaluation.mean["failures"] == 0.5
 
 
-def test_answers_with_resets(vot, tmp_path):
+def test_frame_results_with_resets(vot, tmp_path):
     found = frame_results(score(VOT, vot, tmp_path / "r"), VOT, vot, "long")
     assert found.failures == (15,)
     assert np.isnan(found.overlaps[:10]).all()
@@ -322,7 +322,7 @@ def test_one_object_of_davis_2016(tmp_path):
     assert [o.name for o in evaluation.objects] == ["one_1"]
 
 
-def test_answers_of_segmentation(davis, tmp_path):
+def test_frame_results_of_segmentation(davis, tmp_path):
     found = frame_results(score(DAVIS, davis, tmp_path / "r"), DAVIS, davis, "two")
     np.testing.assert_array_equal(found.overlaps, [np.nan, 0.75, 0.75, np.nan])
     np.testing.assert_array_equal(found.truth[1], [10, 10, 80, 30])

@@ -1,4 +1,4 @@
-"""Benchmarks of a few small pictures, made on the spot in the layout of each."""
+"""Write benchmarks of a few small images, each in its own layout."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def write_rows(path: Path, rows) -> None:
 
 
 def write_images(folder: Path, count: int, *, first: int = 1, digits: int = 8, value=0) -> None:
-    """Write grey pictures of 120 x 40; `value` is their brightness, or one for each."""
+    """Write gray images of 120 x 40; `value` is their brightness, or one for each."""
     folder.mkdir(parents=True, exist_ok=True)
     values = np.broadcast_to(value, count)
     for number, brightness in enumerate(values, start=first):
@@ -26,7 +26,7 @@ def write_images(folder: Path, count: int, *, first: int = 1, digits: int = 8, v
 
 
 def make_otb(root: Path, sequences: dict[str, list], *, value=0) -> Path:
-    """OTB: name to rows x, y, w, h that count from 1."""
+    """Write an OTB folder from names and rows x, y, w, h that count from 1."""
     for name, rows in sequences.items():
         write_rows(root / name / "groundtruth_rect.txt", rows)
         write_images(root / name / "img", len(rows), digits=4, value=value)
@@ -34,7 +34,7 @@ def make_otb(root: Path, sequences: dict[str, list], *, value=0) -> Path:
 
 
 def make_vot(root: Path, sequences: dict[str, list], *, tags=()) -> Path:
-    """VOT: name to regions; tags of the form (name, tag, flags)."""
+    """Write a VOT folder from names and regions; tags are (name, tag, flags)."""
     for name, rows in sequences.items():
         write_rows(root / name / "groundtruth.txt", rows)
         write_images(root / name / "color", len(rows))
@@ -44,7 +44,7 @@ def make_vot(root: Path, sequences: dict[str, list], *, tags=()) -> Path:
 
 
 def make_got10k(root: Path, sequences: dict[str, list], cover: list[int]) -> Path:
-    """GOT-10k's validation set: name to rows x, y, w, h; the same cover for all."""
+    """Write GOT-10k's validation set from names and rows x, y, w, h; all have the same cover."""
     for name, rows in sequences.items():
         write_rows(root / "val" / name / "groundtruth.txt", rows)
         write_rows(root / "val" / name / "cover.label", [[level] for level in cover])
@@ -54,7 +54,7 @@ def make_got10k(root: Path, sequences: dict[str, list], cover: list[int]) -> Pat
 
 
 def make_davis(root: Path, sequences: dict[str, list[np.ndarray]], year: int = 2017) -> Path:
-    """DAVIS: name to label maps (40, 120)."""
+    """Write a DAVIS folder from names and label maps (40, 120)."""
     for name, maps in sequences.items():
         write_images(root / "JPEGImages" / "480p" / name, len(maps), first=0, digits=5)
         folder = root / "Annotations" / "480p" / name
@@ -68,12 +68,12 @@ def make_davis(root: Path, sequences: dict[str, list[np.ndarray]], year: int = 2
 
 
 def labels(*boxes) -> np.ndarray:
-    """A label map with box number 1, 2 ... given as left, top, right, bottom."""
-    made = np.zeros((HEIGHT, WIDTH), np.uint8)
+    """Return a label map with boxes numbered 1, 2 ..., each left, top, right, bottom."""
+    labels = np.zeros((HEIGHT, WIDTH), np.uint8)
     for number, (left, top, right, bottom) in enumerate(boxes, start=1):
-        made[top:bottom, left:right] = number
-    return made
+        labels[top:bottom, left:right] = number
+    return labels
 
 
-def save_grey(path: Path, labels: np.ndarray) -> None:
+def save_gray(path: Path, labels: np.ndarray) -> None:
     Image.fromarray(labels).save(path)

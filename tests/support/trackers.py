@@ -1,4 +1,4 @@
-"""Trackers that need no learning, in a module that other processes can import too."""
+"""Trackers without training, in a module that other processes can import too."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Still:
-    """Answers its first box for ever."""
+    """Returns its first box in every frame."""
 
     def init(self, image, box_xywh):
         self.box = box_xywh
@@ -18,7 +18,7 @@ class Still:
 
 
 class Drift(Still):
-    """Moves its box by three pixels to the right in every frame."""
+    """Moves its box three pixels to the right in every frame."""
 
     def update(self, image):
         x, y, width, height = self.box
@@ -26,8 +26,8 @@ class Drift(Still):
         return self.box
 
 
-class Moody(Still):
-    """Stops with an error where a picture is bright, and dies where it is white."""
+class Fragile(Still):
+    """Stops with an error where a frame is bright; its process dies where it is white."""
 
     def update(self, image):
         if image.mean() > 250:
@@ -37,8 +37,8 @@ class Moody(Still):
         return self.box
 
 
-class Chance(Still):
-    """Jitters."""
+class Jitter(Still):
+    """Shifts its box by a random number of pixels."""
 
     def update(self, image):
         x, y, width, height = self.box
@@ -46,7 +46,7 @@ class Chance(Still):
 
 
 class Masks:
-    """Answers its first mask, or its first box filled, for ever."""
+    """Returns its first mask, or its first box filled, in every frame."""
 
     def init(self, image, box_xywh):
         x, y, width, height = (round(side) for side in box_xywh)
@@ -61,7 +61,7 @@ class Masks:
 
 
 class Counted(Still):
-    """Leaves a mark in a file for each start."""
+    """Adds a line to a file for each start."""
 
     log = Path("unset")
 
@@ -71,8 +71,8 @@ class Counted(Still):
             file.write("started\n")
 
 
-class Lame:
-    """Cannot update."""
+class NoUpdate:
+    """Has no `update`."""
 
     def init(self, image, box_xywh):
         pass

@@ -138,11 +138,14 @@ def test_an_error_in_one_sequence_is_told_at_the_end(capsys, tmp_path, otb):
 
 
 def test_one_tracker_that_fails_wholly_stops_no_other(capsys, tmp_path, otb):
-    trackers = ("--tracker", "support.trackers:Lame", "support.trackers:Still")
+    trackers = ("--tracker", "support.trackers:NoUpdate", "support.trackers:Still")
     assert command("evaluate", "otb", "--root", otb, *trackers) == 1
     said = capsys.readouterr()
     assert "Still on otb, ope" in said.out
-    assert "Lame on otb, sequence A: support.trackers:Lame makes a Lame without update" in said.err
+    assert (
+        "NoUpdate on otb, sequence A: support.trackers:NoUpdate makes a NoUpdate without update"
+        in said.err
+    )
 
 
 def test_wrong_results_are_named_with_file_and_line(capsys, tmp_path, otb):

@@ -1,6 +1,6 @@
 """Score raw results, whoever made them: no tracker is run, only files are read.
 
-One sequence is in memory at a time, beside a few numbers for each frame of those before it.
+One sequence is in memory at a time, and a few numbers for each frame of those before it.
 """
 
 from collections.abc import Callable, Collection

@@ -25,10 +25,10 @@ def moving_square(tmp_path, made_frames):
 
 
 class Recorder:
-    """Keeps what it is shown and gives the prepared answers."""
+    """Keeps what it is shown and returns the prepared boxes."""
 
-    def __init__(self, answers):
-        self.answers = iter(answers)
+    def __init__(self, outputs):
+        self.outputs = iter(outputs)
         self.started, self.images = None, []
 
     def init(self, image, box_xywh):
@@ -37,10 +37,10 @@ class Recorder:
 
     def update(self, image):
         self.images.append(image)
-        return next(self.answers)
+        return next(self.outputs)
 
 
-def test_one_pass_shows_every_frame_once_and_the_first_truth_only(moving_square, made_frames):
+def test_one_pass_shows_every_frame_once_and_the_first_box_only(moving_square, made_frames):
     tracker = Recorder([(t, t, 1, 2) for t in range(1, 12)])
     trajectory = run_one_pass(tracker, moving_square)
     assert tracker.started == (10, 14, 16, 16)
@@ -50,7 +50,7 @@ def test_one_pass_shows_every_frame_once_and_the_first_truth_only(moving_square,
     np.testing.assert_array_equal(trajectory.boxes[5], [5, 5, 6, 7])
 
 
-def test_one_pass_keeps_nan_answers(moving_square):
+def test_one_pass_keeps_nan_boxes(moving_square):
     trajectory = run_one_pass(Recorder([(np.nan,) * 4] * 11), moving_square)
     assert np.isnan(trajectory.boxes[1:]).all()
 
@@ -73,10 +73,10 @@ def test_seconds_hold_the_tracker_and_not_the_reading(moving_square, monkeypatch
     assert trajectory.fps == pytest.approx(12 / trajectory.seconds.sum())
 
 
-@pytest.mark.parametrize("answer", [None, (1, 2, 3), [(1, 2, 3, 4)]])
-def test_answer_that_is_no_box_is_named(moving_square, answer):
+@pytest.mark.parametrize("output", [None, (1, 2, 3), [(1, 2, 3, 4)]])
+def test_output_that_is_no_box_is_named(moving_square, output):
     with pytest.raises(TargetError, match="square, frame 1: the tracker must return x, y, w, h"):
-        run_one_pass(Recorder([answer]), moving_square)
+        run_one_pass(Recorder([output]), moving_square)
 
 
 def test_sequence_must_start_with_its_target(moving_square):
@@ -131,16 +131,16 @@ def test_lost_target_repeats_the_last_box(made_frames):
     tracker = OPENCV_TRACKERS["kcf"]()
     tracker.init(made_frames[0], (10, 14, 16, 16))
     last = tracker.update(made_frames[1])
-    assert tracker.update(np.zeros_like(made_frames[0])) == last  # nothing to be seen
+    assert tracker.update(np.zeros_like(made_frames[0])) == last  # nothing visible
 
 
 def test_opencv_tracker_can_be_started_again(made_frames):
     tracker = OPENCV_TRACKERS["kcf"]()
-    answers = []
+    outputs = []
     for _ in range(2):
         tracker.init(made_frames[0], (10, 14, 16, 16))
-        answers.append(tracker.update(made_frames[1]))
-    assert answers[0] == answers[1]
+        outputs.append(tracker.update(made_frames[1]))
+    assert outputs[0] == outputs[1]
 
 
 def test_update_before_init_is_refused(made_frames):

@@ -11,10 +11,10 @@ BOX = (20.0, 10.0, 10.0, 10.0)
 
 
 class Script:
-    """Gives the box that was prepared for each frame, and notes where it was started."""
+    """Returns the box prepared for each frame, and records where it was started."""
 
-    def __init__(self, answers):
-        self.answers = answers
+    def __init__(self, outputs):
+        self.outputs = outputs
         self.frame, self.starts = 0, []
 
     def init(self, image, box_xywh):
@@ -22,7 +22,7 @@ class Script:
         self.starts.append((self.frame, box_xywh))
 
     def update(self, image):
-        return self.answers[round(image.mean())]
+        return self.outputs[round(image.mean())]
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_image_is_the_limit(still_target):
     assert codes(run_with_resets(Script(inside), sequence)) == "1" + "x" * 15
 
 
-def test_nan_is_a_failure_and_a_polygon_is_an_answer(still_target):
+def test_nan_is_a_failure_and_a_polygon_is_a_region(still_target):
     polygon = (20.0, 10.0, 30.0, 10.0, 30.0, 20.00004)
     tracker = Script(dict.fromkeys(range(16), polygon) | {2: (np.nan,) * 4})
     run = run_with_resets(tracker, still_target)
@@ -88,13 +88,13 @@ def test_nan_is_a_failure_and_a_polygon_is_an_answer(still_target):
     assert run.regions[1].tolist() == [20, 10, 30, 10, 30, 20]  # four decimals, as in the file
 
 
-@pytest.mark.parametrize("answer", [None, (1, 2, 3), [(1, 2, 3, 4)], (1, 2, 3, 4, 5, 6, 7)])
-def test_an_answer_that_is_no_region_is_named(still_target, answer):
+@pytest.mark.parametrize("output", [None, (1, 2, 3), [(1, 2, 3, 4)], (1, 2, 3, 4, 5, 6, 7)])
+def test_an_output_that_is_no_region_is_named(still_target, output):
     with pytest.raises(TargetError, match="still, frame 1: the tracker must return"):
-        run_with_resets(Script(dict.fromkeys(range(16), answer)), still_target)
+        run_with_resets(Script(dict.fromkeys(range(16), output)), still_target)
 
 
-def test_the_truth_is_what_the_file_has(still_target):
+def test_ground_truth_is_what_the_file_has(still_target):
     assert ground_truth_regions(still_target)[3].tolist() == list(BOX)
     polygons = tuple((20.0, 10.0, 30.0, 10.0, 30.0, 20.0) for _ in range(16))
     with_regions = TrackingSequence(

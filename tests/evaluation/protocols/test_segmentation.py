@@ -28,12 +28,12 @@ def sequence(tmp_path):
     )
 
 
-def answers(make, sequence, **options):
-    return [answer.labels for answer in run_segmentation(make, sequence, **options)]
+def label_maps(make, sequence, **options):
+    return [frame.labels for frame in run_segmentation(make, sequence, **options)]
 
 
 def test_a_mask_tracker_starts_from_masks(sequence):
-    maps = answers(Masks, sequence, initial_input="mask")
+    maps = label_maps(Masks, sequence, initial_input="mask")
     np.testing.assert_array_equal(maps[0], FIRST)
     np.testing.assert_array_equal(maps[1], FIRST)
     assert set(np.unique(maps[3])) == {0, 1, 2, 3}
@@ -41,7 +41,7 @@ def test_a_mask_tracker_starts_from_masks(sequence):
 
 
 def test_boxes_are_filled_and_the_small_one_lies_on_top(sequence):
-    maps = answers(Still, sequence)
+    maps = label_maps(Still, sequence)
     for found in maps[:2]:
         assert (found[10:14, 10:20] == 1).all()
         assert (found[14:18, 10:14] == 1).all()
@@ -49,52 +49,52 @@ def test_boxes_are_filled_and_the_small_one_lies_on_top(sequence):
     assert (found != 0).sum() == 100 + 16 * 4 - 6 * 4
 
 
-def test_a_box_tracker_starts_from_the_extent_of_a_mask(sequence):
+def test_a_box_tracker_starts_from_the_box_around_a_mask(sequence):
     assert all(
         np.array_equal(a, b)
         for a, b in zip(
-            answers(Still, sequence)[1:],
-            answers(Still, sequence, initial_input="mask")[1:],
+            label_maps(Still, sequence)[1:],
+            label_maps(Still, sequence, initial_input="mask")[1:],
             strict=True,
         )
     )
-    moved = answers(Drift, sequence)[1]
+    moved = label_maps(Drift, sequence)[1]
     assert (moved[10:14, 13:23] == 1).all()
     assert not moved[10:14, 10:13].any()
 
 
-def test_what_is_filled():
+def test_pixels_with_centers_in_the_box_are_filled():
     class Fixed(Still):
         def update(self, image):
-            return self.answer
+            return self.output
 
     fixed, image = Fixed(), np.zeros((4, 6, 3), np.uint8)
     tracker = BoxesAsMasks(fixed)
     tracker.init(image, (0, 0, 2, 2))
-    fixed.answer = (1.0, 0.6, 2.5, 2.0)  # centres 1.5, 2.5 and rows 1.5, 2.5
+    fixed.output = (1.0, 0.6, 2.5, 2.0)  # centers 1.5, 2.5 and rows 1.5, 2.5
     assert np.argwhere(tracker.update(image)).tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
-    fixed.answer = (np.nan,) * 4
+    fixed.output = (np.nan,) * 4
     assert not tracker.update(image).any()
     assert isinstance(tracker, MaskTracker)
     assert not isinstance(fixed, MaskTracker)
 
 
-def test_an_answer_of_another_size_is_named(sequence):
+def test_an_output_of_another_size_is_named(sequence):
     class Small(Masks):
         def update(self, image):
             return np.ones((3, 3), bool)
 
     with pytest.raises(TargetError, match="three, frame 1: the tracker must return a mask"):
-        answers(Small, sequence)
+        label_maps(Small, sequence)
 
 
 def test_an_object_that_is_not_there_is_named(sequence, tmp_path):
     write_labels(tmp_path / "0.png", labels((10, 10, 20, 20)))
     with pytest.raises(DatasetError, match=r"0\.png: object 2 has no pixel in its first frame"):
-        answers(Still, sequence)
+        label_maps(Still, sequence)
 
 
 def test_a_mask_of_another_size_is_named(sequence, tmp_path):
     write_labels(tmp_path / "0.png", np.ones((8, 9), np.uint8))
     with pytest.raises(DatasetError, match=r"0\.png: this mask has 9 x 8 pixels"):
-        answers(Still, sequence)
+        label_maps(Still, sequence)

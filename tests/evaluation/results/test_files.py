@@ -15,7 +15,7 @@ from cyclesiam.evaluation.results.files import (
     write_times,
 )
 from cyclesiam.evaluation.results.label_maps import read_labels, write_labels
-from support.benchmark_folders import save_grey
+from support.benchmark_folders import save_gray
 
 REGIONS = [np.array([1.0]), np.array([1.5, 2, 3, 4.00004]), np.array([2.0]), np.arange(8.0)]
 
@@ -143,9 +143,9 @@ def test_wrong_label_maps_are_named(tmp_path):
     write_labels(path, np.array([[0, 1], [2, 3]], np.uint8))
     with pytest.raises(DatasetError, match=r"a\.png: .*label 3, but there are 2"):
         read_labels(path, (2, 2), objects=2)
-    save_grey(path, np.array([[0, 38], [75, 0]], np.uint8))  # a palette turned to brightness
+    save_gray(path, np.array([[0, 38], [75, 0]], np.uint8))  # a palette turned to brightness
     with pytest.raises(DatasetError, match=r"a\.png: .*no palette"):
         read_labels(path, (2, 2), objects=2)
-    save_grey(path, np.zeros((2, 2, 3), np.uint8))
+    save_gray(path, np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(DatasetError, match=r"a\.png: .*palette"):
         read_labels(path, (2, 2), objects=2)

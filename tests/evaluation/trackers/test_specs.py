@@ -64,8 +64,8 @@ def test_a_tracker_that_is_not_there_is_named(in_folder, text, complaint):
 
 
 def test_a_tracker_that_lacks_a_verb_is_named():
-    source = python_tracker("support.trackers:Lame")
-    with pytest.raises(CycleSiamError, match="makes a Lame without update"):
+    source = python_tracker("support.trackers:NoUpdate")
+    with pytest.raises(CycleSiamError, match="makes a NoUpdate without update"):
         source.make()
 
 

@@ -134,8 +134,7 @@ def run_one_pass(tracker: BoxTracker, sequence: TrackingSequence, *, first: int 
     if np.isnan(start).any():
         raise DatasetError(
             f"{sequence.name}: the {'first frame' if first == 0 else f'frame {first}'} has no box "
-            "to start from. "
-            "Cut the sequence to begin where its target is seen."
+            "to start from. Begin the sequence where its target is visible."
         )
     images = sequence.images(first) if first else sequence.images()
     image = next(images)

@@ -73,8 +73,8 @@ def ground_truth_boxes(benchmark: BenchmarkSpec, sequence: TrackingSequence) -> 
     truth[:, :2] += benchmark.origin
     if len(truth) > 1 and np.isnan(truth[1:]).any(axis=1).all():
         raise DatasetError(
-            f"{sequence.name}: only the first frame has a truth, the benchmark keeps the others to "
-            "itself. Send the raw results to its server."
+            f"{sequence.name}: only the first frame has a box, as the benchmark keeps the others "
+            "secret. Send the raw results to its server."
         )
     return np.round(truth, DECIMALS)
 

@@ -110,7 +110,7 @@ class MaskScorer:
         if not all(scored.values()):
             raise DatasetError(
                 f"{sequence.name}: an object has no annotated frame that could be scored; the "
-                "benchmark may keep them to itself. Send the raw results to its server."
+                "benchmark may keep them secret. Send the raw results to its server."
             )
         frames = sorted(set().union(*scored.values()))
         scores = score_objects(read_pairs(self._results, sequence, frames), scored)
