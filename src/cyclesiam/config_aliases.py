@@ -12,160 +12,58 @@ from warnings import warn
 
 Config = TypeVar("Config")
 
-# Class: old name of a field, its name today.
+# A paragraph a class: its name, then the old and the new name of each field that was renamed.
+_RENAMED = """
+AnchorLabelConfig: object_above positive_iou, background_below negative_iou, nearest_share
+    low_quality_ratio, objects max_positives, backgrounds max_negatives, hard_share
+    hard_negative_ratio
+AugmentationConfig: stretch search_aspect, grey gray, light color, occlusion occlusion_probability
+ClipConfig: reads batches_per_chunk, stills_share still_probability, length_power length_exponent,
+    memory_gigabytes cache_gigabytes, object_share object_probability
+ColorModelConfig: share weight, contrast full_weight_contrast, reach ring_scale, rate
+    learning_rate, least_score min_update_score
+CompositingConfig: share probability, smallest min_size, largest max_size, bend deformation, light
+    color, companions max_distractors, lookalike lookalike_probability, objects object_probability
+ConfidenceConfig: of_score score_weight, of_colours color_weight, usual_colours default_color,
+    lost_below lost_threshold, sure_from confident_threshold, patience frames_until_lost, fresh
+    recovered_frames, caution recovered_penalty, with_mask mask_bias, of_belief mask_logit_weight,
+    of_agreement mask_iou_weight, without_mask implausible_mask_bias
+Curriculum: since steps_at_level
+CurriculumConfig: success success_threshold, patience min_steps, longest max_steps, review
+    review_probability
+DiscoveryConfig: candidates num_candidates, smallest min_size, largest max_size, sharpness
+    contrast_sharpness, motion_preference motion_probability, both_sides bidirectional, bridging
+    merge_gap, least_share min_motion_ratio, least_texture min_texture
+ExampleConfig: reach cycle_frames
+MaskConfig: wanted enabled, own_colours color_refinement, edge_reach edge_radius, edge_noise
+    edge_sigma, least_share min_area_ratio, most_share max_area_ratio, least_inside
+    min_inside_ratio, box_share box_weight, size_slack size_tolerance, size_pull size_correction,
+    size_rate size_momentum
+MedianFlowConfig: grid points_per_side, window patch_size, most_error max_round_trip_error,
+    least_share min_inlier_ratio
+ObjectiveConfig: negatives negative_probability, trust min_cycle_score, mask_anchors
+    max_mask_positions, choice selection
+OnlineFilterConfig: share weight, size kernel_size, width label_sigma, ridge regularization,
+    first_steps init_steps, steps update_steps, every update_interval, memory max_samples, rate
+    learning_rate, first_share init_weight, least_score min_update_score
+OptimizerConfig: method name, first_rate start_lr, rate lr, last_rate end_lr, decay schedule,
+    warmup warmup_ratio, clip max_grad_norm
+RedetectionConfig: places windows_per_frame, targets targets_per_frame, sure_from min_confidence
+TemplateMemoryConfig: share recent_weight, rate learning_rate, every update_interval, least_score
+    min_update_score
+TrackerConfig: choice selection, online online_filter, colour color_model, memory template_memory,
+    recovery redetection, points median_flow, most_shared max_target_overlap
+TrainingConfig: averaging ema_decay, learns trained_part, accumulate accumulation_steps,
+    save_every save_interval, log_every log_interval, lesson objective, optimiser optimizer
+"""
+
 RENAMED_FIELDS: dict[str, dict[str, str]] = {
-    "AnchorLabelConfig": {
-        "object_above": "positive_iou",
-        "background_below": "negative_iou",
-        "nearest_share": "low_quality_ratio",
-        "objects": "max_positives",
-        "backgrounds": "max_negatives",
-        "hard_share": "hard_negative_ratio",
-    },
-    "AugmentationConfig": {
-        "stretch": "search_aspect",
-        "grey": "gray",
-        "light": "color",
-        "occlusion": "occlusion_probability",
-    },
-    "ClipConfig": {
-        "reads": "batches_per_chunk",
-        "stills_share": "still_probability",
-        "length_power": "length_exponent",
-        "memory_gigabytes": "cache_gigabytes",
-        "object_share": "object_probability",
-    },
-    "ColorModelConfig": {
-        "share": "weight",
-        "contrast": "full_weight_contrast",
-        "reach": "ring_scale",
-        "rate": "learning_rate",
-        "least_score": "min_update_score",
-    },
-    "CompositingConfig": {
-        "share": "probability",
-        "smallest": "min_size",
-        "largest": "max_size",
-        "bend": "deformation",
-        "light": "color",
-        "companions": "max_distractors",
-        "lookalike": "lookalike_probability",
-        "objects": "object_probability",
-    },
-    "ConfidenceConfig": {
-        "of_score": "score_weight",
-        "of_colours": "color_weight",
-        "usual_colours": "default_color",
-        "lost_below": "lost_threshold",
-        "sure_from": "confident_threshold",
-        "patience": "frames_until_lost",
-        "fresh": "recovered_frames",
-        "caution": "recovered_penalty",
-        "with_mask": "mask_bias",
-        "of_belief": "mask_logit_weight",
-        "of_agreement": "mask_iou_weight",
-        "without_mask": "implausible_mask_bias",
-    },
-    "Curriculum": {
-        "since": "steps_at_level",
-    },
-    "CurriculumConfig": {
-        "success": "success_threshold",
-        "patience": "min_steps",
-        "longest": "max_steps",
-        "review": "review_probability",
-    },
-    "DiscoveryConfig": {
-        "candidates": "num_candidates",
-        "smallest": "min_size",
-        "largest": "max_size",
-        "sharpness": "contrast_sharpness",
-        "motion_preference": "motion_probability",
-        "both_sides": "bidirectional",
-        "bridging": "merge_gap",
-        "least_share": "min_motion_ratio",
-        "least_texture": "min_texture",
-    },
-    "ExampleConfig": {
-        "reach": "cycle_frames",
-    },
-    "MaskConfig": {
-        "wanted": "enabled",
-        "own_colours": "color_refinement",
-        "edge_reach": "edge_radius",
-        "edge_noise": "edge_sigma",
-        "least_share": "min_area_ratio",
-        "most_share": "max_area_ratio",
-        "least_inside": "min_inside_ratio",
-        "box_share": "box_weight",
-        "size_slack": "size_tolerance",
-        "size_pull": "size_correction",
-        "size_rate": "size_momentum",
-    },
-    "MedianFlowConfig": {
-        "grid": "points_per_side",
-        "window": "patch_size",
-        "most_error": "max_round_trip_error",
-        "least_share": "min_inlier_ratio",
-    },
-    "ObjectiveConfig": {
-        "negatives": "negative_probability",
-        "trust": "min_cycle_score",
-        "mask_anchors": "max_mask_positions",
-        "choice": "selection",
-    },
-    "OnlineFilterConfig": {
-        "share": "weight",
-        "size": "kernel_size",
-        "width": "label_sigma",
-        "ridge": "regularization",
-        "first_steps": "init_steps",
-        "steps": "update_steps",
-        "every": "update_interval",
-        "memory": "max_samples",
-        "rate": "learning_rate",
-        "first_share": "init_weight",
-        "least_score": "min_update_score",
-    },
-    "OptimizerConfig": {
-        "method": "name",
-        "first_rate": "start_lr",
-        "rate": "lr",
-        "last_rate": "end_lr",
-        "decay": "schedule",
-        "warmup": "warmup_ratio",
-        "clip": "max_grad_norm",
-    },
-    "RedetectionConfig": {
-        "places": "windows_per_frame",
-        "targets": "targets_per_frame",
-        "sure_from": "min_confidence",
-    },
-    "TemplateMemoryConfig": {
-        "share": "recent_weight",
-        "rate": "learning_rate",
-        "every": "update_interval",
-        "least_score": "min_update_score",
-    },
-    "TrackerConfig": {
-        "choice": "selection",
-        "online": "online_filter",
-        "colour": "color_model",
-        "memory": "template_memory",
-        "recovery": "redetection",
-        "points": "median_flow",
-        "most_shared": "max_target_overlap",
-    },
-    "TrainingConfig": {
-        "averaging": "ema_decay",
-        "learns": "trained_part",
-        "accumulate": "accumulation_steps",
-        "save_every": "save_interval",
-        "log_every": "log_interval",
-        "lesson": "objective",
-        "optimiser": "optimizer",
-    },
+    class_name: dict(pair.split() for pair in pairs.split(","))
+    for class_name, _, pairs in (
+        row.partition(":") for row in _RENAMED.replace("\n    ", " ").strip().splitlines()
+    )
 }
+"""Class: old name of a field, its name today."""
 
 # Class: a field that left, and the only value of it that still may be given.
 REMOVED_FIELDS: dict[str, dict[str, Any]] = {
