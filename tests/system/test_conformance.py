@@ -1,4 +1,4 @@
-"""Answers of the official programs to synthetic input: region overlap, VOT, OTB, GOT-10k, DAVIS.
+"""Numbers of the official programs for synthetic input: overlap, VOT, OTB, GOT-10k, DAVIS.
 
 `data/conformance` holds a few of the cases. `sources` in each file names the programs; null is NaN.
 """
@@ -27,7 +27,7 @@ def named(cases):
 
 
 def differences(expected, got, path=""):
-    """List where an answer lacks something that is expected, or differs from it."""
+    """List what is missing from a result or differs from what is expected."""
     if isinstance(expected, dict):
         pairs = [(key, value, got.get(key)) for key, value in expected.items()]
     elif isinstance(expected, list):
@@ -42,20 +42,20 @@ def differences(expected, got, path=""):
 
 
 def check(function, case):
-    question = {key: value for key, value in case.items() if key != "expected"}
+    inputs = {key: value for key, value in case.items() if key != "expected"}
     for tool, expected in case["expected"].items():
-        assert differences(expected, function(question, tool), tool) == []
+        assert differences(expected, function(inputs, tool), tool) == []
 
 
 def test_region_overlap():
     wrong = [
-        (case["id"], case["category"], answer)
+        (case["id"], case["category"], expected)
         for case in load("region_overlap")
-        for answer in case["expected"]
+        for expected in case["expected"]
         if differences(
-            answer["overlap"],
+            expected["overlap"],
             conformance_adapter.region_overlap(
-                case["a"], case["b"], answer["bounds"], answer["tool"]
+                case["a"], case["b"], expected["bounds"], expected["tool"]
             ),
         )
     ]

@@ -102,7 +102,7 @@ class Evaluate:
             self.tracker,
             weights=self.weights,
             device=self.device,
-            running=self.running,
+            runtime=self.running,
             model_files=self.model_files,
         )
         settings = ProtocolSettings(

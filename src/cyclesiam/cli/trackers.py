@@ -1,4 +1,4 @@
-"""What `--tracker` means: this package's tracker, OpenCV's, or anyone's."""
+"""The option `--tracker`: this package's tracker, OpenCV's, or anyone's."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,31 +23,38 @@ REGIONS: dict[str, OutputRegion] = {
     f"{OURS}-rotated": "rotated",
     f"{OURS}-mask": "mask",
 }
-# Code that answers depend on.
+# Code that results depend on.
 IDENTITY_PARTS = ("arrays.py", "geometry", "models", "tracking", "deployment")
 
 
 @dataclass(frozen=True, slots=True)
 class CycleSiamFactory:
-    """Makes this package's tracker in any process; the network is read once in each."""
+    """Make this package's tracker in any process; each process reads the network once.
+
+    Args:
+        weights: name of shipped weights, or a folder.
+        device: to compute on.
+        region: that the tracker returns.
+        runtime: of an exported bundle.
+    """
 
     weights: str
     device: str
     region: OutputRegion = "box"
-    running: RuntimeConfig = field(default_factory=RuntimeConfig)
+    runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> CycleSiamTracker:
         """Make a tracker for one target."""
-        network, _ = _network(self.weights, self.device, self.running)
+        network, _ = _network(self.weights, self.device, self.runtime)
         tracker = Tracker(network, load_tracker_config(self.weights), device=self.device)
         return CycleSiamTracker(tracker, region=self.region)
 
 
 @lru_cache(maxsize=1)
 def _network(
-    weights: str, device: str, running: RuntimeConfig
+    weights: str, device: str, runtime: RuntimeConfig
 ) -> tuple[SiamRPN | ExportedNetwork, TrainingRecord]:
-    return load_network(weights, device, running)
+    return load_network(weights, device, runtime)
 
 
 def make_specs(
@@ -55,34 +62,34 @@ def make_specs(
     *,
     weights: str,
     device: str,
-    running: RuntimeConfig | None = None,
+    runtime: RuntimeConfig | None = None,
     model_files: Sequence[Path] = (),
 ) -> list[TrackerSpec]:
-    """Find trackers by what `--tracker` says of each.
+    """Return the trackers that values of `--tracker` name.
 
     Args:
-        names: `cyclesiam`; `cyclesiam-no-masks`, whose boxes heed none and cost less;
-            `cyclesiam-rotated` and `cyclesiam-mask`, which answer the least rectangle around the
-            mask and its extent; a name of OpenCV's trackers; or MODULE:FACTORY.
+        names: `cyclesiam`; `cyclesiam-no-masks`, whose boxes use no masks and cost less;
+            `cyclesiam-rotated` and `cyclesiam-mask`, which return the rectangle of least area
+            around the mask and the upright one; a name of OpenCV's trackers; or MODULE:FACTORY.
         weights: of `cyclesiam`.
         device: of `cyclesiam`.
-        running: of `cyclesiam`: what runs an exported bundle, and threads.
+        runtime: of `cyclesiam`: backend and threads of an exported bundle.
         model_files: of OpenCV's networks, in the order of the trackers that need them.
 
     Raises:
-        UsageError: two have the same name, or a file is left over.
+        UsageError: a name is unknown or occurs twice, or a model file is not needed.
         CycleSiamError: a tracker cannot be made.
     """
-    files, sources = list(model_files), []
+    files, specs = list(model_files), []
     for name in names:
         count = len(OPENCV_NETWORKS[name][1]) if name in OPENCV_NETWORKS else 0
         own, files = files[:count], files[count:]
         if name in REGIONS:
-            sources.append(_our_source(name, weights, device, running or RuntimeConfig()))
+            specs.append(_our_spec(name, weights, device, runtime or RuntimeConfig()))
         elif name in OPENCV_TRACKERS or name in OPENCV_NETWORKS:
-            sources.append(opencv_tracker(name, own))
+            specs.append(opencv_tracker(name, own))
         elif ":" in name:
-            sources.append(python_tracker(name))
+            specs.append(python_tracker(name))
         else:
             known = ", ".join([*REGIONS, *OPENCV_TRACKERS, *OPENCV_NETWORKS])
             raise UsageError(
@@ -90,38 +97,39 @@ def make_specs(
             )
     if files:
         raise UsageError(f"no tracker here needs the model file {files[0]}; leave it out")
-    twice = {source.name for source in sources if [s.name for s in sources].count(source.name) > 1}
-    if twice:
+    duplicates = {spec.name for spec in specs if [s.name for s in specs].count(spec.name) > 1}
+    if duplicates:
         raise UsageError(
-            f"two trackers are called {min(twice)}; name one otherwise, as NAME=MODULE:FACTORY"
+            f"two trackers have the name {min(duplicates)}; rename one with NAME=MODULE:FACTORY"
         )
-    return sources
+    return specs
 
 
-def _our_source(name: str, weights: str, device: str, running: RuntimeConfig) -> TrackerSpec:
-    where = resolve_device(device, weights)
-    network, record = _network(weights, where, running)
+def _our_spec(name: str, weights: str, device: str, runtime: RuntimeConfig) -> TrackerSpec:
+    resolved = resolve_device(device, weights)
+    network, record = _network(weights, resolved, runtime)
     if not network.has_masks and REGIONS[name] in ("rotated", "mask"):
         raise UsageError(f"{name} needs weights with masks; those of {weights} have none")
+    digests = f"{_network_digest(network)}{_config_digest(weights)} code {_code_digest()}"
     return TrackerSpec(
         name=name,
-        make=CycleSiamFactory(weights, where, REGIONS[name], running),
-        identity=f"weights {_digest_of(network)}{_settings(weights)} code {_digest_of_code()}",
+        make=CycleSiamFactory(weights, resolved, REGIONS[name], runtime),
+        identity=f"weights {digests}",
         weights=weights,
         policy=record.policy,
         initial_weights=record.initial_weights,
     )
 
 
-def _settings(weights: str) -> str:
-    """Tell settings that are not the usual ones from others."""
+def _config_digest(weights: str) -> str:
+    """Return a digest of the tracker config that lies with the weights; empty of the default."""
     config = load_tracker_config(weights)
     if config == TrackerConfig():
         return ""
     return f" settings {hashlib.sha256(repr(config).encode()).hexdigest()[:16]}"
 
 
-def _digest_of(network: SiamRPN | ExportedNetwork) -> str:
+def _network_digest(network: SiamRPN | ExportedNetwork) -> str:
     if isinstance(network, ExportedNetwork):
         return network.digest
     digest = hashlib.sha256(repr(network.config).encode())
@@ -131,11 +139,11 @@ def _digest_of(network: SiamRPN | ExportedNetwork) -> str:
     return digest.hexdigest()[:16]
 
 
-def _digest_of_code() -> str:
+def _code_digest() -> str:
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for part in IDENTITY_PARTS:
-        place = package / part
-        for path in [place] if place.suffix else sorted(place.rglob("*.py")):
+        root = package / part
+        for path in [root] if root.suffix else sorted(root.rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""`cyclesiam vot-toolkit` and `cyclesiam trax`: our trackers in the official VOT toolkit."""
+"""`cyclesiam vot-toolkit` and `cyclesiam trax`: trackers in the official VOT toolkit."""
 
 import io
 import os
@@ -29,25 +29,25 @@ class VotToolkit:
     """
 
     workspace: Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
-    """Where the toolkit's config.yaml is; trackers.ini is written there."""
+    """Folder of the toolkit's config.yaml; trackers.ini is written there."""
     tracker: TrackerName = OURS
     """cyclesiam; OpenCV's csrt, kcf, mil, or nano and vit with their files; MODULE:FACTORY of any
     Python tracker with init and update."""
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
-    """What the toolkit is to call it; by default as the tracker."""
+    """Name of the tracker in the toolkit; by default the tracker's own."""
     weights: Weights = "default"
     """Of cyclesiam: name of shipped weights, or a folder that `cyclesiam train` wrote."""
     device: Device = "auto"
-    """Of cyclesiam: where to compute: auto, cpu, cuda or cuda:N."""
+    """Of cyclesiam: device to compute on: auto, cpu, cuda or cuda:N."""
     model_files: ModelFiles = ()
-    """Of nano: backbone and head; of vit: network."""
+    """Model files: of nano, backbone and head; of vit, the network."""
 
     def __call__(self) -> None:
-        """See that the tracker can be made, write the registry, say what to do next."""
-        (source,) = make_specs(
+        """Check that the tracker can be made, write the registry, print the next steps."""
+        (spec,) = make_specs(
             [self.tracker], weights=self.weights, device=self.device, model_files=self.model_files
         )
-        name = self.name or source.name
+        name = self.name or spec.name
         try:
             path = register(self.workspace, name, self._command(), self._environment())
         except ValueError as error:
@@ -58,7 +58,7 @@ class VotToolkit:
         print(f"Then, there: vot evaluate --experiments baseline {name}")
 
     def _command(self) -> list[str]:
-        """Give the command of `Trax`; the toolkit starts it from another folder."""
+        """Return the command of `Trax`, which the toolkit starts from another folder."""
         words = [sys.executable, "-m", "cyclesiam", "trax", "--tracker", self.tracker]
         if self.tracker in REGIONS:
             folder = Path(self.weights)
@@ -69,7 +69,7 @@ class VotToolkit:
         return words
 
     def _environment(self) -> dict[str, str]:
-        """Let Python find a module that is here, from wherever the toolkit starts it."""
+        """Return variables with which Python finds a module of this folder from any other."""
         if ":" not in self.tracker:
             return {}
         places = [os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -80,32 +80,33 @@ class VotToolkit:
 class Trax:
     """Serve a tracker to a program that speaks TraX, on standard input and output.
 
-    The VOT toolkit starts this by itself: see cyclesiam vot-toolkit.
+    The VOT toolkit starts this command: see cyclesiam vot-toolkit.
     """
 
     tracker: TrackerName = OURS
-    """As of cyclesiam vot-toolkit."""
+    """cyclesiam; OpenCV's csrt, kcf, mil, or nano and vit with their files; MODULE:FACTORY of any
+    Python tracker with init and update."""
     weights: Weights = "default"
     """Of cyclesiam: name of shipped weights, or a folder that `cyclesiam train` wrote."""
     device: Device = "auto"
-    """Of cyclesiam: where to compute: auto, cpu, cuda or cuda:N."""
+    """Of cyclesiam: device to compute on: auto, cpu, cuda or cuda:N."""
     model_files: ModelFiles = ()
-    """Of nano: backbone and head; of vit: network."""
+    """Model files: of nano, backbone and head; of vit, the network."""
 
     def __call__(self) -> None:
-        """Answer until the client has had enough."""
-        (source,) = make_specs(
+        """Serve until the client quits."""
+        (spec,) = make_specs(
             [self.tracker], weights=self.weights, device=self.device, model_files=self.model_files
         )
         lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="surrogateescape")
         with (
-            os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers,
-            redirect_stdout(sys.stderr),  # a chatty library must not break a line of ours
+            os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as output,
+            redirect_stdout(sys.stderr),  # output of libraries must not mix with messages
         ):
             serve(
-                source.make(),
+                spec.make(),
                 lines,
-                lambda line: print(line, file=answers, flush=True),
+                lambda line: print(line, file=output, flush=True),
                 read_image=read_image,
-                name=source.name,
+                name=spec.name,
             )

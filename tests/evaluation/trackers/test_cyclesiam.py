@@ -21,16 +21,16 @@ def network():
     return SiamRPN(NetworkConfig(hidden_channels=8)).eval()
 
 
-def test_it_answers_what_the_tracker_does(network, made_frames):
+def test_it_returns_the_boxes_of_the_tracker(network, made_frames):
     box, adapted, tracker = (10.0, 14.0, 16.0, 16.0), CycleSiamTracker(Tracker(network)), None
     for _ in range(2):  # the second start forgets the first run
         tracker = Tracker(network)
         tracker.init(made_frames[0], box)
         adapted.init(made_frames[0], box)
         for frame in made_frames[1:3]:
-            answer = adapted.update(frame)
-            assert answer == tracker.update(frame).box_xywh
-            assert np.isfinite(answer).all()
+            output = adapted.update(frame)
+            assert output == tracker.update(frame).box_xywh
+            assert np.isfinite(output).all()
 
 
 @pytest.fixture(scope="module")
@@ -39,31 +39,31 @@ def masked():
     return SiamRPN(dataclasses.replace(TINY, masks=True, mask_channels=8)).eval()
 
 
-def test_a_region_is_the_box_the_rotated_box_or_the_masks_extent(masked):
+def test_a_region_is_the_box_the_rotated_box_or_the_box_of_the_mask(masked):
     config = TrackerConfig(mask=MaskConfig(min_area_ratio=0, max_area_ratio=99, min_inside_ratio=0))
     frames, box = moving_square(3), (10.0, 30.0, 24.0, 24.0)
     plain = Tracker(masked, config)
     plain.init(frames[0], box)
     result = plain.update(frames[1])
     assert result.mask_source == "network"
-    answers = {}
+    regions = {}
     for region in ("box", "bare_box", "rotated", "mask"):
         adapted = CycleSiamTracker(Tracker(masked, config), region=region)
         adapted.init(frames[0], box)
-        answers[region] = adapted.update(frames[1])
-    assert answers["box"] == result.box_xywh
+        regions[region] = adapted.update(frames[1])
+    assert regions["box"] == result.box_xywh
     bare = Tracker(masked, TrackerConfig(mask=MaskConfig(enabled=False)))
     bare.init(frames[0], box)
-    assert answers["bare_box"] == bare.update(frames[1]).box_xywh != answers["box"]
-    assert answers["rotated"] == result.rotated_box
+    assert regions["bare_box"] == bare.update(frames[1]).box_xywh != regions["box"]
+    assert regions["rotated"] == result.rotated_box
     x0, y0, x1, y1 = mask_to_box(result.mask.to_array())
-    assert answers["mask"] == (x0, y0, x1 - x0, y1 - y0)
+    assert regions["mask"] == (x0, y0, x1 - x0, y1 - y0)
 
 
-@pytest.mark.parametrize(("region", "share"), [("bare_box", 0.5), ("box", 0.0)])
-def test_boxes_alone_cost_no_masks(masked, monkeypatch, region, share):
-    monkeypatch.setattr(SiamRPN, "segment", None)  # to call it would fail
-    config = TrackerConfig(mask=MaskConfig(box_weight=share, size_correction=0))
+@pytest.mark.parametrize(("region", "weight"), [("bare_box", 0.5), ("box", 0.0)])
+def test_boxes_alone_cost_no_masks(masked, monkeypatch, region, weight):
+    monkeypatch.setattr(SiamRPN, "segment", None)  # a call would fail
+    config = TrackerConfig(mask=MaskConfig(box_weight=weight, size_correction=0))
     adapted = CycleSiamTracker(Tracker(masked, config), region=region)
     frames = moving_square(2)
     adapted.init(frames[0], (10.0, 30.0, 24.0, 24.0))
@@ -71,8 +71,8 @@ def test_boxes_alone_cost_no_masks(masked, monkeypatch, region, share):
 
 
 @pytest.mark.parametrize("with_masks", [True, False])
-def test_objects_are_followed_together_as_each_alone(network, masked, with_masks):
-    """One that begins later joins; where masks meet, a pixel is of one object."""
+def test_objects_are_tracked_together_as_each_alone(network, masked, with_masks):
+    """A later object joins; where masks overlap, a pixel belongs to one object."""
     frames = moving_square(4)
     used = masked if with_masks else network
     adapted = CycleSiamTracker(Tracker(used))
@@ -84,14 +84,14 @@ def test_objects_are_followed_together_as_each_alone(network, masked, with_masks
     labels = adapted.init_objects(frames[0], first)
     assert set(np.unique(labels)) <= {0, 2, 5}
     adapted.update_objects(frames[1])
-    given = np.zeros(frames[0].shape[:2], bool)
-    given[10:30, 40:70] = True
-    adapted.init_objects(frames[1], {7: InitialTarget((40.0, 10.0, 30.0, 20.0), given)})
+    mask = np.zeros(frames[0].shape[:2], bool)
+    mask[10:30, 40:70] = True
+    adapted.init_objects(frames[1], {7: InitialTarget((40.0, 10.0, 30.0, 20.0), mask)})
     labels = adapted.update_objects(frames[2])
     assert labels.dtype == np.uint8
     assert set(np.unique(labels)) <= {0, 2, 5, 7}
     alone = Tracker(used)
-    alone.start(frames[1], [(40.0, 10.0, 30.0, 20.0)], [given])
+    alone.start(frames[1], [(40.0, 10.0, 30.0, 20.0)], [mask])
     (result,) = alone.step(frames[2])
     size = (frames[2].shape[0], frames[2].shape[1])
     own = (result.mask or box_to_mask(result.box, size)).to_array()

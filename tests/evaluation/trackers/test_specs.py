@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cyclesiam.errors import CycleSiamError
-from cyclesiam.evaluation.trackers import specs as tracker_sources
+from cyclesiam.evaluation.trackers import specs
 from cyclesiam.evaluation.trackers.opencv import OPENCV_NETWORKS
 from cyclesiam.evaluation.trackers.specs import opencv_tracker, python_tracker
 
@@ -28,16 +28,16 @@ def in_folder(tmp_path, monkeypatch):
 
 
 def test_the_example_of_the_documentation_runs(in_folder):
-    example = re.search(r"# my_tracker\.py\n((?:    .*\n|\n)+)", tracker_sources.__doc__)
+    example = re.search(r"# my_tracker\.py\n((?:    .*\n|\n)+)", specs.__doc__)
     in_folder("my_tracker", re.sub("^    ", "", example[1], flags=re.MULTILINE))
-    source = python_tracker("my_tracker:StandStill")
-    assert (source.name, source.weights, source.policy) == ("StandStill", None, None)
-    tracker = pickle.loads(pickle.dumps(source.make))()
+    spec = python_tracker("my_tracker:StandStill")
+    assert (spec.name, spec.weights, spec.policy) == ("StandStill", None, None)
+    tracker = pickle.loads(pickle.dumps(spec.make))()
     tracker.init(IMAGE, (1, 2, 3, 4))
     assert tracker.update(IMAGE) == (1, 2, 3, 4)
 
 
-def test_a_tracker_can_be_named_otherwise(in_folder):
+def test_a_tracker_can_be_renamed(in_folder):
     assert python_tracker("mine=support.trackers:Still").name == "mine"
 
 
@@ -58,21 +58,21 @@ def test_the_identity_follows_the_code(in_folder):
         ("made trackers:T", "there is no tracker 'made trackers:T'"),
     ],
 )
-def test_a_tracker_that_is_not_there_is_named(in_folder, text, complaint):
+def test_a_missing_tracker_is_named(in_folder, text, complaint):
     with pytest.raises(CycleSiamError, match=complaint):
         python_tracker(text)
 
 
-def test_a_tracker_that_lacks_a_verb_is_named():
-    source = python_tracker("support.trackers:NoUpdate")
+def test_a_tracker_that_lacks_a_method_is_named():
+    spec = python_tracker("support.trackers:NoUpdate")
     with pytest.raises(CycleSiamError, match="makes a NoUpdate without update"):
-        source.make()
+        spec.make()
 
 
 def test_opencvs_classic_trackers_need_no_files():
-    source = opencv_tracker("kcf")
-    assert (source.name, source.policy, source.weights) == ("kcf", "none", None)
-    assert hasattr(pickle.loads(pickle.dumps(source.make))(), "update")
+    spec = opencv_tracker("kcf")
+    assert (spec.name, spec.policy, spec.weights) == ("kcf", "none", None)
+    assert hasattr(pickle.loads(pickle.dumps(spec.make))(), "update")
 
 
 @pytest.mark.parametrize("name", OPENCV_NETWORKS)
@@ -91,11 +91,13 @@ def test_the_files_reach_opencv(tmp_path, monkeypatch, name):
     for parameter in parameters:
         files.append(tmp_path / f"{parameter}.onnx")
         files[-1].write_text(parameter)
-    source = opencv_tracker(name, files)
-    assert source.weights == ", ".join(path.name for path in files)
-    seen = []
+    spec = opencv_tracker(name, files)
+    assert spec.weights == ", ".join(path.name for path in files)
+    created_with = []
     create = f"cyclesiam.evaluation.trackers.opencv.cv2.Tracker{algorithm}_create"
-    monkeypatch.setattr(create, lambda settings: seen.append(settings))
-    with pytest.raises(AttributeError):  # the made-up network is nothing to start
-        source.make().init(IMAGE, (1, 2, 3, 4))
-    assert [getattr(seen[0], parameter) for parameter in parameters] == list(map(str, files))
+    monkeypatch.setattr(create, lambda parameters: created_with.append(parameters))
+    with pytest.raises(AttributeError):  # the synthetic network cannot start
+        spec.make().init(IMAGE, (1, 2, 3, 4))
+    assert [getattr(created_with[0], parameter) for parameter in parameters] == list(
+        map(str, files)
+    )

@@ -78,9 +78,9 @@ def test_no_folder_and_no_text_are_named(tmp_path):
 
 def test_the_command_registers_and_says_what_is_next(tmp_path, capsys):
     assert main(["vot-toolkit", "--workspace", str(tmp_path), "--tracker", "mil"]) == 0
-    said = capsys.readouterr().out
-    assert "vot evaluate --experiments baseline mil" in said
-    assert "vot initialize" in said  # there is no config.yaml
+    printed = capsys.readouterr().out
+    assert "vot evaluate --experiments baseline mil" in printed
+    assert "vot initialize" in printed  # there is no config.yaml
     (tmp_path / "config.yaml").touch()
     assert main(["vot-toolkit", "--workspace", str(tmp_path), "--tracker", "mil"]) == 0
     assert "vot initialize" not in capsys.readouterr().out

@@ -27,27 +27,27 @@ SRC = ROOT / "src"
 
 
 class Drifter:
-    """Answers the box it was given, one pixel further to the right at each frame."""
+    """A tracker that moves its first box one pixel to the right at each frame."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[int, ...]] = []
+        self.shapes: list[tuple[int, ...]] = []
 
     def init(self, image, box_xywh) -> None:
-        self.seen.append(image.shape)
+        self.shapes.append(image.shape)
         self.box = box_xywh
 
     def update(self, image):
-        self.seen.append(image.shape)
+        self.shapes.append(image.shape)
         x, *rest = self.box
         self.box = (x + 1, *rest)
         return self.box
 
 
 def converse(tracker, *lines: str) -> list[Message]:
-    said: list[str] = []
-    picture = np.zeros((4, 6, 3), np.uint8)
-    serve(tracker, lines, said.append, read_image=lambda path: picture, name="drift er")
-    return [message for line in said if (message := parse_message(line + "\n"))]
+    sent: list[str] = []
+    image = np.zeros((4, 6, 3), np.uint8)
+    serve(tracker, lines, sent.append, read_image=lambda path: image, name="drift er")
+    return [message for line in sent if (message := parse_message(line + "\n"))]
 
 
 # --- lines ---------------------------------------------------------------------------------------
@@ -104,11 +104,11 @@ def test_other_regions_are_refused(region):
         parse_region(region)
 
 
-def test_a_target_that_is_not_seen_overlaps_nothing():
+def test_a_target_that_is_not_visible_overlaps_nothing():
     assert parse_region(format_region((math.nan, 1, 2, 3))) == (0, 0, 0, 0)
 
 
-def test_other_answers_are_written():
+def test_polygons_and_masks_are_written():
     assert format_region((0, 0, 4, 2, 0, 6)).count(",") == 5  # a polygon stays one
     mask = np.zeros((6, 8), bool)
     mask[2:4, 3:7] = True
@@ -125,7 +125,7 @@ def test_paths_are_taken_as_they_are():
 # --- conversation --------------------------------------------------------------------------------
 
 
-def test_the_program_says_what_it_takes_and_answers_each_frame():
+def test_the_program_says_what_it_supports_and_replies_to_each_frame():
     tracker = Drifter()
     hello, *states, last = converse(
         tracker,
@@ -147,7 +147,7 @@ def test_the_program_says_what_it_takes_and_answers_each_frame():
     assert {state.name for state in (*states, last)} == {"state"}
     boxes = [parse_region(*state.arguments) for state in (*states, last)]
     assert boxes == [(10, 20, 3, 4), (11, 20, 3, 4), (50, 20, 3, 4), (51, 20, 3, 4)]
-    assert tracker.seen == [(4, 6, 3)] * 4
+    assert tracker.shapes == [(4, 6, 3)] * 4
 
 
 def test_the_end_of_input_ends_it():
@@ -162,11 +162,11 @@ def test_the_end_of_input_ends_it():
         ("@@TRAX:initialize", "lacks an argument"),
     ],
 )
-def test_what_goes_wrong_is_told_to_the_client_and_raised(line, reason):
-    said: list[str] = []
+def test_an_error_is_sent_to_the_client_and_raised(line, reason):
+    sent: list[str] = []
     with pytest.raises(CycleSiamError, match=reason):
-        serve(Drifter(), [line], said.append, read_image=read_image, name="drifter")
-    last = parse_message(said[-1])
+        serve(Drifter(), [line], sent.append, read_image=read_image, name="drifter")
+    last = parse_message(sent[-1])
     assert last is not None
     assert last.name == "quit"
     assert reason in last.properties["trax.reason"]
@@ -201,32 +201,32 @@ def ask(process, line: str = "") -> Message:
     if line:
         process.stdin.write(line + "\n")
         process.stdin.flush()
-    answer = parse_message(process.stdout.readline())
-    assert answer is not None
-    return answer
+    reply = parse_message(process.stdout.readline())
+    assert reply is not None
+    return reply
 
 
-def test_the_program_follows_a_square_over_pipes(program, tmp_path, made_frames):
+def test_the_program_tracks_a_square_over_pipes(program, tmp_path, made_frames):
     folder = write_frames(tmp_path / "a b", made_frames[:3])
     assert ask(program).properties["trax.name"] == "kcf"
     first = ask(program, f'@@TRAX:initialize "file://{folder}/00001.png" "10,14,16,16"')
     assert parse_region(*first.arguments) == (10, 14, 16, 16)
     for number in (2, 3):
-        answer = ask(program, f'@@TRAX:frame "file://{folder}/0000{number}.png" ')
-        x, y, w, h = parse_region(*answer.arguments)
+        reply = ask(program, f'@@TRAX:frame "file://{folder}/0000{number}.png" ')
+        x, y, w, h = parse_region(*reply.arguments)
         assert (y, w, h) == pytest.approx((14, 16, 16), abs=2)
         assert x == pytest.approx(10 + 2 * (number - 1), abs=2)
-    _, complaints = program.communicate("@@TRAX:quit \n", timeout=120)
-    assert complaints == ""
+    _, errors = program.communicate("@@TRAX:quit \n", timeout=120)
+    assert errors == ""
     assert program.returncode == 0
 
 
-def test_the_program_says_which_picture_it_cannot_read(program, tmp_path):
+def test_the_program_says_which_image_it_cannot_read(program, tmp_path):
     ask(program)
-    answer = ask(program, f'@@TRAX:initialize "file://{tmp_path}/none.png" "10,14,16,16"')
-    assert answer.name == "quit"
-    assert "none.png" in answer.properties["trax.reason"]
-    _, complaints = program.communicate(timeout=120)
-    assert complaints.startswith("cyclesiam trax: ")
-    assert "none.png" in complaints
+    reply = ask(program, f'@@TRAX:initialize "file://{tmp_path}/none.png" "10,14,16,16"')
+    assert reply.name == "quit"
+    assert "none.png" in reply.properties["trax.reason"]
+    _, errors = program.communicate(timeout=120)
+    assert errors.startswith("cyclesiam trax: ")
+    assert "none.png" in errors
     assert program.returncode == 1

@@ -1,4 +1,7 @@
-"""Our tracker behind `BoxTracker` and `ObjectTracker`, as the benchmarks ask for it."""
+"""This package's tracker as a `BoxTracker` and a `MultiObjectTracker`.
+
+H, W: rows and columns of a frame.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,24 +19,26 @@ OutputRegion = Literal["box", "bare_box", "rotated", "mask"]
 
 
 class CycleSiamTracker:
-    """Follow targets with `Tracker`s; of a lost target the doubted box counts.
+    """Track targets with `Tracker`; of a lost target it returns the uncertain box.
 
     Args:
         tracker: used for this sequence alone.
-        region: what `update` answers: the box, in which the mask has its say; the box without
-            masks, which costs less; the rectangle of least area around the mask, or the mask's
-            extent; where there is no mask, the box.
+        region: what `update` returns. `box`: the box, which masks refine. `bare_box`: the box
+            without masks, which costs less. `rotated`: the rectangle of least area around the mask.
+            `mask`: the upright box around the mask. Without a mask, the last two return the box.
     """
 
     def __init__(self, tracker: Tracker, *, region: OutputRegion = "box") -> None:
-        bare = region == "bare_box" or (region == "box" and not tracker.config.mask.changes_boxes)
-        self._tracker = _without_masks(tracker) if bare else tracker
+        no_masks = region == "bare_box" or (
+            region == "box" and not tracker.config.mask.changes_boxes
+        )
+        self._tracker = _without_masks(tracker) if no_masks else tracker
         self._segmenter = tracker
         self._region = region
-        self._numbers: dict[int, int] = {}  # of objects, by those that the tracker gave them
+        self._labels: dict[int, int] = {}  # the tracker's id of an object to its label
 
     def init(self, image: np.ndarray, box_xywh: XYWH) -> None:
-        """Start on a target in (H, W, 3) uint8 RGB; any earlier one is forgotten.
+        """Start on a target in (H, W, 3) uint8 RGB, in place of any earlier one.
 
         Raises:
             TargetError: the box cannot be a target.
@@ -41,7 +46,7 @@ class CycleSiamTracker:
         self._tracker.init(image, box_xywh)
 
     def update(self, image: np.ndarray) -> XYWH | tuple[float, ...]:
-        """Give the target's region in the next frame, (H, W, 3) uint8 RGB.
+        """Return the target's region in the next frame, (H, W, 3) uint8 RGB.
 
         Returns:
             x, y, w, h; or, for `rotated`, x1, y1, ... x4, y4.
@@ -54,41 +59,47 @@ class CycleSiamTracker:
         return tuple(xyxy_to_xywh(result.mask.box()).tolist())
 
     def init_objects(self, image: np.ndarray, objects: Mapping[int, InitialTarget]) -> np.ndarray:
-        """Start on objects beside those that are followed; see `ObjectTracker`.
+        """Start on objects, in addition to those that are tracked already.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, the frame in which they appear.
+            objects: label of an object to the object.
+
+        Returns:
+            (H, W) uint8 label map of these objects, 0 elsewhere.
 
         Raises:
             TargetError: a box cannot be a target.
         """
-        boxes = {number: given.box_xywh for number, given in objects.items()}
-        if self._numbers:
-            for number, (box, mask) in objects.items():
-                self._numbers[self._segmenter.add(box, image=image, mask=mask)] = number
+        boxes = {label: target.box_xywh for label, target in objects.items()}
+        if self._labels:
+            for label, (box, mask) in objects.items():
+                self._labels[self._segmenter.add(box, image=image, mask=mask)] = label
+            size = image.shape[0], image.shape[1]
             filled = {
-                number: box_to_mask(
-                    (x, y, x + w, y + h), (image.shape[0], image.shape[1])
-                ).to_array()
-                for number, (x, y, w, h) in boxes.items()
+                label: box_to_mask((x, y, x + w, y + h), size).to_array()
+                for label, (x, y, w, h) in boxes.items()
             }
-            return merge_masks(filled, image.shape[:2])
-        masks = [given.mask for given in objects.values() if given.mask is not None]
+            return merge_masks(filled, size)
+        masks = [target.mask for target in objects.values() if target.mask is not None]
         results = self._segmenter.start(
             image, [*boxes.values()], masks if len(masks) == len(boxes) else None
         )
-        self._numbers = dict(zip(self._segmenter.ids, objects, strict=True))
-        return self._paint(image, results)
+        self._labels = dict(zip(self._segmenter.ids, objects, strict=True))
+        return self._label_map(image, results)
 
     def update_objects(self, image: np.ndarray) -> np.ndarray:
-        """Give the (H, W) uint8 label map of all objects in the next frame."""
-        return self._paint(image, self._segmenter.step(image))
+        """Return the (H, W) uint8 label map of all objects in the next frame."""
+        return self._label_map(image, self._segmenter.step(image))
 
-    def _paint(self, image: np.ndarray, results: Sequence[TrackResult]) -> np.ndarray:
-        """Paint masks by their objects' numbers; where there are only boxes, the smaller on top."""
-        size = (image.shape[0], image.shape[1])
+    def _label_map(self, image: np.ndarray, results: Sequence[TrackResult]) -> np.ndarray:
+        """Merge the masks, or boxes without one, into a label map; the smaller one wins."""
+        size = image.shape[0], image.shape[1]
         masks = {
-            self._numbers[result.id]: result.mask or box_to_mask(result.box, size)
+            self._labels[result.id]: result.mask or box_to_mask(result.box, size)
             for result in results
         }
-        return merge_masks({number: mask.to_array() for number, mask in masks.items()}, size)
+        return merge_masks({label: mask.to_array() for label, mask in masks.items()}, size)
 
 
 def _without_masks(tracker: Tracker) -> Tracker:

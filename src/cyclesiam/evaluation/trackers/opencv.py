@@ -1,4 +1,4 @@
-"""OpenCV's trackers behind `BoxTracker`, to compare with: CSRT, KCF, MIL, and networks."""
+"""OpenCV's trackers as `BoxTracker`s, to compare with: CSRT, KCF, MIL, and networks."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -12,35 +12,35 @@ from cyclesiam.geometry.boxes import XYWH
 
 
 class OpenCVTracker:
-    """One of OpenCV's trackers, with OpenCV's own settings.
+    """One of OpenCV's trackers, with OpenCV's default parameters.
 
-    When it reports the target as lost, its last box is repeated.
+    While it reports the target as lost, the last box is returned.
 
     Args:
-        algorithm: OpenCV's name of it: CSRT, KCF, MIL ...
-        models: a parameter of the algorithm to the model file that it names, of a network.
+        algorithm: OpenCV's name of the tracker: CSRT, KCF, MIL ...
+        models: parameter of the algorithm to the path of its model file, for networks.
 
     Raises:
-        MissingExtraError: the OpenCV at hand was built without it.
+        MissingExtraError: the installed OpenCV has no such tracker.
     """
 
     def __init__(self, algorithm: str, models: Mapping[str, str] | None = None) -> None:
         self.algorithm = algorithm
         self._create = _find_factory(algorithm)
         if models:
-            settings = getattr(cv2, f"Tracker{algorithm}_Params")()
-            for parameter, path in models.items():
-                setattr(settings, parameter, path)
-            self._create = partial(self._create, settings)
+            parameters = getattr(cv2, f"Tracker{algorithm}_Params")()
+            for name, path in models.items():
+                setattr(parameters, name, path)
+            self._create = partial(self._create, parameters)
         self._tracker: Any = None
         self._box: XYWH = (np.nan, np.nan, np.nan, np.nan)
 
     def init(self, image: np.ndarray, box_xywh: XYWH) -> None:
-        """Start on a box, rounded to pixels and cut at the image's border; any earlier run ends.
+        """Start on a box, rounded to pixels and clipped to the image, in place of any earlier one.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            box_xywh: the target.
+            box_xywh: the target, continuous pixels.
 
         Raises:
             TargetError: no pixel of the box is in the image.
@@ -51,7 +51,7 @@ class OpenCVTracker:
         self._box = box_xywh
 
     def update(self, image: np.ndarray) -> XYWH:
-        """Give the target's box in the next frame, (H, W, 3) uint8 RGB."""
+        """Return the target's box in the next frame, (H, W, 3) uint8 RGB."""
         if self._tracker is None:
             raise ValueError("a tracker must be started with init(image, box) before update")
         found, box = self._tracker.update(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
@@ -66,23 +66,26 @@ OPENCV_TRACKERS = {
     "kcf": partial(OpenCVTracker, "KCF"),
     "mil": partial(OpenCVTracker, "MIL"),
 }
-"""Name to a function that makes a new tracker."""
+"""Name to function that makes a new tracker."""
 
 OPENCV_NETWORKS = {"nano": ("Nano", ("backbone", "neckhead")), "vit": ("Vit", ("net",))}
-"""Name to OpenCV's name of it, and the parameters that are model files, which the user must have.
+"""Name to OpenCV's name, and to the parameters that are model files, which the user must have.
 OpenCV's model zoo has them: `object_tracking_nanotrack` has two, `object_tracking_vittrack` one."""
 
 
 def round_box(box_xywh: XYWH, width: int, height: int) -> tuple[int, int, int, int]:
-    """Round a box to whole pixels, at least one by one, and cut it at the image's border.
+    """Return a box rounded to whole pixels, at least 1 x 1, and clipped to the image.
 
     Args:
         box_xywh: continuous pixels.
-        width: of the image.
-        height: of the image.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
+
+    Returns:
+        x, y, w, h.
 
     Raises:
-        TargetError: nothing of it is in the image, or a number is not finite.
+        TargetError: no part of the box is in the image, or a number is not finite.
 
     >>> round_box((-3.2, 4.4, 10.0, 5.0), 100, 100)
     (0, 4, 7, 5)
@@ -106,7 +109,7 @@ def _outside(box_xywh: XYWH, width: int, height: int) -> TargetError:
 
 
 def _find_factory(algorithm: str) -> Any:
-    """Find the function that makes the tracker; older OpenCV keeps some in `cv2.legacy`."""
+    """Return the function that makes the tracker; some versions have it in `cv2.legacy`."""
     for module in (cv2, getattr(cv2, "legacy", None)):
         factory = getattr(module, f"Tracker{algorithm}_create", None)
         if factory is not None:

@@ -1,6 +1,6 @@
-"""Where trackers come from: OpenCV's by name, and anyone's by `MODULE:FACTORY`.
+"""Trackers to evaluate: OpenCV's by name, and anyone's by `MODULE:FACTORY`.
 
-A tracker of your own is a class with two verbs, in a file that Python finds:
+A tracker of your own is a class with two methods, in a module that Python finds:
 
     # my_tracker.py
     class StandStill:
@@ -10,7 +10,8 @@ A tracker of your own is a class with two verbs, in a file that Python finds:
         def update(self, image):
             return self.box
 
-`python_source("my_tracker:StandStill")` makes it usable, as does `--tracker my_tracker:StandStill`.
+`python_tracker("my_tracker:StandStill")` makes it usable, as does the option
+`--tracker my_tracker:StandStill`.
 """
 
 import hashlib
@@ -35,20 +36,20 @@ from cyclesiam.evaluation.trackers.opencv import (
     OpenCVTracker,
 )
 
-SOURCE_NAME = re.compile(r"(?:(?P<name>[\w.+-]+)=)?(?P<module>[\w.]+):(?P<factory>[\w.]+)")
+TRACKER_NAME = re.compile(r"(?:(?P<name>[\w.+-]+)=)?(?P<module>[\w.]+):(?P<factory>[\w.]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrackerSpec:
-    """How to make a tracker, and what is to be said of it.
+    """How to make a tracker, and the facts that reports print about it.
 
     Args:
-        name: of the tracker; also of its folder of raw results.
-        make: makes a new one, with no arguments; several workers need one that can be pickled.
-        identity: changes when its answers might: of weights, settings, or code.
-        weights: which weights it uses, if any.
-        policy: which labels its training was allowed; None where that is not known.
-        initial_weights: what its training began with, likewise.
+        name: of the tracker, and of its folder of raw results.
+        make: makes a new tracker, without arguments; must be picklable for several workers.
+        identity: text that changes when results may change: with weights, config or code.
+        weights: name of its weights; None of a tracker without.
+        policy: label policy of its training; None where it is not known.
+        initial_weights: the weights that its training began with; None where not known.
     """
 
     name: str
@@ -61,7 +62,12 @@ class TrackerSpec:
 
 @dataclass(frozen=True, slots=True)
 class PythonFactory:
-    """Makes a tracker by a class or function of a module, in whichever process it is called."""
+    """Make a tracker by a class or function of a module, in any process.
+
+    Args:
+        module: to import.
+        factory: name of the class or function in it.
+    """
 
     module: str
     factory: str
@@ -70,11 +76,11 @@ class PythonFactory:
         """Make a tracker.
 
         Raises:
-            CycleSiamError: it has no `init` and `update`.
+            CycleSiamError: the tracker has no `init` or no `update`.
         """
         tracker = self.find()()
         lacking = [
-            verb for verb in ("init", "update") if not callable(getattr(tracker, verb, None))
+            name for name in ("init", "update") if not callable(getattr(tracker, name, None))
         ]
         if lacking:
             raise CycleSiamError(
@@ -84,13 +90,13 @@ class PythonFactory:
         return tracker
 
     def find(self) -> Callable[[], Any]:
-        """Import the module and give the class or function.
+        """Import the module and return the class or function.
 
         Raises:
-            CycleSiamError: there is none.
+            CycleSiamError: the module or the name in it is missing.
         """
         here = os.getcwd()
-        if here not in sys.path:  # an installed command does not look where it was called
+        if here not in sys.path:  # an installed command lacks the current folder
             sys.path.insert(0, here)
         try:
             found: Any = importlib.import_module(self.module)
@@ -98,7 +104,7 @@ class PythonFactory:
                 found = getattr(found, step)
         except ImportError as error:
             raise CycleSiamError(
-                f"the tracker {self.module}:{self.factory} cannot be imported ({error}); call this "
+                f"the tracker {self.module}:{self.factory} cannot be imported ({error}); run this "
                 "from its folder, or install it"
             ) from error
         except AttributeError as error:
@@ -110,12 +116,12 @@ class PythonFactory:
 
 
 def python_tracker(text: str) -> TrackerSpec:
-    """Find a tracker by `MODULE:FACTORY`, or `NAME=MODULE:FACTORY` to name it otherwise.
+    """Return a tracker by `MODULE:FACTORY`, or `NAME=MODULE:FACTORY` to choose its name.
 
     Raises:
-        CycleSiamError: it is not there.
+        CycleSiamError: the text has another form, or the factory is missing.
     """
-    parts = SOURCE_NAME.fullmatch(text)
+    parts = TRACKER_NAME.fullmatch(text)
     if parts is None:
         raise CycleSiamError(
             f"there is no tracker {text!r}; give a name, or MODULE:FACTORY of a Python tracker"
@@ -127,29 +133,29 @@ def python_tracker(text: str) -> TrackerSpec:
 
 
 def opencv_tracker(name: str, model_files: Sequence[Path] = ()) -> TrackerSpec:
-    """Give one of OpenCV's trackers.
+    """Return one of OpenCV's trackers.
 
     Args:
-        name: in `OPENCV_TRACKERS`, where nothing is trained; or in `OPENCV_NETWORKS`.
-        model_files: of the network, in the order in which `OPENCV_NETWORKS` names them.
+        name: in `OPENCV_TRACKERS`, which need no training, or in `OPENCV_NETWORKS`.
+        model_files: of the network, in the order of `OPENCV_NETWORKS`.
 
     Raises:
-        CycleSiamError: the network's files are not given, or not there.
+        CycleSiamError: a file of the network is missing.
     """
     version = f"OpenCV {cv2.__version__}"
     if name in OPENCV_TRACKERS:
         return TrackerSpec(name=name, make=OPENCV_TRACKERS[name], identity=version, policy="none")
-    algorithm, wanted = OPENCV_NETWORKS[name]
-    if len(model_files) != len(wanted):
+    algorithm, parameters = OPENCV_NETWORKS[name]
+    if len(model_files) != len(parameters):
         raise CycleSiamError(
-            f"the tracker {name} needs {len(wanted)} --model-files ({', '.join(wanted)}), got "
-            f"{len(model_files)}; download them from OpenCV's model zoo"
+            f"the tracker {name} needs {len(parameters)} --model-files ({', '.join(parameters)}), "
+            f"got {len(model_files)}; download them from OpenCV's model zoo"
         )
-    absent = [path for path in model_files if not path.is_file()]
-    if absent:
-        raise CycleSiamError(f"{absent[0]}: this model file of {name} is missing; check the path")
+    missing = [path for path in model_files if not path.is_file()]
+    if missing:
+        raise CycleSiamError(f"{missing[0]}: this model file of {name} is missing; check the path")
     digests = [file_digest(path) for path in model_files]
-    models = dict(zip(wanted, map(str, model_files), strict=True))
+    models = dict(zip(parameters, map(str, model_files), strict=True))
     return TrackerSpec(
         name=name,
         make=partial(OpenCVTracker, algorithm, models),
@@ -160,13 +166,13 @@ def opencv_tracker(name: str, model_files: Sequence[Path] = ()) -> TrackerSpec:
 
 
 def file_digest(path: Path) -> str:
-    """Give what tells a file's content from others': the beginning of its SHA-256."""
+    """Return the first 16 hexadecimal digits of a file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _identity(factory: Any) -> str:
-    """Name the code that a factory comes from: a digest of its file."""
+    """Return a digest of the file that defines a factory."""
     try:
         file = inspect.getsourcefile(factory)
         return "unknown code" if file is None else f"code {file_digest(Path(file))}"

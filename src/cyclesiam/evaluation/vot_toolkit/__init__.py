@@ -1,1 +1,1 @@
-"""Trackers inside of the official VOT toolkit."""
+"""Trackers inside the official VOT toolkit."""

@@ -1,4 +1,4 @@
-"""The file in which the official VOT toolkit looks up trackers: `trackers.ini` of a workspace.
+"""The file in which the official VOT toolkit finds trackers: `trackers.ini` of a workspace.
 
     [cyclesiam]
     label = cyclesiam
@@ -29,20 +29,20 @@ def register(
     command: Sequence[str],
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
-    """Write a tracker into a workspace's registry; others, and comments, stay as they are.
+    """Write a tracker into a workspace's registry; other trackers and comments are kept.
 
     Args:
         workspace: the toolkit's folder.
-        identifier: by which the toolkit calls the tracker; an earlier one of this name is replaced.
-        command: program and arguments that speak TraX.
+        identifier: name of the tracker in the toolkit; an earlier entry of this name is replaced.
+        command: program that speaks TraX, and its arguments.
         environment: variables that the program needs, names in capitals.
 
     Returns:
         The registry's path.
 
     Raises:
-        ValueError: the toolkit would not accept the identifier.
-        SourceError: there is no such folder, or the file cannot be read or written.
+        ValueError: the toolkit does not accept the identifier.
+        SourceError: the folder is missing, or the file cannot be read or written.
     """
     if not IDENTIFIER.fullmatch(identifier):
         raise ValueError(
@@ -59,28 +59,30 @@ def register(
             "\n".join([*without_section(before, identifier), *entry]) + "\n", encoding="utf-8"
         )
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: cannot be read and written ({error}); free it") from error
+        raise SourceError(
+            f"{path}: cannot be read and written ({error}); check its permissions"
+        ) from error
     return path
 
 
 def registry_entry(identifier: str, command: Sequence[str]) -> list[str]:
-    """Give the lines of one tracker.
+    """Return the registry's lines for one tracker.
 
     >>> registry_entry("mine", ["python", "-m", "50% mine"])[-1]
     "command = python -m '50%% mine'"
     """
-    # the toolkit splits by the shell's rules, except on Windows
+    # The toolkit splits by the shell's rules, except on Windows.
     words = subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
     title = [f"[{identifier}]", f"label = {identifier}"]
     return [*title, "protocol = trax", f"command = {_escaped(words)}"]
 
 
 def _escaped(value: str) -> str:
-    return value.replace("%", "%%")  # which is special in ini files
+    return value.replace("%", "%%")  # % is special in ini files
 
 
 def without_section(lines: Iterable[str], section: str) -> list[str]:
-    """Leave one section of an ini file out; what is left ends with an empty line."""
+    """Return the lines of an ini file without one section; the rest ends with an empty line."""
     kept: list[str] = []
     inside = False
     for line in lines:

@@ -1,10 +1,10 @@
 """Any tracker as a program that speaks TraX, the text protocol of the official VOT toolkit.
 
-The toolkit starts the program, and both write lines. We say `hello`, and how we want things: one
-target, pictures as paths, regions as rectangles. Each `initialize IMAGE REGION` and `frame IMAGE`
-is answered with `state REGION`, until one side says `quit`. Lines without the prefix are not part
-of the conversation. Nothing of the toolkit is imported: it is another program, in an environment of
-its own.
+The toolkit, the client, starts the program, and both write lines. The program begins with `hello`
+and what it supports: one target, images as paths, regions as rectangles. To each `initialize IMAGE
+REGION` and `frame IMAGE` it replies `state REGION`, until one side sends `quit`. Lines without the
+prefix are ignored. Nothing of the toolkit is imported: it is another program, in its own
+environment.
 
 Source: the TraX protocol, version 1 (https://trax.readthedocs.io/en/latest/protocol.html).
 """
@@ -18,19 +18,19 @@ import numpy as np
 
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.trackers.interface import BoxTracker, MaskTracker
-from cyclesiam.geometry.boxes import XYWH
+from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
 from cyclesiam.geometry.masks import mask_to_box
 
 PREFIX = "@@TRAX:"
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
 NAMED = re.compile(r"([A-Za-z0-9._]{1,64})=(.*)", re.DOTALL)
 ESCAPED = {"n": "\n"}
-ARGUMENTS = {"initialize": 2, "frame": 1, "state": 1}  # mandatory ones; others have none
-NOWHERE: XYWH = (0.0, 0.0, 0.0, 0.0)  # overlaps with nothing: the target is not to be seen
+ARGUMENTS = {"initialize": 2, "frame": 1, "state": 1}  # mandatory ones; other messages have none
+NOWHERE: XYWH = (0.0, 0.0, 0.0, 0.0)  # overlaps with nothing: the target is not visible
 
 
 class TraxError(CycleSiamError):
-    """The other side says what the protocol does not allow."""
+    """The client sends what the protocol does not allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Message:
     """One line of the protocol.
 
     Args:
-        name: what it says, such as `frame`.
-        arguments: the mandatory ones, in order.
-        properties: the optional ones, by name.
+        name: kind of message, such as `frame`.
+        arguments: mandatory arguments, in order.
+        properties: optional arguments, name to value.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Message:
     properties: dict[str, str] = field(default_factory=dict)
 
     def to_line(self) -> str:
-        """Give the line, without its end.
+        """Return the line, without its end.
 
         >>> Message("state", ("1,2,3,4",), {"time": "3"}).to_line()
         '@@TRAX:state "1,2,3,4" "time=3"'
@@ -58,7 +58,7 @@ class Message:
 
 
 def parse_message(line: str) -> Message | None:
-    """Read a line; None if it is not of the protocol.
+    """Return the message of a line, or None of a line without the prefix.
 
     Raises:
         TraxError: a mandatory argument is missing.
@@ -85,36 +85,36 @@ def serve(
     read_image: Callable[[Path], np.ndarray],
     name: str,
 ) -> None:
-    """Let a TraX client use a tracker until it has had enough.
+    """Serve a tracker to a TraX client until the client quits or its lines end.
 
     Args:
         tracker: started anew by each `initialize`.
-        lines: what the client says, one by one as they come.
-        send: told each of our lines, without its end.
-        read_image: gives (H, W, 3) uint8 RGB of a picture file.
+        lines: from the client, one by one as they come.
+        send: called with each line for the client, without its end.
+        read_image: returns (H, W, 3) uint8 RGB of an image file.
         name: of the tracker.
 
     Raises:
-        TraxError: the client does not keep to the protocol.
-        CycleSiamError: a picture cannot be read, or the tracker failed. The client was told
+        TraxError: the client violates the protocol.
+        CycleSiamError: an image cannot be read, or the tracker failed. The client then receives
             `quit` with the reason.
     """
     hello = {"trax.version": "1", "trax.name": name, "trax.image": "path;"}
     send(Message("hello", (), {**hello, "trax.region": "rectangle;"}).to_line())
     try:
-        for state in _answers(tracker, map(parse_message, lines), read_image):
+        for state in _states(tracker, map(parse_message, lines), read_image):
             send(Message("state", (format_region(state),)).to_line())
     except Exception as error:
         send(Message("quit", (), {"trax.reason": " ".join(str(error).split())}).to_line())
         raise
 
 
-def _answers(
+def _states(
     tracker: BoxTracker | MaskTracker,
     messages: Iterable[Message | None],
     read_image: Callable[[Path], np.ndarray],
 ) -> Iterator[Sequence[float] | np.ndarray]:
-    """Give the region that answers each message, until `quit` or the end."""
+    """Yield the region in reply to each message, until `quit` or the end."""
     started = False
     for message in messages:
         match message:
@@ -137,10 +137,10 @@ def _answers(
 
 
 def parse_path(image: str) -> Path:
-    """Give the file that a `file://` URL names; TraX writes its path as it is, with no %20.
+    """Return the path of a `file://` URL; TraX does not escape it, so a % stays a %.
 
     Raises:
-        TraxError: it is no file.
+        TraxError: the URL names no file.
 
     >>> parse_path("file:///data/50% off/1.jpg").as_posix()
     '/data/50% off/1.jpg'
@@ -153,10 +153,10 @@ def parse_path(image: str) -> Path:
 
 
 def parse_region(region: str) -> XYWH:
-    """Give a rectangle, or the smallest one around a polygon, as x, y, w, h.
+    """Return a rectangle, or the smallest one around a polygon, as x, y, w, h.
 
     Raises:
-        TraxError: it is neither.
+        TraxError: the region is neither.
 
     >>> parse_region("2,1,5,1,5,7,2,7")
     (2.0, 1.0, 3.0, 6.0)
@@ -174,23 +174,22 @@ def parse_region(region: str) -> XYWH:
     return min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
 
 
-def format_region(answer: Sequence[float] | np.ndarray) -> str:
-    """Give a tracker's answer as TraX writes regions.
+def format_region(output: Sequence[float] | np.ndarray) -> str:
+    """Return a tracker's output in the form of TraX.
 
     Args:
-        answer: x, y, w, h, or the corners of a polygon, or a mask (H, W), whose extent it is then.
+        output: x, y, w, h; corners of a polygon; or a mask (H, W), which becomes its box.
 
     Returns:
-        Comma-separated numbers; for an answer with NaN or an empty mask, the empty rectangle,
-        which overlaps nothing.
+        Comma-separated numbers. NaN and an empty mask become the empty rectangle, which overlaps
+        nothing.
 
     >>> format_region((1.0, 2.5, float("nan"), 3.0))
     '0.000000,0.000000,0.000000,0.000000'
     """
-    numbers = np.asarray(answer)
+    numbers = np.asarray(output)
     if numbers.ndim == 2:
-        left, top, right, bottom = mask_to_box(numbers)
-        numbers = np.array((left, top, right - left, bottom - top))
+        numbers = xyxy_to_xywh(mask_to_box(numbers))
     return ",".join(f"{n:.6f}" for n in (numbers if np.isfinite(numbers).all() else NOWHERE))
 
 
