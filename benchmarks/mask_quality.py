@@ -11,6 +11,7 @@ others: do not publish the sheets.
 
 import argparse
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -22,22 +23,22 @@ from cyclesiam.geometry.masks import box_to_mask, mask_to_box, resolve_overlaps
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.numpy_interface import accepts_numpy
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.tracking import segmentation
 from cyclesiam.tracking.segmentation import (
     MaskConfig,
     paste_masks,
-    predict_masks,
     replace_implausible_masks,
 )
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 
-AROUND = 0.3  # of a box's sides: what GrabCut sees around it
-SIDE = 160  # longest side in pixels of what GrabCut sees
-ROUNDS = 5
-OWN_BOXES = TrackerConfig(mask=MaskConfig(box_weight=0))  # what is told heeds no mask
+CONTEXT = 0.3  # width around the box in GrabCut's crop, over the box's sides
+MAX_SIDE = 160  # of GrabCut's crop, in pixels
+ITERATIONS = 5
+OWN_BOXES = TrackerConfig(mask=MaskConfig(box_weight=0))  # reported boxes are the tracker's
 
 
-class Noting:
-    """A network that notes what its last masks were read from, to draw the coarse ones, too."""
+class RecordingNetwork:
+    """A network that records the coarse masks of the last frame, and their windows."""
 
     def __init__(self, network: SiamRPN) -> None:
         self.network = network
@@ -46,13 +47,13 @@ class Noting:
         return getattr(self.network, name)
 
     @accepts_numpy
-    def segment(self, proposals, chosen, beliefs):
+    def segment(self, proposals, chosen, color_priors):
         rows = torch.arange(len(chosen))
         boxes = proposals.boxes[rows, chosen]
-        logits = self.network.mask_logits(proposals.response, beliefs, rows, chosen, boxes)
+        logits = self.network.mask_logits(proposals.response, color_priors, rows, chosen, boxes)
         assert logits.coarse is not None
         size = self.network.template_size
-        # Every second pixel, from the second on: in between by interpolation.
+        # Coarse masks hold every second pixel, from the second on; the others are interpolated.
         padded = torch.nn.functional.pad(logits.coarse[:, None], (1,) * 4, mode="replicate")
         wide = torch.nn.functional.interpolate(
             padded, size=(size + 2,) * 2, mode="bilinear", align_corners=True
@@ -63,15 +64,10 @@ class Noting:
     def mask_windows(self, chosen):
         return self.network.mask_windows(chosen)
 
-
-class NotingTracker(Tracker):
-    """A tracker that leaves the windows of its last masks with its network."""
-
-    def learn(self, sighting, run):
-        assert isinstance(self.network, Noting)
-        targets, seen = sighting.followed.targets, sighting.observation
-        _, self.network.windows = predict_masks(self.network, targets, seen, self.config.mask)
-        return super().learn(sighting, run)
+    def paste_masks(self, masks, windows, frame_size):
+        """Paste masks as the tracker does, and record their windows."""
+        self.windows = windows
+        return paste_masks(masks, windows, frame_size)
 
 
 def main() -> None:
@@ -86,73 +82,74 @@ def main() -> None:
     print(f"weights {options.weights}, policy {record.policy}; init: box")
     totals: dict[str, list[tuple[float, float]]] = {}
     for sequence in DAVIS2016(options.davis).sequences():
-        answers: dict[str, list[np.ndarray]] = {}
-        truths, pictures = [], []
-        noting = Noting(network)
-        tracker = NotingTracker(noting, OWN_BOXES)
+        masks_by_method: dict[str, list[np.ndarray]] = {}
+        truths, overlays = [], []
+        recording = RecordingNetwork(network)
+        tracker = Tracker(recording, OWN_BOXES)
         for frame, image in enumerate(sequence.images()):
             truths.append(sequence.labels(frame) != 0)
             if frame == 0:
                 x0, y0, x1, y1 = mask_to_box(truths[0]).tolist()
                 tracker.start(image, [(x0, y0, x1 - x0, y1 - y0)])
                 continue
-            (result,) = tracker.step(image)
+            with mock.patch.object(segmentation, "paste_masks", recording.paste_masks):
+                (result,) = tracker.step(image)
             assert result.mask is not None
             size = (image.shape[0], image.shape[1])
-            ways = {
+            masks = {
                 "box, filled": box_to_mask(result.box, size).to_array(),
                 "GrabCut in the box": grab_cut(image, result.box),
-                "mask head, coarse": coarse(tracker, noting, result.box, size),
+                "mask head, coarse": coarse(tracker, recording, result.box, size),
                 "mask head, refined": result.mask.to_array(),
             }
-            for way, mask in ways.items():
-                answers.setdefault(way, []).append(mask)
-            pictures.append(overlay(image, result.mask.to_array(), truths[-1]))
+            for method, mask in masks.items():
+                masks_by_method.setdefault(method, []).append(mask)
+            overlays.append(overlay(image, result.mask.to_array(), truths[-1]))
         line = []
-        for way, masks in answers.items():
-            j = float(np.mean(region_similarity(np.stack(masks[:-1]), np.stack(truths[1:-1]))))
-            pairs = zip(masks[:-1], truths[1:-1], strict=True)
+        for method, found in masks_by_method.items():
+            j = float(np.mean(region_similarity(np.stack(found[:-1]), np.stack(truths[1:-1]))))
+            pairs = zip(found[:-1], truths[1:-1], strict=True)
             f = float(np.mean([contour_accuracy(*pair) for pair in pairs]))
-            totals.setdefault(way, []).append((j, f))
+            totals.setdefault(method, []).append((j, f))
             line.append(f"{j:.3f} {f:.3f}")
         print(f"{sequence.name:22s}", "   ".join(line), flush=True)
         if options.sheets:
             options.sheets.mkdir(parents=True, exist_ok=True)
-            row = np.hstack([pictures[k] for k in (0, len(pictures) // 2, -1)])
+            row = np.hstack([overlays[k] for k in (0, len(overlays) // 2, -1)])
             path = options.sheets / f"{sequence.name}.jpg"
             cv2.imwrite(str(path), cv2.cvtColor(row, cv2.COLOR_RGB2BGR))
-    for way, scores in totals.items():
+    for method, scores in totals.items():
         j, f = np.mean(scores, axis=0)
-        print(f"{way:22s} J {j:.3f}  F {f:.3f}")
+        print(f"{method:22s} J {j:.3f}  F {f:.3f}")
 
 
-def coarse(tracker: Tracker, noting: Noting, box, size: tuple[int, int]) -> np.ndarray:
-    """Give the coarse mask of the last frame, judged as the refined one is."""
+def coarse(tracker: Tracker, recording: RecordingNetwork, box, size: tuple[int, int]) -> np.ndarray:
+    """Return the coarse mask of the last frame, or the filled box if it is implausible."""
     config = tracker.config.mask
-    placed = paste_masks(noting.coarse, noting.windows, size)
+    pasted = paste_masks(recording.coarse, recording.windows, size)
     ((mask, _),) = replace_implausible_masks(
-        resolve_overlaps(placed, size, config.threshold), [box], config
+        resolve_overlaps(pasted, size, config.threshold), [box], config
     )
     return mask.to_array()
 
 
 def grab_cut(image: np.ndarray, box) -> np.ndarray:
-    """Give what GrabCut makes of a box, xyxy; the box where nothing is left."""
+    """Return the mask that GrabCut makes of an xyxy box; the filled box if it is empty."""
     x0, y0, x1, y1 = box
-    w, h = (x1 - x0) * AROUND, (y1 - y0) * AROUND
+    w, h = (x1 - x0) * CONTEXT, (y1 - y0) * CONTEXT
     filled = box_to_mask(box, (image.shape[0], image.shape[1])).to_array()
     left, top = int(max(x0 - w, 0)), int(max(y0 - h, 0))
     part = slice(top, int(max(y1 + h, 1))), slice(left, int(max(x1 + w, 1)))
-    cut, inside = np.ascontiguousarray(image[part]), filled[part].astype(np.uint8)
-    if (scale := SIDE / max(inside.shape)) < 1:  # at full size it takes seconds a frame
-        cut = cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        inside = cv2.resize(inside, cut.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    crop, inside = np.ascontiguousarray(image[part]), filled[part].astype(np.uint8)
+    if (scale := MAX_SIDE / max(inside.shape)) < 1:  # at full size it takes seconds a frame
+        crop = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        inside = cv2.resize(inside, crop.shape[1::-1], interpolation=cv2.INTER_NEAREST)
     labels = np.where(inside, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     cv2.setRNGSeed(0)
     try:
         models = np.zeros((1, 65)), np.zeros((1, 65))
-        cv2.grabCut(cut, labels, None, *models, ROUNDS, cv2.GC_INIT_WITH_MASK)  # pyright: ignore
-    except cv2.error:  # the box fills all that is seen, or lies outside
+        cv2.grabCut(crop, labels, None, *models, ITERATIONS, cv2.GC_INIT_WITH_MASK)  # pyright: ignore
+    except cv2.error:  # the box fills the crop, or lies outside
         return filled
     mask = np.zeros_like(filled)
     found = (labels & 1).astype(np.float32)
@@ -161,7 +158,7 @@ def grab_cut(image: np.ndarray, box) -> np.ndarray:
 
 
 def overlay(image: np.ndarray, mask: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Tint a mask, outline the truth; 480 pixels wide."""
+    """Return the image with a tinted mask and the outline of the truth, 480 pixels wide."""
     drawn = image.copy()
     drawn[mask] = (drawn[mask] * 0.5 + np.array((255, 60, 0)) * 0.5).astype(np.uint8)
     contours, _ = cv2.findContours(truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)

@@ -44,9 +44,9 @@ def test_targets_differ_and_keep_their_color():
 
 
 def test_a_lost_target_is_dashed_and_dim():
-    lost, seen = draw_results(GRAY, [target(state="lost")]), draw_results(GRAY, [target()])
+    lost, tracked = draw_results(GRAY, [target(state="lost")]), draw_results(GRAY, [target()])
     side = (slice(110, 170), 80)
-    assert changed(seen)[side].all()
+    assert changed(tracked)[side].all()
     assert 0.2 < changed(lost)[side].mean() < 0.9
     assert not (lost[side] == target_color(1)).all(axis=-1).any()
 
