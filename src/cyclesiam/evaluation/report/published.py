@@ -31,36 +31,25 @@ NOTHING, NONE = "none, nothing trained", "none"
 FIRST_BOX, FIRST_MASK, ALL = "first box", "first mask", "all frames"
 
 
-def _vot(
-    tracker: str,
-    labels: str,
-    eao: float,
-    accuracy: float | None = None,
-    failures: float | None = None,
-    fps: float | None = None,
-) -> PublishedResult:
-    known = {
-        "eao": eao,
-        "accuracy": accuracy,
-        "failures_per_100_frames": failures,
-        "fps": fps,
-    }
-    numbers = {name: number for name, number in known.items() if number is not None}
-    return PublishedResult(tracker=tracker, labels=labels, initial_input="box", numbers=numbers)
+def _vot(tracker: str, labels: str, *numbers: float | None) -> PublishedResult:
+    """Make a result of EAO, accuracy, failures per 100 frames and frames/s, as far as known."""
+    names = ("eao", "accuracy", "failures_per_100_frames", "fps")
+    known = {name: n for name, n in zip(names, numbers, strict=False) if n is not None}
+    return PublishedResult(tracker=tracker, labels=labels, initial_input="box", numbers=known)
 
 
-def _davis(
-    tracker: str, labels: str, start: InitialInput, j: float, f: float, fps: float | None = None
-) -> PublishedResult:
-    numbers = {"j_mean": j / 100, "f_mean": f / 100, **({} if fps is None else {"fps": fps})}
-    return PublishedResult(tracker=tracker, labels=labels, initial_input=start, numbers=numbers)
+def _davis(tracker: str, labels: str, start: InitialInput, *numbers: float) -> PublishedResult:
+    """Make a result of J and F in percent, and frames/s where known."""
+    known = dict(zip(("j_mean", "f_mean", "fps"), numbers, strict=False))
+    known |= {name: known[name] / 100 for name in ("j_mean", "f_mean")}
+    return PublishedResult(tracker=tracker, labels=labels, initial_input=start, numbers=known)
 
 
 PUBLISHED: Mapping[tuple[str, ProtocolName], tuple[PublishedResult, ...]] = {
     ("vot2016", "reset"): (
         _vot("KCF", NOTHING, 0.192, 0.489, 0.569, 170),
-        _vot("UDT", NONE, 0.226, fps=70),
-        _vot("UDT+", NONE, 0.301, fps=55),
+        _vot("UDT", NONE, 0.226, None, None, 70),
+        _vot("UDT+", NONE, 0.301, None, None, 55),
         _vot("CycleSiam", FIRST_BOX, 0.371, 0.603, 0.294, 59),
         _vot("CycleSiam+", FIRST_MASK, 0.398, 0.601, 0.247, 44),
         _vot("USOT*", NONE, 0.402),
