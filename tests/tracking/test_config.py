@@ -75,14 +75,6 @@ def test_invalid_configs_are_refused(tmp_path, text, message):
     assert message in str(refused.value)
 
 
-def test_files_may_name_removed_fields_at_their_defaults(tmp_path):
-    (tmp_path / CONFIG_FILE).write_text('{"colour": {"core": 0.8}, "points": {"levels": 3}}')
-    assert load_config(tmp_path) == TrackerConfig()
-    (tmp_path / CONFIG_FILE).write_text('{"points": {"levels": 4}}')
-    with pytest.raises(WeightsError, match="no 'levels' any more"):
-        load_config(tmp_path)
-
-
 def test_a_bundle_has_the_config_of_its_weights(weights, tmp_path):
     (weights / CONFIG_FILE).write_text(json.dumps({"confidence": {"bias": -3.0}}))
     bundle = tmp_path / "bundle"
