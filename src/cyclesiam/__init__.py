@@ -1,4 +1,4 @@
-"""A Siamese object tracker that learns from unlabelled video.
+"""A Siamese object tracker that is trained on unlabeled video.
 
 from cyclesiam import Tracker, load_weights, open_frames
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Tracker", "__version__", "load_weights", "open_frames"]
 __version__ = "0.2.0"
 
-_PLACES = {  # fetched at first use: torch takes seconds to import
+_MODULES = {  # imported at first use: torch takes seconds to import
     "Tracker": "cyclesiam.tracking.tracker",
     "load_weights": "cyclesiam.models.checkpoints",
     "open_frames": "cyclesiam.video",
@@ -31,9 +31,9 @@ _PLACES = {  # fetched at first use: torch takes seconds to import
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)
 
 
 moved_modules.install()

@@ -31,9 +31,9 @@ def test_bench_names_the_first_weights_that_are_fast_enough(capsys, tmp_path, we
     file = tmp_path / "speed.json"
     arguments = ["bench", "--weights", *weights, *FEW, "--fps", "0.001", "--json", str(file)]
     assert main(arguments) == 0
-    said = capsys.readouterr().out
-    assert "milliseconds a frame" in said
-    assert f"{weights[0]} holds 0.001 frames per second here" in said
+    printed = capsys.readouterr().out
+    assert "milliseconds a frame" in printed
+    assert f"{weights[0]} reaches 0.001 frames per second here" in printed
     read = json.loads(file.read_text())
     assert list(read["trackers"]) == [*weights, "csrt", "kcf"]
     assert (read["threads"], read["targets"]) == (1, 1)
@@ -44,12 +44,12 @@ def test_bench_names_the_first_weights_that_are_fast_enough(capsys, tmp_path, we
 
 
 @pytest.mark.parametrize("targets", ["1", "2"])
-def test_with_two_threads_one_draws_masks_beside(capsys, tmp_path, weights, targets):
+def test_with_two_threads_weights_with_masks_are_pipelined(capsys, tmp_path, weights, targets):
     file = tmp_path / "speed.json"
     arguments = ["bench", "--weights", *weights, *FEW[:4], "--threads", "2", "--json", str(file)]
     assert main([*arguments, "--targets", targets]) == 0
     read = json.loads(file.read_text())["trackers"]
-    masked, plain = weights  # who has no masks has little to do beside
+    masked, plain = weights  # without masks a second thread has little to do
     assert list(read) == [masked, f"{masked}, beside", plain, "csrt", "kcf"]
     stages = read[f"{masked}, beside"]["stages"]
     assert stages["step"] > 0
@@ -60,7 +60,7 @@ def test_bench_on_a_source_with_several_targets(capsys, tmp_path, weights):
     clip = write_video(tmp_path / "clip.mp4", moving_square(4))
     arguments = ["bench", "--weights", weights[1], *FEW, "--source", str(clip)]
     assert main([*arguments, "--box", "10,30,24,24", "--targets", "3", "--fps", "1e9"]) == 0
-    assert "None of these holds 1e+09 frames per second" in capsys.readouterr().out
+    assert "None of these reaches 1e+09 frames per second" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_bench_on_a_source_with_several_targets(capsys, tmp_path, weights):
         (["--threads", "0"], "--threads must be 1 or more, got 0"),
         (["--rounds", "0"], "--rounds must be 1 or more"),
         (["--fps", "0"], "--fps must be above 0"),
-        (["--weights", "default", "default"], "once"),
+        (["--weights", "default", "default"], "only once"),
     ],
 )
 def test_bench_usage(capsys, options, says):

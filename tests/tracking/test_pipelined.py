@@ -144,9 +144,9 @@ def test_there_must_be_targets(network):
 )
 def test_live_sources_are_not_pipelined(source, latency, pipelined):
     two, one = (RuntimeConfig(threads=threads) for threads in (2, 1))
-    command = Track(source=source, box=(BOXES[0],) * 2, latency=latency, running=two)
+    command = Track(source=source, box=(BOXES[0],) * 2, latency=latency, runtime=two)
     assert command.is_pipelined is pipelined
-    assert not dataclasses.replace(command, running=one).is_pipelined
+    assert not dataclasses.replace(command, runtime=one).is_pipelined
     assert not dataclasses.replace(command, masks=False).is_pipelined
 
 
@@ -154,6 +154,6 @@ def test_live_sources_are_not_pipelined(source, latency, pipelined):
 def test_weights_without_masks_are_not_pipelined(tmp_path, masks):
     network = SiamRPN(dataclasses.replace(TINY, masks=masks))
     save_weights(tmp_path, network, TrainingRecord(policy="none"))
-    running, weights = RuntimeConfig(threads=2), str(tmp_path)
-    command = Track(source="a.mp4", box=(BOXES[0],), weights=weights, running=running)
+    runtime, weights = RuntimeConfig(threads=2), str(tmp_path)
+    command = Track(source="a.mp4", box=(BOXES[0],), weights=weights, runtime=runtime)
     assert command.is_pipelined is masks

@@ -1,6 +1,6 @@
-"""The command `cyclesiam`: the only place where all parts are put together.
+"""The command `cyclesiam`: one module for each subcommand.
 
-One module for each command. A command parses, calls the library, and prints.
+A command parses options, calls the library, and prints. Only commands may import every part.
 """
 
 import io
@@ -20,10 +20,10 @@ from cyclesiam import __version__
 from cyclesiam.cli.options import UsageError
 from cyclesiam.errors import CycleSiamError, MissingExtraError
 
-DESCRIPTION = "Follow objects through video, with a tracker that learns without labels."
+DESCRIPTION = "Track objects through video, with a tracker that is trained without labels."
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
-COMMANDS = {  # where each is; fetched when it is asked for, as not all need PyTorch, or Lightning
+COMMANDS = {  # imported when asked for: not all need PyTorch or Lightning
     "demo": "demo.Demo",
     "track": "track.Track",
     "train": "train.Train",
@@ -40,17 +40,17 @@ COMMANDS = {  # where each is; fetched when it is asked for, as not all need PyT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit status.
+    """Run one command.
 
     Args:
-        arguments: those after the program's name; without them, the process's own.
+        arguments: those after the program's name; by default the process's own.
 
     Returns:
-        0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.
+        The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no valid text
     if arguments == ["--version"]:
         print(f"cyclesiam {__version__}")
         return DONE
@@ -59,77 +59,84 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CycleSiamError as error:
         print(f"cyclesiam: {error}", file=sys.stderr)
         return FAILED
-    except SystemExit as stop:  # help was asked for, or tyro said what is wrong
+    except SystemExit as stop:  # help was asked for, or tyro printed what is wrong
         return stop.code if isinstance(stop.code, int) else DONE
-    except ValueError as error:  # options that are each right, but not together
+    except ValueError as error:  # options that are right each, but not together
         print(f"cyclesiam: {error}", file=sys.stderr)
         return WRONG_USAGE
-    return _carry_out(command)
+    return _execute(command)
 
 
 def run() -> None:
-    """Run the command of this process's arguments, and end the process."""
+    """Run the command in this process's arguments, and end the process."""
     sys.exit(main())
 
 
 def parse(arguments: Sequence[str]) -> Callable[[], None]:
-    """Make a command of words.
+    """Parse arguments into a command that can be called.
+
+    Args:
+        arguments: those after the program's name.
 
     Raises:
-        SystemExit: help was asked for, or a word is wrong; all is said.
+        SystemExit: help was asked for, or an argument is wrong; it was printed.
         ValueError: options do not fit together.
         MissingExtraError: the command needs a package that is not installed.
     """
     name, *others = arguments or [""]
     if name in COMMANDS:
-        return tyro.cli(_fetch(name), args=others, prog=f"cyclesiam {name}")
+        return tyro.cli(_import_command(name), args=others, prog=f"cyclesiam {name}")
     kinds: list[Any] = []
     for name in COMMANDS:
-        with suppress(MissingExtraError):  # said when just that one is asked for
-            kinds.append(Annotated[_fetch(name), tyro.conf.subcommand(name)])
+        with suppress(MissingExtraError):  # raised when this command is asked for
+            kinds.append(Annotated[_import_command(name), tyro.conf.subcommand(name)])
     known: Any = reduce(or_, kinds)
     return tyro.cli(known, args=arguments, prog="cyclesiam", description=DESCRIPTION)
 
 
-def _fetch(name: str) -> Any:
-    """Give the class of a command.
+def _import_command(name: str) -> Any:
+    """Return the class of a command.
 
     Raises:
-        MissingExtraError: it needs PyTorch, which is not installed.
+        MissingExtraError: the command needs PyTorch, which is not installed.
     """
     module, kind = COMMANDS[name].split(".")
-    with _pytorch_wanted(name):
+    with _explain_missing_pytorch(name):
         return getattr(import_module(f"cyclesiam.cli.{module}"), kind)
 
 
 @contextmanager
-def _pytorch_wanted(name: str) -> Iterator[None]:
-    """Say it where a command misses PyTorch, which an exported bundle does without."""
+def _explain_missing_pytorch(name: str) -> Iterator[None]:
+    """Turn a missing PyTorch into an error that names what to install.
+
+    Raises:
+        MissingExtraError: PyTorch is not installed.
+    """
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingExtraError(
-            f"{name} needs PyTorch here, and that is not installed: pip install torch; to do "
-            "without it, track with an exported bundle: cyclesiam track --weights BUNDLE"
+            f"{name} needs PyTorch, which is not installed: pip install torch. An exported bundle "
+            "tracks without it: cyclesiam track --weights BUNDLE"
         ) from error
 
 
-def _carry_out(command: Callable[[], None]) -> int:
-    word = re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
-    name = f"cyclesiam {word}"
+def _execute(command: Callable[[], None]) -> int:
+    name = re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
+    prefix = f"cyclesiam {name}"
     try:
-        with _pytorch_wanted(word):
+        with _explain_missing_pytorch(name):
             command()
         sys.stdout.flush()
     except CycleSiamError as error:
-        print(f"{name}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prefix}: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
     except KeyboardInterrupt as stop:
-        print(f"{name}: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
+        print(f"{prefix}: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output had enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return DONE

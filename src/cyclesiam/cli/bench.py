@@ -47,7 +47,7 @@ from cyclesiam.synthetic.demo_clip import make_demo_clip, make_demo_grid
 from cyclesiam.threads import describe_processor
 from cyclesiam.video import VideoWriter
 
-WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the made clip
+WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the synthetic clip
 BenchRuntime = Literal["auto", "onnxruntime", "openvino", "openvino-bf16"]
 RUNTIMES: dict[BenchRuntime, RuntimeConfig] = {
     "auto": RuntimeConfig(),
@@ -55,86 +55,85 @@ RUNTIMES: dict[BenchRuntime, RuntimeConfig] = {
     "openvino": RuntimeConfig(runtime="openvino"),
     "openvino-bf16": RuntimeConfig(runtime="openvino", precision="bf16"),
 }
-TABLE_WIDTH = 132  # characters: what is piped has no terminal to fit into
+TABLE_WIDTH = 132  # characters, if the output is no terminal
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Time weights on this machine, stage by stage, beside OpenCV's CSRT and KCF.
+    """Time weights on this machine, stage by stage, and OpenCV's CSRT and KCF for comparison.
 
-    All are measured in turn, in rounds: on a busy machine only medians and ratios mean anything.
+    All are measured in turn, in rounds. On a busy machine, compare medians and ratios only.
     cyclesiam bench --weights default --fps 30
     """
 
     weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WEIGHTS")] = ("default",)
-    """Names of shipped weights, folders or exported bundles; the highest quality first."""
+    """Names of shipped weights, folders of weights or exported bundles; the best quality first."""
     runtimes: tuple[BenchRuntime, ...] = ("auto",)
-    """What runs exported bundles; each of these is measured."""
+    """Runtimes of exported bundles; each is measured."""
     targets: int = 1
-    """Objects that are followed at once."""
+    """Objects to track at once."""
     source: Annotated[str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="")] = None
-    """Video file or picture folder; else a made clip of 640x480 is written and decoded, or for
-    several targets as many of 320x240 in one picture."""
+    """Video file or image folder. By default a synthetic clip of 640x480 is written and decoded;
+    for several targets, a grid of clips of 320x240."""
     box: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
-    """An object in the source's first frame, in pixels. Once for each object."""
+    """Object in the source's first frame, in pixels. Repeat for more objects."""
     masks: bool = True
-    """Also give the pixels of each object, where the weights can."""
+    """Also predict a mask for each object, if the weights can."""
     frames: int = 60
-    """How many are tracked in each round."""
+    """Frames to track in each round."""
     rounds: int = 5
-    """How often everything is measured."""
+    """Rounds in which everything is measured."""
     threads: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
-    """Threads that torch and OpenCV may use each; else as many as `track` uses."""
+    """Threads of torch and of OpenCV; by default as many as `track` uses."""
     fps: Annotated[float | None, tyro.conf.arg(metavar="FPS", help_behavior_hint="")] = None
-    """Name the first weights that hold this many frames per second."""
+    """Print the first weights that reach this many frames per second."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
-    """Also write all numbers of all rounds here."""
+    """Also write the numbers of all rounds to this file."""
     device: Device = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
+    """Device to compute on: auto, cpu, cuda or cuda:N."""
 
     def __call__(self) -> None:
-        """Measure, print the table, and say which weights are fast enough."""
+        """Measure, and print the table and which weights are fast enough."""
         self._check()
         threads = set_threads(self.threads)
         device = resolve_device(self.device)
-        ours = self._contestants(device, threads)
-        contestants: dict[str, TimedTracker] = {**ours, **OPENCV_BASELINES}
+        ours = self._load_trackers(device, threads)
+        trackers: dict[str, TimedTracker] = {**ours, **OPENCV_BASELINES}
         with self._workload() as workload:
-            measured = time_rounds(contestants, workload, self.rounds)
+            measured = time_rounds(trackers, workload, self.rounds)
             rounds = list(show_progress(measured, "measuring", self.rounds))
-        passes = {name: [one[name] for one in rounds] for name in contestants}
-        timings = {name: summarize(found) for name, found in passes.items()}
+        runs = {name: [timing[name] for timing in rounds] for name in trackers}
+        timings = {name: summarize(timing) for name, timing in runs.items()}
         print(f"{describe_processor()}; torch {torch.__version__} on {device}, {threads} threads.")
         print_timings(timings, f"{self.frames} frames, {self.rounds} rounds")
         if self.fps is not None:
             print(self._verdict({name: timings[name] for name in ours}, self.fps))
         if self.json:
             settings = {"threads": threads, "device": device, "targets": self.targets}
-            write_timings(self.json, settings, passes, timings)
+            write_timings(self.json, settings, runs, timings)
 
-    def _contestants(self, device: str, threads: int) -> dict[str, TimedTracker]:
+    def _load_trackers(self, device: str, threads: int) -> dict[str, TimedTracker]:
         """Load all weights, and bundles once for each runtime."""
-        found: dict[str, TimedTracker] = {}
+        trackers: dict[str, TimedTracker] = {}
         for weights in self.weights:
             exported = is_bundle(weights)
             for runtime in self.runtimes if exported else ("auto",):
                 where = "cpu" if exported else device
                 name = weights if runtime == "auto" else f"{weights} {runtime}"
-
                 config = load_tracker_config(weights, masks=self.masks)
                 network = self._load(weights, runtime, where, threads)
-                found[name] = TimedCycleSiam(network, where, config, threads=threads)
+                trackers[name] = TimedCycleSiam(network, where, config, threads=threads)
                 if network.has_masks and self.masks and threads > 1:  # as `track` does
                     network = self._load(weights, runtime, where, threads - 1)
-                    ahead = TimedPipelined(network, where, config, threads=threads - 1)
-                    found[f"{name}, beside"] = ahead
-        return found
+                    pipelined = TimedPipelined(network, where, config, threads=threads - 1)
+                    trackers[f"{name}, beside"] = pipelined
+        return trackers
 
     def _load(
         self, weights: str, runtime: BenchRuntime, device: str, threads: int
     ) -> SiamRPN | ExportedNetwork:
-        running = replace(RUNTIMES[runtime], threads=threads)
-        return load_network(weights, device, running, masks=self.masks)[0]
+        config = replace(RUNTIMES[runtime], threads=threads)
+        return load_network(weights, device, config, masks=self.masks)[0]
 
     def _check(self) -> None:
         for name in ("targets", "frames", "rounds", "threads"):
@@ -146,11 +145,11 @@ class Bench:
         if (self.source is None) != (not self.box):
             raise UsageError("--source and --box X,Y,W,H belong together; give both or none")
         if not self.weights or len(set(self.weights)) < len(self.weights):
-            raise UsageError("--weights: name each of them once")
+            raise UsageError("--weights: give one or more, each only once")
 
     @contextmanager
     def _workload(self) -> Iterator[Workload]:
-        """Give what is tracked; a made clip lasts as long as it is used."""
+        """Yield what is tracked; a synthetic clip is deleted afterwards."""
         if self.source is not None:
             boxes = replicate_boxes(self.box, max(self.targets, len(self.box)))
             yield Workload(source=Path(self.source), boxes=boxes, frames=self.frames)
@@ -163,16 +162,16 @@ class Bench:
     def _verdict(self, timings: dict[str, Timing], fps: float) -> str:
         name = first_reaching(timings, fps)
         if name is not None:
-            return f"{name} holds {fps:g} frames per second here ({timings[name].fps:.1f})."
+            return f"{name} reaches {fps:g} frames per second here ({timings[name].fps:.1f})."
         best = max(timings, key=lambda one: timings[one].fps)
         return (
-            f"None of these holds {fps:g} frames per second here; the fastest is {best}, "
+            f"None of these reaches {fps:g} frames per second here; the fastest is {best}, "
             f"{timings[best].fps:.1f}."
         )
 
 
 def write_demo_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ...]:
-    """Encode a made clip; give its targets' first boxes, xywh."""
+    """Write a synthetic clip as a video, and return its targets' first boxes, xywh."""
     if targets > 1:
         images, tracks = make_demo_grid(targets, frames)
         boxes = tracks[0]
@@ -186,7 +185,7 @@ def write_demo_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ..
 
 
 def print_timings(timings: dict[str, Timing], title: str) -> None:
-    """Print milliseconds a frame: a row for each tracker, medians over rounds."""
+    """Print milliseconds a frame, medians over rounds: one row for each tracker."""
     table = Table(title=f"milliseconds a frame; {title}")
     table.add_column("tracker", overflow="fold")
     for heading in (*STAGES, "decode + step", "fps", "CPU", "of CSRT"):
@@ -207,7 +206,7 @@ def print_timings(timings: dict[str, Timing], title: str) -> None:
 def write_timings(
     file: Path,
     settings: dict[str, str | int],
-    passes: dict[str, list[RunTiming]],
+    runs: dict[str, list[RunTiming]],
     timings: dict[str, Timing],
 ) -> None:
     """Write all numbers as JSON, milliseconds a frame.
@@ -216,7 +215,7 @@ def write_timings(
         SourceError: the file cannot be written.
     """
     trackers = {
-        name: asdict(timing) | {"fps": timing.fps, "rounds": [asdict(one) for one in passes[name]]}
+        name: asdict(timing) | {"fps": timing.fps, "rounds": [asdict(run) for run in runs[name]]}
         for name, timing in timings.items()
     }
     machine = {

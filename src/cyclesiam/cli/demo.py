@@ -1,4 +1,4 @@
-"""`cyclesiam demo`: show in a minute what the shipped tracker does, without any data."""
+"""`cyclesiam demo`: track through a synthetic clip, which needs no data and under a minute."""
 
 import time
 from dataclasses import dataclass, field
@@ -30,14 +30,14 @@ from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import Frame, VideoWriter
 
 FPS = 25.0
-SHEET_PICTURES = 12
+SHEET_IMAGES = 12
 SHEET_COLUMNS = 4
-SHEET_WIDTH = 320  # pixels of each picture
+SHEET_WIDTH = 320  # pixels of each image
 
 
 @dataclass(frozen=True, kw_only=True)
 class Demo:
-    """Track a beetle through a small made-up clip, and compare with the truth.
+    """Track a beetle through a small synthetic clip, and compare with the true boxes.
 
     Needs no data and under a minute. cyclesiam demo --output runs/demo
     """
@@ -45,19 +45,19 @@ class Demo:
     output: Path = Path("runs/demo")
     """Folder for demo.mp4, demo.jsonl and demo.jpg."""
     frames: int = 120
-    """Length of the clip."""
+    """Frames of the clip."""
     weights: Weights = "default"
     """Name of shipped weights, or a folder that `cyclesiam train` or `cyclesiam export` wrote."""
     device: Device = "auto"
-    """Where to compute: auto, cpu, cuda or cuda:N."""
-    running: Runtime = field(default_factory=RuntimeConfig)
+    """Device to compute on: auto, cpu, cuda or cuda:N."""
+    runtime: Runtime = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
-        """Make the clip, track, draw, and say how well it went."""
+        """Make the clip, track, draw the results, and print the mean overlap."""
         if self.frames < 1:
             raise UsageError(f"--frames must be 1 or more, got {self.frames}")
         device = resolve_device(self.device, self.weights)
-        network, record = load_network(self.weights, device, self.running)
+        network, record = load_network(self.weights, device, self.runtime)
         make_output_folder(self.output)
         print(f"Making a clip of {count_noun(self.frames, 'frame')} ...", flush=True)
         clip = make_demo_clip(frames=self.frames)
@@ -72,26 +72,26 @@ class Demo:
             f"policy `{record.policy}`.\n"
             f"Mean overlap with the truth: {frame_ious(found, clip.boxes).mean():.2f} "
             f"({len(results) / seconds:.1f} frames a second on {device}).\n"
-            f"Look at {self.output / 'demo.mp4'} or {self.output / 'demo.jpg'}: colour is what "
-            f"was found, thin white the truth. Boxes: {self.output / 'demo.jsonl'}"
+            f"Look at {self.output / 'demo.mp4'} or {self.output / 'demo.jpg'}: the tracker's box "
+            f"has a color, the true box is thin and white. Boxes: {self.output / 'demo.jsonl'}"
         )
 
     def _write(self, clip: DemoClip, results: list[FrameResult]) -> None:
-        pictures = [
+        images = [
             draw_results(draw_box(image, box), result.targets)
             for image, box, result in zip(clip.images, clip.boxes.tolist(), results, strict=True)
         ]
         with VideoWriter(self.output / "demo.mp4", FPS) as video:
-            for picture in pictures:
-                video.write(picture)
+            for image in images:
+                video.write(image)
         with ResultWriter(self.output / "demo.jsonl") as lines:
             for result in results:
                 lines.write(result)
-        write_sheet(self.output / "demo.jpg", pictures)
+        write_sheet(self.output / "demo.jpg", images)
 
 
 def track_clip(tracker: Tracker, clip: DemoClip) -> list[FrameResult]:
-    """Follow a clip's target from its true box in the first frame."""
+    """Track a clip's target from its true box in the first frame."""
     left, top, right, bottom = clip.boxes[0].tolist()
     box = (left, top, right - left, bottom - top)
     frames = (Frame(index, index / FPS, image) for index, image in enumerate(clip.images))
@@ -99,15 +99,19 @@ def track_clip(tracker: Tracker, clip: DemoClip) -> list[FrameResult]:
     def as_result(frame: Frame, targets: tuple[TrackResult, ...]) -> FrameResult:
         return FrameResult(frame=frame.index, time=frame.time, targets=targets)
 
-    followed = show_progress(track_frames(tracker, frames, [box]), "tracking", len(clip.images))
-    return [as_result(frame, targets) for frame, targets in followed]
+    tracked = show_progress(track_frames(tracker, frames, [box]), "tracking", len(clip.images))
+    return [as_result(frame, targets) for frame, targets in tracked]
 
 
-def write_sheet(path: Path, pictures: list[np.ndarray]) -> None:
-    """Write evenly chosen pictures, from the first to the last, as one JPEG."""
-    chosen = np.linspace(0, len(pictures) - 1, min(SHEET_PICTURES, len(pictures))).round()
+def write_sheet(path: Path, images: list[np.ndarray]) -> None:
+    """Write evenly spaced images, from the first to the last, as one JPEG.
+
+    Raises:
+        SourceError: the file cannot be written.
+    """
+    chosen = np.linspace(0, len(images) - 1, min(SHEET_IMAGES, len(images))).round()
     columns = min(SHEET_COLUMNS, len(chosen))
-    sheet = contact_sheet([pictures[int(i)] for i in chosen], columns=columns, width=SHEET_WIDTH)
+    sheet = contact_sheet([images[int(i)] for i in chosen], columns=columns, width=SHEET_WIDTH)
     write_image(path, sheet)
 
 
@@ -121,4 +125,4 @@ def write_image(path: Path, image: np.ndarray) -> None:
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:
-        raise SourceError(f"{path}: cannot be written ({error.strerror}); free it") from error
+        raise SourceError(f"{path}: cannot be written ({error.strerror}); choose another") from error

@@ -1,4 +1,4 @@
-"""Options that several commands share: boxes, devices, weights; and what they show on the way."""
+"""Options that several commands share: boxes, devices, weights; and progress on the terminal."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,11 +27,11 @@ SHOWN_PROBLEMS = 5
 
 
 class UsageError(CycleSiamError):
-    """The options make no sense; exit status 2."""
+    """The options do not fit together or have no meaning; exit status 2."""
 
 
 def parse_box(text: str) -> XYWH:
-    """Read a box.
+    """Parse a box, left, top, width and height.
 
     >>> parse_box("120,80.5,64,48")
     (120.0, 80.5, 64.0, 48.0)
@@ -53,7 +53,7 @@ Box = Annotated[
         str_from_instance=lambda box: [",".join(f"{number:g}" for number in box)],
     ),
 ]
-"""An option of one argument, X,Y,W,H."""
+"""An option with one value, X,Y,W,H."""
 
 Weights = Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]
@@ -61,18 +61,18 @@ Runtime = Annotated[RuntimeConfig, tyro.conf.arg(name="")]
 
 
 def resolve_device(name: str, weights: str | None = None) -> str:
-    """Give the device that is meant: `auto` takes the first CUDA device where there is one.
+    """Return the device of a name; `auto` is the first CUDA device, or else the CPU.
 
     Args:
         name: auto, cpu, cuda or cuda:N.
         weights: what is to run there; an exported bundle runs on the CPU only.
 
     Raises:
-        UsageError: no device is called so, or the weights cannot run there.
-        CycleSiamError: it is not in this machine.
+        UsageError: there is no such name, or the weights cannot run there.
+        CycleSiamError: the machine has no such device.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise UsageError(f"there is no device {name!r}; give auto, cpu, cuda or cuda:N")
+        raise UsageError(f"there is no device {name!r}; use auto, cpu, cuda or cuda:N")
     if weights is not None and is_bundle(weights):
         if name.startswith("cuda"):
             raise UsageError(f"{weights} was exported for the CPU; leave out --device {name}")
@@ -98,71 +98,71 @@ def resolve_device(name: str, weights: str | None = None) -> str:
 def load_network(
     weights: str,
     device: str,
-    running: RuntimeConfig | None = None,
+    runtime: RuntimeConfig | None = None,
     *,
     masks: bool = True,
 ) -> tuple["SiamRPN | ExportedNetwork", TrainingRecord]:
-    """Read a network onto a device, to be used as it is.
+    """Read a network for inference, and the record of its training.
 
     Args:
         weights: name of shipped weights, a folder of weights, or an exported bundle.
         device: where it computes; the CPU, if it was exported.
-        running: what runs a bundle, and threads for any network.
+        runtime: of a bundle; its threads are for any network.
         masks: whether masks will be asked for; without, a bundle computes less.
 
     Raises:
         UsageError: a runtime or precision was chosen for weights that were not exported.
         CycleSiamError: there are no such weights, or they cannot be run.
     """
-    running = running or RuntimeConfig()
+    runtime = runtime or RuntimeConfig()
     if is_bundle(weights):
-        network, record = load_bundle(weights, running, masks=masks)
-    elif running.runtime != "auto" or running.precision != "f32":
+        network, record = load_bundle(weights, runtime, masks=masks)
+    elif runtime.runtime != "auto" or runtime.precision != "f32":
         raise UsageError(
             f"--runtime and --precision are for exported bundles, and {weights} is none: "
             f"cyclesiam export --weights {weights} --output FOLDER makes one"
         )
     else:
-        from cyclesiam.models.checkpoints import load_weights  # with PyTorch, unlike a bundle
+        from cyclesiam.models.checkpoints import load_weights  # needs PyTorch, unlike a bundle
 
         network, record = load_weights(weights)
         network = network.to(device)
-    if running.threads:
-        set_num_threads(running.threads)
+    if runtime.threads:
+        set_num_threads(runtime.threads)
     return network, record
 
 
 def load_tracker_config(weights: str, *, masks: bool = True) -> TrackerConfig:
-    """Give the settings of a tracker that lie beside weights, or the usual ones.
+    """Read the tracker config in a folder of weights; without one, return the default.
 
     Args:
-        weights: as `load_network`.
-        masks: whether masks are wanted.
+        weights: name of shipped weights, a folder of weights, or an exported bundle.
+        masks: whether the tracker predicts masks.
 
     Raises:
-        CycleSiamError: there are no such weights, or settings that cannot be.
+        CycleSiamError: there are no such weights, or the config is not valid.
     """
     config = load_config(resolve_weights(weights))
     return config if masks else replace(config, mask=replace(config.mask, enabled=False))
 
 
 def make_output_folder(folder: Path) -> None:
-    """Make a folder for results, if there is none.
+    """Make a folder for results, if it does not exist.
 
     Raises:
-        SourceError: it cannot be made.
+        SourceError: the folder cannot be made.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SourceError(
-            f"{folder}: cannot be made into a folder for results ({error.strerror}); "
+            f"{folder}: the folder for results cannot be made ({error.strerror}); "
             "choose another --output"
         ) from error
 
 
 def show_progress(items: Iterable[Item], what: str, count: int | None) -> Iterator[Item]:
-    """Give the items on, with a progress bar on a terminal."""
+    """Yield the items, with a progress bar if the output is a terminal."""
     console = Console(stderr=True)
     yield from track(
         items, what, total=count, console=console, transient=True, disable=not console.is_terminal
@@ -179,7 +179,7 @@ def print_problems(problems: Sequence[str], file: Path | None = None) -> None:
 
 
 def count_noun(count: int, one: str) -> str:
-    """Say how many of something.
+    """Return a count with its noun, in the plural but for 1.
 
     >>> count_noun(1, "target"), count_noun(3, "frame")
     ('1 target', '3 frames')

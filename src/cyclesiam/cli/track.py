@@ -76,7 +76,7 @@ class Track:
     Default for cameras and streams: 200 (`inf` drops none); for files: drop none."""
     reconnect: float = 30.0
     """Seconds for which a broken camera or stream is tried again; 0 for not at all."""
-    running: Runtime = field(default_factory=RuntimeConfig)
+    runtime: Runtime = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
         """Track to the source's end, or to where it breaks, and print where the results are."""
@@ -110,7 +110,7 @@ class Track:
 
     def _make_tracker(self) -> Tracker:
         device = resolve_device(self.device, self.weights)
-        runtime = self.running
+        runtime = self.runtime
         if self.is_pipelined:
             runtime = replace(runtime, threads=self._threads - 1)
         network, _ = load_network(self.weights, device, runtime, masks=self.masks)
@@ -118,7 +118,7 @@ class Track:
 
     @property
     def _threads(self) -> int:
-        return self.running.threads or get_num_threads()
+        return self.runtime.threads or get_num_threads()
 
     @property
     def is_pipelined(self) -> bool:
