@@ -125,4 +125,6 @@ def write_image(path: Path, image: np.ndarray) -> None:
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:
-        raise SourceError(f"{path}: cannot be written ({error.strerror}); choose another") from error
+        raise SourceError(
+            f"{path}: cannot be written ({error.strerror}); choose another"
+        ) from error
