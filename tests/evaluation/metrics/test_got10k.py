@@ -5,17 +5,17 @@ from cyclesiam.evaluation.metrics.got10k import average_overlap_scores, clip_to_
 
 TRUTH = np.tile([10.0, 10.0, 20.0, 10.0], (4, 1))
 SIZE = (100, 80)
-SEEN = np.array([8, 8, 0, 8])
+COVER = np.array([8, 8, 0, 8])
 
 
 def test_first_and_hidden_frames_do_not_count():
     boxes = TRUTH + np.array([[90, 0, 0, 0], [10, 0, 0, 0], [90, 0, 0, 0], [0, 0, 0, 0]])
-    overlaps = scored_ious([boxes], TRUTH, cover=SEEN, resolution=SIZE)
+    overlaps = scored_ious([boxes], TRUTH, cover=COVER, resolution=SIZE)
     np.testing.assert_allclose(overlaps, [1 / 3, 1])
 
 
 def test_runs_follow_one_another():
-    overlaps = scored_ious([TRUTH, TRUTH + 90], TRUTH, cover=SEEN, resolution=SIZE)
+    overlaps = scored_ious([TRUTH, TRUTH + 90], TRUTH, cover=COVER, resolution=SIZE)
     np.testing.assert_allclose(overlaps, [1, 1, 0, 0])
 
 
@@ -41,7 +41,7 @@ def test_no_frames_have_no_score():
 
 
 @pytest.mark.parametrize(
-    ("box", "cut"),
+    ("box", "clipped"),
     [
         ([5, 5, 10, 10], [5, 5, 10, 10]),
         ([-5, 5, 10, 10], [0, 5, 10, 10]),  # moved, not narrowed
@@ -50,11 +50,11 @@ def test_no_frames_have_no_score():
         ([5, 5, -3, 10], [5, 5, 0, 10]),
     ],
 )
-def test_cut_by_image(box, cut):
-    np.testing.assert_array_equal(clip_to_image(np.array(box, float), SIZE), cut)
+def test_clip_to_image(box, clipped):
+    np.testing.assert_array_equal(clip_to_image(np.array(box, float), SIZE), clipped)
 
 
 def test_incomplete_runs_are_refused():
     for runs in ([], [TRUTH[:3]]):
         with pytest.raises(ValueError, match="each run needs"):
-            scored_ious(runs, TRUTH, cover=SEEN, resolution=SIZE)
+            scored_ious(runs, TRUTH, cover=COVER, resolution=SIZE)

@@ -86,13 +86,13 @@ def test_pooling_differs_between_the_programs():
 def test_runs_are_averaged():
     challenge, toolkit = both("ixxxxf----ix", "i" + "x" * 11)
     assert challenge.failures == toolkit.failures == 0.5
-    assert challenge.accuracy == 1  # the second run has two frames to judge
+    assert challenge.accuracy == 1  # the second run has two frames that count
 
 
 def test_burn_in_covers_the_initialization_and_failures():
     frames = run("i" + "x" * 11 + "f----i" + "x" * 12)
-    judged = np.flatnonzero(accuracy_frames(frames))
-    np.testing.assert_array_equal(judged, [10, 11, 27, 28, 29])
+    counted = np.flatnonzero(accuracy_frames(frames))
+    np.testing.assert_array_equal(counted, [10, 11, 27, 28, 29])
     assert frames_with(frames, 1) == [0, 17]
 
 

@@ -143,7 +143,7 @@ def _fill_polygons(corners: np.ndarray, sizes: np.ndarray, fill_tips: bool) -> S
 def _polygon_columns(
     corners: np.ndarray, top: np.ndarray, rows: np.ndarray, fill_tips: bool
 ) -> Columns:
-    """Return the spans of any polygons (N, V, 2), S = V - 1, not cut by the raster."""
+    """Return the spans of any polygons (N, V, 2), S = V - 1, not clipped to the raster."""
     row = _ranges(top, rows)[:, None]
     x, y = np.repeat(corners, rows, axis=0).transpose(2, 0, 1)  # (R, V) each
     run, rise = np.roll(x, 1, axis=1) - x, np.roll(y, 1, axis=1) - y
@@ -187,7 +187,7 @@ def _are_convex(corners: np.ndarray) -> np.ndarray:
 def _convex_columns(
     corners: np.ndarray, top: np.ndarray, rows: np.ndarray, fill_tips: bool
 ) -> Columns:
-    """Return the spans of convex quadrilaterals (N, 4, 2), S = 1, not cut by the raster.
+    """Return the spans of convex quadrilaterals (N, 4, 2), S = 1, not clipped to the raster.
 
     Such a polygon has two chains of edges, one down and one up, and each crosses every row once.
     So nothing needs to be sorted, and all rows are computed at once.

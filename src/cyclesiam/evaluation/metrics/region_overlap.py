@@ -36,7 +36,7 @@ PAIRS_AT_ONCE = 256  # of polygons; their rows then stay in the processor's cach
 MIN_AREA_RATIO = 1e-10  # TraX calls regions apart when their boxes differ more in area
 
 Bounds = tuple[float, float] | None
-"""Width and height that cut the regions, or None. In the C rules both are *inclusive* (an image of
+"""Width and height that clip regions, or None. In the C rules both are *inclusive* (an image of
 W x H has the bounds (W - 1, H - 1)); in `vot_toolkit` they are the size of the image."""
 
 
@@ -48,7 +48,7 @@ def region_overlap(
     Args:
         a: one region, in pixels.
         b: the other region.
-        bounds: what cuts both.
+        bounds: to which both are clipped.
         rules: of which program.
 
     Returns:
@@ -70,7 +70,7 @@ def region_overlaps(
     Args:
         a: N regions, in pixels.
         b: N regions.
-        bounds: what cuts them.
+        bounds: to which they are clipped.
         rules: of which program.
 
     Returns:
@@ -169,8 +169,8 @@ class _TraxRules:
 
     def rasters(self, a: Rectangles, b: Rectangles, bounds: Bounds) -> tuple[_Rasters, np.ndarray]:
         """Return rasters around pairs, and overlaps (N,): 0 of regions apart, NaN of others."""
-        a_low, a_high = self._cut_box(a, bounds)
-        b_low, b_high = self._cut_box(b, bounds)
+        a_low, a_high = self._clipped_box(a, bounds)
+        b_low, b_high = self._clipped_box(b, bounds)
         origin = np.minimum(a_low, b_low)
         size = np.trunc(np.maximum(a_high, b_high) - origin) + 1
         a_area, b_area = (a_high - a_low).prod(axis=1), (b_high - b_low).prod(axis=1)
@@ -182,7 +182,7 @@ class _TraxRules:
             apart |= intersection / (a_area + b_area - intersection) <= 0
         return _Rasters(origin, size), np.where(apart | (size < 1).any(axis=1), 0.0, np.nan)
 
-    def _cut_box(self, box: Rectangles, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
+    def _clipped_box(self, box: Rectangles, bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
         low, high = np.floor(box.first), np.ceil(box.last)
         if bounds is None:
             return low, high
@@ -235,15 +235,15 @@ class _ToolkitRules:
         small = (last <= first).any(axis=1)
         if bounds is not None:
             first, last = np.maximum(first, 0), np.minimum(last, np.asarray(bounds, float) - 1)
-        cut_away = (last <= first).any(axis=1)
-        overlaps = np.where(small, 1.0, np.where(cut_away, 0.0, np.nan))
+        outside = (last <= first).any(axis=1)
+        overlaps = np.where(small, 1.0, np.where(outside, 0.0, np.nan))
         return _Rasters(first, last - first + 1), overlaps
 
     def to_raster(self, shape: Shape, rasters: _Rasters) -> Shape:
         """Return shapes counted from their rasters' first pixel.
 
         Where the raster begins left of or above the image (only without bounds), the program takes
-        a rectangle's last pixel in the image for its last in the raster. That cuts too early; and a
+        a rectangle's last pixel in the image for its last in the raster. That clips too early. A
         negative one counts from the raster's far end, as in a Python slice.
         """
         origin = rasters.origin
@@ -255,8 +255,8 @@ class _ToolkitRules:
         end = rasters.size - 1.0
         raster_last = origin + end
         first, last = shape.first - origin, shape.last - origin
-        cut = np.where(raster_last < -1, raster_last + end + 1, np.minimum(last, raster_last))
-        return Rectangles(np.maximum(first, 0), np.where(last < 0, -1, np.minimum(cut, end)))
+        clipped = np.where(raster_last < -1, raster_last + end + 1, np.minimum(last, raster_last))
+        return Rectangles(np.maximum(first, 0), np.where(last < 0, -1, np.minimum(clipped, end)))
 
     def quotient(self, intersection: np.ndarray, union: np.ndarray) -> np.ndarray:
         """Return overlaps (N,), 0 where nothing is filled."""
