@@ -34,10 +34,18 @@ from cyclesiam.data.scenes import find_scenes, split_scenes
 from cyclesiam.datasets.registry import TRACKING_DATASETS
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.metrics.boxes import iou
-from cyclesiam.tracking.confidence import TargetStatus
+from cyclesiam.tracking.config import TrackerConfig
+from cyclesiam.tracking.inputs import to_frame
+from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.siamese import Network, SearchResult, TargetState
-from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.tracking.step import (
+    LocalizedTargets,
+    finish,
+    localize_targets,
+    search_targets,
+    start,
+    update,
+)
 from cyclesiam.validation.examples import ExampleConfig, make_examples
 from cyclesiam.validation.occlusions import OcclusionClip, make_occlusion_clips
 from cyclesiam.video import read_image
@@ -78,40 +86,21 @@ class Report:
         self.ious += ious.tolist()
 
 
-class RecordingTracker(Tracker):
-    """A tracker of one target that records the inputs of the confidence in each frame."""
-
-    def _settle(
-        self, last: TargetState, seen: SearchResult, standing: TargetStatus, size: tuple[int, int]
-    ) -> tuple[TargetState, np.ndarray]:
-        config = self.config.confidence
-        targets, believed = super()._settle(last, seen, standing, size)
-        odds = logit(believed)
-        fresh = standing.lost | (standing.recovered_left > 0)
-        rest = (
-            odds
-            - config.bias
-            - config.score_weight * targets.scores
-            + config.recovered_penalty * fresh
-        )
-        colours = rest / config.color_weight
-        found = (targets.scores, colours, fresh, odds)
-        self.evidence.append(tuple(float(one[0]) for one in found))
-        return targets, believed
-
-
 def track_clip(
     network: Network, config: TrackerConfig, images: Iterable[np.ndarray], box: np.ndarray
 ) -> Track:
-    tracker, images = RecordingTracker(network, config), iter(images)
-    tracker.evidence = []
-    left, top, right, bottom = box.tolist()
-    tracker.init(next(images), (left, top, right - left, bottom - top))
-    results, mask_ious = [], []
+    """Track one target, and record the inputs of the confidence in each frame."""
+    images, boxes = iter(images), box[None].astype(np.float32)
+    state, _ = start(network, to_frame(next(images), boxes), boxes, config)
+    results, evidence = [], []
     for image in images:
-        results.append(tracker.update(image))
-        mask_ious.append(tracker._followed.fit.iou.item())
-    scores, colors, recovering, odds = np.array(tracker.evidence).T
+        searched = search_targets(network, state, to_frame(image, boxes), config)
+        localized = localize_targets(network, state, searched, config)
+        prediction = finish(state, localized, config)
+        state, (result,) = update(network, prediction, [(1, None)], config)
+        results.append(result)
+        evidence.append((*evidence_in(localized, config), state.mask_fit.iou.item()))
+    scores, colors, recovering, odds, mask_ious = np.array(evidence).T
     return Track(
         np.array([box, *(result.box for result in results)]),
         np.array([result.score for result in results]),
@@ -119,9 +108,21 @@ def track_clip(
         colors,
         recovering,
         odds,
-        np.array(mask_ious),
+        mask_ious,
         np.array([result.state == "lost" for result in results]),
     )
+
+
+def evidence_in(localized: LocalizedTargets, config: TrackerConfig) -> tuple[float, ...]:
+    """Return score, color, whether it is recovering, and log odds of one target."""
+    weights, status = config.confidence, localized.status
+    scores, odds = localized.targets.scores, logit(localized.confidences)
+    recovering = status.lost | (status.recovered_left > 0)
+    rest = (
+        odds - weights.bias - weights.score_weight * scores + weights.recovered_penalty * recovering
+    )
+    evidence = (scores, rest / weights.color_weight, recovering, odds)
+    return tuple(float(one[0]) for one in evidence)
 
 
 def true_ious(boxes: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -20,9 +20,9 @@ from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.synthetic.demo_clip import make_demo_grid
 from cyclesiam.threads import set_num_threads
+from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.pipelined import PipelinedTracker
 from cyclesiam.tracking.results import TrackResult
-from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
 
 

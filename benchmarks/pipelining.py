@@ -25,8 +25,8 @@ from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.geometry.boxes import xyxy_to_xywh
 from cyclesiam.synthetic.demo_clip import make_demo_clip
+from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.pipelined import PipelinedTracker
-from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker
 
 Run = Callable[[list[np.ndarray]], None]

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, encode_boxes, xyxy_to_cxcywh
-from cyclesiam.geometry.crops import boxes_to_crop, frame_size
+from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.models.correlation import cross_correlate_depthwise
 from cyclesiam.models.mask_inputs import box_maps
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.siamese import SearchResult, init_targets, localize, search_frame
+from cyclesiam.tracking.search import SearchResult, init_targets, localize, search_frame
 from cyclesiam.training.anchor_labels import (
     POSITIVE,
     AnchorLabelConfig,
@@ -61,12 +61,11 @@ class ReferenceCycle:
         path = palindrome(turn)[:-1] or [0]
         for at, frame in pairwise(path):
             state = init_targets(network, clips[:, at], last)
-            frames = clips[:, frame]
-            result = search_frame(network, state, frames)
-            state = localize(state, result, network.search_size, frame_size(frames), config)
-            last = state.boxes.detach()
+            result, _ = search_frame(network, state, clips[:, frame])
+            targets = localize(last, result, config)
+            last = targets.boxes.detach()
             self.kept.append(self._losses(network, result, last))
-            scores = torch.minimum(scores, state.scores.detach())
+            scores = torch.minimum(scores, targets.scores.detach())
             tracked.append(last)
         known = ~boxes[:, : turn + 1].isnan().any(dim=(1, 2))
         return CycleTrack(

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from cyclesiam.cli.options import load_network
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.tracking.siamese import SegmentingNetwork
+from cyclesiam.tracking.network import SegmentingNetwork
 
 SIDE = 2048  # of the matrices
 CPU = "cpu"

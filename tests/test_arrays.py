@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cyclesiam import arrays
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.redetection import RedetectionConfig
-from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.tracking.config import RedetectionConfig, TrackerConfig
+from cyclesiam.tracking.tracker import Tracker
 from support.media import moving_square
 from support.networks import TINY
 
@@ -102,23 +102,23 @@ def track(tracker):
 
 def test_a_tracker_computes_the_same_with_tensors_as_with_arrays(network):
     """Tensors are what a tracker on another device uses, also for masks and lost targets."""
-    ours, theirs = Tracker(network, REDETECTING), Tracker(network, REDETECTING)
-    theirs._kind = torch.zeros(0)
+    ours = Tracker(network, REDETECTING)
+    theirs = Tracker(network, REDETECTING, device="cpu:0")  # only plain "cpu" means NumPy
     for mine, other in zip(track(ours), track(theirs), strict=True):
         assert [result.id for result in mine] == [result.id for result in other]
         for one, two in zip(mine, other, strict=True):
             np.testing.assert_allclose(one.box, two.box, atol=0.02)
             assert one.score == pytest.approx(two.score, abs=1e-3)
             assert (one.mask is None) == (two.mask is None)
-    assert isinstance(theirs._followed.targets.boxes, torch.Tensor)
+    assert isinstance(theirs.settled_state().boxes, torch.Tensor)
 
 
 def test_a_tracker_on_a_cpu_keeps_arrays_of_single_precision(network):
     """One float64 array would turn NumPy's results to float64, at twice the cost."""
     tracker = Tracker(network, REDETECTING)
     for _ in track(tracker):
-        kinds = {array.dtype.name for array in arrays_in(tracker._followed)}
-        assert kinds == {"float32", "int64", "bool"}
+        kinds = {array.dtype.name for array in arrays_in(tracker.settled_state())}
+        assert kinds == {"float32", "int64", "bool", "uint8"}  # uint8: the frame
 
 
 def arrays_in(value):

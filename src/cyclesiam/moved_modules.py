@@ -31,7 +31,7 @@ MOVED_MODULES: dict[str, tuple[str, ...]] = {
     "cyclesiam.tracking.ahead": ("cyclesiam.tracking.pipelined",),
     "cyclesiam.tracking.colour_model": ("cyclesiam.tracking.color_model",),
     "cyclesiam.tracking.points": ("cyclesiam.tracking.median_flow",),
-    "cyclesiam.tracking.recovery": ("cyclesiam.tracking.redetection",),
+    "cyclesiam.tracking.recovery": ("cyclesiam.tracking.config",),
     "cyclesiam.tracking.settings": ("cyclesiam.tracking.config",),
     "cyclesiam.training.labels": ("cyclesiam.training.anchor_labels",),
     "cyclesiam.training.lessons": ("cyclesiam.training.objective",),

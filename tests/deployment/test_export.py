@@ -30,7 +30,7 @@ from cyclesiam.models.fusion import fuse_for_inference
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.demo_clip import make_demo_clip
-from cyclesiam.tracking.siamese import SegmentingNetwork
+from cyclesiam.tracking.network import SegmentingNetwork
 from cyclesiam.tracking.tracker import Tracker
 from support.networks import TINY
 

@@ -20,9 +20,9 @@ from cyclesiam.profiling.speed import (
     time_rounds,
 )
 from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
+from cyclesiam.tracking.network import SegmentingNetwork
 from cyclesiam.tracking.online_filter import OnlineFilterConfig
 from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.siamese import SegmentingNetwork
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from support.media import moving_square, write_video
 from support.networks import BlobNetwork

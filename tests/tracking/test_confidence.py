@@ -15,7 +15,8 @@ from cyclesiam.tracking.confidence import (
     update_status,
 )
 from cyclesiam.tracking.mask_boxes import MaskBoxFit
-from cyclesiam.tracking.siamese import SearchResult, TargetState
+from cyclesiam.tracking.rescoring import RescoredSearch
+from cyclesiam.tracking.search import Localization
 
 CONFIG = ConfidenceConfig(
     lost_threshold=0.3, confident_threshold=0.5, frames_until_lost=2, recovered_frames=3
@@ -23,24 +24,18 @@ CONFIG = ConfidenceConfig(
 BOXES = torch.tensor([[10.0, 10, 30, 30]])
 
 
-def state(score, boxes=BOXES):
-    return TargetState(boxes, torch.tensor([score]), (), chosen=torch.tensor([0]))
-
-
-def search_result():
-    return SearchResult(Proposals(BOXES[:, None], torch.ones(1, 1)), BOXES)
-
-
 def confidence_of(score, **more):
-    return box_confidence(state(score), search_result(), CONFIG, **more).item()
+    targets = Localization(BOXES, torch.tensor([score]), torch.tensor([0]))
+    proposals = Proposals(BOXES[:, None], torch.ones(1, 1))
+    found = RescoredSearch(proposals, BOXES, 255, (200, 200), torch.zeros(0), None)
+    return box_confidence(targets, found, CONFIG, **more).item()
 
 
 def run(confidences):
     """Return the last status, and the states that follow from confidences one after another."""
-    status, states = init_status(state(1.0)), []
+    status, states = init_status(BOXES), []
     for number, confidence in enumerate(confidences):
-        moved = state(1.0, BOXES + number)
-        status = update_status(status, moved, torch.tensor([confidence]), CONFIG)
+        status = update_status(status, BOXES + number, torch.tensor([confidence]), CONFIG)
         states += state_names(status, CONFIG)
     return status, states
 

@@ -34,7 +34,7 @@ def assert_alike(one, other):
         np.testing.assert_allclose(one[id], other[id], atol=2e-2)
 
 
-def test_who_is_added_in_the_first_frame_is_followed_as_if_started_there(network):
+def test_a_target_added_in_the_first_frame_is_tracked_as_if_started_there(network):
     together, added = Tracker(network), Tracker(network)
     together.start(FRAMES[0], BOXES)
     assert added.add(BOXES[0], image=FRAMES[0]) == 1
@@ -44,27 +44,27 @@ def test_who_is_added_in_the_first_frame_is_followed_as_if_started_there(network
         assert_alike(boxes_of(added.step(frame)), boxes_of(together.step(frame)))
 
 
-def test_who_stays_does_not_notice_who_comes_and_goes(network):
-    """Past the frames at which filters and templates learn."""
+def test_a_target_is_tracked_alike_while_others_come_and_go(network):
+    """Past the frames in which filters and templates are updated."""
     alone, among = Tracker(network), Tracker(network)
     alone.init(FRAMES[0], BOXES[0])
     among.start(FRAMES[0], BOXES[:2])
     for number, frame in enumerate(FRAMES[1:], start=1):
-        found, wanted = boxes_of(among.step(frame)), boxes_of(alone.step(frame))
-        np.testing.assert_allclose(found[1], wanted[1], atol=2e-2)
+        found, expected = boxes_of(among.step(frame)), boxes_of(alone.step(frame))
+        np.testing.assert_allclose(found[1], expected[1], atol=2e-2)
         if number == 3:
             among.remove(2)
         if number == 6:
-            assert among.add(BOXES[2]) == 3  # a number is given once
+            assert among.add(BOXES[2]) == 3  # no id is given twice
         if number == 9:
             among.correct(3, BOXES[1])
     assert among.ids == (1, 3)
 
 
-def test_a_late_target_is_followed_as_one_that_began_there(network):
+def test_a_late_target_is_tracked_as_one_started_there(network):
     late, alone = Tracker(network), Tracker(network)
     late.init(FRAMES[0], BOXES[0])
-    for frame in FRAMES[1:13]:  # as many as bring both clocks together
+    for frame in FRAMES[1:13]:  # updates come every 3 and 4 frames
         late.step(frame)
     late.add(BOXES[1])
     alone.init(FRAMES[12], BOXES[1])
@@ -74,8 +74,8 @@ def test_a_late_target_is_followed_as_one_that_began_there(network):
         )
 
 
-def test_of_more_targets_than_samples_one_leaves(network):
-    """Weights of filters lie the other way round than all else."""
+def test_one_of_more_targets_than_samples_is_removed(network):
+    """In the weights of filters, targets are the second dimension."""
     many, fewer = Tracker(network), Tracker(network)
     boxes = [BOXES[number % 3] for number in range(9)]
     many.start(FRAMES[0], boxes)
@@ -96,7 +96,7 @@ def test_a_corrected_target_keeps_its_number_and_begins_anew(network):
     np.testing.assert_allclose(found[1].box, alone.update(FRAMES[2]).box, atol=2e-2)
 
 
-def test_nobody_is_left_and_one_comes_again(network):
+def test_after_the_last_was_removed_one_may_be_added(network):
     tracker = Tracker(network)
     tracker.init(FRAMES[0], BOXES[0])
     tracker.remove(1)
@@ -105,7 +105,7 @@ def test_nobody_is_left_and_one_comes_again(network):
     assert [result.id for result in tracker.step(FRAMES[2])] == [2]
 
 
-def test_what_is_not_there_is_named(network):
+def test_errors_name_what_is_missing(network):
     tracker = Tracker(network)
     with pytest.raises(TargetError, match="no frame was seen yet"):
         tracker.add(BOXES[0])
@@ -123,7 +123,7 @@ def test_what_is_not_there_is_named(network):
 
 SMALLER = [np.ascontiguousarray(frame[:70, 10:110]) for frame in FRAMES]
 REFUSED = {
-    "grey": lambda tracker: tracker.step(FRAMES[0][..., 0]),
+    "gray": lambda tracker: tracker.step(FRAMES[0][..., 0]),
     "NaN": lambda tracker: tracker.add((float("nan"), 30.0, 24.0, 24.0)),
     "outside": lambda tracker: tracker.add((900.0, 30.0, 24.0, 24.0), image=SMALLER[0]),
     "empty": lambda tracker: tracker.correct(tracker.ids[0], (10.0, 10.0, 0.0, 5.0)),
@@ -137,12 +137,12 @@ CHANGES = ["add", "remove", "correct", "step", "step on a smaller frame", *REFUS
 def test_any_sequence_of_changes_keeps_numbers_in_order(network, changes):
     tracker = Tracker(network)
     tracker.init(FRAMES[0], BOXES[0])
-    expected, given_out, at = [1], 1, 0
+    expected, last_id, at = [1], 1, 0
     for change, which in changes:
         if change == "add":
-            given_out += 1
-            expected.append(given_out)
-            assert tracker.add(BOXES[which], name=str(given_out)) == given_out
+            last_id += 1
+            expected.append(last_id)
+            assert tracker.add(BOXES[which], name=str(last_id)) == last_id
         elif change.startswith("step"):
             at += 1
             frame = (FRAMES if change == "step" else SMALLER)[at % len(FRAMES)]

@@ -1,4 +1,4 @@
-"""What a second thread does beside comes out as if it were done in turn."""
+"""Tracking with a second thread has the results of tracking without."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from cyclesiam.errors import SourceError, TargetError
 from cyclesiam.models.checkpoints import save_weights
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking import following
+from cyclesiam.tracking import pipelined as pipelined_module
 from cyclesiam.tracking.config import TrackerConfig
 from cyclesiam.tracking.online_filter import OnlineFilterConfig
 from cyclesiam.tracking.pipelined import PipelinedTracker
@@ -47,31 +47,31 @@ def started(network, config=EAGER):
 
 
 def assert_same(one, other):
-    for given, wanted in zip(one, other, strict=True):
-        assert (given.id, given.name, given.box) == (wanted.id, wanted.name, wanted.box)
-        assert (given.score, given.state) == (wanted.score, wanted.state)
-        assert given.mask_source == wanted.mask_source
-        if wanted.mask is not None:
-            np.testing.assert_array_equal(given.mask.to_array(), wanted.mask.to_array())
+    for found, expected in zip(one, other, strict=True):
+        assert (found.id, found.name, found.box) == (expected.id, expected.name, expected.box)
+        assert (found.score, found.state) == (expected.score, expected.state)
+        assert found.mask_source == expected.mask_source
+        if expected.mask is not None:
+            np.testing.assert_array_equal(found.mask.to_array(), expected.mask.to_array())
 
 
 @pytest.mark.parametrize("config", [EAGER, TrackerConfig()], ids=["learning", "mostly lost"])
 def test_results_are_those_of_one_step_after_another(network, config):
     one, other = started(network, config), started(network, config)
-    with PipelinedTracker(one) as ahead:
-        followed = list(ahead.track(FRAMES[1:]))
-    wanted = [other.step(frame) for frame in FRAMES[1:]]
-    assert len(followed) == len(wanted)
-    for given, expected in zip(followed, wanted, strict=True):
-        assert_same(given, expected)
-    assert_same(one.step(FRAMES[1]), other.step(FRAMES[1]))  # and what was learnt is there
+    with PipelinedTracker(one) as pipeline:
+        tracked = list(pipeline.track(FRAMES[1:]))
+    expected = [other.step(frame) for frame in FRAMES[1:]]
+    assert len(tracked) == len(expected)
+    for found, wanted in zip(tracked, expected, strict=True):
+        assert_same(found, wanted)
+    assert_same(one.step(FRAMES[1]), other.step(FRAMES[1]))  # and what was learned is there
 
 
 def test_targets_change_on_the_way(network):
     one, other = started(network), started(network)
-    with PipelinedTracker(one) as ahead:
+    with PipelinedTracker(one) as pipeline:
         for number, frame in enumerate(FRAMES[1:12]):
-            given, expected = ahead.submit(frame), other.step(frame)
+            found, expected = pipeline.submit(frame), other.step(frame)
             for tracker in (one, other):
                 if number == 2:
                     tracker.add((80.0, 10.0, 20.0, 40.0), name="late")
@@ -82,8 +82,8 @@ def test_targets_change_on_the_way(network):
                 if number == 8:
                     tracker.remove(1)
                     tracker.remove(2)
-            assert_same(given.result(), expected)
-    assert given.result() == ()
+            assert_same(found.result(), expected)
+    assert found.result() == ()
 
 
 def test_what_was_found_before_an_error_comes_before_it(network):
@@ -91,26 +91,26 @@ def test_what_was_found_before_an_error_comes_before_it(network):
         yield from FRAMES[1:4]
         raise SourceError("the camera fell")
 
-    followed = []
-    with PipelinedTracker(started(network)) as ahead, pytest.raises(SourceError, match="fell"):
-        followed.extend(ahead.track(broken()))
-    assert len(followed) == 3
+    tracked = []
+    with PipelinedTracker(started(network)) as pipeline, pytest.raises(SourceError, match="fell"):
+        tracked.extend(pipeline.track(broken()))
+    assert len(tracked) == 3
 
 
 def test_who_stops_early_leaves_a_tracker_that_goes_on(network):
     one, other = started(network), started(network)
-    with PipelinedTracker(one) as ahead:
-        assert len(list(islice(ahead.track(FRAMES[1:]), 3))) == 3  # so the fourth was searched
+    with PipelinedTracker(one) as pipeline:
+        assert len(list(islice(pipeline.track(FRAMES[1:]), 3))) == 3  # so the fourth was searched
     for frame in FRAMES[1:5]:
         other.step(frame)
     assert_same(one.step(FRAMES[5]), other.step(FRAMES[5]))
 
 
-def test_an_error_beside_is_not_lost(network, monkeypatch):
+def test_an_error_in_the_thread_is_raised(network, monkeypatch):
     tracker = started(network)
-    monkeypatch.setattr(following, "segment_and_report", lambda *given: 1 / 0)
-    with PipelinedTracker(tracker) as ahead, pytest.raises(ZeroDivisionError):
-        list(ahead.track(FRAMES[1:]))
+    monkeypatch.setattr(pipelined_module, "segment_and_report", lambda *given: 1 / 0)
+    with PipelinedTracker(tracker) as pipeline, pytest.raises(ZeroDivisionError):
+        list(pipeline.track(FRAMES[1:]))
 
 
 def test_the_command_line_pairs_frames_with_their_results(network):
@@ -124,12 +124,19 @@ def test_the_command_line_pairs_frames_with_their_results(network):
         assert_same(given, wanted)
 
 
+def test_a_closed_tracker_takes_no_image(network):
+    with PipelinedTracker(started(network)) as pipeline:
+        pipeline.submit(FRAMES[1])
+    with pytest.raises(RuntimeError, match="is closed: make another one"):
+        pipeline.submit(FRAMES[2])
+
+
 def test_there_must_be_targets(network):
     with (
-        PipelinedTracker(Tracker(network)) as ahead,
+        PipelinedTracker(Tracker(network)) as pipeline,
         pytest.raises(TargetError, match="must be set"),
     ):
-        list(ahead.track(FRAMES))
+        list(pipeline.track(FRAMES))
 
 
 @pytest.mark.parametrize(

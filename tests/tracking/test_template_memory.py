@@ -1,12 +1,10 @@
 """Initial and recent templates, and their mean."""
 
-import dataclasses
-
 import pytest
 import torch
 
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.siamese import embed_templates, init_targets
+from cyclesiam.tracking.search import Localization, embed_templates
 from cyclesiam.tracking.template_memory import (
     TemplateMemoryConfig,
     init_templates,
@@ -30,40 +28,44 @@ def frame(seed):
     return torch.from_numpy(textured(seed)).permute(2, 0, 1)[None]
 
 
+def start(network):
+    return init_templates(embed_templates(network, frame(0), BOXES))
+
+
+def targets(*scores):
+    return Localization(BOXES, torch.tensor(scores), torch.zeros(2, dtype=torch.long))
+
+
 @torch.inference_mode()
 def test_the_mean_of_both_templates_by_hand(network):
-    state = init_targets(network, frame(0), BOXES)
-    memory = init_templates(state)
-    state = dataclasses.replace(state, scores=torch.tensor([0.9, 0.1]))
-    kept, memory = update_templates(network, state, memory, frame(1), CONFIG)
+    before = start(network)
+    after = update_templates(network, before, targets(0.9, 0.1), frame(1), CONFIG)
     now = embed_templates(network, frame(1), BOXES)
-    for first, new, recent, template in zip(
-        state.template, now, memory.recent, kept.template, strict=True
+    for first, new, recent, current in zip(
+        before.current, now, after.recent, after.current, strict=True
     ):
         torch.testing.assert_close(recent[0], (first[0] + new[0]) / 2)
-        torch.testing.assert_close(template[0], 0.75 * first[0] + 0.25 * recent[0])
+        torch.testing.assert_close(current[0], 0.75 * first[0] + 0.25 * recent[0])
         torch.testing.assert_close(recent[1], first[1])  # not confident
-        torch.testing.assert_close(template[1], first[1])
+        torch.testing.assert_close(current[1], first[1])
 
 
 @torch.inference_mode()
 def test_the_initial_template_never_changes(network):
-    state = init_targets(network, frame(0), BOXES)
-    memory = init_templates(state)
+    memory = start(network)
     first = memory.initial
     for seed in range(1, 30):
-        state, memory = update_templates(network, state, memory, frame(seed), CONFIG)
-    for one, other, template, recent in zip(
-        first, memory.initial, state.template, memory.recent, strict=True
+        memory = update_templates(network, memory, targets(1.0, 1.0), frame(seed), CONFIG)
+    for one, other, current, recent in zip(
+        first, memory.initial, memory.current, memory.recent, strict=True
     ):
         assert torch.equal(one, other)
-        torch.testing.assert_close(template, 0.75 * one + 0.25 * recent)
+        torch.testing.assert_close(current, 0.75 * one + 0.25 * recent)
 
 
 def test_uncertain_targets_are_not_updated(network):
-    state = dataclasses.replace(init_targets(network, frame(0), BOXES), scores=torch.zeros(2))
-    memory = init_templates(state)
-    assert update_templates(network, state, memory, frame(1), CONFIG) == (state, memory)
+    memory = start(network)
+    assert update_templates(network, memory, targets(0.0, 0.0), frame(1), CONFIG) is memory
 
 
 def test_the_tracker_updates_templates_every_few_frames(network):

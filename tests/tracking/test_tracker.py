@@ -6,28 +6,29 @@ from cyclesiam.errors import CycleSiamError, TargetError
 from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.color_model import ColorModelConfig
+from cyclesiam.tracking.config import TrackerConfig
 from cyclesiam.tracking.inputs import validate_box
 from cyclesiam.tracking.online_filter import OnlineFilterConfig
-from cyclesiam.tracking.siamese import advance, init_targets
-from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.tracking.search import init_targets, localize, search_frame
+from cyclesiam.tracking.tracker import Tracker
 from support.networks import TINY, BlobNetwork, bright_square
 
 TRUSTING = SelectionConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
 
-SILENT = OnlineFilterConfig(weight=0)  # the blob network gives no features
+NO_FILTER = OnlineFilterConfig(weight=0)  # the blob network has no features
 
 
 def blob_tracker(network):
-    return Tracker(network, TrackerConfig(online_filter=SILENT))
+    return Tracker(network, TrackerConfig(online_filter=NO_FILTER))
 
 
 def image_of(box):
     return np.ascontiguousarray(bright_square(box).permute(1, 2, 0).numpy())
 
 
-def test_one_target_is_followed():
-    tracker = Tracker(BlobNetwork(), TrackerConfig(selection=TRUSTING, online_filter=SILENT))
+def test_one_target_is_tracked():
+    tracker = Tracker(BlobNetwork(), TrackerConfig(selection=TRUSTING, online_filter=NO_FILTER))
     tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
     result = tracker.update(image_of((108, 76, 148, 116)))
     assert result.box_xywh == pytest.approx((108, 76, 40, 40), abs=0.3)
@@ -44,12 +45,13 @@ def test_it_takes_the_same_step_as_a_batch():
     frames = torch.from_numpy(np.stack((first, second))).permute(0, 3, 1, 2)
     network = BlobNetwork(0.6)
     state = init_targets(network, frames[:1], boxes)
-    state = advance(network, state, frames[1:], SelectionConfig())
-    assert [result.box for result in results] == [tuple(box) for box in state.boxes.tolist()]
+    found, _ = search_frame(network, state, frames[1:])
+    targets = localize(boxes, found, SelectionConfig())
+    assert [result.box for result in results] == [tuple(box) for box in targets.boxes.tolist()]
     assert [result.id for result in results] == [1, 2]
 
 
-def test_several_targets_are_followed_as_each_alone():
+def test_several_targets_are_tracked_as_each_alone():
     first, second = image_of((100, 80, 140, 120)), image_of((104, 84, 144, 124))
     boxes = [(100, 80, 40, 40), (90, 70, 60, 60)]
     together, alone = blob_tracker(BlobNetwork()), blob_tracker(BlobNetwork())
@@ -68,7 +70,7 @@ def test_a_new_start_forgets_the_old_targets():
     assert len(tracker.step(image)) == 1
 
 
-def test_a_start_says_what_was_given():
+def test_a_start_returns_the_initial_boxes():
     image = image_of((100, 80, 140, 120))
     (result,) = blob_tracker(BlobNetwork()).start(image, [(100, 80, 40, 40)])
     assert result.box_xywh == (100, 80, 40, 40)
@@ -99,6 +101,14 @@ def test_a_step_before_the_start_says_what_to_do():
         blob_tracker(BlobNetwork()).update(image_of((0, 0, 1, 1)))
 
 
+def test_an_update_without_a_target_left_says_what_to_do():
+    tracker, image = blob_tracker(BlobNetwork()), image_of((100, 80, 140, 120))
+    tracker.init(image, (100, 80, 40, 40))
+    tracker.remove(1)
+    with pytest.raises(TargetError, match="no target is left to track"):
+        tracker.update(image)
+
+
 def test_a_start_needs_a_box():
     with pytest.raises(TargetError, match="there is no box to start from"):
         blob_tracker(BlobNetwork()).start(image_of((0, 0, 1, 1)), [])
@@ -107,7 +117,7 @@ def test_a_start_needs_a_box():
 @pytest.mark.parametrize(
     "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))]
 )
-def test_a_picture_of_another_kind_is_refused(image):
+def test_an_image_of_another_kind_is_refused(image):
     with pytest.raises(ValueError, match=r"must be \(height, width, 3\) uint8 RGB"):
         blob_tracker(BlobNetwork()).init(image, (1, 1, 3, 3))
 
@@ -129,7 +139,7 @@ def test_a_picture_of_another_kind_is_refused(image):
         ((1, -4, 3, 4), "lies outside"),
     ],
 )
-def test_what_is_wrong_with_a_box_is_said_in_one_line(box, message):
+def test_an_error_about_a_box_is_one_line(box, message):
     with pytest.raises(TargetError, match=message) as caught:
         validate_box(box, (50, 100))
     assert isinstance(caught.value, CycleSiamError)
@@ -141,12 +151,12 @@ def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
     assert validate_box(np.array(box), (50, 100)) == list(box)
 
 
-def test_a_share_is_a_share():
+def test_an_overlap_limit_is_at_most_1():
     with pytest.raises(ValueError, match="max_target_overlap"):
         TrackerConfig(max_target_overlap=2)
 
 
-def test_a_filter_learns_in_its_frames_alone():
+def test_a_filter_is_updated_every_few_frames():
     torch.manual_seed(0)
     online = OnlineFilterConfig(update_interval=2, min_update_score=0.0, channels=8)
     tracker = Tracker(SiamRPN(TINY).eval(), TrackerConfig(online_filter=online))
@@ -155,24 +165,24 @@ def test_a_filter_learns_in_its_frames_alone():
     counts = []
     for _ in range(4):
         tracker.step(image)
-        counts.append(len(tracker._followed.targets.online.samples))
+        counts.append(len(tracker.settled_state().filters.samples))
     assert counts == [6, 7, 7, 8]
 
 
-def test_a_filter_votes_with_its_share():
+def test_scores_are_blended_by_the_weight_of_the_filter():
     torch.manual_seed(0)
     network = SiamRPN(TINY).eval()
     image = np.random.default_rng(0).integers(0, 255, (120, 160, 3)).astype(np.uint8)
     scores = {}
-    for share in (0.0, 0.5, 1.0):
+    for weight in (0.0, 0.5, 1.0):
         config = TrackerConfig(
-            online_filter=OnlineFilterConfig(weight=share),
+            online_filter=OnlineFilterConfig(weight=weight),
             color_model=ColorModelConfig(weight=0),
             selection=TRUSTING,
         )
         tracker = Tracker(network, config)
         tracker.init(image, (60, 40, 30, 30))
-        scores[share] = tracker.update(image).score
+        scores[weight] = tracker.update(image).score
     # the frame is the first one's: the filter knows its target, an untrained network does not
     assert scores[0.0] < scores[0.5] < scores[1.0]
     assert scores[1.0] > 0.7
@@ -180,7 +190,7 @@ def test_a_filter_votes_with_its_share():
 
 def test_a_network_without_features_says_what_to_do():
     tracker = Tracker(BlobNetwork())
-    with pytest.raises(ValueError, match="gives no features to learn from: set the filter's share"):
+    with pytest.raises(ValueError, match="returns no features for the filters"):
         tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
 
 
@@ -190,24 +200,24 @@ WAS = torch.tensor([95.75, 95.75, 159.25, 159.25])
 PLACES = torch.stack((WAS, WAS + torch.tensor([SHIFT, 0, SHIFT, 0])))[None]
 
 
-def test_colours_find_what_sight_does_not():
-    network = BlobNetwork()  # to it, the empty place looks a little more like the target
+def test_colors_find_what_the_network_does_not():
+    network = BlobNetwork()  # it prefers the empty place a little
     scores = np.array([[0.50, 0.49]], np.float32)
     network.search = lambda template, crops: Proposals(PLACES.numpy(), scores)
     found = {}
-    for share in (0.0, 0.5):
+    for weight in (0.0, 0.5):
         config = TrackerConfig(
-            online_filter=SILENT, color_model=ColorModelConfig(weight=share), selection=TRUSTING
+            online_filter=NO_FILTER, color_model=ColorModelConfig(weight=weight), selection=TRUSTING
         )
         tracker = Tracker(network, config)
         tracker.init(red_on_green((60, 40, 90, 70)), (60, 40, 30, 30))
         left, _, right, _ = tracker.update(red_on_green((80, 40, 110, 70))).box
-        found[share] = (left + right) / 2
+        found[weight] = (left + right) / 2
     assert found == pytest.approx({0.0: 75, 0.5: 95}, abs=0.5)
 
 
 def red_on_green(box):
-    picture = np.full((120, 160, 3), (30, 180, 30), np.uint8)
+    image = np.full((120, 160, 3), (30, 180, 30), np.uint8)
     left, top, right, bottom = box
-    picture[top:bottom, left:right] = (220, 30, 30)
-    return picture
+    image[top:bottom, left:right] = (220, 30, 30)
+    return image

@@ -21,9 +21,8 @@ from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
 from cyclesiam.threads import get_num_threads, set_num_threads
 from cyclesiam.tracking.drawing import draw_results
-from cyclesiam.tracking.following import at_once
+from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.pipelined import PipelinedTracker
-from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.video import open_frames
 
@@ -145,13 +144,14 @@ class TimedPipelined:
         set_num_threads(self._threads)
         tracker = Tracker(self._network, self._config, device=self._device)
         self._results = tracker.start(image, boxes)
-        self._ahead, self._promise = PipelinedTracker(tracker), at_once(lambda: self._results)
+        self._pipelined, self._pending = PipelinedTracker(tracker), None
 
     def step(self, image: np.ndarray, timer: StageTimer) -> None:
         """Track into the next frame, and wait for the results of the one before."""
         timer.start("step")
-        before, self._promise = self._promise, self._ahead.submit(image)
-        self._results = before.result()
+        before, self._pending = self._pending, self._pipelined.submit(image)
+        if before is not None:
+            self._results = before.result()
 
     def draw(self, image: np.ndarray) -> None:
         """Draw nothing: the masks of this frame are not there yet."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.tracking.siamese import Network, SegmentingNetwork, Template
+from cyclesiam.tracking.network import Network, SegmentingNetwork, Template
 
 STEP_STAGES = ("crop", "network", "choose", "masks")
 STAGES = ("decode", *STEP_STAGES, "step", "paste")
@@ -17,7 +17,7 @@ STAGES = ("decode", *STEP_STAGES, "step", "paste")
 - crop: from the start of a step until the network searches.
 - network: inside the network.
 - choose: all else that a step does before the network's masks.
-- masks: from the network's masks to the end of the step.
+- masks: from the network's masks to the end of the step, updates of what targets learn included.
 - step: a whole step that is not split, of OpenCV's trackers and of pipelined ones.
 - paste: draw boxes and masks into the frame.
 """

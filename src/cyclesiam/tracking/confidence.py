@@ -15,8 +15,9 @@ from cyclesiam.arrays import AnyArray, array_namespace, logit, new_arange, new_a
 from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.tracking.color_model import box_likelihood
 from cyclesiam.tracking.mask_boxes import MaskBoxFit
+from cyclesiam.tracking.rescoring import RescoredSearch
 from cyclesiam.tracking.results import State
-from cyclesiam.tracking.siamese import SearchResult, TargetState
+from cyclesiam.tracking.search import Localization
 
 
 @accepts_old_names
@@ -92,35 +93,34 @@ class TargetStatus:
     windows_searched: AnyArray
 
 
-def init_status(state: TargetState) -> TargetStatus:
-    """Return the status of targets in their first frame: confidence 1, not lost."""
-    xp = array_namespace(state.scores)
-    zeros, not_lost = (xp.zeros_like(state.scores, dtype=kind) for kind in (xp.int64, xp.bool))
-    certain = xp.ones_like(state.scores)
-    return TargetStatus(certain, zeros, not_lost, zeros, state.boxes, zeros)
+def init_status(boxes: AnyArray) -> TargetStatus:
+    """Return the status of targets at their first (B, 4) boxes: confidence 1, not lost."""
+    xp = array_namespace(boxes)
+    certain = xp.ones_like(boxes[:, 0])
+    zeros, not_lost = (xp.zeros_like(certain, dtype=kind) for kind in (xp.int64, xp.bool))
+    return TargetStatus(certain, zeros, not_lost, zeros, boxes, zeros)
 
 
 def box_confidence(
-    state: TargetState,
-    found: SearchResult,
+    targets: Localization,
+    found: RescoredSearch,
     config: ConfidenceConfig,
     redetected: AnyArray | None = None,
 ) -> AnyArray:
     """Return the (B,) probabilities that boxes have an IoU above 0.5 with their targets.
 
     Args:
-        state: targets localized in a frame.
+        targets: where they are in a frame.
         found: the search result in which they were localized.
         config: coefficients.
         redetected: (B,) bool, targets that are lost or still reported as recovered.
     """
-    assert state.chosen is not None
     colors = config.default_color
-    if state.colours is not None and found.likelihood is not None:
-        rows = new_arange(state.chosen, len(state.chosen))
-        boxes = found.proposals.boxes[rows, state.chosen]
-        colors = box_likelihood(state.colours, found.likelihood, boxes)
-    odds = config.bias + config.score_weight * state.scores + config.color_weight * colors
+    if found.colors is not None:
+        rows = new_arange(targets.chosen, len(targets.chosen))
+        boxes = found.proposals.boxes[rows, targets.chosen]
+        colors = box_likelihood(found.colors.model, found.colors.likelihood, boxes)
+    odds = config.bias + config.score_weight * targets.scores + config.color_weight * colors
     if redetected is not None:
         odds = odds - config.recovered_penalty * new_array(odds, redetected)
     return sigmoid(odds)
@@ -145,13 +145,13 @@ def reported_confidence(
 
 
 def update_status(
-    status: TargetStatus, state: TargetState, confidences: AnyArray, config: ConfidenceConfig
+    status: TargetStatus, boxes: AnyArray, confidences: AnyArray, config: ConfidenceConfig
 ) -> TargetStatus:
     """Return the status of targets after a frame.
 
     Args:
         status: after the frame before.
-        state: targets localized in the frame.
+        boxes: (B, 4) xyxy in image pixels, where they are in the frame.
         confidences: (B,) output of `box_confidence`.
         config: thresholds.
     """
@@ -167,7 +167,7 @@ def update_status(
         frames_below=below,
         lost=lost,
         recovered_left=xp.where(lost, 0, left),
-        last_confident_boxes=xp.where(confident[:, None], state.boxes, status.last_confident_boxes),
+        last_confident_boxes=xp.where(confident[:, None], boxes, status.last_confident_boxes),
         windows_searched=xp.where(lost, status.windows_searched, 0),
     )
 

@@ -12,9 +12,31 @@ from cyclesiam.tracking.color_model import ColorModelConfig
 from cyclesiam.tracking.confidence import ConfidenceConfig
 from cyclesiam.tracking.median_flow import MedianFlowConfig
 from cyclesiam.tracking.online_filter import OnlineFilterConfig
-from cyclesiam.tracking.redetection import RedetectionConfig
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.template_memory import TemplateMemoryConfig
+
+
+@accepts_old_names
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RedetectionConfig:
+    """How lost targets are searched for in the whole frame."""
+
+    windows_per_frame: int = 2
+    """Windows of a frame that are searched for each lost target: more find it sooner and take
+    longer; 0 for none."""
+    targets_per_frame: int = 2
+    """Lost targets that are searched for in a frame; the others are next in the frames after."""
+    min_confidence: float = 0.71
+    """Confidence from which on a target counts as found; higher makes fewer errors and finds
+    fewer."""
+
+    def __post_init__(self) -> None:
+        counts = self.windows_per_frame, self.targets_per_frame
+        if min(counts) < 0 or not 0 <= self.min_confidence <= 1:
+            raise ValueError(
+                "windows_per_frame and targets_per_frame must be 0 or more, and min_confidence "
+                f"must lie in 0..1; got {self}"
+            )
 
 
 @accepts_old_names

@@ -1,4 +1,4 @@
-"""What people give a tracker: what is wrong with it is said before anything is followed.
+"""Check boxes, images and masks that users pass to a tracker, and make arrays of them.
 
 Shapes: B targets, (H, W) the frame.
 """
@@ -12,14 +12,14 @@ from cyclesiam.errors import TargetError
 
 
 def validate_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list[float]:
-    """Give a box as four floats, if it can be a target.
+    """Return a box as four floats, if it can be a target.
 
     Args:
         box_xywh: left, top, width, height in pixels.
         frame_size: height and width of the frame.
 
     Raises:
-        TargetError: what is wrong with it.
+        TargetError: it is not four finite numbers, is empty, or lies outside the frame.
     """
     height, width = frame_size
     try:
@@ -39,25 +39,30 @@ def validate_box(box_xywh: Sequence[float], frame_size: tuple[int, int]) -> list
     return box
 
 
-def to_frame(image: np.ndarray, kind: AnyArray) -> AnyArray:
-    """Give an image as (1, 3, H, W), without a copy on a CPU.
+def to_frame(image: np.ndarray, like: AnyArray) -> AnyArray:
+    """Return an image as (1, 3, H, W) uint8, without a copy on a CPU.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        kind: of the kind, and on the device, that is computed with.
+        like: an array of the library, and on the device, that the tracker computes with.
 
     Raises:
-        ValueError: the image is something else.
+        ValueError: the image has another shape or type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(
             f"an image must be (height, width, 3) uint8 RGB, got {image.shape} {image.dtype}"
         )
-    pixels = to_device_of(kind, np.require(image, requirements=["C", "W"]))
-    return array_namespace(kind).moveaxis(pixels, -1, 0)[None]
+    pixels = to_device_of(like, np.require(image, requirements=["C", "W"]))
+    return array_namespace(like).moveaxis(pixels, -1, 0)[None]
 
 
-def to_masks(masks: Sequence[np.ndarray], kind: AnyArray) -> AnyArray:
-    """Give (H, W) masks as (B, 1, H, W) uint8, 255 where they are not zero; else as `frame_of`."""
+def to_masks(masks: Sequence[np.ndarray], like: AnyArray) -> AnyArray:
+    """Return masks as (B, 1, H, W) uint8, 255 on the targets' pixels.
+
+    Args:
+        masks: (H, W) each, not zero on a target's pixels.
+        like: an array of the library, and on the device, that the tracker computes with.
+    """
     stacked = np.stack([np.where(mask, 255, 0) for mask in masks]).astype(np.uint8)
-    return to_device_of(kind, stacked)[:, None]
+    return to_device_of(like, stacked)[:, None]

@@ -1,159 +1,142 @@
-"""Finding targets again: doubted ones all over their search crop, lost ones all over the frame.
+"""Find targets again: uncertain ones in their whole search crop, lost ones in the whole frame.
 
-The places in a frame are search windows of the usual size, so that the target looks as it was
-learnt; a few are searched in each frame. Those near where it was last seen for sure come first.
-Only a place of which the tracker is sure moves a box; until then the target goes on as it did.
+A lost target is searched for in windows of the usual size, because its template has that
+resolution. Each frame searches a few of them, first those near its last confident box. A box
+moves only to where the confidence is high; until then the target is tracked as usual.
 
-Shapes: B targets, L lost ones, P places a frame, K places in all.
+Shapes: B targets, L lost ones that are searched for, P windows of each, K windows in a frame.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, array_namespace, copy, new_arange, new_array
-from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import frame_size
 from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.tracking.batching import select_targets
-from cyclesiam.tracking.confidence import ConfidenceConfig, TargetStatus, box_confidence
-from cyclesiam.tracking.siamese import (
-    Network,
-    SearchResult,
+from cyclesiam.tracking.confidence import TargetStatus, box_confidence
+from cyclesiam.tracking.config import TrackerConfig
+from cyclesiam.tracking.network import Network
+from cyclesiam.tracking.rescoring import RescoredSearch, rescore
+from cyclesiam.tracking.search import (
+    Localization,
     TargetState,
     localize,
-    look,
+    search_frame,
     search_windows,
 )
+from cyclesiam.tracking.state import TrackState
 
-WINDOW_STEP = (
-    0.6  # from one place to the next, over the window's side: every spot is well inside one
-)
-
-
-@accepts_old_names
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RedetectionConfig:
-    """How lost targets are looked for."""
-
-    windows_per_frame: int = 2
-    """Places that are searched for a lost target in a frame; 0 for none."""
-    targets_per_frame: int = 2
-    """Lost targets that are looked for in a frame; others have their turn in the next ones."""
-    min_confidence: float = 0.71
-    """Probability from which on a target is taken for found."""
-
-    def __post_init__(self) -> None:
-        if (
-            min(self.windows_per_frame, self.targets_per_frame) < 0
-            or not 0 <= self.min_confidence <= 1
-        ):
-            raise ValueError(
-                "windows_per_frame and targets_per_frame must be 0 or more, and min_confidence "
-                f"must lie in 0..1; got {self}"
-            )
-
-
-def relocalize(
-    last: TargetState,
-    settled: TargetState,
-    observation: SearchResult,
-    confidences: AnyArray,
-    search_size: int,
-    size: tuple[int, int],
-    choice: SelectionConfig,
-    confidence: ConfidenceConfig,
-    config: RedetectionConfig,
-) -> TargetState:
-    """Let doubted targets be anywhere in their search crops, if that is sure.
-
-    A target is expected near its last box. Where what is there is little believed, that
-    expectation would outweigh all else.
-
-    Args:
-        last: targets in the frame before, with filters and colours.
-        settled: the same in this frame, where they are expected.
-        observation: what was seen of it.
-        confidences: (B,) of the settled.
-        search_size: side of the search crops in pixels.
-        size: H, W of the frame.
-        choice: how the network's answer is trusted.
-        confidence: how much is believed, and what is doubted.
-        config: what is sure.
-    """
-    doubted = confidences < confidence.lost_threshold
-    if not doubted.any():
-        return settled
-    anywhere = replace(choice, window_influence=0.0)
-    nearby = localize(last, observation, search_size, size, anywhere)
-    found = doubted & (box_confidence(nearby, observation, confidence) >= config.min_confidence)
-    if not found.any():
-        return settled
-    assert nearby.chosen is not None
-    assert settled.chosen is not None
-    xp = array_namespace(found)
-    return replace(
-        settled,
-        boxes=xp.where(found[:, None], nearby.boxes, settled.boxes),
-        scores=xp.where(found, nearby.scores, settled.scores),
-        chosen=xp.where(found, nearby.chosen, settled.chosen),
-    )
+# Distance between two windows, over their side: every spot lies well inside one of them.
+WINDOW_STEP = 0.6
 
 
 def redetect(
-    network: Network,
-    state: TargetState,
-    standing: TargetStatus,
-    frames: AnyArray,
-    choice: SelectionConfig,
-    confidence: ConfidenceConfig,
-    config: RedetectionConfig,
-) -> tuple[TargetState, TargetStatus]:
-    """Look for lost targets in some places of a frame, before it is searched as usual.
+    network: Network, state: TrackState, frame: AnyArray, config: TrackerConfig
+) -> tuple[AnyArray, TargetStatus]:
+    """Search some windows of a frame for lost targets.
 
     Args:
         network: searches.
-        state: targets in the frame before.
-        standing: of them.
-        frames: (1, 3, H, W) uint8, the frame that all share.
-        choice: how the network's answer is trusted.
-        confidence: how much is believed.
-        config: how many places.
+        state: the targets in the frame before.
+        frame: (1, 3, H, W) uint8.
+        config: `redetection` says how many targets and windows, and what is found.
 
     Returns:
-        The targets, those that were found moved there; and what is thought of them now.
+        The (B, 4) xyxy boxes, of those that were found where they were found, and the status with
+        the windows searched.
     """
-    xp = array_namespace(standing.lost)
-    lost = xp.where(standing.lost)[0]
-    lost = lost[standing.windows_searched[lost].argsort(stable=True)][: config.targets_per_frame]
-    if not len(lost) or not config.windows_per_frame:
-        return state, standing
-    places, size = config.windows_per_frame, frame_size(frames)
-    tries = [
-        _choose_places(network, standing.last_confident_boxes[row], size, first, places)
-        for row, first in zip(lost.tolist(), standing.windows_searched[lost].tolist(), strict=True)
+    xp, status = array_namespace(state.boxes), state.status
+    count = config.redetection.windows_per_frame
+    lost = xp.where(status.lost)[0]
+    order = status.windows_searched[lost].argsort(stable=True)
+    lost = lost[order][: config.redetection.targets_per_frame]
+    if not len(lost) or not count:
+        return state.boxes, status
+    windows = [
+        _next_windows(network, status.last_confident_boxes[row], frame_size(frame), first, count)
+        for row, first in zip(lost.tolist(), status.windows_searched[lost].tolist(), strict=True)
     ]
-    rows = [row for row in lost.tolist() for _ in range(places)]
-    tried = replace(select_targets(replace(state, chosen=None), rows), boxes=xp.concat(tries))
-    seen = look(network, tried, frames)
-    anywhere = replace(choice, window_influence=0.0)
-    tried = localize(tried, seen, network.search_size, size, anywhere)
-    believed = box_confidence(tried, seen, confidence).reshape(len(lost), places)
-    best = xp.amax(believed, axis=1)
-    found = (best >= config.min_confidence) & (best > standing.confidences[lost])
-    which = new_arange(lost, len(lost)) * places + believed.argmax(axis=1)
-    boxes, searched = copy(state.boxes), copy(standing.windows_searched)
-    boxes[lost[found]] = tried.boxes[which][found]
-    searched[lost] += places
-    return replace(state, boxes=boxes), replace(standing, windows_searched=searched)
+    rows = [row for row in lost.tolist() for _ in range(count)]
+    tried = replace(select_targets(state, rows), boxes=xp.concat(windows))
+    found, confidences = _search_around(network, tried, frame, config)
+    confidences = confidences.reshape(len(lost), count)
+    best = xp.amax(confidences, axis=1)
+    is_found = best >= config.redetection.min_confidence
+    is_found &= best > status.confidences[lost]
+    which = new_arange(lost, len(lost)) * count + confidences.argmax(axis=1)
+    boxes, searched = copy(state.boxes), copy(status.windows_searched)
+    boxes[lost[is_found]] = found.boxes[which][is_found]
+    searched[lost] += count
+    return boxes, replace(status, windows_searched=searched)
 
 
-def _choose_places(
+def relocalize(
+    last_boxes: AnyArray,
+    targets: Localization,
+    found: RescoredSearch,
+    confidences: AnyArray,
+    config: TrackerConfig,
+) -> Localization:
+    """Let uncertain targets be anywhere in their search crop, where the confidence is high.
+
+    Usually a proposal far from the last box is ranked lower. For a target whose box is uncertain
+    that would outweigh all else.
+
+    Args:
+        last_boxes: (B, 4) xyxy in image pixels, in the frame before.
+        targets: where they are in this frame, near these boxes.
+        found: the search of this frame.
+        confidences: (B,) of `targets`.
+        config: `confidence` says who is uncertain, `redetection` what is found.
+    """
+    uncertain = confidences < config.confidence.lost_threshold
+    if not uncertain.any():
+        return targets
+    anywhere = localize(last_boxes, found, _without_window(config.selection))
+    confident = box_confidence(anywhere, found, config.confidence)
+    moved = uncertain & (confident >= config.redetection.min_confidence)
+    if not moved.any():
+        return targets
+    xp = array_namespace(moved)
+    return Localization(
+        boxes=xp.where(moved[:, None], anywhere.boxes, targets.boxes),
+        scores=xp.where(moved, anywhere.scores, targets.scores),
+        chosen=xp.where(moved, anywhere.chosen, targets.chosen),
+    )
+
+
+def _search_around(
+    network: Network, state: TrackState, frame: AnyArray, config: TrackerConfig
+) -> tuple[Localization, AnyArray]:
+    """Search a frame around the boxes of a state; return where targets are, and confidences."""
+    targets = TargetState(state.boxes, state.templates.current)
+    found, crops = search_frame(network, targets, frame)
+    rescored = rescore(network, found, crops, state.filters, state.colors)
+    localized = localize(state.boxes, rescored, _without_window(config.selection))
+    return localized, box_confidence(localized, rescored, config.confidence)
+
+
+def _without_window(config: SelectionConfig) -> SelectionConfig:
+    """Return a config by which proposals count alike wherever they are in the search crop."""
+    return replace(config, window_influence=0.0)
+
+
+def _next_windows(
     network: Network, box: AnyArray, size: tuple[int, int], first: int, count: int
 ) -> AnyArray:
-    """Give `count` boxes to search around, (P, 4) xyxy, the `first` after those before."""
+    """Return (count, 4) xyxy boxes to search around, from the `first` nearest on.
+
+    Args:
+        network: says how large windows are.
+        box: (4,) xyxy, the last confident box of a target.
+        size: H, W of the frame.
+        first: number of windows searched before.
+        count: of windows.
+    """
     xp, own = array_namespace(box), xyxy_to_cxcywh(box)
     height, width = size
     steps = WINDOW_STEP * search_windows(network, box[None])[0, 2:]
@@ -168,5 +151,5 @@ def _choose_places(
     grid = new_array(box, np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2))
     grid = xp.concat((own[None, :2], grid))
     order = ((grid - own[:2]) ** 2).sum(axis=1).argsort(stable=True)
-    chosen = grid[order[[(first + number) % len(grid) for number in range(count)]]]
-    return cxcywh_to_xyxy(xp.concat((chosen, xp.zeros_like(chosen) + own[2:]), axis=1))
+    centers = grid[order[[(first + number) % len(grid) for number in range(count)]]]
+    return cxcywh_to_xyxy(xp.concat((centers, xp.zeros_like(centers) + own[2:]), axis=1))

@@ -27,8 +27,10 @@ from cyclesiam.geometry.masks import (
 from cyclesiam.threads import parallel_map
 from cyclesiam.tracking.color_model import BIN_STRIDE, log_odds, mask_priors
 from cyclesiam.tracking.mask_boxes import trimmed_boxes
+from cyclesiam.tracking.network import SegmentingNetwork
+from cyclesiam.tracking.rescoring import RescoredSearch
 from cyclesiam.tracking.results import MaskSource
-from cyclesiam.tracking.siamese import SearchResult, SegmentingNetwork, TargetState
+from cyclesiam.tracking.search import Localization
 
 OUTSIDE = -1  # the bin of pixels outside the crop
 MIN_PROBABILITY = 0.002  # limits the network's certainty, so that colors can overrule it
@@ -106,59 +108,51 @@ class SegmentedTargets(NamedTuple):
 
 
 def segment_targets(
-    network: SegmentingNetwork,
-    state: TargetState,
-    found: SearchResult,
-    frame_size: tuple[int, int],
-    config: MaskConfig,
+    network: SegmentingNetwork, targets: Localization, found: RescoredSearch, config: MaskConfig
 ) -> SegmentedTargets:
     """Return the masks of targets in a frame, and the boxes around them.
 
     Args:
         network: made the search result.
-        state: targets with color models, localized in this frame.
+        targets: where they are in the frame.
         found: the search result in which they were localized.
-        frame_size: H, W.
         config: of the masks.
     """
-    boxes = state.boxes.tolist()
-    pasted = paste_masks(*predict_masks(network, state, found, config), frame_size)
+    boxes, frame_size = targets.boxes.tolist(), found.frame_size
+    pasted = paste_masks(*predict_masks(network, targets, found, config), frame_size)
     masks = resolve_overlaps(pasted, frame_size, config.threshold)
     disjoint = separate = replace_implausible_masks(masks, boxes, config)
     if len(pasted) > 1:
         masks = [resolve_overlaps([one], frame_size, config.threshold)[0] for one in pasted]
         separate = replace_implausible_masks(masks, boxes, config)
     plausible = [mask if source == "network" else None for mask, source in separate]
-    return SegmentedTargets(disjoint, new_array(state.boxes, trimmed_boxes(plausible)))
+    return SegmentedTargets(disjoint, new_array(targets.boxes, trimmed_boxes(plausible)))
 
 
 def predict_masks(
-    network: SegmentingNetwork, state: TargetState, found: SearchResult, config: MaskConfig
+    network: SegmentingNetwork, targets: Localization, found: RescoredSearch, config: MaskConfig
 ) -> tuple[AnyArray, AnyArray]:
     """Return the mask of each target at its selected proposal.
 
     Args:
         network: made the search result.
-        state: targets with color models, localized in this frame.
+        targets: where they are in the frame.
         found: the search result in which they were localized.
         config: refinement of the masks.
 
     Returns:
         (B, T, T) probabilities, and the (B, 4) cxcywh windows in image pixels that they cover.
     """
-    assert state.chosen is not None
-    assert state.colours is not None
-    assert found.color_bins is not None
-    assert found.likelihood is not None
-    priors = mask_priors(state.colours, found.color_bins, found.likelihood)
-    masks = network.segment(found.proposals, state.chosen, priors)
-    in_crop = cxcywh_to_xyxy(network.mask_windows(state.chosen))
+    colors = found.colors
+    assert colors is not None  # every target has a color model where there are masks
+    priors = mask_priors(colors.model, colors.bins, colors.likelihood)
+    masks = network.segment(found.proposals, targets.chosen, priors)
+    in_crop = cxcywh_to_xyxy(network.mask_windows(targets.chosen))
     if config.color_refinement:
-        bins = _bins_in(found.color_bins, in_crop)
+        bins = _bins_in(colors.bins, in_crop)
         masks = refine_by_color(masks, bins, config.color_refinement)
-    in_image = boxes_to_image(in_crop, found.windows, network.search_size)
+    in_image = boxes_to_image(in_crop, found.windows, found.search_size)
     if config.edge_radius:
-        assert found.crops is not None
         masks = refine_edges(masks, found.crops, in_crop, config)
     return masks, xyxy_to_cxcywh(in_image)
 

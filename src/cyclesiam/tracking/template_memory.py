@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from cyclesiam.arrays import AnyArray, array_namespace, lerp, new_array
 from cyclesiam.config_aliases import accepts_old_names, renamed_class
-from cyclesiam.tracking.siamese import Network, TargetState, Template, embed_templates
+from cyclesiam.tracking.network import Network, Template
+from cyclesiam.tracking.search import Localization, embed_templates
 
 
 @accepts_old_names
@@ -40,46 +41,47 @@ class TemplateMemoryConfig:
 
 @dataclass(frozen=True, slots=True)
 class TemplateMemory:
-    """The initial and recent templates of B targets, outputs of `Network.embed`."""
+    """The templates of B targets, outputs of `Network.embed`.
+
+    Args:
+        initial: from the frame of the first box.
+        recent: a running mean over the frames since.
+        current: the mean of both, with which the tracker searches.
+    """
 
     initial: Template
     recent: Template
+    current: Template
 
 
-def init_templates(state: TargetState) -> TemplateMemory:
+def init_templates(template: Template) -> TemplateMemory:
     """Return the memory of targets in their first frame."""
-    return TemplateMemory(state.template, state.template)
+    return TemplateMemory(template, template, template)
 
 
 def update_templates(
     network: Network,
-    state: TargetState,
     memory: TemplateMemory,
+    targets: Localization,
     frames: AnyArray,
     config: TemplateMemoryConfig,
-) -> tuple[TargetState, TemplateMemory]:
-    """Blend a frame into the recent templates of confident targets.
+) -> TemplateMemory:
+    """Return the memory with a frame blended into the recent templates of confident targets.
 
     Args:
         network: embeds the new templates.
-        state: targets localized in the frame.
-        memory: their templates so far.
+        memory: the templates so far.
+        targets: where the targets are in the frame.
         frames: (F, 3, H, W) uint8, F = 1 or one frame for each target.
         config: weights and thresholds.
-
-    Returns:
-        The targets with the mean of both templates, and their updated memory.
     """
-    confident = state.scores >= config.min_update_score
+    confident = targets.scores >= config.min_update_score
     if not confident.any():
-        return state, memory
-    rates = config.learning_rate * new_array(state.scores, confident)
-    new = embed_templates(network, frames, state.boxes)
-    recent = _mix(memory.recent, new, rates)
-    template = _mix(
-        memory.initial, recent, array_namespace(rates).full_like(rates, config.recent_weight)
-    )
-    return replace(state, template=template), replace(memory, recent=recent)
+        return memory
+    rates = config.learning_rate * new_array(targets.scores, confident)
+    recent = _mix(memory.recent, embed_templates(network, frames, targets.boxes), rates)
+    weights = array_namespace(rates).full_like(rates, config.recent_weight)
+    return replace(memory, recent=recent, current=_mix(memory.initial, recent, weights))
 
 
 def _mix(start: Sequence[AnyArray], end: Sequence[AnyArray], weights: AnyArray) -> Template:

@@ -21,11 +21,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from cyclesiam.geometry.crops import context_windows, frame_size
+from cyclesiam.geometry.crops import context_windows
 from cyclesiam.geometry.proposals import SelectionConfig
-from cyclesiam.tracking.siamese import (
+from cyclesiam.tracking.network import Network
+from cyclesiam.tracking.search import (
     CropTransform,
-    Network,
     SearchResult,
     embed_templates,
     identity,
@@ -162,10 +162,9 @@ def _track_along(
     tracked = [boxes]
     for last, frame in pairwise(path):
         state = init_targets(network, clips[:, last], boxes)  # the template of the last prediction
-        frames = clips[:, frame]
-        result = search_frame(network, state, frames)
-        state = localize(state, result, network.search_size, frame_size(frames), config)
-        boxes, scores = state.boxes, torch.minimum(scores, state.scores)
+        result, _ = search_frame(network, state, clips[:, frame])
+        targets = localize(boxes, result, config)
+        boxes, scores = targets.boxes, torch.minimum(scores, targets.scores)
         tracked.append(boxes)
     return torch.stack(tracked, dim=1), scores
 

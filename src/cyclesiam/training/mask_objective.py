@@ -20,7 +20,7 @@ from cyclesiam.tracking.color_model import (
     init_color_model,
     mask_priors,
 )
-from cyclesiam.tracking.siamese import SearchResult, search_windows
+from cyclesiam.tracking.search import SearchResult, search_windows
 from cyclesiam.training.anchor_labels import POSITIVE
 from cyclesiam.training.cycle import CycleTrack
 from cyclesiam.training.losses import WeightedSum, mask_loss

@@ -21,7 +21,7 @@ from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
 from cyclesiam.geometry.proposals import SelectionConfig
 from cyclesiam.models.siamrpn import SiamRPN
-from cyclesiam.tracking.siamese import SearchResult
+from cyclesiam.tracking.search import SearchResult
 from cyclesiam.training.anchor_labels import (
     NEGATIVE,
     AnchorLabelConfig,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cyclesiam.data.discovery import moving_regions
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import SourceError, TargetError, WeightsError
-from cyclesiam.tracking.siamese import Network
+from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.validation.examples import MOTION_GAP, Example, ExampleConfig
 from cyclesiam.validation.score import label_free_score, paired_gain

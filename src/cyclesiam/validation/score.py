@@ -14,8 +14,8 @@ import torch
 
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import box_iou
+from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.siamese import Network
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.validation.examples import KINDS, Example, ExampleKind
 

@@ -3,13 +3,14 @@ import torch
 
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 from cyclesiam.geometry.proposals import Proposals, SelectionConfig
-from cyclesiam.tracking.siamese import (
+from cyclesiam.tracking.search import (
+    Localization,
     SearchResult,
     TargetState,
-    advance,
     embed_templates,
     init_targets,
     localize,
+    search_frame,
     search_windows,
 )
 from support.networks import BlobNetwork, bright_square
@@ -17,27 +18,33 @@ from support.networks import BlobNetwork, bright_square
 TRUSTING = SelectionConfig(size_penalty=0, window_influence=0, size_smoothing=1)
 
 
-def test_a_target_that_is_seen_is_followed():
-    # it moves 9 px right and 5 px down a frame, and grows by 2
+def track(network, state: TargetState, frames, config=TRUSTING) -> Localization:
+    found, _ = search_frame(network, state, frames)
+    return localize(state.boxes, found, config)
+
+
+def test_a_visible_target_is_tracked():
+    # It moves 9 px right and 5 px down a frame, and grows by 2
     boxes = [(30 + 9 * t, 20 + 5 * t, 70 + 11 * t, 60 + 7 * t) for t in range(8)]
     network = BlobNetwork()
     state = init_targets(network, bright_square(boxes[0])[None], torch.tensor([boxes[0]]).float())
     for box in boxes[1:]:
-        state = advance(network, state, bright_square(box)[None], TRUSTING)
+        targets = track(network, state, bright_square(box)[None])
+        state = TargetState(targets.boxes, state.template)
         expected = torch.tensor([box]).float()
         torch.testing.assert_close(state.boxes, expected, rtol=0, atol=0.3)
-    assert state.scores.tolist() == [1]
+    assert targets.scores.tolist() == [1]
 
 
-def test_a_batch_is_followed_row_by_row():
+def test_a_batch_is_tracked_row_by_row():
     boxes = torch.tensor([[100.0, 80, 140, 120], [60, 60, 100, 100]])
     frames = torch.stack([bright_square((104, 84, 144, 124)), bright_square((57, 66, 97, 106))])
     network = BlobNetwork(score=0.7)
-    together = advance(network, init_targets(network, frames, boxes), frames, SelectionConfig())
+    together = track(network, init_targets(network, frames, boxes), frames, SelectionConfig())
     for b in range(2):
         row = slice(b, b + 1)
         state = init_targets(network, frames[row], boxes[row])
-        alone = advance(network, state, frames[row], SelectionConfig())
+        alone = track(network, state, frames[row], SelectionConfig())
         torch.testing.assert_close(alone.boxes, together.boxes[row])
         torch.testing.assert_close(alone.scores, together.scores[row])
 
@@ -52,7 +59,7 @@ def test_the_template_and_the_search_have_one_resolution():
     )
 
 
-def test_the_network_is_told_where_the_target_is_in_its_template():
+def test_the_network_gets_the_box_of_the_target_in_its_template():
     network = BlobNetwork()
     boxes = torch.tensor([[100.0, 80, 140, 120]])
     embed_templates(network, bright_square((100, 80, 140, 120))[None], boxes)
@@ -63,7 +70,7 @@ def test_the_network_is_told_where_the_target_is_in_its_template():
     assert crops[0, :, :30].max() == 0
 
 
-def test_a_template_may_be_cut_elsewhere_and_changed():
+def test_a_template_may_be_cropped_elsewhere_and_transformed():
     network = BlobNetwork()
     boxes = torch.tensor([[100.0, 80, 140, 120]])
     window = torch.tensor([[120.0, 100, 127, 127]])
@@ -73,30 +80,30 @@ def test_a_template_may_be_cut_elsewhere_and_changed():
     assert crops.min() == 7
 
 
-def test_settling_by_hand():
+def test_localization_by_hand():
     # A 40 px target in a window of 255 px: one crop pixel is one image pixel. The chosen proposal
     # is 60 x 40 at 10 px to the right; penalty 0.1.
-    state = TargetState(torch.tensor([[80.0, 80, 120, 120]]), torch.ones(1), ())
+    boxes = torch.tensor([[80.0, 80, 120, 120]])
     windows = torch.tensor([[100.0, 100, 255, 255]])
     proposal = cxcywh_to_xyxy(torch.tensor([[[137.5, 127.5, 60.0, 40.0]]]))
     config = SelectionConfig(size_penalty=0.1, window_influence=0.4, size_smoothing=0.5)
-    observation = SearchResult(Proposals(proposal, torch.tensor([[0.8]])), windows)
-    settled = localize(state, observation, 255, torch.Size((200, 240)), config)
+    found = SearchResult(Proposals(proposal, torch.tensor([[0.8]])), windows, 255, (200, 240))
+    targets = localize(boxes, found, config)
     # p = 50: sqrt(110 * 90) / 80 in scale, 1.5 in shape
     change = (110 * 90) ** 0.5 / 80 * 1.5
-    trust = 0.5 * 0.8 * 2.718281828 ** (-0.1 * (change - 1))
-    expected = torch.tensor([[110.0, 100.0, 40 + trust * 20, 40.0]])
-    torch.testing.assert_close(xyxy_to_cxcywh(settled.boxes), expected)
-    assert settled.scores.tolist() == pytest.approx([0.8])
+    rate = 0.5 * 0.8 * 2.718281828 ** (-0.1 * (change - 1))
+    expected = torch.tensor([[110.0, 100.0, 40 + rate * 20, 40.0]])
+    torch.testing.assert_close(xyxy_to_cxcywh(targets.boxes), expected)
+    assert targets.scores.tolist() == pytest.approx([0.8])
 
 
 def test_a_target_cannot_leave_the_frame():
-    state = TargetState(torch.tensor([[200.0, 80, 240, 120]]), torch.ones(1), ())
+    boxes = torch.tensor([[200.0, 80, 240, 120]])
     windows = torch.tensor([[220.0, 100, 255, 255]])
     proposal = cxcywh_to_xyxy(torch.tensor([[[250.0, 127.5, 40.0, 40.0]]]))
-    observation = SearchResult(Proposals(proposal, torch.ones(1, 1)), windows)
-    settled = localize(state, observation, 255, torch.Size((200, 240)), TRUSTING)
-    assert xyxy_to_cxcywh(settled.boxes)[0].tolist() == [240, 100, 40, 40]
+    found = SearchResult(Proposals(proposal, torch.ones(1, 1)), windows, 255, (200, 240))
+    targets = localize(boxes, found, TRUSTING)
+    assert xyxy_to_cxcywh(targets.boxes)[0].tolist() == [240, 100, 40, 40]
 
 
 def test_nothing_is_changed_in_place():
@@ -105,6 +112,6 @@ def test_nothing_is_changed_in_place():
     frames = bright_square((104, 84, 144, 124))[None]
     state = init_targets(network, frames, boxes)
     kept = frames.clone(), boxes.clone()
-    advance(network, state, frames, SelectionConfig())
+    track(network, state, frames, SelectionConfig())
     torch.testing.assert_close((frames, boxes), kept)
     assert state.boxes is boxes
