@@ -19,14 +19,14 @@ def backbone(request):
 
 @pytest.mark.parametrize(("crop", "features"), [(127, 15), (255, 31), (79, 9)])
 @torch.inference_mode()
-def test_eight_pixels_a_step(backbone, crop, features):
+def test_features_have_stride_8(backbone, crop, features):
     assert backbone(torch.zeros(1, 3, crop, crop)).shape == (
         (1, backbone.channels, features, features)
     )
 
 
 @torch.inference_mode()
-def test_the_crops_centre_is_the_features_centre(backbone):
+def test_the_crops_center_is_the_features_center(backbone):
     """With mirror-symmetric kernels, a mirrored crop has mirrored features: nothing is shifted."""
     symmetric = copy.deepcopy(backbone)
     for module in symmetric.modules():

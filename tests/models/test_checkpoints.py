@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         save_weights(tmp_path / "file" / "weights", SiamRPN(TINY), RECORD)
 
 
-# --- backbones of others
+# --- backbones trained by others
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def resnet():
 
 
 @pytest.fixture(scope="module")
-def pictures_state():
+def resnet_state():
     """What torchvision's resnet50 would hold, with layer4 and fc, each weight its own constant."""
     with torch.device("meta"):
         shapes = ResNet50().state_dict()
@@ -151,17 +151,17 @@ def assert_loaded(network, state):
         ("teacher", "backbone."),
     ],
 )
-def test_a_backbone_is_found_behind_any_prefix(tmp_path, resnet, pictures_state, prefix, nest):
-    content = {prefix + name: value for name, value in pictures_state.items()}
+def test_a_backbone_is_found_behind_any_prefix(tmp_path, resnet, resnet_state, prefix, nest):
+    content = {prefix + name: value for name, value in resnet_state.items()}
     torch.save({nest: content, "epoch": 3} if nest else content, tmp_path / "resnet50.pth")
     load_backbone(zeroed(resnet), tmp_path / "resnet50.pth")
-    assert_loaded(resnet, pictures_state)
+    assert_loaded(resnet, resnet_state)
 
 
-def test_a_backbone_from_safetensors(tmp_path, resnet, pictures_state):
-    save_file(pictures_state, tmp_path / "resnet50.safetensors")
+def test_a_backbone_from_safetensors(tmp_path, resnet, resnet_state):
+    save_file(resnet_state, tmp_path / "resnet50.safetensors")
     load_backbone(zeroed(resnet), tmp_path / "resnet50.safetensors")
-    assert_loaded(resnet, pictures_state)
+    assert_loaded(resnet, resnet_state)
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ def test_a_backbone_from_safetensors(tmp_path, resnet, pictures_state):
     ],
 )
 def test_of_two_copies_the_one_that_is_handed_on_counts(
-    tmp_path, resnet, pictures_state, ours, other
+    tmp_path, resnet, resnet_state, ours, other
 ):
-    content = {other + name: torch.zeros_like(value) for name, value in pictures_state.items()}
-    content |= {ours + name: value for name, value in pictures_state.items()}
+    content = {other + name: torch.zeros_like(value) for name, value in resnet_state.items()}
+    content |= {ours + name: value for name, value in resnet_state.items()}
     torch.save({"state_dict": content}, tmp_path / "both.pth")
     load_backbone(zeroed(resnet), tmp_path / "both.pth")
-    assert_loaded(resnet, pictures_state)
+    assert_loaded(resnet, resnet_state)
 
 
 @pytest.mark.parametrize(
@@ -190,8 +190,8 @@ def test_of_two_copies_the_one_that_is_handed_on_counts(
         ({"layer1.0.conv1.weight": None}, "holds no ResNet-50"),
     ],
 )
-def test_a_backbone_of_another_shape_is_refused(tmp_path, resnet, pictures_state, change, message):
-    content = {k: v for k, v in (pictures_state | change).items() if v is not None}
+def test_a_backbone_of_another_shape_is_refused(tmp_path, resnet, resnet_state, change, message):
+    content = {k: v for k, v in (resnet_state | change).items() if v is not None}
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(WeightsError, match=message) as caught:
         load_backbone(resnet, tmp_path / "other.pth")

@@ -47,8 +47,8 @@ def test_its_gradients_are_those_of_the_librarys_convolution():
     ours = cross_correlate_depthwise(search, template)
     weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
     expected = torch.autograd.grad(plain.reshape(ours.shape), (search, template), weight)
-    given = torch.autograd.grad(ours, (search, template), weight)
-    for one, other in zip(given, expected, strict=True):
+    gradients = torch.autograd.grad(ours, (search, template), weight)
+    for one, other in zip(gradients, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -77,7 +77,7 @@ def test_the_adapter_keeps_the_response_size(kernel_size):
     assert correlation(kernel, torch.rand(2, 4, 9, 9)).shape == (2, 6, 7, 7)
 
 
-def test_it_learns_under_automatic_bfloat16():
+def test_it_trains_under_automatic_bfloat16():
     correlation = DepthwiseCorrelation(2, 2, 1)
     with torch.autocast("cpu", torch.bfloat16):
         kernel = correlation.adapt_template(torch.rand(1, 2, 2, 2))

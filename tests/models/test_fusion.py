@@ -15,7 +15,7 @@ CONFIGS = {
 
 @pytest.fixture(params=CONFIGS)
 def network(request):
-    """Give a network whose norms have seen some data, so that folding them changes weights."""
+    """Return a network whose norms have statistics of some data, so folding changes weights."""
     torch.manual_seed(0)
     network = SiamRPN(CONFIGS[request.param])
     for module in network.modules():
@@ -26,15 +26,15 @@ def network(request):
 
 
 @torch.no_grad()
-def answer(network):
+def search(network):
     template = network.embed(torch.full((1, 3, 127, 127), 99.0), torch.tensor([[30.0, 40, 90, 95]]))
     crops = 255 * torch.rand(1, 3, 255, 255, generator=torch.Generator().manual_seed(1))
     return network.search(template, crops)
 
 
-def test_a_fused_network_answers_alike(network):
+def test_a_fused_network_computes_the_same(network):
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    plain, fused = answer(network), answer(fuse_for_inference(network))
+    plain, fused = search(network), search(fuse_for_inference(network))
     torch.testing.assert_close(fused.boxes, plain.boxes, rtol=1e-3, atol=1e-2)
     torch.testing.assert_close(fused.scores, plain.scores, rtol=1e-3, atol=1e-4)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

@@ -1,4 +1,4 @@
-"""The mask branch: windows, resolutions, and that one position is as good as all."""
+"""The mask head: windows, resolutions, and one cell computed alone as among all."""
 
 import dataclasses
 
@@ -30,7 +30,7 @@ CONFIGS = {
 
 @pytest.fixture(params=CONFIGS)
 def network(request):
-    """Give a network whose norms have seen some data."""
+    """Return a network whose norms have statistics of some data."""
     torch.manual_seed(0)
     network = SiamRPN(CONFIGS[request.param])
     for module in network.modules():
@@ -40,7 +40,7 @@ def network(request):
     return network.eval()
 
 
-def look(network, B=2):
+def search(network, B=2):
     generator = torch.Generator().manual_seed(0)
     templates = 255 * torch.rand(B, 3, *(network.template_size,) * 2, generator=generator)
     crops = 255 * torch.rand(B, 3, *(network.search_size,) * 2, generator=generator)
@@ -54,29 +54,29 @@ def look(network, B=2):
 
 @torch.inference_mode()
 def test_a_mask_has_the_templates_size_and_lies_around_its_position(network):
-    proposals, beliefs = look(network)
+    proposals, color_priors = search(network)
     chosen = torch.tensor([0, network.config.response_size**2 // 2])  # first, center
-    masks = network.segment(proposals, chosen, beliefs)
+    masks = network.segment(proposals, chosen, color_priors)
     assert masks.shape == (2, network.template_size, network.template_size)
     assert 0 < masks.min() < masks.max() < 1
     windows = network.mask_windows(chosen)
-    centres = network.anchors[chosen, :2]  # anchors lie in the middle of their positions
-    torch.testing.assert_close(windows[:, :2], centres)
+    centers = network.anchors[chosen, :2]  # anchors lie at the center of their cells
+    torch.testing.assert_close(windows[:, :2], centers)
     assert (windows[:, 2:] == network.template_size).all()
 
 
 @torch.inference_mode()
-def test_one_position_is_computed_as_all_of_them_are(network):
+def test_one_cell_alone_gives_the_same_mask(network):
     """Also at the border, where a mask's window reaches beyond the crop."""
-    proposals, beliefs = look(network, 1)
+    proposals, color_priors = search(network, 1)
     last = network.config.response_size**2 - 1
     chosen = torch.tensor([0, network.config.response_size - 1, last // 2, last])
     rows = torch.zeros(4, dtype=torch.long)
     boxes = proposals.boxes[0, chosen]
-    together = network.mask_logits(proposals.response, beliefs, rows, chosen, boxes)
+    together = network.mask_logits(proposals.response, color_priors, rows, chosen, boxes)
     for n in range(4):
         alone = network.mask_logits(
-            proposals.response, beliefs, rows[:1], chosen[n : n + 1], boxes[n : n + 1]
+            proposals.response, color_priors, rows[:1], chosen[n : n + 1], boxes[n : n + 1]
         )
         torch.testing.assert_close(alone.sharp[0], together.sharp[n], rtol=1e-3, atol=1e-4)
         torch.testing.assert_close(alone.coarse[0], together.coarse[n], rtol=1e-3, atol=1e-4)
@@ -84,37 +84,37 @@ def test_one_position_is_computed_as_all_of_them_are(network):
 
 @torch.inference_mode()
 def test_the_response_at_a_position_is_the_whole_correlations(network):
-    """By the slow definition: adapt the whole map, correlate everywhere, look at the position."""
+    """By the slow definition: adapt the whole map, correlate everywhere, read the cell."""
     from cyclesiam.models.correlation import cross_correlate_depthwise
 
-    proposals, _ = look(network)
-    context, mask = proposals.response.masks, network.mask
+    proposals, _ = search(network)
+    searched, mask = proposals.response.masks, network.mask
     padding = (mask.padding,) * 4
-    adapted = mask.adapt_search(torch.nn.functional.pad(context.features, padding))
-    whole = mask.normalise(cross_correlate_depthwise(adapted, context.kernel))
-    places = torch.tensor([[0, 0], [network.config.response_size - 1, 1]])  # column, row
+    adapted = mask.adapt_search(torch.nn.functional.pad(searched.features, padding))
+    whole = mask.normalise(cross_correlate_depthwise(adapted, searched.kernel))
+    cells = torch.tensor([[0, 0], [network.config.response_size - 1, 1]])  # column, row
     side = 7 + 2 * mask.padding
-    near = slice_windows(context.features, torch.tensor([0, 1]), places, side, mask.padding)
-    found = mask.correlate(context.kernel, near)
-    for n, (x, y) in enumerate(places.tolist()):
+    windows = slice_windows(searched.features, torch.tensor([0, 1]), cells, side, mask.padding)
+    found = mask.correlate(searched.kernel, windows)
+    for n, (x, y) in enumerate(cells.tolist()):
         torch.testing.assert_close(found[n, :, 0, 0], whole[n, :, y, x], rtol=1e-3, atol=1e-4)
 
 
 @torch.inference_mode()
 def test_a_fused_network_draws_the_same_masks(network):
-    proposals, beliefs = look(network)
-    fused_proposals, _ = look(fuse_for_inference(network))
+    proposals, color_priors = search(network)
+    fused_proposals, _ = search(fuse_for_inference(network))
     chosen = torch.tensor([3, 40])
-    plain = network.segment(proposals, chosen, beliefs)
-    fused = fuse_for_inference(network).segment(fused_proposals, chosen, beliefs)
+    plain = network.segment(proposals, chosen, color_priors)
+    fused = fuse_for_inference(network).segment(fused_proposals, chosen, color_priors)
     torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-3)
 
 
 def test_only_what_was_searched_can_be_segmented(network):
-    proposals, beliefs = look(network, 1)
+    proposals, color_priors = search(network, 1)
     features_only = network.search_features(network.embed(*template(network)), proposals.features)
     with pytest.raises(ValueError, match="no masks"):
-        network.segment(features_only, torch.tensor([0]), beliefs)
+        network.segment(features_only, torch.tensor([0]), color_priors)
     boxes_only = SiamRPN(dataclasses.replace(network.config, masks=False))
     assert not boxes_only.has_masks
 
@@ -135,24 +135,26 @@ def test_both_parts_can_be_exported(network):
     pixels = torch.rand(1, 6, *(network.template_size,) * 2)
     with torch.no_grad():
         reduced = network.mask.refine.reduce(torch.rand(1, own, cells, cells), stages)
-    given = vector, reduced, pixels
-    for module, inputs in ((network.mask.coarse, (vector,)), (network.mask.refine, given)):
+    refine_inputs = vector, reduced, pixels
+    for module, inputs in ((network.mask.coarse, (vector,)), (network.mask.refine, refine_inputs)):
         exported = torch.export.export(module, inputs).module()
         torch.testing.assert_close(exported(*inputs), module(*inputs))
 
 
 def test_reduced_maps_give_the_same_masks(network):
-    """Also where windows reach beyond the crop: there is nothing, not what a bias makes of it."""
-    proposals, beliefs = look(network, 2)
+    """Also where windows reach beyond the crop: zeros stay zeros, without a bias."""
+    proposals, color_priors = search(network, 2)
     response = proposals.response
-    context = response.masks
-    maps = network.mask.reduce(context)
-    reduced = response._replace(masks=context._replace(stages=maps, extent=None, reduced=True))
+    searched = response.masks
+    maps = network.mask.reduce(searched)
+    reduced = response._replace(
+        masks=searched._replace(stages=maps, box_features=None, reduced=True)
+    )
     rows, chosen = torch.tensor([0, 1]), torch.tensor([0, network.config.response_size**2 - 1])
     boxes = proposals.boxes[rows, chosen]
     masks = [
-        network.mask_logits(given, beliefs, rows, chosen, boxes).sharp
-        for given in (response, reduced)
+        network.mask_logits(outputs, color_priors, rows, chosen, boxes).sharp
+        for outputs in (response, reduced)
     ]
     torch.testing.assert_close(*masks)
 
@@ -160,10 +162,10 @@ def test_reduced_maps_give_the_same_masks(network):
 def test_gradients_reach_every_parameter_of_the_branch():
     torch.manual_seed(0)
     network = SiamRPN(CONFIGS["tiny"])
-    proposals, beliefs = look(network)
+    proposals, color_priors = search(network)
     rows = chosen = torch.tensor([0, 1])
     logits = network.mask_logits(
-        proposals.response, beliefs, rows, chosen, proposals.boxes[rows, chosen]
+        proposals.response, color_priors, rows, chosen, proposals.boxes[rows, chosen]
     )
     (logits.sharp.square().sum() + logits.coarse.square().sum()).backward()
     for name, parameter in network.mask.named_parameters():
@@ -175,10 +177,10 @@ def test_windows_are_taken_with_zeros_beyond_the_border():
     maps = torch.arange(32.0).reshape(2, 1, 4, 4)
     rows, first = torch.tensor([0, 1]), torch.tensor([[0, 1], [4, 2]])  # column, row; margin 2
     taken = slice_windows(maps, rows, first, 3, 2)
-    wanted = [[[0, 0, 0], [0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]]
-    wanted[0] = [[0, 0, 0], [0, 0, 0], [0, 0, 4]]  # rows -1, 0, 1 of columns -2, -1, 0
-    wanted[0][1][2], wanted[1] = 0, [[18, 19, 0], [22, 23, 0], [26, 27, 0]]
-    torch.testing.assert_close(taken[:, 0], torch.tensor(wanted, dtype=torch.float))
+    expected = [[[0, 0, 0], [0, 0, 0], [0, 0, 1]], [[0, 0, 0], [0, 0, 0], [0, 0, 0]]]
+    expected[0] = [[0, 0, 0], [0, 0, 0], [0, 0, 4]]  # rows -1, 0, 1 of columns -2, -1, 0
+    expected[0][1][2], expected[1] = 0, [[18, 19, 0], [22, 23, 0], [26, 27, 0]]
+    torch.testing.assert_close(taken[:, 0], torch.tensor(expected, dtype=torch.float))
     alone = slice_windows(maps[1:], torch.tensor([0]), first[1:], 3, 2)
     torch.testing.assert_close(alone, taken[1:])
 
@@ -190,7 +192,7 @@ def test_doubling_keeps_straight_lines_straight():
     torch.testing.assert_close(doubled[0, 0, 5, 1:-1], torch.arange(9) / 2)
 
 
-def test_a_box_is_pictured_where_it_is():
+def test_a_box_map_is_positive_inside_the_box():
     drawn = box_maps(torch.tensor([[10.0, 20, 50, 40]]), 63)[0]
     assert drawn[30, 30] == 1
     assert drawn[30, 58] == -1

@@ -26,8 +26,8 @@ def make_crops(network, B=3):
     return templates * 255, boxes, searches * 255
 
 
-def silence(head):
-    """Make a head say the same at every position: its last bias, zero at first."""
+def zero_output(head):
+    """Make a head predict zero in every cell."""
     torch.nn.init.zeros_([*head.predict.modules()][-1].weight)
     torch.nn.init.zeros_([*head.predict.modules()][-1].bias)
 
@@ -63,7 +63,7 @@ def test_a_batch_is_searched_row_by_row(network):
 
 @torch.inference_mode()
 def test_without_offsets_the_proposals_are_the_anchors(network):
-    silence(network.box)
+    zero_output(network.box)
     templates, boxes, searches = make_crops(network, 1)
     proposals = network.search(network.embed(templates, boxes), searches)
     torch.testing.assert_close(proposals.boxes[0], cxcywh_to_xyxy(network.anchors))
@@ -72,8 +72,8 @@ def test_without_offsets_the_proposals_are_the_anchors(network):
 @torch.inference_mode()
 @pytest.mark.parametrize("anchor", range(5))
 def test_the_channels_of_an_anchor_meet_its_shape(network, anchor):
-    silence(network.score)
-    silence(network.box)
+    zero_output(network.score)
+    zero_output(network.box)
     [*network.score.predict.modules()][-1].bias[2 * anchor + 1] = 5  # the object's logit
     [*network.box.predict.modules()][-1].bias[4 * anchor] = 1  # one anchor's width to the right
     templates, boxes, searches = make_crops(network, 1)
@@ -93,7 +93,7 @@ def test_the_channels_of_an_anchor_meet_its_shape(network, anchor):
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (3, 7), (10, 2)])
 def test_a_response_at_a_position_is_a_box_there(network, row, column):
     """Plant one bright response in the score head's maps, and read where its box is."""
-    silence(network.box)
+    zero_output(network.box)
 
     def plant(module, inputs, maps):
         planted = torch.zeros_like(maps)
@@ -109,8 +109,8 @@ def test_a_response_at_a_position_is_a_box_there(network, row, column):
 
 
 @torch.inference_mode()
-def test_the_network_answers_where_its_template_is(network):
-    """Correlation moves with the search crop: eight pixels are one position."""
+def test_the_response_moves_with_the_search_crop(network):
+    """Eight pixels are one cell."""
     templates, boxes, searches = make_crops(network, 1)
     template = network.embed(templates, boxes)
     searches[...] = 128
@@ -125,29 +125,29 @@ def test_the_network_answers_where_its_template_is(network):
     assert (first - second).abs().max() > 10 * (first[..., 5, 5] - second[..., 5, 6]).abs().max()
 
 
-def test_the_size_of_the_target_is_told_only_as_a_modulation(network):
+def test_the_size_of_the_target_changes_only_the_modulation(network):
     templates, boxes, _ = make_crops(network, 2)
     first, second = network.embed(templates, boxes), network.embed(templates, boxes[[1, 0]])
     torch.testing.assert_close(first[:2], second[:2])
     assert [part.shape for part in first[2:]] == [(2, 2, 16, 1, 1), (2, 2, 48, 1, 1)]
-    assert not first[2].any()  # a new network's prior is silent
+    assert not first[2].any()  # a new network has no modulation
     torch.nn.init.normal_(network.shape_prior.layers[-1].weight)
-    told = network.embed(templates, boxes)[2]
-    torch.testing.assert_close(told, network.embed(templates, boxes[[1, 0]])[2].flip(0))
-    assert not torch.equal(told[0], told[1])
+    modulation = network.embed(templates, boxes)[2]
+    torch.testing.assert_close(modulation, network.embed(templates, boxes[[1, 0]])[2].flip(0))
+    assert not torch.equal(modulation[0], modulation[1])
 
 
 def test_a_square_that_fills_half_of_the_template_is_the_unit(network):
     side = network.template_size / 2
-    seen = []
-    network.shape_prior.layers.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    found = []
+    network.shape_prior.layers.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
     templates = torch.zeros(1, 3, network.template_size, network.template_size)
     network.embed(templates, torch.tensor([[9.0, 9.0, 9.0 + side, 9.0 + side]]))
-    torch.testing.assert_close(seen[0], torch.zeros(1, 2))
+    torch.testing.assert_close(found[0], torch.zeros(1, 2))
 
 
 @torch.inference_mode()
-def test_a_silent_prior_changes_nothing(network):
+def test_a_new_shape_prior_changes_nothing(network):
     templates, boxes, searches = make_crops(network, 1)
     template = network.embed(templates, boxes)
     with_prior = network.run_heads(template, network.extract_features(searches))
@@ -164,11 +164,11 @@ def test_the_papers_network_has_no_prior():
     plain.search(template, searches).boxes.sum().backward()
 
 
-def test_colours_are_normalised_before_the_backbone(network):
-    seen = []
-    network.backbone.stem[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+def test_colors_are_normalized_before_the_backbone(network):
+    found = []
+    network.backbone.stem[0].register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
     network.embed(torch.full((1, 3, 79, 79), 114.0 + 58), torch.tensor([[20.0, 20, 59, 59]]))
-    torch.testing.assert_close(seen[0], torch.ones(1, 3, 79, 79))
+    torch.testing.assert_close(found[0], torch.ones(1, 3, 79, 79))
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ TINY = NetworkConfig(
 
 
 class BlobNetwork:
-    """Propose the square of light in a search crop, and, doubtfully, one in the crop's corner.
+    """Propose the bright square in a search crop, and, at half the score, a box in its corner.
 
-    On a dark frame with one bright square, the light's centroid is the square's centre and its
+    On a dark frame with one bright square, the light's centroid is the square's center and its
     amount the square's area, however it is resampled (but for the darkest rim, a tenth of a pixel).
     """
 
@@ -29,7 +29,7 @@ class BlobNetwork:
 
     def __init__(self, score: float = 1.0) -> None:
         self.score = score
-        self.embedded: list[tuple[Tensor, Tensor]] = []  # crops and boxes that it was shown
+        self.embedded: list[tuple[Tensor, Tensor]] = []  # crops and boxes that were embedded
         self.searched: list[Tensor] = []
 
     @accepts_numpy
@@ -42,11 +42,11 @@ class BlobNetwork:
         assert len(template[0]) == len(crops)
         self.searched.append(crops)
         light = crops.mean(dim=1) / 255  # (B, S, S)
-        light = light.where(light > 0.15, 0)  # the mean colour outside the frame is darker
+        light = light.where(light > 0.15, 0)  # the mean color outside the frame is darker
         amount = light.sum(dim=(-2, -1)).clamp(min=1)
-        middles = torch.arange(self.search_size) + 0.5
-        x = (light.sum(dim=-2) * middles).sum(dim=-1) / amount
-        y = (light.sum(dim=-1) * middles).sum(dim=-1) / amount
+        centers = torch.arange(self.search_size) + 0.5
+        x = (light.sum(dim=-2) * centers).sum(dim=-1) / amount
+        y = (light.sum(dim=-1) * centers).sum(dim=-1) / amount
         blob = cxcywh_to_xyxy(torch.stack((x, y, amount.sqrt(), amount.sqrt()), dim=-1))
         corner = torch.tensor([0.0, 0.0, 60.0, 60.0]).expand_as(blob)
         scores = torch.tensor([self.score / 2, self.score]).expand(len(crops), -1)
@@ -54,7 +54,7 @@ class BlobNetwork:
 
 
 def bright_square(box: tuple[int, int, int, int], height: int = 200, width: int = 240) -> Tensor:
-    """Give a dark (3, H, W) uint8 frame in which the box (xyxy, whole pixels) is white."""
+    """Return a dark (3, H, W) uint8 frame in which the box (xyxy, whole pixels) is white."""
     frame = torch.zeros(3, height, width, dtype=torch.uint8)
     x0, y0, x1, y1 = box
     frame[:, y0:y1, x0:x1] = 255

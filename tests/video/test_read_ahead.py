@@ -31,7 +31,7 @@ class Source:
             self._images(),
             fps=25,
             count=None,
-            place=str,
+            location=str,
             close=self.closed.set,
             live=live,
             stop=self._stop,

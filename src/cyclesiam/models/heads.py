@@ -129,11 +129,11 @@ class PixelwiseHead(nn.Module):
         weights = (self.sharpness * similarity).softmax(dim=1) * self.cells
         return self.look(torch.cat((weights, self.own(search)), dim=1))
 
-    def predict_maps(self, extent: Tensor, modulation: Modulation | None = None) -> Tensor:
+    def predict_maps(self, features: Tensor, modulation: Modulation | None = None) -> Tensor:
         """Predict (B, out, H - h + 1, W - w + 1) maps from the (B, hidden, H, W) of `correlate`."""
         margin = self.cells // 2
-        extent = extent[..., margin:-margin, margin:-margin]
-        return self.predict(modulate(extent, modulation))
+        features = features[..., margin:-margin, margin:-margin]
+        return self.predict(modulate(features, modulation))
 
 
 def modulate(response: Tensor, modulation: Modulation | None) -> Tensor:

@@ -42,7 +42,7 @@ class MaskHead(nn.Module):
     Args:
         in_channels: channels of the backbone's features.
         stage_channels: stride to channels of the backbone's stages.
-        extent_channels: channels of the box head's maps; 0 without.
+        box_channels: channels of the box head's maps; 0 without.
         hidden_channels: channels of the response.
         template_size: T.
         kernel_size: side of the adapting convolutions.
@@ -54,7 +54,7 @@ class MaskHead(nn.Module):
         self,
         in_channels: int,
         stage_channels: Mapping[int, int],
-        extent_channels: int,
+        box_channels: int,
         hidden_channels: int,
         template_size: int,
         kernel_size: int,
@@ -75,7 +75,7 @@ class MaskHead(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden_channels, side * side, 1),
         )
-        own = in_channels + extent_channels
+        own = in_channels + box_channels
         self.refine = MaskRefinement(hidden_channels, own, stage_channels)
 
     def template_kernel(self, template: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ class MaskFeatures(NamedTuple):
         crops: (B, 3, S, S) in 0..255.
         stages: stride to (B, C, n, n) maps of the backbone, strides 8, 4 and maybe 2.
         features: (B, C, n, n) of the backbone, which the score and box heads read.
-        extent: (B, C, n, n) maps of a pixelwise box head, which show the target's extent; None
-            without such a head.
+        box_features: (B, C, n, n) that a pixelwise box head predicts from; None without such a
+            head.
         reduced: whether `stages` are the output of `MaskHead.reduce`.
     """
 
@@ -35,15 +35,15 @@ class MaskFeatures(NamedTuple):
     crops: AnyArray
     stages: Mapping[int, AnyArray]
     features: AnyArray
-    extent: AnyArray | None = None
+    box_features: AnyArray | None = None
     reduced: bool = False
 
     @property
     def own(self) -> AnyArray:
-        """(B, own, n, n) maps at stride 8 that are no stage: `features` and `extent`."""
-        if self.extent is None:
+        """(B, own, n, n) maps at stride 8 that are no stage: `features` and `box_features`."""
+        if self.box_features is None:
             return self.features
-        return array_namespace(self.features).concat((self.features, self.extent), axis=1)
+        return array_namespace(self.features).concat((self.features, self.box_features), axis=1)
 
 
 class MaskInputs(NamedTuple):
@@ -115,7 +115,7 @@ def slice_mask_windows(
 
     stride8 = None
     if not searched.reduced:
-        parts = (searched.features, searched.extent)
+        parts = (searched.features, searched.box_features)
         windows = [window(maps, 8) for maps in parts if maps is not None]
         stride8 = array_namespace(boxes).concat(windows, axis=1)
     corners = new_array(boxes, cells * 8 - margin)

@@ -131,15 +131,15 @@ class SiamRPN(ConfiguredNetwork, nn.Module):
         score_modulation = box_modulation = None
         if self.shape_prior is not None:
             score_modulation, box_modulation = (_gain_and_shift(part) for part in rest[:2])
-        extent = None
+        box_features = None
         if isinstance(self.box, PixelwiseHead):
-            extent = self.box.correlate(box_kernel, features)
-            offsets = self.box.predict_maps(extent, box_modulation)
+            box_features = self.box.correlate(box_kernel, features)
+            offsets = self.box.predict_maps(box_features, box_modulation)
         else:
             offsets = self.box(box_kernel, features, box_modulation)
         masks = None
         if self.mask is not None and searched is not None:
-            masks = MaskFeatures(rest[-1], *searched, features, extent)
+            masks = MaskFeatures(rest[-1], *searched, features, box_features)
         return HeadOutputs(
             _per_proposal(self.score(score_kernel, features, score_modulation), 2),
             _per_proposal(offsets, 4),

@@ -72,7 +72,7 @@ class Frames:
         *,
         fps: float,
         count: int | None,
-        place: Callable[[int], str],
+        location: Callable[[int], str],
         close: Callable[[], None],
         live: bool = False,
         stop: Callable[[], None] = lambda: None,
@@ -81,14 +81,14 @@ class Frames:
         self.stop = stop
         """End the wait for a broken source; the only method for other threads."""
         self.size: tuple[int, int] | None = None
-        self._timed_images, self._place, self._close = timed_images, place, close
+        self._timed_images, self._location, self._close = timed_images, location, close
         self._next_index = 0
         try:
             self._first: Frame | None = self._read()  # so that size is known and errors are raised
         except StopIteration:
             close()
             raise SourceError(
-                f"{place(0)}: nothing can be decoded; convert it with ffmpeg, or pick another"
+                f"{location(0)}: nothing can be decoded; convert it with ffmpeg, or pick another"
             ) from None
         except BaseException:
             close()
@@ -101,8 +101,8 @@ class Frames:
             self.size = size
         elif size != self.size:
             raise SourceError(
-                f"{self._place(self._next_index)}: is {size[0]} x {size[1]}, but the first frame "
-                f"is {self.size[0]} x {self.size[1]}; all frames must have one size"
+                f"{self._location(self._next_index)}: is {size[0]} x {size[1]}, but the first "
+                f"frame is {self.size[0]} x {self.size[1]}; all frames must have one size"
             )
         self._next_index += 1
         return Frame(self._next_index - 1, time, image)
@@ -237,7 +237,7 @@ def _open_images(files: list[Path]) -> Frames:
         timed,
         fps=DEFAULT_FPS,
         count=len(files),
-        place=lambda index: str(files[index]),
+        location=lambda index: str(files[index]),
         close=lambda: None,
     )
 
@@ -248,7 +248,7 @@ def _open_video(name: str) -> Frames:
         _timed_images(container, stream, name),
         fps=_frame_rate(stream),
         count=stream.frames or None,
-        place=lambda index: f"{name}, frame {index}",
+        location=lambda index: f"{name}, frame {index}",
         close=container.close,
     )
 
@@ -277,7 +277,7 @@ def _open_live(
         iter(images),
         fps=_frame_rate(stream),
         count=stream.frames or None,
-        place=lambda index: f"{name}, frame {index}",
+        location=lambda index: f"{name}, frame {index}",
         close=images.close,
         live=live,
         stop=images.stop,
