@@ -40,8 +40,9 @@ def _vot(tracker: str, labels: str, *numbers: float | None) -> PublishedResult:
 
 def _davis(tracker: str, labels: str, start: InitialInput, *numbers: float) -> PublishedResult:
     """Make a result of J and F in percent, and frames/s where known."""
-    known = dict(zip(("j_mean", "f_mean", "fps"), numbers, strict=False))
-    known |= {name: known[name] / 100 for name in ("j_mean", "f_mean")}
+    j_mean, f_mean, *speed = numbers
+    known = {"j_mean": j_mean / 100, "f_mean": f_mean / 100}
+    known |= {"fps": fps for fps in speed}
     return PublishedResult(tracker=tracker, labels=labels, initial_input=start, numbers=known)
 
 
