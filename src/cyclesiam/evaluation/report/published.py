@@ -42,7 +42,8 @@ def _davis(tracker: str, labels: str, start: InitialInput, *numbers: float) -> P
     """Make a result of J and F in percent, and frames/s where known."""
     j_mean, f_mean, *speed = numbers
     known = {"j_mean": j_mean / 100, "f_mean": f_mean / 100}
-    known |= {"fps": fps for fps in speed}
+    if speed:
+        known["fps"] = speed[0]
     return PublishedResult(tracker=tracker, labels=labels, initial_input=start, numbers=known)
 
 
