@@ -107,7 +107,7 @@ def test_after_the_last_was_removed_one_may_be_added(network):
 
 def test_errors_name_what_is_missing(network):
     tracker = Tracker(network)
-    with pytest.raises(TargetError, match="no frame was seen yet"):
+    with pytest.raises(TargetError, match="there was no frame yet"):
         tracker.add(BOXES[0])
     tracker.start(FRAMES[0], BOXES)
     for change in (lambda: tracker.remove(7), lambda: tracker.correct(7, BOXES[0])):

@@ -108,7 +108,7 @@ def test_who_stops_early_leaves_a_tracker_that_goes_on(network):
 
 def test_an_error_in_the_thread_is_raised(network, monkeypatch):
     tracker = started(network)
-    monkeypatch.setattr(pipelined_module, "segment_and_report", lambda *given: 1 / 0)
+    monkeypatch.setattr(pipelined_module, "segment_and_report", lambda *arguments: 1 / 0)
     with PipelinedTracker(tracker) as pipeline, pytest.raises(ZeroDivisionError):
         list(pipeline.track(FRAMES[1:]))
 
@@ -119,9 +119,9 @@ def test_the_command_line_pairs_frames_with_their_results(network):
         list(track_frames(Tracker(network, EAGER), iter(frames), BOXES, pipelined=pipelined))
         for pipelined in (True, False)
     )
-    for (frame, given), (also, wanted) in zip(one, other, strict=True):
-        assert frame is also
-        assert_same(given, wanted)
+    for (frame, found), (same_frame, expected) in zip(one, other, strict=True):
+        assert frame is same_frame
+        assert_same(found, expected)
 
 
 def test_a_closed_tracker_takes_no_image(network):

@@ -89,7 +89,9 @@ def test_every_spot_is_searched_in_turn():
     middles = crops[:, :2, 127, 127]
     assert middles.amin(dim=0).tolist() < [40, 40]
     assert all(middles.amax(dim=0) > 215)
-    assert (middles[0] - torch.tensor([20, 29])).abs().max() < 3  # where it was last seen, first
+    assert (
+        middles[0] - torch.tensor([20, 29])
+    ).abs().max() < 3  # first near its last confident box
 
 
 def test_limits_are_checked():

@@ -18,7 +18,7 @@ from cyclesiam.tracking.search import Localization, SearchResult, localize
 def resolve_conflicts(
     last_boxes: AnyArray, targets: Localization, found: SearchResult, config: TrackerConfig
 ) -> Localization:
-    """Let targets choose again whose box matches another target better.
+    """Return where targets are, after those whose box fits another target better chose again.
 
     Args:
         last_boxes: (B, 4) xyxy in image pixels, in the frame before.

@@ -37,7 +37,7 @@ WINDOW_STEP = 0.6
 def redetect(
     network: Network, state: TrackState, frame: AnyArray, config: TrackerConfig
 ) -> tuple[AnyArray, TargetStatus]:
-    """Search some windows of a frame for lost targets.
+    """Search some windows of a frame for lost targets, and return where they were found.
 
     Args:
         network: searches.
@@ -46,8 +46,8 @@ def redetect(
         config: `redetection` says how many targets and windows, and what is found.
 
     Returns:
-        The (B, 4) xyxy boxes, of those that were found where they were found, and the status with
-        the windows searched.
+        The (B, 4) xyxy boxes in image pixels, those of found targets moved, and the status with
+        the number of windows searched.
     """
     xp, status = array_namespace(state.boxes), state.status
     count = config.redetection.windows_per_frame
@@ -81,10 +81,10 @@ def relocalize(
     confidences: AnyArray,
     config: TrackerConfig,
 ) -> Localization:
-    """Let uncertain targets be anywhere in their search crop, where the confidence is high.
+    """Return where targets are, uncertain ones anywhere in their search crop if confident there.
 
-    Usually a proposal far from the last box is ranked lower. For a target whose box is uncertain
-    that would outweigh all else.
+    Usually a proposal far from the last box is ranked lower. For uncertain targets, this selects
+    again without that penalty, and keeps the selection where its confidence is high.
 
     Args:
         last_boxes: (B, 4) xyxy in image pixels, in the frame before.

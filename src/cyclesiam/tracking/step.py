@@ -202,7 +202,7 @@ def predict(
 def search_targets(
     network: Network, state: TrackState, frame: AnyArray, config: TrackerConfig
 ) -> SearchedFrame:
-    """Search the next frame, (1, 3, H, W) uint8.
+    """Search the next frame, (1, 3, H, W) uint8, for targets.
 
     Needs the boxes, status and templates of the state; where a target is lost, all of it.
     """
@@ -219,7 +219,7 @@ def search_targets(
 def localize_targets(
     network: Network, state: TrackState, searched: SearchedFrame, config: TrackerConfig
 ) -> LocalizedTargets:
-    """Choose the boxes of targets among the proposals. Needs the state's filters and colors."""
+    """Return where targets are, by their proposals. Needs the state's filters and colors."""
     last_boxes, status = searched.boxes, searched.status
     # 3. Rescore the proposals.
     found = rescore(network, searched.found, searched.crops, state.filters, state.colors)
@@ -239,7 +239,7 @@ def localize_targets(
 
 
 def finish(state: TrackState, localized: LocalizedTargets, config: TrackerConfig) -> Prediction:
-    """Settle the boxes and the status of targets. Needs the state's mask fit and last frame."""
+    """Return the final boxes and the status. Needs the state's boxes, mask fit and last frame."""
     targets, confidences = localized.targets, localized.confidences
     # 7. Move the boxes of uncertain targets by median flow.
     frames, flow = (state.frame, localized.frame), config.median_flow

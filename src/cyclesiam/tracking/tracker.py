@@ -232,7 +232,7 @@ class Tracker:
         self.state = replace(select_targets(both, rows), frame=frame)
 
     def settled_state(self) -> TrackState:
-        """Return what is known of the targets after the last frame; waits if it is computed yet.
+        """Return what is known of the targets after the last frame; wait while it is computed.
 
         Raises:
             TargetError: no target was ever started.
@@ -261,5 +261,5 @@ class Tracker:
         if image is not None:
             return to_frame(image, self._like)
         if self.state is None:
-            raise TargetError("no frame was seen yet: give the image that the box is in")
+            raise TargetError("there was no frame yet: pass the image that the box is in")
         return self.settled_state().frame
