@@ -140,7 +140,7 @@ def test_a_tracker_follows_as_with_the_network(written, network):
     assert np.abs(np.subtract(*np.moveaxis(np.array(pairs), 1, 0))).max() < 0.5
 
 
-def test_it_says_what_was_found(written):
+def test_the_manifest_holds_the_differences(written):
     folder, manifest = written
     content = json.loads((folder / "bundle.json").read_text())
     assert content["measured"].keys() == set(RUNTIMES)

@@ -54,13 +54,13 @@ def otb(tmp_path, made_frames) -> Path:
 
 
 def fails(capsys, *arguments, status=1) -> str:
-    """Run a command that must fail in one line; give that line."""
+    """Run a command that must fail in one line; return that line."""
     assert main([str(argument) for argument in arguments]) == status
-    said = capsys.readouterr().err
-    assert "Traceback" not in said
-    assert said.count("\n") == 1
-    assert said.startswith(f"cyclesiam {arguments[0]}: ")
-    return said
+    printed = capsys.readouterr().err
+    assert "Traceback" not in printed
+    assert printed.count("\n") == 1
+    assert printed.startswith(f"cyclesiam {arguments[0]}: ")
+    return printed
 
 
 # --- help, usage ---------------------------------------------------------------------------------
@@ -115,9 +115,9 @@ def test_choices_are_what_there_is():
 )
 def test_wrong_usage(capsys, arguments):
     assert main(arguments) == 2
-    said = capsys.readouterr()
-    assert said.err
-    assert "Traceback" not in said.err + said.out
+    printed = capsys.readouterr()
+    assert printed.err
+    assert "Traceback" not in printed.err + printed.out
 
 
 # --- track ---------------------------------------------------------------------------------------
@@ -127,9 +127,9 @@ def test_track(capsys, monkeypatch, tmp_path, clip, weights):
     monkeypatch.chdir(tmp_path)
     arguments = ["track", str(clip), BOX, "--box", "-5,3,20,20", "--weights", weights]
     assert main([*arguments, "--video", "drawn.mp4"]) == 0
-    said = capsys.readouterr().out
-    assert "Tracked 2 objects through 12 frames" in said
-    assert "Boxes: clip.jsonl\nVideo: drawn.mp4\n" in said
+    printed = capsys.readouterr().out
+    assert "Tracked 2 objects through 12 frames" in printed
+    assert "Boxes: clip.jsonl\nVideo: drawn.mp4\n" in printed
     results = list(read_results("clip.jsonl"))
     assert [result.frame for result in results] == list(range(12))
     assert results[0].targets[0].box == (10, 14, 26, 30)
@@ -137,8 +137,8 @@ def test_track(capsys, monkeypatch, tmp_path, clip, weights):
     assert results[5].time == pytest.approx(0.2)
     assert probe("drawn.mp4").frames == 12
     lost = Counter(one.id for result in results for one in result.targets if one.state == "lost")
-    told = re.findall(r"object (\d+) in (\d+) frames?", said)
-    assert {int(id): int(count) for id, count in told} == lost
+    reported = re.findall(r"object (\d+) in (\d+) frames?", printed)
+    assert {int(id): int(count) for id, count in reported} == lost
 
 
 @pytest.fixture(scope="session")
@@ -168,12 +168,12 @@ def test_regions_of_masks_need_weights_with_masks(capsys, otb, weights, masked_w
     options = ["evaluate", "otb", "--root", str(otb), "--tracker", "cyclesiam-mask"]
     assert main([*options, "--weights", masked_weights]) == 0
     capsys.readouterr()
-    said = fails(capsys, *options, "--weights", weights, status=2)
-    assert "cyclesiam-mask needs weights with masks" in said
+    printed = fails(capsys, *options, "--weights", weights, status=2)
+    assert "cyclesiam-mask needs weights with masks" in printed
 
 
 @pytest.mark.parametrize(
-    ("box", "says"),
+    ("box", "message"),
     [
         ("200,14,16,16", "outside"),
         ("10,14,0,16", "above zero"),
@@ -182,11 +182,11 @@ def test_regions_of_masks_need_weights_with_masks(capsys, otb, weights, masked_w
         ("10,14,inf,16", "finite"),
     ],
 )
-def test_track_a_box_that_is_none(capsys, tmp_path, clip, weights, box, says):
+def test_track_a_box_that_is_none(capsys, tmp_path, clip, weights, box, message):
     output = tmp_path / "out.jsonl"
     output.write_text("precious")
     options = ("--weights", weights, "--output", output)
-    assert says in fails(capsys, "track", clip, f"--box={box}", *options)
+    assert message in fails(capsys, "track", clip, f"--box={box}", *options)
     assert output.read_text() == "precious"
 
 
@@ -194,8 +194,8 @@ def test_track_sources_that_are_none(capsys, tmp_path, weights):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("no video")
     options = (BOX, "--weights", weights, "--output", tmp_path / "out.jsonl")
-    for source, says in (("no.mp4", "no such"), ("empty", "no images"), ("text.mp4", "opened")):
-        assert says in fails(capsys, "track", tmp_path / source, *options)
+    for source, message in (("no.mp4", "no such"), ("empty", "no images"), ("text.mp4", "opened")):
+        assert message in fails(capsys, "track", tmp_path / source, *options)
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -206,10 +206,10 @@ def test_track_keeps_what_came_before_a_break(capsys, tmp_path, made_frames, wei
         cv2.imwrite(str(folder / f"{number}.png"), frame)
     (folder / "2.png").write_bytes(b"damaged")
     assert main(["track", str(folder), BOX, "--weights", weights, "--output", str(output)]) == 1
-    said = capsys.readouterr()
-    assert "through 2 frames" in said.out
-    assert said.err.startswith("cyclesiam track: ")
-    assert "2.png" in said.err
+    printed = capsys.readouterr()
+    assert "through 2 frames" in printed.out
+    assert printed.err.startswith("cyclesiam track: ")
+    assert "2.png" in printed.err
     assert len(list(read_results(output))) == 2
 
 
@@ -264,9 +264,9 @@ def test_track_interrupted(capsys, monkeypatch, tmp_path, clip, weights):
 
     monkeypatch.setattr(Tracker, "step", step_thrice)
     assert main(["track", str(clip), BOX, "--weights", weights]) == 130
-    said = capsys.readouterr()
-    assert said.err == "cyclesiam track: interrupted\n"
-    assert "through 3 frames" in said.out
+    printed = capsys.readouterr()
+    assert printed.err == "cyclesiam track: interrupted\n"
+    assert "through 3 frames" in printed.out
     assert len(list(read_results("clip.jsonl"))) == 3
 
 
@@ -294,8 +294,8 @@ def test_a_reader_that_had_enough(clip, weights):
 def test_demo(capsys, tmp_path, weights):
     output = tmp_path / "runs" / "demo"
     assert main(["demo", "--frames", "3", "--weights", weights, "--output", str(output)]) == 0
-    said = capsys.readouterr().out
-    assert re.search(r"Mean overlap with the truth: [01]\.\d\d \(\d+\.\d frames a second", said)
+    printed = capsys.readouterr().out
+    assert re.search(r"Mean overlap with the truth: [01]\.\d\d \(\d+\.\d frames a second", printed)
     assert probe(output / "demo.mp4").frames == 3
     assert len(list(read_results(output / "demo.jsonl"))) == 3
     assert cv2.imread(str(output / "demo.jpg")).shape == (240, 960, 3)
@@ -315,9 +315,9 @@ def test_evaluate(capsys, tmp_path, otb, weights):
     scores = tmp_path / "scores.json"
     arguments = ["evaluate", "otb", "--root", str(otb), "--json", str(scores)]
     assert main([*arguments, "--weights", weights]) == 0
-    said = capsys.readouterr().out
-    assert "cyclesiam on otb, ope" in said
-    assert all(word in said for word in ("Rest", "Walk", "mean", f"Scores: {scores}"))
+    printed = capsys.readouterr().out
+    assert "cyclesiam on otb, ope" in printed
+    assert all(word in printed for word in ("Rest", "Walk", "mean", f"Scores: {scores}"))
     read = json.loads(scores.read_text())
     assert (read["tracker"], read["weights"], read["policy"]) == ("cyclesiam", weights, "none")
     assert read["initial_weights"] == "random"

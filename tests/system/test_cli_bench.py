@@ -64,7 +64,7 @@ def test_bench_on_a_source_with_several_targets(capsys, tmp_path, weights):
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--source", "a.mp4"], "--source and --box"),
         (["--box", "1,2,3,4"], "--source and --box"),
@@ -74,9 +74,9 @@ def test_bench_on_a_source_with_several_targets(capsys, tmp_path, weights):
         (["--weights", "default", "default"], "only once"),
     ],
 )
-def test_bench_usage(capsys, options, says):
+def test_bench_usage(capsys, options, message):
     assert main(["bench", *options]) == 2
-    assert says in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_bench_a_source_that_is_too_short(capsys, tmp_path, weights):

@@ -1,4 +1,4 @@
-"""An exported bundle follows where PyTorch is not installed."""
+"""An exported bundle tracks without PyTorch."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from support.media import moving_square
 from support.networks import TINY
 
 RUNTIME = next((name for name in ("onnxruntime", "openvino") if find_spec(name)), None)
-# As if they were not there: what comes with PyTorch, and it alone.
+# Hides PyTorch and what only it needs.
 WITHOUT = """
 import sys
 
@@ -56,7 +56,7 @@ def bundle(request, tmp_path_factory):
 
 
 @pytest.mark.skipif(RUNTIME is None, reason="nothing is installed that runs a bundle")
-def test_a_bundle_tracks_as_where_pytorch_is(bundle, clip, tmp_path):
+def test_a_bundle_tracks_the_same_without_pytorch(bundle, clip, tmp_path):
     words = ["track", clip, "--box", "10,30,24,24", "--weights", bundle, "--output"]
     found = {}
     for name, before in (("without", WITHOUT), ("with", "import sys, torch\n")):
@@ -68,21 +68,21 @@ def test_a_bundle_tracks_as_where_pytorch_is(bundle, clip, tmp_path):
     assert found["without"] == found["with"]
 
 
-def test_what_needs_pytorch_says_so():
+def test_commands_that_need_pytorch_name_it():
     done = run(COMMAND, "train")
     assert done.returncode == 1
     assert "train needs PyTorch" in done.stderr
     assert "pip install torch" in done.stderr
 
 
-def test_help_names_what_there_is():
+def test_help_names_the_available_commands():
     done = run(COMMAND, "--help")
     assert done.returncode == 0
     assert "track," in done.stdout
     assert "train," not in done.stdout
 
 
-def test_weights_that_need_pytorch_say_so(clip):
+def test_weights_that_need_pytorch_name_it(clip):
     done = run(COMMAND, "track", clip, "--box", "10,30,24,24")
     assert done.returncode == 1
     assert "pip install torch" in done.stderr

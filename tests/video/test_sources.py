@@ -29,10 +29,10 @@ def encode(path, images, *, x264="", codec="libx264", pix_fmt="yuv420p", times=N
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = Fraction(1, 25)
         for index, image in enumerate(images):
-            picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pix_fmt)
-            picture.pts = times[index] if times else index
-            picture.time_base = Fraction(1, 25)
-            container.mux(stream.encode(picture))
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pix_fmt)
+            frame.pts = times[index] if times else index
+            frame.time_base = Fraction(1, 25)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
 
@@ -50,7 +50,7 @@ def read_all(source):
 
 
 def break_of(source):
-    """Read until it raises; give the frames before and the message."""
+    """Read until it raises; return the number of frames before and the message."""
     with open_frames(source) as frames:
         read = 0
         try:
@@ -77,7 +77,7 @@ def test_write_then_read(tmp_path, made_frames):
     assert [frame.time for frame in read] == pytest.approx([t / 12.5 for t in range(12)])
     for frame, image in zip(read, made_frames, strict=True):
         assert frame.image.dtype == np.uint8
-        assert np.abs(frame.image.astype(int) - image).mean() < 4  # also: colours keep their place
+        assert np.abs(frame.image.astype(int) - image).mean() < 4  # also: colors keep their place
 
 
 def test_frames_are_shown_when_their_time_has_come(tmp_path, made_frames):
@@ -134,7 +134,7 @@ def test_odd_and_grey_and_deep_videos_come_out_as_rgb(tmp_path, pix_fmt):
         ((0, 1, 1, 0), lambda image: image.transpose(1, 0, 2)),
     ],
 )
-def test_rotation_flags_are_honoured(tmp_path, matrix, turned):
+def test_rotation_flags_are_applied(tmp_path, matrix, turned):
     path = encode(tmp_path / "clip.mp4", noise_frames(4))
     upright = read_all(path)[0]
     data = bytearray(path.read_bytes())
@@ -160,7 +160,7 @@ def test_rotation_flags_are_honoured(tmp_path, matrix, turned):
         *product([".mp4", ".mkv"], [0.93]),
     ],
 )
-def test_a_cut_file_says_where_it_ends(tmp_path, suffix, kept):
+def test_the_error_of_a_cut_file_names_the_frame(tmp_path, suffix, kept):
     whole = encode(tmp_path / f"whole{suffix}", noise_frames(60))
     data = whole.read_bytes()
     if suffix == ".mp4":  # with its index in front, as files that are cut in transfer
@@ -198,7 +198,7 @@ def test_overwritten_bytes_are_noticed(tmp_path):
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".ts"])
 def test_uneven_times_are_not_damage(tmp_path, suffix):
     times = [t + 7 * (t > 10) + 30 * (t > 35) for t in range(40)]
-    if suffix == ".avi":  # its pictures have numbers, not times
+    if suffix == ".avi":  # its frames have numbers, not times
         times = list(range(40))
     path = encode(tmp_path / f"clip{suffix}", noise_frames(40), times=times)
     with open_frames(path) as frames:
@@ -226,10 +226,10 @@ def test_a_longer_sound_track_is_not_damage(tmp_path):
 def test_sources_that_are_none(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "words").mkdir()
-    (tmp_path / "words" / "notes.txt").write_text("no picture")
+    (tmp_path / "words" / "notes.txt").write_text("no image")
     (tmp_path / "words.mp4").write_text("no video")
     (tmp_path / "void.mp4").write_bytes(b"")
-    (tmp_path / "words.jpg").write_text("no picture")
+    (tmp_path / "words.jpg").write_text("no image")
     (tmp_path / "void.png").write_bytes(b"")
     with av.open(str(tmp_path / "sound.wav"), "w") as container:
         stream = container.add_stream("pcm_s16le", rate=8000, layout="mono")
@@ -278,7 +278,7 @@ def test_a_stream_is_read_like_a_file(tmp_path):
     np.testing.assert_array_equal(streamed, read_all(path))
 
 
-# ---- pictures
+# ---- images
 
 
 def write_image(path, image):
@@ -287,7 +287,7 @@ def write_image(path, image):
 
 
 @pytest.mark.parametrize(
-    "pixels",  # as OpenCV stores them: BGR(A) or grey
+    "pixels",  # as OpenCV stores them: BGR(A) or gray
     [
         np.full((5, 7), 77, np.uint8),
         np.full((5, 7), 77 * 257, np.uint16),
@@ -295,13 +295,13 @@ def write_image(path, image):
         np.full((5, 7, 4), 77, np.uint8),
     ],
 )
-def test_every_kind_of_picture_becomes_rgb8(tmp_path, pixels):
+def test_every_kind_of_image_becomes_rgb8(tmp_path, pixels):
     image = read_image(write_image(tmp_path / "a.png", pixels))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, np.full((5, 7, 3), 77))
 
 
-def test_colours_and_transparency(tmp_path):
+def test_colors_and_transparency(tmp_path):
     red = np.zeros((4, 6, 4), np.uint8)
     red[..., 2], red[..., 3] = 200, 10
     image = read_image(write_image(tmp_path / "a.png", red))
@@ -314,7 +314,7 @@ def test_sixteen_bits_reach_both_ends(tmp_path):
     assert image[0, :, 0].tolist() == [0, 0, 1, 255]
 
 
-def test_exif_orientation_is_honoured(tmp_path):
+def test_exif_orientation_is_applied(tmp_path):
     jpeg = cv2.imencode(".jpg", np.zeros((16, 32, 3), np.uint8))[1].tobytes()
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, 6, 0)  # orientation 6: turn clockwise
     tiff = b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
@@ -326,7 +326,7 @@ def test_exif_orientation_is_honoured(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
-def test_a_cut_picture_is_refused(tmp_path, suffix):
+def test_a_cut_image_is_refused(tmp_path, suffix):
     path = write_image(tmp_path / f"a{suffix}", noise_frames(1)[0])
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(SourceError, match="damaged"):
@@ -359,7 +359,7 @@ def test_a_folder_has_one_size(tmp_path):
     assert message.startswith(f"{tmp_path / '2.png'}: is 7 x 4, but the first frame is 6 x 4")
 
 
-def test_a_single_picture_is_one_frame(tmp_path):
+def test_a_single_image_is_one_frame(tmp_path):
     path = write_image(tmp_path / "a.bmp", np.full((4, 6, 3), 9, np.uint8))
     (image,) = read_all(path)
     assert image.shape == (4, 6, 3)
@@ -374,7 +374,7 @@ def test_suffixes():
     assert not is_image("a.mp4")
 
 
-# ---- runs
+# ---- ranges of frames
 
 
 @pytest.mark.parametrize(
@@ -388,7 +388,7 @@ def test_suffixes():
         (".avi", "keyint=8"),
     ],
 )
-def test_runs_equal_sequential_reading(tmp_path, suffix, x264):
+def test_ranges_equal_sequential_reading(tmp_path, suffix, x264):
     path = encode(tmp_path / f"clip{suffix}", noise_frames(40), x264=x264)
     whole = read_all(path)
     assert len(whole) == 40
@@ -399,7 +399,7 @@ def test_runs_equal_sequential_reading(tmp_path, suffix, x264):
             np.testing.assert_array_equal(image, expected)
 
 
-def test_a_run_needs_sense(tmp_path):
+def test_impossible_ranges_are_refused(tmp_path):
     path = encode(tmp_path / "clip.mp4", noise_frames(4))
     assert read_frames(path, 2, 0) == []
     with pytest.raises(ValueError, match="-1"):
@@ -407,7 +407,7 @@ def test_a_run_needs_sense(tmp_path):
 
 
 @pytest.mark.shared
-def test_runs_of_real_clips_equal_sequential_reading(shared):
+def test_ranges_of_real_clips_equal_sequential_reading(shared):
     for path in sorted((shared / "data" / "train" / "clips").glob("*.mp4"))[::20]:
         whole = read_all(path)
         assert probe(path).frames == len(whole)
@@ -440,7 +440,7 @@ def test_a_writer_refuses(tmp_path):
     assert len(read_all(tmp_path / "a.mp4")) == 1
 
 
-def test_an_unwritable_place_is_said():
+def test_a_path_that_cannot_be_written_is_named():
     if not Path("/proc/self").exists():
         pytest.skip("needs a folder that nobody may write to")
     writer = VideoWriter("/proc/a.mp4", fps=25)
