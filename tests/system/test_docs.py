@@ -35,9 +35,9 @@ PAGES = [
     *SITE_PAGES,
     *SHIPPED_WEIGHTS.glob("*/README.md"),
 ]
-SHORT_PAGES = [  # all but the log, and what lies outside of a genre
+SHORT_PAGES = [  # all but the log
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *(page for page in SITE_PAGES if page.parent != DOCS and page.name != "log.md"),
+    *(page for page in SITE_PAGES if page.name != "log.md"),
 ]
 LONGEST_SENTENCE = 25  # words
 OTHER_PROGRAMS = set("git ln mkdir pre-commit python python3 source tensorboard vot".split())

@@ -24,7 +24,7 @@ ModelFiles = Annotated[tuple[Path, ...], tyro.conf.arg(metavar="[FILE ...]", hel
 class VotToolkit:
     """Register a tracker in a workspace of the official VOT toolkit.
 
-    The toolkit is a program of its own, in its own environment: docs/vot_toolkit.md.
+    The toolkit is a program of its own, in its own environment: docs/guides/vot-toolkit.md.
     cyclesiam vot-toolkit --workspace vot2018
     """
 
