@@ -57,12 +57,18 @@ TrainingConfig: averaging ema_decay, learns trained_part, accumulate accumulatio
     save_every save_interval, log_every log_interval, lesson objective, optimiser optimizer
 """
 
-RENAMED_FIELDS: dict[str, dict[str, str]] = {
-    class_name: dict(pair.split() for pair in pairs.split(","))
-    for class_name, _, pairs in (
-        row.partition(":") for row in _RENAMED.replace("\n    ", " ").strip().splitlines()
-    )
-}
+
+def _read_rows(text: str) -> dict[str, dict[str, str]]:
+    rows = text.replace("\n    ", " ").strip().splitlines()
+    table: dict[str, dict[str, str]] = {}
+    for class_name, _, pairs in (row.partition(":") for row in rows):
+        for pair in pairs.split(","):
+            old, new = pair.split()
+            table.setdefault(class_name, {})[old] = new
+    return table
+
+
+RENAMED_FIELDS = _read_rows(_RENAMED)
 """Class: old name of a field, its name today."""
 
 # Class: a field that left, and the only value of it that still may be given.

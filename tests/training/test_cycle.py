@@ -94,7 +94,7 @@ def test_templates_are_cut_at_the_predicted_place_and_size():
     network = BlobNetwork()
     expected = torch.tensor(boxes).float()
     track = track_cycle(network, clips, first_boxes(expected[:1], T=3), 2, TRUSTING)
-    assert track.last_frame == 1
+    assert track.template_frame == 1
     torch.testing.assert_close(track.boxes[0], expected[[0, 1, 2, 1]], rtol=0, atol=0.4)
     assert len(network.embedded) == 3  # in frames 0, 1 and 2; the first frame needs another
     for crops, in_crop in network.embedded:
@@ -135,8 +135,8 @@ def test_turn_0_tracks_nothing():
     network = Recorder()
     track = track_cycle(network, gray_clips(), first_boxes(), 0, SelectionConfig())
     assert network.log == []
-    assert (track.last_frame, track.scores.tolist()) == (0, [1])
-    assert torch.equal(track.last_boxes, BOX)
+    assert (track.template_frame, track.scores.tolist()) == (0, [1])
+    assert torch.equal(track.template_boxes, BOX)
 
 
 @pytest.mark.parametrize("turn", [1, 2])
@@ -149,7 +149,7 @@ def test_what_is_known_is_taken_and_the_rest_is_tracked(turn):
     boxes[2, 1] = BOX  # but not at the turn of a longer cycle
     boxes[2, 1 : 3 - turn] = torch.nan
     track = track_cycle(network, clips, boxes, turn, SelectionConfig())
-    assert track.last_frame == 1
+    assert track.template_frame == 1
     torch.testing.assert_close(track.boxes[1], boxes[1, palindrome(turn)[:-1]])
     torch.testing.assert_close(track.scores, torch.tensor([0.7, 1.0, 0.7]))
     unknown = first_boxes(BOX.expand(2, 4))
@@ -160,7 +160,7 @@ def test_what_is_known_is_taken_and_the_rest_is_tracked(turn):
 def test_where_all_is_known_nothing_is_searched():
     network = Recorder()
     track = track_cycle(network, gray_clips(), BOX.expand(1, 5, 4), 3, SelectionConfig())
-    assert (track.last_frame, network.log) == (1, [])
+    assert (track.template_frame, network.log) == (1, [])
 
 
 def test_the_score_of_a_cycle_is_that_of_its_worst_step():
@@ -191,10 +191,10 @@ def test_transforms_reach_what_they_are_named_after():
     clips = torch.stack([bright_square((60, 60, 100, 100))])[None]
     boxes = torch.tensor([[60.0, 60, 100, 100]])
     transform = CycleTransform(
-        template_windows=lambda windows: windows + torch.tensor([5.0, 0, 0, 0]),
-        template_crops=lambda crops: crops / 2,
-        search_windows=lambda windows: windows + torch.tensor([0, 7.0, 0, 0]),
-        search_crops=lambda crops: 255 - crops,
+        jitter_template_windows=lambda windows: windows + torch.tensor([5.0, 0, 0, 0]),
+        change_template_crops=lambda crops: crops / 2,
+        jitter_search_windows=lambda windows: windows + torch.tensor([0, 7.0, 0, 0]),
+        change_search_crops=lambda crops: 255 - crops,
     )
     track = CycleTrack(boxes[:, None], torch.ones(1), 0)
     result = search_first_frame(network, clips, track, transform)

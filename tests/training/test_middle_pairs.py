@@ -30,8 +30,8 @@ def test_the_inner_cycle_begins_where_the_forward_half_was_in_frame_1(turn: int)
     track = track_cycle(BlobNetwork(), clips, boxes, turn, TRUSTING)
     inner, expected = track.inner(), torch.tensor(BOXES).float()
     torch.testing.assert_close(inner.boxes[:, 0], expected[1:2], rtol=0, atol=0.4)
-    torch.testing.assert_close(inner.last_boxes, expected[2:3], rtol=0, atol=0.4)
-    assert (inner.turn, inner.last_frame) == (turn - 1, 1)
+    torch.testing.assert_close(inner.template_boxes, expected[2:3], rtol=0, atol=0.4)
+    assert (inner.turn, inner.template_frame) == (turn - 1, 1)
     assert inner.boxes.shape[1] == 2 * inner.turn
 
 

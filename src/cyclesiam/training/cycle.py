@@ -4,14 +4,19 @@ The box of a clip's first frame is known, or discovered; no other frame needs a 
 that follows the target to another frame and back must find it again where it began:
 
     frame        0 --> 1 --> 2 --> 1 --> 0
-                 `---- track_cycle ---'     plain inference, no gradients
-    search_first_frame          `----->     the one step that is trained
+                 `-- track_cycle --'          by the EMA network: no gradients
+    search_first_frame             `--->      by the trained network
 
-Turn: the last frame of the forward half; 2 in the drawing. A clip has frames 0 to turn. With turn
-0, frame 0 is searched for the template that was cropped there, and nothing is tracked.
-Gap: the largest distance, in frames of the video, between neighboring frames of a clip.
+Turn: the last frame of the forward half; 2 in the drawing. Frames 0 to turn are positions in the
+clip. With turn 0, frame 0 is searched for the template cropped there, and nothing is tracked.
+Gap: the largest distance, in frames of the video, between neighboring frames of a clip. The
+curriculum chooses both; clips are made accordingly.
 
-Shapes: B clips of T frames; P boxes of a cycle, one for each frame before the last search.
+`objective.py` compares the result with the expected box. It drops cycles that drifted, and weights
+the others by `CycleTrack.scores`. It may train a second pair in frame 1, see `CycleTrack.inner`.
+
+Shapes: B clips of T frames; P = max(2 turn, 1) boxes of a cycle, one for each visit of a frame
+before the final search, so that frame 1 counts twice.
 Source: CycleSiam (Yuan et al., IROS 2020), section III.A.
 """
 
@@ -53,9 +58,10 @@ class CycleTrack:
     """Boxes of B targets along a cycle, up to the search of the first frame.
 
     Args:
-        boxes: (B, P, 4) xyxy in image pixels, in the frames `palindrome(turn)[:-1]`, or in frame 0
-            alone with turn 0.
-        scores: (B,) lowest score of the tracked steps, 0..1; 1 where nothing was tracked.
+        boxes: (B, P, 4) xyxy in image pixels, along `palindrome(turn)[:-1]`; with turn 0, in
+            frame 0 only.
+        scores: (B,) lowest score on the way, 0..1; 1 where nothing was tracked. The objective
+            drops cycles with low scores, and weights the others by them.
         turn: last frame of the forward half.
     """
 
@@ -64,31 +70,32 @@ class CycleTrack:
     turn: int
 
     @property
-    def last_boxes(self) -> Tensor:
-        """The (B, 4) boxes that the last template is cropped at."""
+    def template_boxes(self) -> Tensor:
+        """The (B, 4) boxes at which the template of the final search is cropped."""
         return self.boxes[:, -1]
 
     @property
-    def last_frame(self) -> int:
-        """The frame of `last_boxes`."""
+    def template_frame(self) -> int:
+        """The frame of `template_boxes`: frame 1, or 0 with turn 0."""
         return min(self.turn, 1)
 
     def inner(self) -> "CycleTrack":
-        """Return the cycle without its ends, for clips without frame 0; its turn must be above 1.
+        """Return the pair in the middle: the cycle that begins and ends in frame 1.
 
-        It begins at the box that was tracked into frame 1, and must come back to that one.
+        Its frames count from there, so it belongs to clips without frame 0. Its expected box is the
+        one tracked into frame 1. It keeps the scores of the whole cycle. Needs a turn above 1.
         """
         return CycleTrack(self.boxes[:, 1:-1], self.scores, self.turn - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class CycleTransform:
-    """Augmentation of the trained step: changes of its windows and of its crops."""
+    """Augmentation of the final search: changes of its windows and of its crops."""
 
-    template_windows: CropTransform = identity
-    template_crops: CropTransform = identity
-    search_windows: CropTransform = identity
-    search_crops: CropTransform = identity
+    jitter_template_windows: CropTransform = identity
+    change_template_crops: CropTransform = identity
+    jitter_search_windows: CropTransform = identity
+    change_search_crops: CropTransform = identity
 
 
 def run_cycle(
@@ -105,17 +112,18 @@ def run_cycle(
     """Track forward to frame `turn` and back to frame 1, then search frame 0.
 
     Args:
-        network: trained; gradients reach its last template and its last search only.
-        ema: tracks; the running average of the network's weights.
+        network: trained. Gradients reach it through the template and the search of frame 0; the
+            tracked boxes are constants.
+        ema: tracks, without gradients; the moving average of the network's weights.
         clips: (B, T, 3, H, W) uint8 frames, with T > turn.
         boxes: (B, T, 4) xyxy in pixels; NaN after frame 0 where only tracking can tell.
         turn: last frame of the forward half.
         config: how tracking selects among proposals.
-        transform: augmentation of the last step; none by default.
+        transform: augmentation of the final search; none by default.
         partners: see `search_first_frame`.
 
     Returns:
-        The boxes on the way, and the proposals in frame 0, to be compared with the first boxes.
+        The boxes on the way, and the proposals in frame 0, to be compared with the expected boxes.
     """
     track = track_cycle(ema, clips, boxes, turn, config)
     result = search_first_frame(network, clips, track, transform or CycleTransform(), partners)
@@ -124,31 +132,32 @@ def run_cycle(
 
 @torch.no_grad()
 def track_cycle(
-    network: Network, clips: Tensor, boxes: Tensor, turn: int, config: SelectionConfig
+    ema: Network, clips: Tensor, boxes: Tensor, turn: int, config: SelectionConfig
 ) -> CycleTrack:
     """Return where targets are on the way to frame `turn` and back to frame 1.
 
-    A clip whose boxes are known in all these frames, as in synthetic clips, is not tracked.
+    A clip with a NaN box in frames 0 to turn is tracked from frame 0. Other clips, as synthetic
+    ones, keep their known boxes, with score 1.
 
     Args:
-        network: embeds templates and searches.
+        ema: embeds templates and searches.
         clips: (B, T, 3, H, W) uint8 frames, with T > turn.
         boxes: (B, T, 4) xyxy in pixels; NaN after frame 0 where only tracking can tell.
         turn: last frame of the forward half.
         config: how to select among proposals.
     """
     path = palindrome(turn)[:-1] or [0]
-    known = torch.stack([boxes[:, frame] for frame in path], dim=1)
+    given = torch.stack([boxes[:, frame] for frame in path], dim=1)
     scores = torch.ones_like(boxes[:, 0, 0])
     if not turn:
-        return CycleTrack(known, scores, turn)
+        return CycleTrack(given, scores, turn)
     rows = boxes[:, : turn + 1].isnan().any(dim=(1, 2)).nonzero()[:, 0]
     if not len(rows):
-        return CycleTrack(known, scores, turn)
-    unknown = clips if len(rows) == len(clips) else clips[rows]  # frames are large: rarely copied
-    tracked, tracked_scores = _track_along(network, unknown, boxes[rows, 0], path, config)
+        return CycleTrack(given, scores, turn)
+    unknown = clips if len(rows) == len(clips) else clips[rows]  # a copy, of mixed batches only
+    tracked, tracked_scores = _track_along(ema, unknown, boxes[rows, 0], path, config)
     return CycleTrack(
-        known.index_copy(0, rows, tracked.to(known.dtype)),
+        given.index_copy(0, rows, tracked.to(given.dtype)),
         scores.index_copy(0, rows, tracked_scores.to(scores.dtype)),
         turn,
     )
@@ -160,8 +169,8 @@ def _track_along(
     """Track (B, 4) boxes along frames; return (B, P, 4) boxes and (B,) lowest scores."""
     scores = torch.ones_like(boxes[:, 0])
     tracked = [boxes]
-    for last, frame in pairwise(path):
-        state = init_targets(network, clips[:, last], boxes)  # the template of the last prediction
+    for previous, frame in pairwise(path):
+        state = init_targets(network, clips[:, previous], boxes)  # a new template in each frame
         result, _ = search_frame(network, state, clips[:, frame])
         targets = localize(boxes, result, config)
         boxes, scores = targets.boxes, torch.minimum(scores, targets.scores)
@@ -176,25 +185,25 @@ def search_first_frame(
     transform: CycleTransform,
     partners: Tensor | None = None,
 ) -> SearchResult:
-    """Search frame 0 around the last boxes, for the template that is cropped at them.
+    """Search frame 0 around the last tracked boxes, for the template that is cropped at them.
 
     Args:
         network: embeds and searches, with gradients.
         clips: (B, T, 3, H, W) uint8 frames.
         track: where the targets were last.
         transform: augmentation.
-        partners: (B,) the clip whose template each clip is searched for; another clip's makes a
-            negative pair. Each its own by default.
+        partners: (B,) index of the clip that lends its template; another clip's makes a negative
+            pair. The search window stays the clip's own. By default each has its own template.
     """
-    boxes = track.last_boxes
+    boxes = track.template_boxes
     template = embed_templates(
         network,
-        clips[:, track.last_frame],
+        clips[:, track.template_frame],
         boxes,
-        transform.template_windows(context_windows(boxes)),
-        transform.template_crops,
+        transform.jitter_template_windows(context_windows(boxes)),
+        transform.change_template_crops,
     )
     if partners is not None:
         template = tuple(part[partners] for part in template)
-    windows = transform.search_windows(search_windows(network, boxes))
-    return search(network, template, clips[:, 0], windows, transform.search_crops)
+    windows = transform.jitter_search_windows(search_windows(network, boxes))
+    return search(network, template, clips[:, 0], windows, transform.change_search_crops)

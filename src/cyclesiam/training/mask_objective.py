@@ -98,10 +98,10 @@ def color_priors(network: SiamRPN, frames: Tensor, track: CycleTrack, windows: T
         (B, 2, n, n) as of `mask_priors`.
     """
     size = network.search_size
-    around = search_windows(network, track.last_boxes)
+    around = search_windows(network, track.template_boxes)
     colors = init_color_model(
-        color_bins(crop(frames[:, track.last_frame], around, size)),
-        boxes_to_crop(track.last_boxes, around, size),
+        color_bins(crop(frames[:, track.template_frame], around, size)),
+        boxes_to_crop(track.template_boxes, around, size),
         ColorModelConfig(),
     )
     bins = color_bins(crop(frames[:, 0], windows, size))

@@ -258,15 +258,15 @@ def sample_transform(
         return jitter_colors(crops, config, rng, gray=gray)
 
     return CycleTransform(
-        template_windows=lambda windows: jitter_windows(
+        jitter_template_windows=lambda windows: jitter_windows(
             windows,
             network.template_size,
             shift=config.template_shift,
             scale=config.template_scale,
             generator=rng,
         ),
-        template_crops=jitter,
-        search_windows=lambda windows: jitter_windows(
+        change_template_crops=jitter,
+        jitter_search_windows=lambda windows: jitter_windows(
             windows,
             network.search_size,
             shift=config.search_shift,
@@ -274,7 +274,7 @@ def sample_transform(
             aspect=config.search_aspect,
             generator=rng,
         ),
-        search_crops=lambda crops: jitter(occlude(crops, config.occlusion_probability, rng)),
+        change_search_crops=lambda crops: jitter(occlude(crops, config.occlusion_probability, rng)),
     )
 
 
