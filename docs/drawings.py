@@ -103,7 +103,7 @@ GROUPS = {
 
 def draw_step(acts: list[str]) -> str:
     """Return the acts of one frame from top to bottom, by the function that does them."""
-    drawing = Drawing(760, 60 + 34 * len(acts) + 20 * len(GROUPS))
+    drawing = Drawing(860, 90 + 34 * len(acts) + 20 * len(GROUPS))
     drawing.text(330, 28, "frame")
     y = 40
     for number, act in enumerate(acts, 1):
@@ -113,11 +113,12 @@ def draw_step(acts: list[str]) -> str:
             drawing.arrow([(330, y - (8 if number == 1 else 18)), (330, y)])
             following = [first for first in GROUPS if first > number]
             count = (following[0] if following else len(acts) + 1) - number
-            drawing.box(150, y, 460, 34 * count, fill="#f5f7fa")
+            drawing.box(150, y, 600, 34 * count, fill="#f5f7fa")
             drawing.text(30, y + 22, f"{GROUPS[number][1]}()", ink=ACCENT, at="start")
         drawing.text(166, y + 22, act, at="start")
         y += 34
-    drawing.text(640, y - 14, "results", at="start")
+    drawing.arrow([(330, y), (330, y + 24)])
+    drawing.text(330, y + 40, "results")
     return drawing.svg()
 
 

@@ -15,7 +15,7 @@ from cyclesiam.datasets.label_policy import check_label_access, enforce_policy, 
 from cyclesiam.datasets.registry import SEGMENTATION_DATASETS, TRACKING_DATASETS
 from cyclesiam.errors import LabelPolicyError
 from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.training.loading import _Answers, load_batches
+from cyclesiam.training.loading import BatchesOrErrors, load_batches
 from cyclesiam.training.trainer import Trainer
 from support.annotations import MAKERS, ONE, make_davis, make_segmentation, make_texts, write
 from support.media import moving_square, write_frames
@@ -193,7 +193,7 @@ def test_a_loader_reads_no_label(tmp_path, workers):
 
 def test_the_policy_travels_with_the_clips_into_any_worker(tmp_path):
     truth = write(tmp_path / "groundtruth.txt", "1,1,5,5\n")
-    sent = pickle.dumps(_Answers(Cheat(truth), "none"))  # as to a worker that is spawned
+    sent = pickle.dumps(BatchesOrErrors(Cheat(truth), "none"))  # as to a worker that is spawned
     assert isinstance(pickle.loads(sent)[BatchRequest(0, 0, 0)], LabelPolicyError)
-    sent = pickle.dumps(_Answers(Cheat(truth), "first-box"))
+    sent = pickle.dumps(BatchesOrErrors(Cheat(truth), "first-box"))
     assert pickle.loads(sent)[BatchRequest(0, 0, 0)].shape == (1, 4)

@@ -97,7 +97,7 @@ def test_a_frame_that_may_not_be_written_is_read():
 
 
 def test_a_step_before_the_start_says_what_to_do():
-    with pytest.raises(TargetError, match=r"must be set with \.init\(image, box\) before"):
+    with pytest.raises(TargetError, match=r"start one with \.init\(image, box\)"):
         blob_tracker(BlobNetwork()).update(image_of((0, 0, 1, 1)))
 
 

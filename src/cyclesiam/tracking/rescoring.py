@@ -78,7 +78,7 @@ class RescoredSearch(SearchResult):
 
     Args:
         crops: (B, 3, S, S) the search crops, 0..255.
-        colors: of the search crops; None where the config switches color models off.
+        colors: of the search crops; None where neither scores nor masks need them.
     """
 
     crops: AnyArray
@@ -180,12 +180,12 @@ def update_filters(
         found: the search of the frame.
     """
     config = filters.config
-    confident = targets.scores >= config.min_update_score
-    if not confident.any():
+    is_learned = targets.scores >= config.min_update_score
+    if not is_learned.any():
         return filters
     labels = _labels(network, targets.boxes, found, config)
     samples = project(filters, _features(found.proposals))
-    filters = add_sample(filters, samples, labels, confident)
+    filters = add_sample(filters, samples, labels, is_learned)
     return optimize_filter(filters, config.update_steps)
 
 
@@ -197,9 +197,9 @@ def update_colors(colors: ColorEvidence, targets: Localization, found: SearchRes
         targets: where they are in the frame.
         found: the search of the frame.
     """
-    confident = targets.scores >= colors.model.config.min_update_score
+    is_learned = targets.scores >= colors.model.config.min_update_score
     boxes = boxes_to_crop(targets.boxes, found.windows, found.search_size)
-    return update_color_model(colors.model, colors.bins, boxes, confident)
+    return update_color_model(colors.model, colors.bins, boxes, is_learned)
 
 
 def _features(proposals: Proposals) -> AnyArray:

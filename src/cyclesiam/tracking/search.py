@@ -147,7 +147,7 @@ def localize(boxes: AnyArray, found: SearchResult, config: SelectionConfig) -> L
     a higher score, less for a larger change.
 
     Args:
-        boxes: (B, 4) xyxy in image pixels, in the frame before.
+        boxes: (B, 4) xyxy in image pixels, around which the frame was searched.
         found: the search of this frame.
         config: how proposals are ranked and sizes smoothed.
 

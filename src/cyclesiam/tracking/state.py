@@ -22,11 +22,11 @@ class TrackState:
         boxes: (B, 4) xyxy in image pixels, where they are in `frame`.
         templates: what they are searched for.
         filters: what they learned to find themselves by; None where the config switches it off.
-        colors: their colors; None where the config switches them off.
+        colors: their colors; None where neither scores nor masks need them.
         status: how confident the tracker is, and who is lost.
         mask_fit: how their boxes lie about their masks.
         frame: (1, 3, H, W) uint8, the last frame.
-        frame_count: frames since the first targets were started.
+        frame_count: tracked frames since `start`, or since `add` to a tracker without targets.
     """
 
     boxes: AnyArray

@@ -4,18 +4,18 @@
 
 `search_targets`:
  1. redetect lost targets: search some windows of the whole frame for them;
- 2. crop and search the frame around the last boxes.
+ 2. crop and search the frame around the last boxes, or where lost targets were redetected.
 `localize_targets`:
- 3. rescore the proposals by each target's filter and colors;
+ 3. rescore the proposals by each target's filter and colors, as far as these have weight;
  4. select a proposal for each target, and smooth the size of its box;
  5. relocalize uncertain targets: select again, anywhere in the search crop;
  6. resolve conflicts: of two targets with one box, one selects again, elsewhere.
 `finish`:
- 7. move the boxes of uncertain targets by median flow;
+ 7. move boxes below the lost threshold of confidence by median flow;
  8. correct the sizes of boxes by the masks of earlier frames;
  9. update the status: confident, uncertain, lost or recovered.
 
-`update` reports the targets and learns from the frame:
+`update` is the second half of `Tracker.update`. It reports the targets and learns:
 10. segment the targets;
 11. blend the boxes and scores to report with the masks;
 12. update the templates;
@@ -108,7 +108,7 @@ class LocalizedTargets:
 
     Args:
         frame: (1, 3, H, W) uint8.
-        status: of the targets before this frame.
+        status: of the targets before this frame, with the windows searched for lost ones.
         found: the search, rescored.
         targets: the boxes.
         confidences: (B,) of the boxes, 0..1.
@@ -128,7 +128,7 @@ class Prediction:
     Args:
         state: after the frame, but for what `update` changes.
         found: the search, rescored.
-        targets: the boxes; scores are 0 for lost targets, from which nothing is learned.
+        targets: the boxes. `update` learns where scores are high; those of lost targets are 0.
     """
 
     state: TrackState
@@ -204,13 +204,13 @@ def search_targets(
 ) -> SearchedFrame:
     """Search the next frame, (1, 3, H, W) uint8, for targets.
 
-    Needs the boxes, status and templates of the state; where a target is lost, all of it.
+    Needs the boxes, status and templates of the state; to redetect lost targets, all of it.
     """
     boxes, status = state.boxes, state.status
     # 1. Redetect lost targets.
     if status.lost.any():
         boxes, status = redetect(network, state, frame, config)
-    # 2. Search around the last boxes.
+    # 2. Search around the last boxes, or the redetected ones.
     targets = TargetState(boxes, state.templates.current)
     found, crops = search_frame(network, targets, frame)
     return SearchedFrame(frame=frame, boxes=boxes, status=status, found=found, crops=crops)
@@ -220,17 +220,17 @@ def localize_targets(
     network: Network, state: TrackState, searched: SearchedFrame, config: TrackerConfig
 ) -> LocalizedTargets:
     """Return where targets are, by their proposals. Needs the state's filters and colors."""
-    last_boxes, status = searched.boxes, searched.status
+    searched_boxes, status = searched.boxes, searched.status
     # 3. Rescore the proposals.
     found = rescore(network, searched.found, searched.crops, state.filters, state.colors)
     # 4. Select and smooth.
-    selected = localize(last_boxes, found, config.selection)
+    selected = localize(searched_boxes, found, config.selection)
     recovering = status.lost | (status.recovered_left > 0)
     confidences = box_confidence(selected, found, config.confidence, recovering)
     # 5. Relocalize uncertain targets.
-    targets = relocalize(last_boxes, selected, found, confidences, config)
+    targets = relocalize(searched_boxes, selected, found, confidences, config)
     # 6. Resolve conflicts.
-    targets = resolve_conflicts(last_boxes, targets, found, config)
+    targets = resolve_conflicts(searched_boxes, targets, found, config)
     if targets is not selected:
         confidences = box_confidence(targets, found, config.confidence, recovering)
     return LocalizedTargets(
@@ -241,7 +241,7 @@ def localize_targets(
 def finish(state: TrackState, localized: LocalizedTargets, config: TrackerConfig) -> Prediction:
     """Return the final boxes and the status. Needs the state's boxes, mask fit and last frame."""
     targets, confidences = localized.targets, localized.confidences
-    # 7. Move the boxes of uncertain targets by median flow.
+    # 7. Move boxes below the lost threshold by median flow.
     frames, flow = (state.frame, localized.frame), config.median_flow
     uncertain = confidences < config.confidence.lost_threshold
     boxes = propagate_boxes(targets.boxes, state.boxes, frames, uncertain, flow)
@@ -334,7 +334,7 @@ def next_models(
     # 13. Update the filters.
     if filters is not None and is_due:
         filters = update_filters(network, filters, targets, found)
-    # 14. Update the color models.
+    # 14. Update the color models; the search holds them with the color bins of its crops.
     if found.colors is not None:
         colors = update_colors(found.colors, targets, found)
     return filters, colors

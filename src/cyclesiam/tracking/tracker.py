@@ -95,7 +95,7 @@ class Tracker:
         self.start(image, [box_xywh])
 
     def update(self, image: np.ndarray) -> TrackResult:
-        """Track the first target into the next frame.
+        """Track all targets into the next frame, and return the result of the first.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -139,8 +139,8 @@ class Tracker:
         self.state, self.registry = state, TargetRegistry()
         for _ in state.boxes:
             self.registry.add()
-        found = segmented and segmented.masks
-        return make_results(state, state.boxes, self.registry.labels, self.config, found)
+        masks_found = None if segmented is None else segmented.masks
+        return make_results(state, state.boxes, self.registry.labels, self.config, masks_found)
 
     @_computes
     def step(self, image: np.ndarray) -> tuple[TrackResult, ...]:
@@ -179,7 +179,7 @@ class Tracker:
         Args:
             box_xywh: its left, top, width and height in pixels.
             name: goes into its results, beside its id.
-            image: (H, W, 3) uint8 RGB, the present frame; None for the last one.
+            image: (H, W, 3) uint8 RGB, the frame that the box is in; None for the last one.
             mask: (H, W), not zero on its pixels, where these are known.
 
         Returns:
@@ -217,7 +217,7 @@ class Tracker:
         Args:
             id: of the target.
             box_xywh: its left, top, width and height in the present frame, in pixels.
-            image: (H, W, 3) uint8 RGB, the present frame; None for the last one.
+            image: (H, W, 3) uint8 RGB, the frame that the box is in; None for the last one.
 
         Raises:
             TargetError: no target has this id, or the box is not four finite numbers, is empty,
@@ -238,7 +238,7 @@ class Tracker:
             TargetError: no target was ever started.
         """
         if self.state is None:
-            raise TargetError("a target must be set with .init(image, box) before .update(image)")
+            raise TargetError("no target was ever started: start one with .init(image, box)")
         if isinstance(self.state, Future):
             self.state = self.state.result()
         return self.state

@@ -31,7 +31,7 @@ def load_batches(
             policy does not allow.
     """
     loader = DataLoader(
-        _BatchesOrErrors(clips, policy),
+        BatchesOrErrors(clips, policy),
         batch_size=None,
         sampler=requests,
         num_workers=workers,
@@ -45,7 +45,7 @@ def load_batches(
         yield item
 
 
-class _BatchesOrErrors(Dataset[Batch | CycleSiamError]):
+class BatchesOrErrors(Dataset[Batch | CycleSiamError]):
     """Batches, or the error in place of one.
 
     An error that a worker raises arrives with its whole traceback in its text. One that is
