@@ -32,7 +32,7 @@ def array_namespace(array: AnyArray) -> Any:
     return np if isinstance(array, np.ndarray) else sys.modules["torch"]
 
 
-def inference_context(array: AnyArray) -> AbstractContextManager:
+def inference_context(array: AnyArray) -> AbstractContextManager[Any]:
     """Return a context for tracking with arrays of this kind: one BLAS thread, or no gradients."""
     xp = array_namespace(array)
     return single_blas_thread() if xp is np else xp.inference_mode()

@@ -1,4 +1,4 @@
-"""Old names of settings: files and scripts of version 0.1 still work, and are told the new names.
+"""Old names of settings: files and scripts of version 0.1 still work, and hear the new names.
 
 The table holds what was renamed. A config class takes old names in its constructor, because
 `accepts_old_names` wraps it; whoever compares dictionaries of settings calls `rename_fields`.
@@ -111,7 +111,7 @@ RENAMED_CLASSES: dict[str, str] = {
 
 
 def accepts_old_names(config_class: type[Config]) -> type[Config]:
-    """Let the constructor of a config class take the names that its fields had before.
+    """Wrap the constructor of a config class, so that it takes the names its fields had before.
 
     A removed field may be given at the value that was its default; any other raises a
     `ValueError`. Each old name gives a `DeprecationWarning` that names the new one.

@@ -58,7 +58,7 @@ class MovedModuleFinder(MetaPathFinder, Loader):
         return spec_from_loader(fullname, self) if fullname in MOVED_MODULES else None
 
     def exec_module(self, module: ModuleType) -> None:
-        """Let the module answer with the names of today's modules."""
+        """Resolve the module's names in the modules of today."""
         places = MOVED_MODULES[module.__name__]
         warn(f"{module.__name__} is now {' and '.join(places)}", DeprecationWarning, stacklevel=2)
 
@@ -73,6 +73,6 @@ class MovedModuleFinder(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let Python ask for old modules here, once it has found them nowhere else."""
+    """Make Python look for old modules here, after it has found them nowhere else."""
     if not any(isinstance(finder, MovedModuleFinder) for finder in sys.meta_path):
         sys.meta_path.append(MovedModuleFinder())

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TextIO, get_args
+from typing import Any, Literal, Self, TextIO, cast, get_args
 
 from cyclesiam.errors import SourceError
 from cyclesiam.geometry.masks import Mask, RotatedBox
@@ -88,9 +88,7 @@ class FrameResult:
             ValueError: a value is missing or wrong.
         """
         content = _as_object(json.loads(line), "a line")
-        targets = content.get("targets")
-        if not isinstance(targets, list):
-            raise ValueError("`targets` must be a list")
+        targets = _as_list(content.get("targets"), "`targets` must be a list")
         return cls(
             frame=_read_count(content, "frame", minimum=0),
             time=_as_number(content.get("time"), "`time`"),
@@ -188,9 +186,7 @@ def _write_target(target: TrackResult) -> dict[str, Any]:
 
 
 def _read_target(content: dict[str, Any]) -> TrackResult:
-    box = content.get("box")
-    if not isinstance(box, list) or len(box) != 4:
-        raise ValueError("`box` must be x, y, w, h")
+    box = _as_list(content.get("box"), "`box` must be x, y, w, h", 4)
     x, y, w, h = (_as_number(value, "`box`") for value in box)
     state: Any = content.get("state")
     if state not in get_args(State):
@@ -201,8 +197,8 @@ def _read_target(content: dict[str, Any]) -> TrackResult:
     name = content.get("name")
     if name is not None and not isinstance(name, str):
         raise ValueError(f"`name` must be text, got {name!r}")
-    if rotated is not None and (not isinstance(rotated, list) or len(rotated) != 8):
-        raise ValueError("`rotated_box` must be x1, y1, ... x4, y4")
+    if rotated is not None:
+        rotated = _as_list(rotated, "`rotated_box` must be x1, y1, ... x4, y4", 8)
     return TrackResult(
         id=_read_count(content, "id", minimum=1),
         box=(x, y, x + w, y + h),
@@ -215,10 +211,19 @@ def _read_target(content: dict[str, Any]) -> TrackResult:
     )
 
 
+def _as_list(value: Any, complaint: str, length: int | None = None) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(complaint)
+    items = cast("list[Any]", value)
+    if length not in (None, len(items)):
+        raise ValueError(complaint)
+    return items
+
+
 def _as_object(value: Any, what: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{what} must be a JSON object")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def _as_number(value: Any, what: str) -> float:

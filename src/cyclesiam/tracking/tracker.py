@@ -30,7 +30,7 @@ def _computes(method: Callable[..., Result]) -> Callable[..., Result]:
 
     @wraps(method)
     def call(self: "Tracker", *values: Any, **named: Any) -> Result:
-        with inference_context(self._like):
+        with inference_context(self._like):  # pyright: ignore[reportPrivateUsage]
             return method(self, *values, **named)
 
     return call
