@@ -112,15 +112,12 @@ def test_a_fused_network_draws_the_same_masks(network):
 
 def test_only_what_was_searched_can_be_segmented(network):
     proposals, color_priors = search(network, 1)
-    features_only = network.search_features(network.embed(*template(network)), proposals.features)
+    without_masks = proposals.response._replace(masks=None)
+    features_only = dataclasses.replace(proposals, response=without_masks)
     with pytest.raises(ValueError, match="no masks"):
         network.segment(features_only, torch.tensor([0]), color_priors)
     boxes_only = SiamRPN(dataclasses.replace(network.config, masks=False))
     assert not boxes_only.has_masks
-
-
-def template(network):
-    return torch.rand(1, 3, *(network.template_size,) * 2), torch.tensor([[20.0, 20, 50, 59]])
 
 
 def test_both_parts_can_be_exported(network):

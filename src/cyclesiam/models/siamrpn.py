@@ -174,7 +174,7 @@ class SiamRPN(ConfiguredNetwork, nn.Module):
             (B, T, T) probabilities, 0..1, of the crop pixels that `mask_windows` names.
 
         Raises:
-            ValueError: the network has no masks, or the proposals come from features alone.
+            ValueError: the network has no masks, or the proposals hold none.
 
         Source: SiamMask (Wang et al., CVPR 2019), section 3.2.
         """
@@ -205,7 +205,7 @@ class SiamRPN(ConfiguredNetwork, nn.Module):
             coarse: whether to return the coarse masks, too.
 
         Raises:
-            ValueError: the network has no masks, or the outputs come from features alone.
+            ValueError: the network has no masks, or the outputs hold none.
         """
         if self.mask is None or outputs.masks is None:
             raise ValueError(
@@ -213,15 +213,6 @@ class SiamRPN(ConfiguredNetwork, nn.Module):
             )
         cells = self.proposal_cells(chosen)
         return self.mask(outputs.masks, color_priors, rows, cells, boxes, coarse=coarse)
-
-    def search_features(self, template: tuple[Tensor, ...], features: Tensor) -> Proposals:
-        """Search the (B, C, H, W) features of search crops for the templates of B targets.
-
-        Returns:
-            Boxes in crop pixels and their probabilities, without masks; `response` holds the
-            `HeadOutputs`.
-        """
-        return self._propose(self.run_heads(template, features))
 
     def _propose(self, outputs: HeadOutputs) -> Proposals:
         boxes = cxcywh_to_xyxy(decode_boxes(outputs.offsets.float(), self.anchors))
