@@ -92,8 +92,9 @@ def test_adaptation_from_python(quick, monkeypatch, tmp_path, videos, min_gain):
     monkeypatch.setattr(adaptation, "MIN_GAIN", min_gain)
     start, output, losses = save(tmp_path / "start", 1), tmp_path / "mine", []
     config = replace(adaptation.adaptation_recipe(start), steps=2)
+    (broken := tmp_path / "broken.mp4").touch()
     verdict = adaptation.adapt(
-        [videos],
+        [videos, broken],
         start,
         output,
         config=config,
@@ -101,6 +102,7 @@ def test_adaptation_from_python(quick, monkeypatch, tmp_path, videos, min_gain):
         on_report=lambda report: losses.append(report.loss),
     )
     assert len(losses) == 2
+    assert ["broken.mp4" in line for line in verdict.left_out] == [True]
     assert verdict.best == max(verdict.scores, key=lambda name: verdict.scores[name].total)
     _, record = load_weights(output)
     assert record.recipe == (f"adapt: {verdict.best}" if verdict.kept else "of 1")

@@ -101,12 +101,14 @@ class Verdict(NamedTuple):
         gain: change of the label-free score.
         error: standard error of the gain.
         scores: of all candidates, by name.
+        left_out: a line for each file or folder that `adapt` could not use.
     """
 
     best: str
     gain: float
     error: float
     scores: dict[str, LabelFreeScores]
+    left_out: tuple[str, ...] = ()
 
     @property
     def kept(self) -> bool:
@@ -143,13 +145,14 @@ def adapt(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     with enforce_policy(config.policy):
-        scenes, _ = find_scenes(sources)
+        scenes, left_out = find_scenes(sources)
         held_out = hold_out(scenes, start, seed=config.seed, device=device)
     trainer = Trainer(config, held_out.training, output, device=device, start_weights=start)
     for report in trainer.fit():
         if on_report is not None:
             on_report(report)
-    return keep_better(output, start, held_out, device=device)
+    verdict = keep_better(output, start, held_out, device=device)
+    return verdict._replace(left_out=tuple(left_out))
 
 
 def hold_out(
