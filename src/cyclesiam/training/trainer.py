@@ -153,7 +153,7 @@ def fit(
             if _must_stop(state, fabric):
                 break
     except DivergedError:
-        raise
+        raise  # the last checkpoint is better than the state of this step
     except BaseException:
         save()
         raise
