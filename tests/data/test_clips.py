@@ -40,9 +40,9 @@ def media(tmp_path_factory):
 # --- what is drawn
 
 
-def dataset(media, **changes):
+def dataset(media, config=SMALL, **changes):
     found, _ = find_scenes([media])
-    return ClipDataset(found, SMALL, **{"seed": 0, **changes})
+    return ClipDataset(found, config, **{"seed": 0, **changes})
 
 
 @pytest.mark.parametrize("turn", [0, 1, 3])
@@ -167,8 +167,40 @@ def test_where_nothing_can_be_read_the_last_problem_is_reported(tmp_path):
 
 
 def test_impossible_clips_are_refused():
-    for wrong in ({"height": 32}, {"batch_size": 0}, {"batches_per_chunk": 0}):
-        with pytest.raises(ValueError, match="canvas of 64"):
+    for wrong in (
+        {"height": 32},
+        {"batch_size": 0},
+        {"batches_per_chunk": 0},
+        {"samples_per_clip": 3},
+    ):
+        with pytest.raises(ValueError, match=r"canvas of 64|samples_per_clip must be"):
             ClipConfig(**wrong)
     with pytest.raises(ValueError, match="length_exponent"):
         ClipConfig(length_exponent=-1)
+
+
+def test_two_samples_of_a_clip_run_both_ways(media):
+    config = replace(
+        SMALL, batch_size=4, samples_per_clip=2, compositing=CompositingConfig(probability=1.0)
+    )
+    one_each = dataset(media, config=replace(config, batch_size=2, samples_per_clip=1))
+    both = dataset(media, config=config)[request := BatchRequest(2, 2, 3)]
+    forward, back = slice(0, 2), slice(2, 4)
+    assert torch.equal(both.frames[forward], one_each[request].frames)
+    assert torch.equal(both.frames[back], both.frames[forward].flip(1))
+    assert torch.equal(both.boxes[back], both.boxes[forward].flip(1))
+    assert (both.masks[back] == 255).any()
+    some = dataset(media, config=config, rows=[3])[request]
+    assert torch.equal(some.frames, both.frames[3:])
+
+
+def test_a_clip_whose_end_is_unknown_is_not_shown_back(media):
+    videos = replace(
+        SMALL, batch_size=2, samples_per_clip=2, compositing=CompositingConfig(probability=0.0)
+    )
+    clips = ClipDataset(find_scenes([media / "videos"])[0], videos, 0)
+    batch = clips[BatchRequest(0, 1, 2)]
+    assert same(
+        batch._replace(frames=batch.frames[:1], boxes=batch.boxes[:1]),
+        batch._replace(frames=batch.frames[1:], boxes=batch.boxes[1:]),
+    )

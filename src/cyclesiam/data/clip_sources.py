@@ -6,7 +6,7 @@ generators in a fixed order, so that a clip depends on its seeds alone.
 Shapes: T = turn + 1 frames of a clip, each of the canvas's (H, W).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -39,14 +39,21 @@ class Clip(NamedTuple):
     Args:
         frames: T images, (H, W, 3) uint8.
         boxes: (T, 4) xyxy in pixels, NaN where the box is unknown.
-        mask: (H, W), true or 1 on the target in frame 0; None where it is unknown.
+        masks: (H, W) for each frame, true or 1 on the target; None where masks are unknown.
         name: of the file that the clip comes from.
     """
 
     frames: list[np.ndarray]
     boxes: np.ndarray
-    mask: np.ndarray | None
+    masks: Sequence[np.ndarray] | None
     name: str
+
+    def backward(self) -> "Clip":
+        """Return the clip back in time, or itself where the last box is unknown."""
+        if np.isnan(self.boxes[-1]).any():
+            return self
+        masks = None if self.masks is None else self.masks[::-1]
+        return Clip(self.frames[::-1], self.boxes[::-1], masks, self.name)
 
 
 class ClipSource(Protocol):
@@ -108,13 +115,15 @@ class StillObjects:
     ) -> Clip | None:
         """Pan over an image around its object; None where the first view crops it too much."""
         panned = pan_still(image, count, self.canvas, rng, zooms=OBJECT_ZOOMS)
-        # What is mirrored beyond the image's border is another object.
-        view = render_view(mask * 255, panned.first, self.canvas, panned.mirrored, bare=True)
-        visible = view > 127
-        scale = self.canvas[0] / panned.first[3]
-        if visible.sum() < MIN_VISIBLE * mask.sum() * scale**2:
+        visible = [
+            # What is mirrored beyond the image's border is another object.
+            render_view(mask * 255, view, self.canvas, panned.mirrored, bare=True) > 127
+            for view in panned.views
+        ]
+        scale = self.canvas[0] / panned.views[0][3]
+        if visible[0].sum() < MIN_VISIBLE * mask.sum() * scale**2:
             return None
-        return Clip(panned.frames, panned.boxes_of(mask_to_box(visible)), visible, "")
+        return Clip(panned.frames, panned.boxes_of(mask_to_box(visible[0])), visible, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +160,7 @@ class Composites:
         else:
             frames = sample_excerpt(images, request, self.canvas, rng).frames
         frames, boxes, masks = composite(frames, donors, rng, self.config, objects=objects)
-        return Clip(frames, boxes, masks[0], scene.path.name)
+        return Clip(frames, boxes, [*masks], scene.path.name)
 
     def _sample_objects(self, rng: np.random.Generator, problems: dict[str, None]) -> list[Sprite]:
         """Return two objects of stills, or fewer where few stills show one."""

@@ -20,13 +20,13 @@ class PannedClip(NamedTuple):
         frames: each (H, W, 3) uint8.
         transforms: from the first frame to each: a scale about the canvas's center, and a shift in
             pixels of the canvas.
-        first: the first view, cxcywh in pixels of the image.
+        views: T views, cxcywh in pixels of the image.
         mirrored: whether left and right are swapped.
     """
 
     frames: list[np.ndarray]
     transforms: list[tuple[float, np.ndarray]]
-    first: np.ndarray
+    views: list[np.ndarray]
     mirrored: bool
 
     def boxes_of(self, box: np.ndarray) -> np.ndarray:
@@ -60,13 +60,14 @@ def pan_still(
     drift = rng.normal(0, 0.02 * min(image.shape[:2]), 2)
     zoom = np.exp(rng.normal(0, 0.04))
     mirrored = rng.random() < 0.5
-    frames, transforms = [], []
+    frames, transforms, views = [], [], []
     for _ in range(count):
+        views.append(view)
         frames.append(render_view(image, view, canvas, mirrored))
         shift = (first[:2] - view[:2]) * canvas[0] / view[3]
         transforms.append((first[3] / view[3], shift * (-1, 1) if mirrored else shift))
         view = np.concatenate((view[:2] + drift, view[2:] * zoom))
-    return PannedClip(frames, transforms, first, mirrored)
+    return PannedClip(frames, transforms, views, mirrored)
 
 
 def random_view(

@@ -100,12 +100,22 @@ def to_plain(config: Any) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(config)))
 
 
+def fill_fields(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return values, and the defaults of what they lack, in parts of parts too."""
+    filled = defaults | values
+    for name, part in filled.items():
+        default = defaults.get(name)
+        if isinstance(part, dict) and isinstance(default, dict):
+            filled[name] = fill_fields(part, default)
+    return filled
+
+
 def _check_config(file: Path, ours: dict[str, Any], saved: dict[str, Any]) -> None:
     try:
         theirs = rename_fields(TrainingConfig, saved)
     except ValueError as error:
         raise TrainingError(f"cannot resume from {file}: {error}") from error
-    if ours | theirs | {name: ours[name] for name in NOT_COMPARED} != ours:
+    if fill_fields(theirs, ours) | {name: ours[name] for name in NOT_COMPARED} != ours:
         raise TrainingError(
             f"{file} belongs to a run with another recipe or settings; "
             "resume with those of the run, or choose another output folder"
