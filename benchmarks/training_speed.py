@@ -36,7 +36,8 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from cyclesiam.data import augmentation, chunks
-from cyclesiam.data.clips import MASK_OFF, MASK_ON, Batch, BatchRequest, ClipDataset
+from cyclesiam.data.clip_plans import MASK_OFF, MASK_ON
+from cyclesiam.data.clips import Batch, BatchRequest, ClipDataset
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.geometry import crops
 from cyclesiam.models.checkpoints import load_weights

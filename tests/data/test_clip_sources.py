@@ -39,9 +39,9 @@ def test_sources_share_a_chunk_that_is_drawn_once():
     chunk = LazyChunk(sampler, np.random.default_rng(0), {})
     assert sampler.count == 0
     arguments = BatchRequest(0, 1, 3), chunk, np.random.default_rng(0), {}
-    assert PannedStills(CANVAS, DEFAULT_DISCOVERY).draw(*arguments) is None
-    clip = DiscoveredTargets(CANVAS, DEFAULT_DISCOVERY).draw(*arguments)
-    assert len(clip.frames) == 2
+    assert PannedStills(CANVAS, DEFAULT_DISCOVERY).plan(*arguments) is None
+    clip = DiscoveredTargets(CANVAS, DEFAULT_DISCOVERY).plan(*arguments)
+    assert len(clip.views) == 2
     assert sampler.count == 1
 
 
@@ -52,10 +52,10 @@ def test_frames_of_an_excerpt_lie_at_most_a_gap_apart_and_in_one_view():
     for seed in range(60):
         rng = np.random.default_rng(seed)
         excerpt = sample_excerpt(images, BatchRequest(0, 2, 5), (64, 80), rng)
-        levels = np.array([int(frame[32, 40, 0]) // 3 for frame in excerpt.frames])
+        levels = np.array([int(view.pixels[32, 40, 0]) // 3 for view in excerpt.views])
         assert len(set(np.diff(levels))) == 1
         steps.add(int(levels[1] - levels[0]))
-        assert abs(int(excerpt.later[32, 40, 0]) // 3 - levels[0]) == 3
+        assert abs(int(excerpt.view(excerpt.later).pixels[32, 40, 0]) // 3 - levels[0]) == 3
     assert steps == {-5, -4, -3, -2, -1, 1, 2, 3, 4, 5}
 
 
@@ -63,12 +63,13 @@ def test_frames_of_an_excerpt_lie_at_most_a_gap_apart_and_in_one_view():
 def test_a_short_video_gives_what_it_has(count):
     rng = np.random.default_rng(0)
     excerpt = sample_excerpt(moving_square(count), BatchRequest(0, 4, 20), (64, 80), rng)
-    assert len(excerpt.frames) == 5
+    assert len(excerpt.views) == 5
 
 
 def test_a_still_drifts_and_zooms():
     image = textured(0)
-    frames = pan_still(image, 4, (64, 80), np.random.default_rng(0)).frames
+    views = pan_still(image, 4, (64, 80), np.random.default_rng(0)).views
+    frames = [view.pixels for view in views]
     changes = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)]
     assert len(frames) == 4
     assert min(changes) > 0.5
@@ -83,8 +84,9 @@ def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(tmp_path, see
     problems = {}
     chunk = LazyChunk(sampler, np.random.default_rng(0), problems)
     source = PannedStills((64, 80), DEFAULT_DISCOVERY)
-    clip = source.draw(BatchRequest(0, 2, 8), chunk, np.random.default_rng(seed), problems)
-    images = torch.from_numpy(np.stack(clip.frames)).permute(0, 3, 1, 2)
+    plan = source.plan(BatchRequest(0, 2, 8), chunk, np.random.default_rng(seed), problems)
+    clip = plan.render(np.empty((3, 64, 80, 3), np.uint8))
+    images = torch.from_numpy(clip.frames).permute(0, 3, 1, 2)
     windows = xyxy_to_cxcywh(torch.from_numpy(clip.boxes).float())
     crops = [crop_with_opencv(images[t : t + 1], windows[t : t + 1], 24) for t in range(3)]
     inside = slice(6, 18)  # the image's border may show in the rest

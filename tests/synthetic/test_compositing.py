@@ -3,14 +3,20 @@ import pytest
 
 from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.synthetic.compositing import (
-    SPRITE_FILL,
     CompositingConfig,
-    Pose,
-    Sprite,
     composite,
-    paste_sprite,
+    paste_layers,
     random_cutout,
     random_shape,
+    sample_layers,
+)
+from cyclesiam.synthetic.sprites import (
+    SPRITE_FILL,
+    Deformation,
+    Pose,
+    Sprite,
+    paste_sprite,
+    warp_sprite,
 )
 from support.media import textured
 
@@ -116,3 +122,34 @@ def test_the_same_seed_gives_the_same_clip():
 def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValueError, match="must"):
         CompositingConfig(**wrong)
+
+
+def test_layers_are_pasted_as_the_formula_says():
+    """Each pixel moves to the sprite's by its alpha; fractions are cut off, layer by layer."""
+    rng, images = np.random.default_rng(7), donors()
+    layers = sample_layers(2, (90, 120), images, rng, CompositingConfig(max_distractors=5))
+    assert {layer.role for layer in layers} == {"behind", "target", "front"}
+    made = paste_layers(gray_frames(2, 90, 120), layers)
+    for time, frame in enumerate(gray_frames(2, 90, 120)):
+        mask = np.zeros(frame.shape[:2], np.float32)
+        for layer in layers:
+            sprite = layer.deformations[time].apply(layer.sprite.resized())
+            patch = warp_sprite(sprite, layer.poses[time], (90, 120))
+            if patch is None:
+                continue
+            height, width = patch.alpha.shape
+            at = np.s_[patch.top : patch.top + height, patch.left : patch.left + width]
+            change = patch.pixels.astype(np.float32) - frame[at]
+            frame[at] = (frame[at] + change * patch.alpha[..., None]).astype(np.uint8)
+            if layer.role != "behind":
+                mask[at] += ((layer.role == "target") - mask[at]) * patch.alpha
+        np.testing.assert_array_equal(made.frames[time], frame)
+        np.testing.assert_array_equal(made.masks[time], mask > 0.5)
+
+
+def test_a_deformation_multiplies_colors_and_cuts_fractions_off():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    gain = np.array([0.83, 1.0, 1.31], np.float32)
+    still = Deformation(np.zeros((4, 4, 2), np.float32), gain)
+    lit = still.apply(Sprite(pixels, np.ones((40, 40), np.float32))).pixels
+    np.testing.assert_array_equal(lit, np.clip(pixels * gain, 0, 255).astype(np.uint8))

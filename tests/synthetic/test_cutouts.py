@@ -6,18 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
+from cyclesiam.data.clip_plans import MASK_OFF, MASK_ON, MASK_UNKNOWN
 from cyclesiam.data.clips import (
-    MASK_OFF,
-    MASK_ON,
-    MASK_UNKNOWN,
     BatchRequest,
     ClipConfig,
     ClipDataset,
 )
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.geometry.masks import mask_to_box
-from cyclesiam.synthetic.compositing import SPRITE_FILL, CompositingConfig, composite
+from cyclesiam.synthetic.compositing import CompositingConfig, composite
 from cyclesiam.synthetic.cutouts import ObjectBank, object_cutout, segment_object
+from cyclesiam.synthetic.sprites import SPRITE_FILL
 from support.media import moving_square, textured, write_image, write_video
 
 

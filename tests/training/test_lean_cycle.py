@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cyclesiam.data.clips import MASK_OFF, MASK_ON
+from cyclesiam.data.clip_plans import MASK_OFF, MASK_ON
 from cyclesiam.training import cycle
 from cyclesiam.training.objective import CycleBatch, ObjectiveConfig, cycle_objective
 from reference_cycle import ReferenceCycle

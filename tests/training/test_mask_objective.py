@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 import torch
 
-from cyclesiam.data.clips import MASK_OFF, MASK_ON, MASK_UNKNOWN, ClipConfig
+from cyclesiam.data.clip_plans import MASK_OFF, MASK_ON, MASK_UNKNOWN
+from cyclesiam.data.clips import ClipConfig
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.geometry.crops import crop
 from cyclesiam.geometry.proposals import SelectionConfig

@@ -1,24 +1,27 @@
-"""Sources of clips. Each is asked in turn; it draws a clip, or leaves that to the next one.
+"""Sources of clips. Each is asked in turn; it plans a clip, or leaves that to the next one.
 
 The order is StillObjects, Composites, PannedStills, DiscoveredTargets. A source draws from the
-generators in a fixed order, so that a clip depends on its seeds alone.
+generators in a fixed order, so that a clip depends on its seeds alone. It looks at pixels only
+where they decide what is drawn: at objects of stills, motion and contrast.
 
 Shapes: T = turn + 1 frames of a clip, each of the canvas's (H, W).
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from cyclesiam.data.chunks import ChunkSampler, LazyChunk
+from cyclesiam.data.clip_plans import ClipPlan
 from cyclesiam.data.discovery import DiscoveredTarget, DiscoveryConfig, discover_target
 from cyclesiam.geometry.masks import mask_to_box
-from cyclesiam.synthetic.compositing import CompositingConfig, Sprite, composite
+from cyclesiam.synthetic.compositing import CompositingConfig, sample_layers
 from cyclesiam.synthetic.cutouts import ObjectBank
-from cyclesiam.synthetic.panning import pan_still, random_view, render_view
+from cyclesiam.synthetic.panning import View, pan_still, random_window
+from cyclesiam.synthetic.sprites import Sprite
 
 OBJECT_ZOOMS = 0.9, 1.6  # views of a still's object: it is large, so its surroundings must fit in
 MIN_VISIBLE = 0.7  # ratio of an object's area that a view must show
@@ -33,40 +36,17 @@ class BatchRequest(NamedTuple):
     gap: int
 
 
-class Clip(NamedTuple):
-    """One row of a batch.
-
-    Args:
-        frames: T images, (H, W, 3) uint8.
-        boxes: (T, 4) xyxy in pixels, NaN where the box is unknown.
-        masks: (H, W) for each frame, true or 1 on the target; None where masks are unknown.
-        name: of the file that the clip comes from.
-    """
-
-    frames: list[np.ndarray]
-    boxes: np.ndarray
-    masks: Sequence[np.ndarray] | None
-    name: str
-
-    def backward(self) -> "Clip":
-        """Return the clip back in time, or itself where the last box is unknown."""
-        if np.isnan(self.boxes[-1]).any():
-            return self
-        masks = None if self.masks is None else self.masks[::-1]
-        return Clip(self.frames[::-1], self.boxes[::-1], masks, self.name)
-
-
 class ClipSource(Protocol):
-    """Draws clips of one kind."""
+    """Plans clips of one kind."""
 
-    def draw(
+    def plan(
         self,
         request: BatchRequest,
         chunk: LazyChunk,
         rng: np.random.Generator,
         problems: dict[str, None],
-    ) -> Clip | None:
-        """Draw a clip, or return None to leave it to the next source.
+    ) -> ClipPlan | None:
+        """Plan a clip, or return None to leave it to the next source.
 
         Args:
             request: how many frames, and how far apart.
@@ -93,37 +73,37 @@ class StillObjects:
     canvas: tuple[int, int]
     probability: float
 
-    def draw(
+    def plan(
         self,
         request: BatchRequest,
         chunk: LazyChunk,
         rng: np.random.Generator,
         problems: dict[str, None],
-    ) -> Clip | None:
-        """Draw a clip; None by chance, or where no still that is tried shows an object."""
+    ) -> ClipPlan | None:
+        """Plan a clip; None by chance, or where no still that is tried shows an object."""
         if not self.probability or rng.random() >= self.probability:
             return None
         for path, image in self.chunks.sample_stills(rng, problems):
             mask = self.bank.mask(path, image)
-            clip = None if mask is None else self._show(image, mask, request.turn + 1, rng)
-            if clip is not None:
-                return clip._replace(name=path.name)
+            if mask is None:
+                continue
+            plan = self._plan_around(path.name, image, mask, request.turn + 1, rng)
+            if plan is not None:
+                return plan
         return None
 
-    def _show(
-        self, image: np.ndarray, mask: np.ndarray, count: int, rng: np.random.Generator
-    ) -> Clip | None:
+    def _plan_around(
+        self, name: str, image: np.ndarray, mask: np.ndarray, count: int, rng: np.random.Generator
+    ) -> ClipPlan | None:
         """Pan over an image around its object; None where the first view crops it too much."""
         panned = pan_still(image, count, self.canvas, rng, zooms=OBJECT_ZOOMS)
-        visible = [
-            # What is mirrored beyond the image's border is another object.
-            render_view(mask * 255, view, self.canvas, panned.mirrored, bare=True) > 127
-            for view in panned.views
-        ]
-        scale = self.canvas[0] / panned.views[0][3]
-        if visible[0].sum() < MIN_VISIBLE * mask.sum() * scale**2:
+        views = panned.views
+        masks = replace(views[0], image=mask), replace(views[-1], image=mask)
+        visible = masks[0].pixels > 127
+        scale = self.canvas[0] / views[0].window[3]
+        if visible.sum() < MIN_VISIBLE * np.count_nonzero(mask) * scale**2:
             return None
-        return Clip(panned.frames, panned.boxes_of(mask_to_box(visible[0])), visible, "")
+        return ClipPlan(name, views, panned.boxes_of(mask_to_box(visible)), masks=masks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +122,25 @@ class Composites:
     canvas: tuple[int, int]
     config: CompositingConfig
 
-    def draw(
+    def plan(
         self,
         request: BatchRequest,
         chunk: LazyChunk,
         rng: np.random.Generator,
         problems: dict[str, None],
-    ) -> Clip | None:
-        """Draw a clip whose boxes are known in every frame; None by chance."""
+    ) -> ClipPlan | None:
+        """Plan a clip whose boxes are known in every frame; None by chance."""
         if rng.random() >= self.config.probability:
             return None
         scene, _, images = chunk.content
         donors = [_choose(chunk.sample_another().images, rng) for _ in range(2)]
         objects = self._sample_objects(rng, problems)
         if len(images) == 1:
-            frames = pan_still(images[0], request.turn + 1, self.canvas, rng).frames
+            views = pan_still(images[0], request.turn + 1, self.canvas, rng).views
         else:
-            frames = sample_excerpt(images, request, self.canvas, rng).frames
-        frames, boxes, masks = composite(frames, donors, rng, self.config, objects=objects)
-        return Clip(frames, boxes, [*masks], scene.path.name)
+            views = sample_excerpt(images, request, self.canvas, rng).views
+        layers = sample_layers(len(views), self.canvas, donors, rng, self.config, objects=objects)
+        return ClipPlan(scene.path.name, views, layers=layers)
 
     def _sample_objects(self, rng: np.random.Generator, problems: dict[str, None]) -> list[Sprite]:
         """Return two objects of stills, or fewer where few stills show one."""
@@ -183,20 +163,20 @@ class PannedStills:
     canvas: tuple[int, int]
     config: DiscoveryConfig
 
-    def draw(
+    def plan(
         self,
         request: BatchRequest,
         chunk: LazyChunk,
         rng: np.random.Generator,
         problems: dict[str, None],
-    ) -> Clip | None:
-        """Draw a clip; None where the chunk has several frames."""
+    ) -> ClipPlan | None:
+        """Plan a clip; None where the chunk has several frames."""
         scene, _, images = chunk.content
         if len(images) > 1:
             return None
         panned = pan_still(images[0], request.turn + 1, self.canvas, rng)
-        target = discover_target(panned.frames[0], None, rng, self.config).box
-        return Clip(panned.frames, panned.boxes_of(target), None, scene.path.name)
+        target = discover_target(panned.views[0].pixels, None, rng, self.config).box
+        return ClipPlan(scene.path.name, panned.views, panned.boxes_of(target))
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,42 +191,42 @@ class DiscoveredTargets:
     canvas: tuple[int, int]
     config: DiscoveryConfig
 
-    def draw(
+    def plan(
         self,
         request: BatchRequest,
         chunk: LazyChunk,
         rng: np.random.Generator,
         problems: dict[str, None],
-    ) -> Clip:
-        """Draw a clip."""
+    ) -> ClipPlan:
+        """Plan a clip."""
         scene, _, images = chunk.content
         excerpt = sample_excerpt(images, request, self.canvas, rng)
-        boxes = np.full((len(excerpt.frames), 4), np.nan)
+        boxes = np.full((len(excerpt.views), 4), np.nan)
         boxes[0] = excerpt.discover_target(rng, self.config).box
-        return Clip(excerpt.frames, boxes, None, scene.path.name)
+        return ClipPlan(scene.path.name, excerpt.views, boxes)
 
 
 class Excerpt(NamedTuple):
     """Frames of a chunk through one view.
 
     Args:
-        frames: T images, (H, W, 3) uint8.
+        views: of T frames.
         start: index in the chunk of the first of them.
-        later: an image some frames away from it, to measure motion by.
-        render: returns any frame of the chunk through the same view.
+        later: index in the chunk of a frame some frames away from it, to measure motion by.
+        view: returns any frame of the chunk through the same view.
         length: frames of the chunk.
     """
 
-    frames: list[np.ndarray]
+    views: list[View]
     start: int
-    later: np.ndarray
-    render: Callable[[int], np.ndarray]
+    later: int
+    view: Callable[[int], View]
     length: int
 
     def neighbors(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the frames just before and after the first; None where one is missing."""
         if 0 < self.start < self.length - 1:
-            return self.render(self.start - 1), self.render(self.start + 1)
+            return self.view(self.start - 1).pixels, self.view(self.start + 1).pixels
         return None
 
     def discover_target(
@@ -254,7 +234,8 @@ class Excerpt(NamedTuple):
     ) -> DiscoveredTarget:
         """Discover a target in the first frame."""
         neighbors = self.neighbors() if config.bidirectional else None
-        return discover_target(self.frames[0], self.later, rng, config, neighbors=neighbors)
+        image, later = self.views[0].pixels, self.view(self.later).pixels
+        return discover_target(image, later, rng, config, neighbors=neighbors)
 
 
 def sample_excerpt(
@@ -282,13 +263,13 @@ def sample_excerpt(
         indices.reverse()
     start = indices[0]
     later = start + LATER if start + LATER < len(images) else max(start - LATER, 0)
-    view = random_view(images[0].shape, canvas, rng)
+    window = random_window(images[0].shape, canvas, rng)
     mirrored = rng.random() < 0.5
 
-    def render(index: int) -> np.ndarray:
-        return render_view(images[index], view, canvas, mirrored)
+    def view(index: int) -> View:
+        return View(images[index], window, canvas, mirrored)
 
-    return Excerpt([*map(render, indices)], start, render(later), render, len(images))
+    return Excerpt([*map(view, indices)], start, later, view, len(images))
 
 
 def _choose(images: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:

@@ -18,9 +18,9 @@ from torch.utils.data import Dataset
 
 from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.data.chunks import ChunkSampler, LazyChunk
+from cyclesiam.data.clip_plans import Clip, ClipPlan
 from cyclesiam.data.clip_sources import (
     BatchRequest,
-    Clip,
     ClipSource,
     Composites,
     DiscoveredTargets,
@@ -34,8 +34,6 @@ from cyclesiam.errors import TrainingError
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.synthetic.cutouts import ObjectBank
 from cyclesiam.synthetic.panning import pan_still
-
-MASK_ON, MASK_OFF, MASK_UNKNOWN = 255, 0, 127  # pixels of a mask
 
 
 @accepts_old_names
@@ -161,42 +159,50 @@ class ClipDataset(Dataset[Batch]):
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
-        clips = self._draw_rows(request, problems)
-        frames = torch.from_numpy(np.stack([np.stack(clip.frames) for clip in clips]))
-        unknown = np.full(self._canvas, MASK_UNKNOWN, np.uint8)
-        masks = [
-            unknown if clip.masks is None else np.where(clip.masks[0], MASK_ON, MASK_OFF)
-            for clip in clips
-        ]
+        frames = np.empty((len(self.rows), request.turn + 1, *self._canvas, 3), np.uint8)
+        clips = self._draw_rows(request, frames, problems)
         return Batch(
             request,
-            frames.permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) in memory
+            torch.from_numpy(frames).permute(0, 1, 4, 2, 3),  # (B, T, H, W, 3) in memory
             torch.from_numpy(np.stack([clip.boxes for clip in clips])).float(),
-            torch.from_numpy(np.stack(masks).astype(np.uint8)),
+            torch.from_numpy(np.stack([clip.mask for clip in clips])),
             tuple(clip.name for clip in clips),
             tuple(problems),
         )
 
-    def _draw_rows(self, request: BatchRequest, problems: dict[str, None]) -> list[Clip]:
+    def _draw_rows(
+        self, request: BatchRequest, frames: np.ndarray, problems: dict[str, None]
+    ) -> list[Clip]:
+        """Return the clips of the rows; their pixels are written to (B, T, H, W, 3) frames."""
         # Rows side by side show different clips: the objective pairs them.
         drawn = self.config.batch_size // self.config.samples_per_clip
+        own = dict(zip(self.rows, frames, strict=True))
         clips = {
-            draw: self._draw_clip(request, draw, problems)
+            draw: self.plan_clip(request, draw, problems).render(
+                own[draw] if draw in own else np.empty_like(frames[0])
+            )
             for draw in dict.fromkeys(row % drawn for row in self.rows)
         }
-        return [
-            clips[row % drawn] if row < drawn else clips[row % drawn].backward()
-            for row in self.rows
-        ]
+        for row in own.keys() - clips.keys():
+            clips[row] = clips[row % drawn].backward()
+            own[row][:] = clips[row].frames
+        return [clips[row] for row in self.rows]
 
-    def _draw_clip(self, request: BatchRequest, row: int, problems: dict[str, None]) -> Clip:
+    def plan_clip(self, request: BatchRequest, draw: int, problems: dict[str, None]) -> ClipPlan:
+        """Plan one of the clips of a batch.
+
+        Args:
+            request: which batch.
+            draw: which of its clips.
+            problems: receives what cannot be read.
+        """
         # The chunk changes every `batches_per_chunk` batches, and not for all rows at once.
-        period = (request.number + row) // self.config.batches_per_chunk
-        chunk_rng = np.random.default_rng((self.seed, 1, row, period))
+        period = (request.number + draw) // self.config.batches_per_chunk
+        chunk_rng = np.random.default_rng((self.seed, 1, draw, period))
         chunk = LazyChunk(self.chunks, chunk_rng, problems)
-        rng = np.random.default_rng((self.seed, 2, row, request.number))
-        drawn = (source.draw(request, chunk, rng, problems) for source in self._sources)
-        return next(clip for clip in drawn if clip is not None)
+        rng = np.random.default_rng((self.seed, 2, draw, request.number))
+        plans = (source.plan(request, chunk, rng, problems) for source in self._sources)
+        return next(plan for plan in plans if plan is not None)
 
     def discover_sample(self, number: int) -> tuple[DiscoveredSample, tuple[str, ...]]:
         """Draw a target as clips without a pasted one do.
@@ -211,12 +217,13 @@ class ClipDataset(Dataset[Batch]):
         rng = np.random.default_rng((self.seed, 3, number))
         scene, first, images = self.chunks.sample(rng, problems)
         if len(images) == 1:
-            (frame,) = pan_still(images[0], 1, self._canvas, rng).frames
+            frame = pan_still(images[0], 1, self._canvas, rng).views[0].pixels
             target = discover_target(frame, None, rng, self.config.discovery)
             return DiscoveredSample(frame, target, scene, first), tuple(problems)
         excerpt = sample_excerpt(images, BatchRequest(number, 0, 0), self._canvas, rng)
         target = excerpt.discover_target(rng, self.config.discovery)
-        sample = DiscoveredSample(excerpt.frames[0], target, scene, first + excerpt.start)
+        image = excerpt.views[0].pixels
+        sample = DiscoveredSample(image, target, scene, first + excerpt.start)
         return sample, tuple(problems)
 
 

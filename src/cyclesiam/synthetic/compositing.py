@@ -5,21 +5,27 @@ grows and deforms from frame to frame. Nobody annotated it, yet its box and mask
 training learns where a target ends, which discovery cannot tell. Distractors, some cut from the
 same image, pass behind and in front of it.
 
-Shapes: T frames, each (H, W, 3) uint8; a sprite is (S, S, 3) pixels and an (S, S) alpha.
+Shapes: T frames, each (H, W, 3) uint8; sprites are described in `sprites`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
 
 from cyclesiam.config_aliases import accepts_old_names
 from cyclesiam.geometry.masks import mask_to_box
-
-SPRITE_FILL = 0.75  # ratio of a sprite's side that its shape spans; the rest is room to deform
-MIN_SPRITE_SIZE, MAX_SPRITE_SIZE = 24, 128  # sides in pixels: about as large as they are shown
+from cyclesiam.synthetic.sprites import (
+    MAX_SPRITE_SIZE,
+    MIN_SPRITE_SIZE,
+    SPRITE_FILL,
+    Deformation,
+    Pose,
+    Sprite,
+    warp_sprite,
+)
 
 
 @accepts_old_names
@@ -65,18 +71,20 @@ class CompositingConfig:
             )
 
 
-class Sprite(NamedTuple):
-    """A cut-out.
+class Layer(NamedTuple):
+    """A sprite that moves through a clip.
 
     Args:
-        pixels: (S, S, 3) uint8.
-        alpha: (S, S) float32 in 0..1.
-        aspect: width over height of the object that it shows.
+        sprite: what moves.
+        poses: where, in T frames.
+        role: the target, or a distractor behind or in front of it.
+        deformations: in T frames.
     """
 
-    pixels: np.ndarray
-    alpha: np.ndarray
-    aspect: float = 1.0
+    sprite: Sprite
+    poses: Sequence[Pose]
+    role: Literal["behind", "target", "front"]
+    deformations: Sequence[Deformation] = ()
 
 
 class CompositeClip(NamedTuple):
@@ -89,24 +97,9 @@ class CompositeClip(NamedTuple):
         masks: (T, H, W) bool, the visible pixels of the target.
     """
 
-    frames: list[np.ndarray]
+    frames: Sequence[np.ndarray] | np.ndarray
     boxes: np.ndarray
     masks: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """Where a sprite is in a frame.
-
-    Args:
-        center: x, y in pixels.
-        size: width and height of the whole sprite, in pixels.
-        angle: in radians.
-    """
-
-    center: np.ndarray
-    size: np.ndarray
-    angle: float
 
 
 def composite(
@@ -128,46 +121,90 @@ def composite(
             target's is the first.
     """
     height, width = frames[0].shape[:2]
+    layers = sample_layers(len(frames), (height, width), donors, rng, config, objects=objects)
+    return paste_layers([frame.copy() for frame in frames], layers)
+
+
+def sample_layers(
+    count: int,
+    frame_size: tuple[int, int],
+    donors: list[np.ndarray],
+    rng: np.random.Generator,
+    config: CompositingConfig,
+    *,
+    objects: Sequence[Sprite] = (),
+) -> list[Layer]:
+    """Draw what is pasted on `count` frames of (height, width), the hindmost first; no pixels.
+
+    The other arguments are those of `composite`.
+    """
     target_object = objects[0] if objects and rng.random() < config.object_probability else None
     aspect = target_object.aspect if target_object else 1.0
-    path = random_path(len(frames), (height, width), rng, config, aspect)
-    target = target_object or random_cutout(donors[0], _resolution(path), rng)
-    front: list[tuple[Sprite, list[Pose]]] = []
-    behind: list[tuple[Sprite, list[Pose]]] = []
+    path = random_path(count, frame_size, rng, config, aspect)
+    target = target_object or cut_piece(donors[0], _resolution(path), rng)
+    front: list[Layer] = []
+    behind: list[Layer] = []
     for _ in range(rng.integers(config.max_distractors + 1)):
         alike = rng.random() < config.lookalike_probability
         donor = donors[0] if alike else donors[rng.integers(len(donors))]
         poses = _distractor_path(path, rng, config)
-        layer = front if rng.random() < 0.3 else behind
+        in_front = rng.random() < 0.3
         if alike and target_object:
             sprite = target_object
         elif not alike and objects and rng.random() < config.object_probability:
             sprite = objects[int(rng.integers(len(objects)))]
         else:
-            sprite = random_cutout(donor, _resolution(poses), rng)
-        layer.append((sprite, poses))
-    results, boxes, masks = [], [], []
+            sprite = cut_piece(donor, _resolution(poses), rng)
+        if in_front:
+            front.append(Layer(sprite, poses, "front"))
+        else:
+            behind.append(Layer(sprite, poses, "behind"))
+    layers = [*behind, Layer(target, path, "target"), *front]
+    changes = [
+        [random_deformation(layer.sprite.side, rng, config) for layer in layers]
+        for _ in range(count)
+    ]
+    return [
+        layer._replace(deformations=deformations)
+        for layer, deformations in zip(layers, zip(*changes, strict=True), strict=True)
+    ]
+
+
+def paste_layers(
+    frames: Sequence[np.ndarray] | np.ndarray, layers: Sequence[Layer]
+) -> CompositeClip:
+    """Paste layers on T frames (H, W, 3) uint8, in place, the first layer first."""
+    boxes = np.full((len(frames), 4), np.nan)
+    masks = np.zeros((len(frames), *frames[0].shape[:2]), np.float32)
+    sprites = [layer.sprite.resized() for layer in layers]
     for time, frame in enumerate(frames):
-        image, mask = frame.copy(), np.zeros((height, width), np.float32)
-        for sprite, poses in behind:
-            paste_sprite(image, deform(sprite, rng, config), poses[time])
-        boxes.append(paste_sprite(image, deform(target, rng, config), path[time], mask, 1))
-        for sprite, poses in front:
-            paste_sprite(image, deform(sprite, rng, config), poses[time], mask, 0)
-        results.append(image)
-        masks.append(mask > 0.5)
-    return CompositeClip(results, np.stack(boxes), np.stack(masks))
+        mask = masks[time]
+        for sprite, layer in zip(sprites, layers, strict=True):
+            changed = layer.deformations[time].apply(sprite)
+            patch = warp_sprite(changed, layer.poses[time], mask.shape)
+            if patch is None:
+                continue
+            patch.paste_on(frame)
+            if layer.role == "target":
+                boxes[time] = patch.box
+                patch.set_values(mask, 1)
+            elif layer.role == "front":
+                patch.set_values(mask, 0)
+    return CompositeClip(frames, boxes, masks > 0.5)
 
 
 def random_cutout(image: np.ndarray, side: int, rng: np.random.Generator) -> Sprite:
     """Cut a piece of random shape out of an (H, W, 3) image, as a sprite of `side` pixels."""
+    return cut_piece(image, side, rng).resized()
+
+
+def cut_piece(image: np.ndarray, side: int, rng: np.random.Generator) -> Sprite:
+    """Draw a piece of random shape, as a sprite of `side` pixels that are a part of the image."""
     shorter = min(image.shape[:2])
     span = min(max(int(shorter * np.exp(rng.uniform(np.log(0.15), np.log(0.7)))), 16), shorter)
     y = rng.integers(image.shape[0] - span + 1)
     x = rng.integers(image.shape[1] - span + 1)
-    piece = image[y : y + span, x : x + span]
-    method = cv2.INTER_AREA if span > side else cv2.INTER_LINEAR
-    return Sprite(cv2.resize(piece, (side, side), interpolation=method), random_shape(side, rng))
+    return Sprite(image[y : y + span, x : x + span], random_shape(side, rng))
 
 
 def random_shape(side: int, rng: np.random.Generator) -> np.ndarray:
@@ -268,54 +305,13 @@ def _resolution(poses: list[Pose]) -> int:
 
 def deform(sprite: Sprite, rng: np.random.Generator, config: CompositingConfig) -> Sprite:
     """Change shape and light of a sprite a little, as from one frame to the next."""
-    side = len(sprite.alpha)
-    coarse = rng.normal(0, config.deformation * side, (4, 4, 2)).astype(np.float32)
-    field = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC)
-    steps = np.arange(side, dtype=np.float32)
-    x, y = np.meshgrid(steps, steps)
-    sampled = x + field[..., 0], y + field[..., 1]
-    pixels = cv2.remap(sprite.pixels, *sampled, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    alpha = cv2.remap(sprite.alpha, *sampled, cv2.INTER_LINEAR)
+    return random_deformation(sprite.side, rng, config).apply(sprite)
+
+
+def random_deformation(
+    side: int, rng: np.random.Generator, config: CompositingConfig
+) -> Deformation:
+    """Draw a deformation of a sprite of `side` pixels."""
+    shifts = rng.normal(0, config.deformation * side, (4, 4, 2)).astype(np.float32)
     gain = (1 + rng.normal(0, config.color)) * (1 + rng.normal(0, config.color / 2, 3))
-    lit = np.clip(pixels * gain.astype(np.float32), 0, 255).astype(np.uint8)
-    return Sprite(lit, alpha, sprite.aspect)
-
-
-def paste_sprite(
-    frame: np.ndarray,
-    sprite: Sprite,
-    pose: Pose,
-    mask: np.ndarray | None = None,
-    value: float = 1,
-) -> np.ndarray:
-    """Paste a sprite on a frame, in place.
-
-    Args:
-        frame: (H, W, 3) uint8.
-        sprite: what to paste.
-        pose: where.
-        mask: (H, W) float32 that gets `value` in the same pixels, in place.
-        value: 1 for the target, 0 for what covers it.
-
-    Returns:
-        (4,) xyxy of the sprite's pixels in the frame; NaN where none is in it.
-    """
-    height, width = frame.shape[:2]
-    cos, sin = np.cos(pose.angle), np.sin(pose.angle)
-    rotated = np.array([[cos, -sin], [sin, cos]]) * pose.size  # unit square to pixels
-    reach = np.abs(rotated).sum(axis=1) / 2
-    x0, y0 = np.floor(np.maximum(pose.center - reach, 0)).astype(int).tolist()
-    x1, y1 = np.ceil(np.minimum(pose.center + reach, (width, height))).astype(int).tolist()
-    if x1 <= x0 or y1 <= y0:
-        return np.full(4, np.nan)
-    # the sprite's center comes to the pose's; pixel i is sampled at i + 0.5
-    linear, middle = rotated / len(sprite.alpha), len(sprite.alpha) / 2 - 0.5
-    offset = pose.center - 0.5 - (x0, y0) - linear @ np.full(2, middle)
-    matrix, size = np.column_stack((linear, offset)), (x1 - x0, y1 - y0)
-    alpha = cv2.warpAffine(sprite.alpha, matrix, size)
-    pixels = cv2.warpAffine(sprite.pixels, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
-    part = frame[y0:y1, x0:x1]
-    part[:] = part + (pixels.astype(np.float32) - part) * alpha[..., None]
-    if mask is not None:
-        mask[y0:y1, x0:x1] += (value - mask[y0:y1, x0:x1]) * alpha
-    return mask_to_box(alpha > 0.5) + np.array([x0, y0, x0, y0])
+    return Deformation(shifts, gain.astype(np.float32))

@@ -4,7 +4,7 @@ People photograph a thing in the middle of the image. So GrabCut takes the image
 background, and keeps what differs from it in color. Where that is one compact region, it is an
 object in its true shape. It can be pasted elsewhere with a known box and mask.
 
-Shapes: (H, W, 3) images; a sprite is described in `compositing`.
+Shapes: (H, W, 3) images; a sprite is described in `sprites`.
 
 Source: GrabCut (Rother et al., SIGGRAPH 2004), started from a rectangle.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from cyclesiam.geometry.crops import crop_to_image_matrix
 from cyclesiam.geometry.masks import mask_to_box
-from cyclesiam.synthetic.compositing import MAX_SPRITE_SIZE, SPRITE_FILL, Sprite
+from cyclesiam.synthetic.sprites import MAX_SPRITE_SIZE, SPRITE_FILL, Sprite
 
 ROUNDS = 3  # of GrabCut; more change next to nothing
 IMAGE_SIZE = 96  # longer side in pixels of the image that is segmented: GrabCut's time grows fast
@@ -86,14 +86,14 @@ class ObjectBank:
         self._sprites: dict[Path, Sprite] = {}
 
     def mask(self, path: Path, image: np.ndarray) -> np.ndarray | None:
-        """Return the (H, W) uint8 mask of an image, 1 on its object; None without an object."""
+        """Return the (H, W) uint8 mask of an image, 255 on its object; None without an object."""
         if path not in self._masks:
             self._masks[path] = segment_object(image)
         small = self._masks[path]
         if small is None:
             return None
         resized = cv2.resize(small.astype(np.float32), image.shape[1::-1])
-        return (resized > 0.5).astype(np.uint8)
+        return np.where(resized > 0.5, np.uint8(255), np.uint8(0))
 
     def sprite(self, path: Path, image: np.ndarray) -> Sprite | None:
         """Return the cut-out object of an image; None without an object."""
@@ -101,5 +101,5 @@ class ObjectBank:
             mask = self.mask(path, image)
             if mask is None:
                 return None
-            self._sprites[path] = object_cutout(image, mask)
+            self._sprites[path] = object_cutout(image, mask > 0)
         return self._sprites[path]

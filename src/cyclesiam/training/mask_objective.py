@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from cyclesiam.data.clips import MASK_OFF, MASK_UNKNOWN
+from cyclesiam.data.clip_plans import MASK_OFF, MASK_UNKNOWN
 from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.crops import boxes_to_crop, crop
 from cyclesiam.models.mask_windows import slice_windows

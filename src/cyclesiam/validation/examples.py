@@ -20,14 +20,8 @@ from cyclesiam.data.discovery import DiscoveryConfig, discover_target, moving_re
 from cyclesiam.data.scenes import Scene, read_downscaled, round_robin, sample_images
 from cyclesiam.errors import TrainingError
 from cyclesiam.geometry.crops import crop_to_image_matrix
-from cyclesiam.synthetic.compositing import (
-    CompositingConfig,
-    Pose,
-    Sprite,
-    deform,
-    paste_sprite,
-    random_cutout,
-)
+from cyclesiam.synthetic.compositing import CompositingConfig, deform, random_cutout
+from cyclesiam.synthetic.sprites import Pose, Sprite, paste_sprite
 
 ExampleKind = Literal["zooms", "pasted", "cycles"]
 KINDS: tuple[ExampleKind, ...] = ("zooms", "pasted", "cycles")

@@ -15,16 +15,9 @@ import cv2
 import numpy as np
 
 from cyclesiam.data.scenes import Scene, read_downscaled, round_robin, sample_images
-from cyclesiam.synthetic.compositing import (
-    MAX_SPRITE_SIZE,
-    CompositingConfig,
-    Pose,
-    Sprite,
-    deform,
-    paste_sprite,
-    random_cutout,
-)
+from cyclesiam.synthetic.compositing import CompositingConfig, deform, random_cutout
 from cyclesiam.synthetic.cutouts import object_cutout, segment_object
+from cyclesiam.synthetic.sprites import MAX_SPRITE_SIZE, Pose, Sprite, paste_sprite
 
 OcclusionKind = Literal["covered", "leaves"]
 JITTER = CompositingConfig(deformation=0.015, color=0.03)  # of a target, from frame to frame
