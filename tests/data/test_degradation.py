@@ -174,6 +174,17 @@ def test_darkness_flatness_and_noise_by_numbers():
     assert 10 < noise.std() < 30
 
 
+def test_the_strongest_degradations_together_leave_something_to_see():
+    steps = torch.arange(64) + 0.5
+    stripes = (128 + 100 * torch.sin(2 * torch.pi * steps / 32)).expand(1, 3, 64, 64)
+    for kinds in (("resolution", "compression"), ("darkness", "flatness")):
+        worst = sum(only(kind) for kind in kinds)
+        shown = degrade(stripes, worst, generator())
+        pair = torch.stack((shown.mean(dim=(0, 1, 2)), stripes[0, 0, 0]))
+        assert torch.corrcoef(pair)[0, 1] > 0.9
+        assert shown.std() > 0.2 * stripes.std()
+
+
 @pytest.mark.parametrize("name", [field.name for field in fields(DegradationConfig)])
 def test_impossible_degradations_are_refused(name):
     with pytest.raises(ValueError, match=rf"{name} must lie in 0\.\.1"):

@@ -17,7 +17,7 @@ from cyclesiam.data.row_rng import Rng, rand_rows, randn_shared
 
 DOWNSCALES = (1.0, 1.3, 1.8, 2.5, 4.0)  # the first is full resolution
 BLUR_RADIUS = 5  # pixels beside the center of a blur's kernel
-MIN_QUALITY, MAX_QUALITY = 8, 60  # of JPEG's 1..100
+MIN_QUALITY, MAX_QUALITY = 12, 60  # of JPEG's 1..100
 VIDEO_WIDE = 2  # the first kinds belong to a whole video
 
 # ITU-T T.81, annex K.1: luma, then chroma.
@@ -180,7 +180,7 @@ def _relight(crops: Tensor, darkness: Tensor, flatness: Tensor, veil: Tensor) ->
     """Darken (B, 3, S, S) crops, then lay a gray veil of (B,) brightness 0..1 on them."""
     darkness, flatness, veil = (part[:, None, None, None] for part in (darkness, flatness, veil))
     gain, gamma = 1 - 0.65 * darkness, 1 + 0.8 * darkness
-    kept = 1 - 0.75 * flatness
+    kept = 1 - 0.75 * flatness * (1 - darkness)  # both together would leave no contrast
     dark = (crops / 255).pow_(gamma)  # 0..1
     return dark.mul_(255 * gain * kept).add_((1 - kept) * gain * (40 + 160 * veil))
 
@@ -206,7 +206,9 @@ def _store(crops: Tensor, downscale: float, compression: Tensor) -> Tensor:
         crops = _resize(crops, size)
     rows = _chosen(compression)
     if len(rows):
-        quality = MAX_QUALITY + (MIN_QUALITY - MAX_QUALITY) * compression[rows]
+        # Blocks of a small picture show as large ones: with few bits in each, nothing is left.
+        severity = compression[rows] / downscale
+        quality = MAX_QUALITY + (MIN_QUALITY - MAX_QUALITY) * severity
         crops = crops.index_copy(0, rows, compress(crops[rows], quality))
     return _resize(crops, S) if size < S else crops
 
