@@ -80,6 +80,14 @@ def test_it_computes_the_same_as_the_network(written, network, runtime, targets)
         assert getattr(exported, name) == getattr(network, name)
 
 
+@pytest.mark.parametrize("batch", ["one", "any"])
+def test_a_pyramid_is_exported(tmp_path, batch):
+    torch.manual_seed(0)
+    config = dataclasses.replace(CONFIG, backbone="pyramid")
+    manifest = export(SiamRPN(config), RECORD, tmp_path / "pyramid", batch=batch)
+    assert {*manifest.measured} == {*RUNTIMES}  # each was compared with the network
+
+
 @pytest.mark.skipif("onnxruntime" not in RUNTIMES, reason="asks the graph itself")
 def test_a_graph_for_any_number_takes_any_number(network, tmp_path):
     export(network, RECORD, tmp_path / "any", batch="any")

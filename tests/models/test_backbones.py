@@ -4,20 +4,21 @@ import pytest
 import torch
 from torch import nn
 
-from cyclesiam.models.backbones import ResNet50, SmallBackbone
-from cyclesiam.models.config import STAGE_STRIDES
+from cyclesiam.models.backbones import PyramidBackbone, ResNet50, SmallBackbone, _upsample_2x
+from cyclesiam.models.config import STAGE_STRIDES, NetworkConfig
+from cyclesiam.models.mask_head import upsample_2x
 from cyclesiam.models.siamrpn import SiamRPN
 
-BACKBONES = [SmallBackbone, ResNet50, lambda: ResNet50(wide_shortcuts=True)]
+BACKBONES = [SmallBackbone, PyramidBackbone, ResNet50, lambda: ResNet50(wide_shortcuts=True)]
 
 
-@pytest.fixture(scope="module", params=BACKBONES, ids=["small", "resnet50", "wide"])
+@pytest.fixture(scope="module", params=BACKBONES, ids=["small", "pyramid", "resnet50", "wide"])
 def backbone(request):
     torch.manual_seed(0)
     return request.param().eval()
 
 
-@pytest.mark.parametrize(("crop", "features"), [(127, 15), (255, 31), (79, 9)])
+@pytest.mark.parametrize(("crop", "features"), [(127, 15), (207, 25), (255, 31), (79, 9)])
 @torch.inference_mode()
 def test_features_have_stride_8(backbone, crop, features):
     assert backbone(torch.zeros(1, 3, crop, crop)).shape == (
@@ -40,6 +41,34 @@ def test_the_crops_center_is_the_features_center(backbone):
         torch.testing.assert_close(
             symmetric(crop.flip(axes)), features.flip(axes), rtol=1e-3, atol=1e-4
         )
+
+
+@torch.inference_mode()
+def test_a_shift_of_16_pixels_shifts_the_features_by_two_cells(backbone):
+    """Away from the border, as far as its zeros reach."""
+    image = torch.rand(1, 3, 255, 271, generator=torch.Generator().manual_seed(0))
+    left, right = backbone(image[..., :255]), backbone(image[..., 16:])
+    inner = slice(12, 19)  # the pyramid's four convolutions at stride 16 reach ten cells
+    assert left[..., inner].std() > 0
+    torch.testing.assert_close(
+        left[..., inner, 14:19], right[..., inner, 12:17], rtol=1e-3, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(("make", "reach"), [(SmallBackbone, 55), (PyramidBackbone, 95)])
+def test_how_far_features_see_to_each_side(make, reach):
+    torch.manual_seed(0)
+    crop = torch.rand(1, 3, 255, 255, requires_grad=True)
+    make().eval()(crop)[0, :, 15, 15].square().sum().backward()
+    assert crop.grad is not None
+    columns = crop.grad.abs().amax(dim=(0, 1, 2)).nonzero()
+    assert columns.min() == 127 - reach
+    assert columns.max() == 127 + reach
+
+
+def test_upsampling_by_pooling_is_bilinear():
+    maps = torch.rand(2, 3, 7, 7)
+    torch.testing.assert_close(_upsample_2x(maps), upsample_2x(maps))
 
 
 def expected_resnet_shapes() -> dict[str, tuple[int, ...]]:
@@ -81,9 +110,9 @@ def test_wide_shortcuts_are_3x3_in_layers_2_and_3():
     assert kernels == [(1, 1), (3, 3), (3, 3)]
 
 
-def test_the_small_network_is_small():
-    """A 255 px search takes at most 0.35 GMAC in the backbone, and 0.40 with heads."""
-    network = SiamRPN().eval()
+def count_search(config: NetworkConfig) -> tuple[float, float]:
+    """Return the MAC of a search, and of the backbone alone."""
+    network = SiamRPN(config).eval()
     spent: dict[nn.Module, int] = {}
 
     def count(module: nn.Conv2d, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -92,18 +121,36 @@ def test_the_small_network_is_small():
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(count)
+    side = config.search_size
     with torch.inference_mode():
         template = network.embed(torch.zeros(1, 3, 127, 127), torch.tensor([[32.0, 32, 95, 95]]))
         spent.clear()
-        network.search(template, torch.zeros(1, 3, 255, 255))
+        network.search(template, torch.zeros(1, 3, side, side))
+    depthwise = config.hidden_channels * config.response_size**2 * 7 * 7
+    pixelwise = 64 * (config.response_size + 6) ** 2 * 7 * 7
     backbone = sum(spent.get(module, 0) for module in network.backbone.modules())
+    return sum(spent.values()) + depthwise + pixelwise, backbone
+
+
+def count_weights(config: NetworkConfig) -> int:
+    return sum(parameter.numel() for parameter in SiamRPN(config).parameters())
+
+
+def test_the_small_network_is_small():
+    """A 255 px search takes at most 0.35 GMAC in the backbone, and 0.40 with heads."""
+    total, backbone = count_search(NetworkConfig())
     assert 0.2e9 < backbone <= 0.35e9
-    depthwise = network.config.hidden_channels * 25 * 25 * 7 * 7
-    pixelwise = 64 * 31 * 31 * 7 * 7
-    assert sum(spent.values()) + depthwise + pixelwise <= 0.40e9
-    assert sum(parameter.numel() for parameter in network.parameters()) <= 2e6
+    assert total <= 0.40e9
+    assert count_weights(NetworkConfig()) <= 2e6
+
+
+def test_the_pyramid_has_more_weights_than_the_small_network_but_no_more_arithmetic():
+    small = NetworkConfig(search_size=207)
+    pyramid = NetworkConfig(backbone="pyramid", search_size=207)
+    assert count_search(pyramid)[0] <= count_search(small)[0]
+    assert count_weights(pyramid) > 2.5 * count_weights(small)
 
 
 def test_the_strides_that_are_known_without_pytorch_are_the_backbones():
-    backbones = {"small": SmallBackbone, "resnet50": ResNet50}
+    backbones = {"small": SmallBackbone, "pyramid": PyramidBackbone, "resnet50": ResNet50}
     assert {name: tuple(kind.stage_channels) for name, kind in backbones.items()} == STAGE_STRIDES

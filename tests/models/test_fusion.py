@@ -3,12 +3,13 @@ import torch
 
 from cyclesiam.models.checkpoints import save_weights
 from cyclesiam.models.config import NetworkConfig
-from cyclesiam.models.fusion import fuse_for_inference
+from cyclesiam.models.fusion import fuse_for_inference, pad_channels
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 
 CONFIGS = {
     "small": NetworkConfig(),
+    "pyramid": NetworkConfig(backbone="pyramid"),
     "resnet50": NetworkConfig(backbone="resnet50", hidden_channels=8, wide_shortcuts=True),
 }
 
@@ -44,6 +45,15 @@ def test_no_norm_remains_after_a_convolution(network):
     fused = fuse_for_inference(network)
     norms = [n for n, m in fused.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert norms == ["score.normalise"]  # it stands behind a correlation
+
+
+def test_padded_channels_compute_the_same(network):
+    fused = fuse_for_inference(network)
+    padded = pad_channels(fused)
+    if network.config.box_head == "pixelwise":
+        assert padded.box.look[0].in_channels == padded.box.own[0].out_channels + 49 == 80
+        assert fused.box.look[0].in_channels == 73
+    torch.testing.assert_close(search(padded).boxes, search(fused).boxes, rtol=1e-4, atol=1e-3)
 
 
 def test_fusing_twice_is_fusing_once(network):

@@ -16,6 +16,7 @@ from support.networks import TINY
 CONFIGS = {
     "tiny": dataclasses.replace(TINY, masks=True, mask_channels=8),
     "small": NetworkConfig(masks=True),
+    "pyramid": NetworkConfig(backbone="pyramid", masks=True),
     "paper": NetworkConfig(
         backbone="resnet50",
         hidden_channels=8,

@@ -174,7 +174,11 @@ def test_colors_are_normalized_before_the_backbone(network):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"backbone": "large"}, "backbone must be small or resnet50, got 'large'"),
+        ({"backbone": "large"}, "backbone must be one of small, pyramid, resnet50, got 'large'"),
+        (
+            {"backbone": "pyramid", "search_size": 215},
+            "search_size must be 15 more than a multiple of 16",
+        ),
         ({"search_size": 256}, "search_size must be 7 more than a multiple of 8"),
         ({"template_size": 128}, "template_size must be 7 more"),
         ({"template_size": 71}, "odd number of 7"),  # 8 features have no middle 7

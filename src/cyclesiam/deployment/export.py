@@ -33,7 +33,7 @@ from cyclesiam.deployment.runtimes import (
 from cyclesiam.deployment.signatures import GraphName, flatten_windows, signatures, to_graph_layout
 from cyclesiam.errors import MissingExtraError, WeightsError
 from cyclesiam.files import atomic_folder
-from cyclesiam.models.fusion import fuse_for_inference
+from cyclesiam.models.fusion import fuse_for_inference, pad_channels
 from cyclesiam.models.mask_windows import slice_mask_windows
 from cyclesiam.models.metadata import TrainingRecord, save_metadata
 from cyclesiam.models.siamrpn import SiamRPN
@@ -174,11 +174,11 @@ def check_packages(format: Format) -> None:
 
 
 def write_onnx(network: SiamRPN, folder: Path, batch: GraphBatch = "one") -> None:
-    """Trace a network's graphs, for one target or any number, and write them as `.onnx` files."""
+    """Trace a fused network's graphs, for one target or any number, and write `.onnx` files."""
     known = signatures(network.config)
     targets = torch.export.Dim("targets", min=1, max=4096)
     examples = _examples(network, TRACED[batch])
-    for name, graph in make_graphs(network).items():
+    for name, graph in make_graphs(pad_channels(network)).items():
         pairs = zip(known[name].inputs, examples[name], strict=True)
         inputs = tuple(to_graph_layout(key, tensor).contiguous() for key, tensor in pairs)
         dynamic_shapes = (({0: targets},) * len(inputs),)  # of all `*inputs`

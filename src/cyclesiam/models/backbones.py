@@ -1,6 +1,6 @@
 """Backbones: from a crop to features at stride 8.
 
-Both keep a crop's center at the features' center, because every stride is taken without padding
+All keep a crop's center at the features' center, because every stride is taken without padding
 on sizes of 2^n - 1: a 127-pixel template gives 15 x 15 features, a 255-pixel search crop 31 x 31.
 
 Shapes: B crops of S pixels on a side.
@@ -9,6 +9,7 @@ Shapes: B crops of S pixels on a side.
 from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 FIRST_STAGE = 3  # layers of the small backbone's stem up to stride 4
@@ -104,6 +105,76 @@ class SmallBlock(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Turn (B, C, H, W) features into features of the same shape."""
         return self.relu(features + self.layers(features))
+
+
+class PyramidBackbone(nn.Module):
+    """A feature pyramid for CPUs: 2.5 times the backbone weights of `SmallBackbone`, for its time.
+
+    Most of its layers are at stride 16. There a weight costs a quarter of the arithmetic, and
+    training a quarter of the memory, of what it does at stride 8. What they see of an object is
+    upsampled and added to stride 8, where places are known finely.
+
+    Source: Feature Pyramid Networks (Lin et al., CVPR 2017), section 3; blocks of ResNet-18 (He et
+    al., CVPR 2016).
+    """
+
+    channels = 96
+    stage_channels: ClassVar[Mapping[int, int]] = {8: 96, 4: 32}
+    mean = SmallBackbone.mean
+    std = SmallBackbone.std
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_stride4 = nn.Sequential(*conv_bn(3, 32, 7, stride=4), nn.ReLU(inplace=True))
+        self.to_stride8 = nn.Sequential(*conv_bn(32, 96, 3, stride=2), nn.ReLU(inplace=True))
+        self.to_stride16 = nn.Sequential(*conv_bn(96, 144, 3, stride=2), nn.ReLU(inplace=True))
+        self.blocks = nn.Sequential(BasicBlock(144), BasicBlock(144))
+        self.top_down = conv_bn(144, 96, 1)
+        self.lateral = conv_bn(96, 96, 1)
+        self.relu = nn.ReLU(inplace=True)
+        self.merge = SmallBlock(96, 48, 1)
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Return the (B, 96, (S - 7) / 8, (S - 7) / 8) features of (B, 3, S, S) crops.
+
+        Args:
+            crops: S is 15 more than a multiple of 16.
+        """
+        return self.forward_stages(crops)[0]
+
+    def forward_stages(self, crops: Tensor) -> tuple[Tensor, dict[int, Tensor]]:
+        """Return the features of (B, 3, S, S) crops, and the stages of strides 8 and 4."""
+        fine = self.to_stride4(crops)
+        coarse = self.to_stride8(fine)
+        seen = self.top_down(self.blocks(self.to_stride16(coarse)))
+        merged = self.relu(self.lateral(coarse) + _upsample_2x(seen))
+        return self.merge(merged), {8: coarse, 4: fine}
+
+
+class BasicBlock(nn.Module):
+    """ResNet-18's residual block: two 3x3 convolutions."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *conv_bn(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            *conv_bn(channels, channels, 3, padding=1),
+        )
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Turn (B, C, H, W) features into features of the same shape."""
+        return self.relu(features + self.layers(features))
+
+
+def _upsample_2x(maps: Tensor) -> Tensor:
+    """Turn (B, C, n, n) maps into (B, C, 2n + 1, 2n + 1), bilinearly, as the mask head does.
+
+    In this form ONNX Runtime takes a fifth of the time: it keeps the layout of its convolutions.
+    """
+    doubled = F.interpolate(maps, scale_factor=2.0, mode="nearest")
+    return F.avg_pool2d(doubled, 2, stride=1, padding=1, count_include_pad=False)
 
 
 class Bottleneck(nn.Module):

@@ -134,7 +134,8 @@ def load_backbone(network: SiamRPN, file: str | Path) -> None:
     """
     backbone, file = network.backbone, Path(file)
     if not isinstance(backbone, ResNet50):
-        raise WeightsError(f"{file} is for a resnet50 backbone; this network's is small")
+        name = network.config.backbone
+        raise WeightsError(f"{file} is for a resnet50 backbone; this network's is {name}")
     tensors = dict(_flatten(_read_tensors(file)))
     prefixes = [key.removesuffix(FIRST_BLOCK) for key in tensors if key.endswith(FIRST_BLOCK)]
     if not prefixes:

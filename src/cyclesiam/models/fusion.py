@@ -4,10 +4,14 @@ import copy
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from cyclesiam.models.heads import PixelwiseHead
 from cyclesiam.models.siamrpn import SiamRPN
+
+VECTOR = 16  # float32 numbers in 512 bits
 
 
 def fuse_for_inference(network: SiamRPN) -> SiamRPN:
@@ -45,3 +49,27 @@ def _fold_normalization(network: SiamRPN) -> None:
     first.bias.data -= (first.weight * (network.mean / network.std)).sum(dim=(1, 2, 3))
     first.weight.data /= network.std
     network.normalizes_input = False
+
+
+def pad_channels(network: SiamRPN) -> SiamRPN:
+    """Return a copy whose box head is wider by zeros, with the same output.
+
+    ONNX Runtime computes a convolution of 73 channels at half the speed of one of 80.
+
+    Args:
+        network: fused; it is not changed.
+    """
+    padded = copy.deepcopy(network)
+    if not isinstance(padded.box, PixelwiseHead):
+        return padded
+    own, first = padded.box.own[0], padded.box.look[0]
+    assert isinstance(own, nn.Conv2d)
+    assert isinstance(first, nn.Conv2d)
+    assert own.bias is not None
+    zeros = -first.in_channels % VECTOR
+    own.weight.data = F.pad(own.weight.data, (0, 0, 0, 0, 0, 0, 0, zeros))
+    own.bias.data = F.pad(own.bias.data, (0, zeros))
+    first.weight.data = F.pad(first.weight.data, (0, 0, 0, 0, 0, zeros))
+    own.out_channels += zeros
+    first.in_channels += zeros
+    return padded

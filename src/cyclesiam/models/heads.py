@@ -125,8 +125,8 @@ class PixelwiseHead(nn.Module):
             search: (B, C, H, W) features.
         """
         compared = F.normalize(self.adapt_search(search).float(), dim=1)
-        similarity = cross_correlate_pixelwise(compared, kernel)
-        weights = (self.sharpness * similarity).softmax(dim=1) * self.cells
+        similarity = self.sharpness * cross_correlate_pixelwise(compared, kernel)
+        weights = _softmax_of_channels(similarity) * self.cells
         return self.look(torch.cat((weights, self.own(search)), dim=1))
 
     def predict_maps(self, features: Tensor, modulation: Modulation | None = None) -> Tensor:
@@ -134,6 +134,13 @@ class PixelwiseHead(nn.Module):
         margin = self.cells // 2
         features = features[..., margin:-margin, margin:-margin]
         return self.predict(modulate(features, modulation))
+
+
+def _softmax_of_channels(maps: Tensor) -> Tensor:
+    if not torch.compiler.is_exporting():
+        return maps.softmax(dim=1)
+    powers = (maps - maps.amax(dim=1, keepdim=True)).exp()  # ONNX Runtime's softmax moves channels
+    return powers / powers.sum(dim=1, keepdim=True)
 
 
 def modulate(response: Tensor, modulation: Modulation | None) -> Tensor:

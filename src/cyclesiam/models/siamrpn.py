@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cyclesiam.geometry.anchors import make_anchors
 from cyclesiam.geometry.boxes import cxcywh_to_xyxy, decode_boxes
 from cyclesiam.geometry.proposals import Proposals
-from cyclesiam.models.backbones import Backbone, ResNet50, SmallBackbone
+from cyclesiam.models.backbones import Backbone, PyramidBackbone, ResNet50, SmallBackbone
 from cyclesiam.models.config import TEMPLATE_CELLS, ConfiguredNetwork, NetworkConfig
 from cyclesiam.models.heads import DepthwiseHead, Modulation, PixelwiseHead, ShapePrior
 from cyclesiam.models.mask_head import MaskHead, MaskLogits
@@ -236,6 +236,8 @@ def make_backbone(config: NetworkConfig) -> Backbone:
     """Build the backbone that a config names, with random weights."""
     if config.backbone == "small":
         return SmallBackbone()
+    if config.backbone == "pyramid":
+        return PyramidBackbone()
     return ResNet50(wide_shortcuts=config.wide_shortcuts)
 
 
