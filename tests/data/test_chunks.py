@@ -12,7 +12,10 @@ from support.media import moving_square, textured, write_frames, write_stills, w
 
 def sampler(scenes, still_probability=0.3, length_exponent=0.5):
     return ChunkSampler(
-        scenes, 2**20, still_probability=still_probability, length_exponent=length_exponent
+        scenes,
+        ChunkCache(2**20),
+        still_probability=still_probability,
+        length_exponent=length_exponent,
     )
 
 

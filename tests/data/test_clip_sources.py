@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cyclesiam.data.chunks import Chunk, ChunkSampler, LazyChunk
+from cyclesiam.data.chunks import Chunk, ChunkCache, ChunkSampler, LazyChunk
 from cyclesiam.data.clip_sources import (
     BatchRequest,
     DiscoveredTargets,
@@ -80,7 +80,7 @@ def test_a_still_drifts_and_zooms():
 def test_a_still_shows_at_the_known_box_what_the_first_frame_shows(tmp_path, seed):
     smooth = cv2.GaussianBlur(textured(0, 200, 240), (0, 0), 4)
     still = Scene(write_image(tmp_path / "smooth.png", smooth), 1)
-    sampler = ChunkSampler([still], 2**20, still_probability=1, length_exponent=0)
+    sampler = ChunkSampler([still], ChunkCache(2**20), still_probability=1, length_exponent=0)
     problems = {}
     chunk = LazyChunk(sampler, np.random.default_rng(0), problems)
     source = PannedStills((64, 80), DEFAULT_DISCOVERY)

@@ -76,6 +76,8 @@ class Train:
     """Initial weights of a ResNet-50: torchvision's, MoCo's or DINO's."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    resident: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Decode everything once and keep it on the device, which then makes the clips: for a GPU."""
     devices: int = 1
     """Processes that split each batch, one for each GPU; torchrun sets their number itself."""
     accumulate: int = 1
@@ -119,6 +121,7 @@ class Train:
                 resume=self.resume,
                 backbone_weights=self.backbone,
                 start_weights=self.start,
+                resident=self.resident,
             )
             if trainer.state.step >= config.steps:
                 print(f"This run is complete: {count_noun(trainer.state.step, 'step')}.")
@@ -144,6 +147,8 @@ class Train:
         save_every = config.save_interval if self.save_every is None else self.save_every
         if self.devices < 1:
             raise UsageError(f"--devices must be 1 or more, got {self.devices}")
+        if self.resident and self.devices > 1:
+            raise UsageError("--resident keeps frames on one device: leave out --devices")
         try:
             return replace(
                 config,
@@ -246,6 +251,7 @@ class Train:
         words += [] if self.steps is None else ["--steps", str(self.steps)]
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--device", self.device] if self.device != "auto" else []
+        words += ["--resident"] if self.resident else []
         words += ["--devices", str(self.devices)] if self.devices != 1 else []
         words += ["--accumulate", str(self.accumulate)] if self.accumulate != 1 else []
         words += [] if self.save_every is None else ["--save-every", str(self.save_every)]

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,6 +25,18 @@ class Chunk(NamedTuple):
     scene: Scene
     first: int
     images: list[np.ndarray]
+
+
+class FrameReader(Protocol):
+    """Reads chunks of scenes."""
+
+    def read(self, path: Path, chunk: int) -> list[np.ndarray]:
+        """Return the frames from chunk * CHUNK on of a video; of a still, its only frame.
+
+        Raises:
+            SourceError: they cannot be read.
+        """
+        ...
 
 
 class ChunkCache:
@@ -97,7 +109,7 @@ class ChunkSampler:
 
     Args:
         scenes: what to draw from.
-        cache_bytes: pixels of decoded chunks to keep.
+        frames: reads chunks.
         still_probability: probability of a still, where there are stills and videos.
         length_exponent: exponent of a video's length in its probability.
     """
@@ -105,7 +117,7 @@ class ChunkSampler:
     def __init__(
         self,
         scenes: list[Scene],
-        cache_bytes: int,
+        frames: FrameReader,
         *,
         still_probability: float,
         length_exponent: float,
@@ -115,7 +127,7 @@ class ChunkSampler:
         self.still_probability = still_probability
         weights = np.array([scene.frames for scene in self.videos], float) ** length_exponent
         self.video_probabilities = weights / weights.sum() if len(weights) else weights
-        self._cache = ChunkCache(limit_to_memory(cache_bytes))
+        self._frames = frames
 
     def sample_scene(self, rng: np.random.Generator) -> Scene:
         """Draw a still or a video."""
@@ -134,7 +146,7 @@ class ChunkSampler:
             scene = self.sample_scene(rng)
             number = int(rng.integers(scene.frames)) // CHUNK
             try:
-                return Chunk(scene, number * CHUNK, self._cache.read(scene.path, number))
+                return Chunk(scene, number * CHUNK, self._frames.read(scene.path, number))
             except SourceError as error:
                 problems[str(error)] = None
         raise TrainingError(
@@ -149,7 +161,7 @@ class ChunkSampler:
         for _ in range(STILLS if self.stills else 0):
             path = self.stills[rng.integers(len(self.stills))].path
             try:
-                yield path, self._cache.read(path, 0)[0]
+                yield path, self._frames.read(path, 0)[0]
             except SourceError as error:
                 problems[str(error)] = None
 

@@ -17,6 +17,7 @@ import numpy as np
 from cyclesiam.data.chunks import ChunkSampler, LazyChunk
 from cyclesiam.data.clip_plans import ClipPlan
 from cyclesiam.data.discovery import DiscoveredTarget, DiscoveryConfig, discover_target
+from cyclesiam.data.frame_store import StoredObjects
 from cyclesiam.geometry.masks import mask_to_box
 from cyclesiam.synthetic.compositing import CompositingConfig, sample_layers
 from cyclesiam.synthetic.cutouts import ObjectBank
@@ -69,7 +70,7 @@ class StillObjects:
     """
 
     chunks: ChunkSampler
-    bank: ObjectBank
+    bank: ObjectBank | StoredObjects
     canvas: tuple[int, int]
     probability: float
 
@@ -118,7 +119,7 @@ class Composites:
     """
 
     chunks: ChunkSampler
-    bank: ObjectBank
+    bank: ObjectBank | StoredObjects
     canvas: tuple[int, int]
     config: CompositingConfig
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cyclesiam.config_aliases import accepts_old_names
-from cyclesiam.data.chunks import ChunkSampler, LazyChunk
+from cyclesiam.data.chunks import ChunkCache, ChunkSampler, LazyChunk, limit_to_memory
 from cyclesiam.data.clip_plans import Clip, ClipPlan
 from cyclesiam.data.clip_sources import (
     BatchRequest,
@@ -29,6 +29,7 @@ from cyclesiam.data.clip_sources import (
     sample_excerpt,
 )
 from cyclesiam.data.discovery import DiscoveredTarget, DiscoveryConfig, discover_target
+from cyclesiam.data.frame_store import FrameStore, StoredObjects
 from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
 from cyclesiam.synthetic.compositing import CompositingConfig
@@ -130,6 +131,7 @@ class ClipDataset(Dataset[Batch]):
         seed: of all random numbers.
         rows: which clips of each batch to draw, by their index in it; all by default. A clip is the
             same whatever others are drawn.
+        store: all frames, decoded; by default, they are decoded when they are drawn.
 
     Raises:
         TrainingError: there is no scene, or, of a batch, none that can be read.
@@ -142,6 +144,7 @@ class ClipDataset(Dataset[Batch]):
         seed: int,
         *,
         rows: Sequence[int] | None = None,
+        store: FrameStore | None = None,
     ) -> None:
         if not scenes:
             raise TrainingError("there is nothing to train on: give videos or images")
@@ -150,12 +153,13 @@ class ClipDataset(Dataset[Batch]):
         self.rows = range(config.batch_size) if rows is None else rows
         self.chunks = ChunkSampler(
             scenes,
-            int(config.cache_gigabytes * 2**30),
+            store or ChunkCache(limit_to_memory(int(config.cache_gigabytes * 2**30))),
             still_probability=config.still_probability,
             length_exponent=config.length_exponent,
         )
         self._canvas = config.height, config.width
-        self._sources = _make_sources(config, self.chunks, self._canvas)
+        bank = store.objects if store else ObjectBank()
+        self._sources = _make_sources(config, self.chunks, bank, self._canvas)
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
@@ -228,10 +232,12 @@ class ClipDataset(Dataset[Batch]):
 
 
 def _make_sources(
-    config: ClipConfig, chunks: ChunkSampler, canvas: tuple[int, int]
+    config: ClipConfig,
+    chunks: ChunkSampler,
+    bank: ObjectBank | StoredObjects,
+    canvas: tuple[int, int],
 ) -> list[ClipSource]:
     """Return the sources of clips in the order in which they are tried; the last always draws."""
-    bank = ObjectBank()
     return [
         StillObjects(chunks, bank, canvas, config.object_probability),
         Composites(chunks, bank, canvas, config.compositing),

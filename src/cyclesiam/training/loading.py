@@ -1,23 +1,35 @@
-"""Load batches on request; worker processes decode videos and make clips."""
+"""Load batches on request; worker processes decode videos and make clips, or plan them."""
 
 import gc
 import signal
 from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
 
-from torch.utils.data import DataLoader, Dataset
+import cv2
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from cyclesiam.data.clips import Batch, BatchRequest, ClipDataset
+from cyclesiam.data.clips import BatchRequest
 from cyclesiam.datasets.label_policy import LabelPolicy, enforce_policy
 from cyclesiam.errors import CycleSiamError
 
+Loaded = TypeVar("Loaded", covariant=True)
+
+
+class BatchMaker(Protocol[Loaded]):
+    """Makes batches, or plans of them, by request."""
+
+    def __getitem__(self, request: BatchRequest, /) -> Loaded:
+        """Make what was requested."""
+        ...
+
 
 def load_batches(
-    clips: ClipDataset,
+    clips: BatchMaker[Loaded],
     requests: Iterable[BatchRequest],
     workers: int,
     *,
     policy: LabelPolicy = "none",
-) -> Iterator[Batch]:
+) -> Iterator[Loaded]:
     """Yield the batches that are requested, in order.
 
     Args:
@@ -35,7 +47,7 @@ def load_batches(
         batch_size=None,
         sampler=requests,
         num_workers=workers,
-        worker_init_fn=_ignore_interrupts,
+        worker_init_fn=_init_worker,
     )
     if workers:
         gc.collect()  # else a worker frees an old decoder, and waits for threads that it lacks
@@ -45,18 +57,18 @@ def load_batches(
         yield item
 
 
-class BatchesOrErrors(Dataset[Batch | CycleSiamError]):
+class BatchesOrErrors(Dataset[Loaded | CycleSiamError], Generic[Loaded]):
     """Batches, or the error in place of one.
 
     An error that a worker raises arrives with its whole traceback in its text. One that is
     returned keeps its one line.
     """
 
-    def __init__(self, clips: ClipDataset, policy: LabelPolicy) -> None:
+    def __init__(self, clips: BatchMaker[Loaded], policy: LabelPolicy) -> None:
         self.clips = clips
         self.policy: LabelPolicy = policy  # workers get it with the clips
 
-    def __getitem__(self, request: BatchRequest) -> Batch | CycleSiamError:
+    def __getitem__(self, request: BatchRequest) -> Loaded | CycleSiamError:
         try:
             with enforce_policy(self.policy):
                 return self.clips[request]
@@ -64,6 +76,9 @@ class BatchesOrErrors(Dataset[Batch | CycleSiamError]):
             return error
 
 
-def _ignore_interrupts(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which has a checkpoint to write."""
+def _init_worker(worker: int) -> None:
+    """Leave Ctrl-C to the main process, which has a checkpoint to write; share the cores."""
+    info = get_worker_info()
+    if info is not None and info.num_workers > 1:
+        cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from cyclesiam.training.curriculum import Stage
 from cyclesiam.training.fabric import make_fabric
 from cyclesiam.training.loading import load_batches
 from cyclesiam.training.microbatches import Microbatch, all_reduce_sum, split_batch, unique_rows
+from cyclesiam.training.resident import ResidentBatches
 from cyclesiam.training.train_state import TrainState, init_state
 from cyclesiam.training.train_step import DivergedError, StepMetrics, train_step
 
@@ -55,6 +57,7 @@ class Trainer:
         backbone_weights: file with weights for a `resnet50`, see `load_backbone`; ignored by a
             resumed run.
         start_weights: name or folder of weights for the whole network; likewise.
+        resident: decode all scenes now, and keep their frames on the device.
 
     Raises:
         TrainingError: there is no such device, no scene or no checkpoint to resume, or that is of
@@ -73,6 +76,7 @@ class Trainer:
         resume: bool = False,
         backbone_weights: str | Path | None = None,
         start_weights: str | Path | None = None,
+        resident: bool = False,
     ) -> None:
         self.config = config
         self.output = _make_folder(Path(output))
@@ -90,14 +94,16 @@ class Trainer:
             if self.fabric.is_global_zero:
                 save_ema_weights(self.state, config, self.output)
         rows = unique_rows(microbatches)
-        self._clips = ClipDataset(scenes, config.clips, config.seed, rows=rows)
+        if resident:
+            self._load = ResidentBatches(scenes, config, rows, self.fabric.device).load
+        else:
+            clips = ClipDataset(scenes, config.clips, config.seed, rows=rows)
+            self._load = partial(load_batches, clips, workers=config.workers, policy=config.policy)
 
     def fit(self) -> Iterator[TrainingReport]:
         """Train to the last step, see `fit`."""
-        config = self.config
-        requests = request_batches(self.state, config)
-        batches = load_batches(self._clips, requests, config.workers, policy=config.policy)
-        return fit(self.state, batches, config, self.fabric, self.output)
+        batches = self._load(request_batches(self.state, self.config))
+        return fit(self.state, batches, self.config, self.fabric, self.output)
 
     def stop(self) -> None:
         """End the run after the current step, with a checkpoint; for signal handlers."""
