@@ -196,6 +196,14 @@ def test_sources_that_are_none(capsys, tmp_path, stills):
     assert not (tmp_path / "run").exists()
 
 
+def test_frames_stay_on_the_device(capsys, tmp_path, stills):
+    assert main(command(stills, "--steps", "2", "--resident")) == 0
+    assert "step 2 of 2" in capsys.readouterr().out
+    assert main(command(stills, "--steps", "2", "--resume")) == 0  # either way continues the other
+    several = fails(capsys, *command(stills, "--resident", "--devices", "2"), status=2)
+    assert "leave out --devices" in several
+
+
 def test_options_that_make_no_sense(capsys, tmp_path, stills):
     assert "steps" in fails(capsys, *command(stills, "--steps", "0"), status=2)
     assert "--seed" in fails(capsys, *command(stills, "--seed", "-1"), status=2)
