@@ -11,6 +11,7 @@ from cyclesiam.geometry.boxes import (
     cxcywh_to_xyxy,
     decode_boxes,
     encode_boxes,
+    generalized_box_iou,
     xywh_to_xyxy,
     xyxy_to_cxcywh,
     xyxy_to_xywh,
@@ -101,6 +102,30 @@ def test_iou_broadcasts():
     table = box_iou(boxes, others)
     assert table.shape == (3, 5)
     assert table[2, 4] == box_iou(boxes[2, 0], others[4])
+
+
+@pytest.mark.parametrize(
+    ("other", "giou"),
+    [
+        ([0, 0, 10, 10], 1.0),
+        ([5, 0, 15, 10], 1 / 3),  # nothing of the box around both is empty
+        ([10, 10, 20, 20], -0.5),  # half of it is
+        ([30, 0, 40, 10], -0.5),
+        ([90, 0, 100, 10], -0.8),
+    ],
+)
+def test_generalized_iou_of_known_boxes(other, giou):
+    box = torch.tensor([0.0, 0, 10, 10])
+    found = generalized_box_iou(box, torch.tensor(other).float())
+    assert found.item() == pytest.approx(giou, abs=1e-6)
+
+
+@given(boxes_xywh, boxes_xywh)
+def test_generalized_iou_is_symmetric_and_at_most_the_iou(first, second):
+    first, second = xywh_to_xyxy(first.double()), xywh_to_xyxy(second.double())
+    giou = generalized_box_iou(first, second)
+    assert -1 <= giou.item() <= box_iou(first, second).item() + 1e-9
+    torch.testing.assert_close(giou, generalized_box_iou(second, first))
 
 
 @given(boxes_xywh, st.integers(8, 400), st.integers(8, 400))

@@ -101,6 +101,30 @@ def box_iou(boxes: Array, others: Array) -> Array:
     return intersection / union.clip(min=float(xp.finfo(union.dtype).tiny))
 
 
+def generalized_box_iou(boxes: Array, others: Array) -> Array:
+    """Return the IoU less the empty ratio of the smallest box around both, element by element.
+
+    Unlike the IoU it tells how far apart boxes are that share nothing.
+
+    Args:
+        boxes: (..., 4) xyxy, corners in order.
+        others: (..., 4) xyxy, corners in order; broadcast against `boxes`.
+
+    Returns:
+        (...) in -1..1; 1 where both are equal and not empty.
+
+    Source: Generalized IoU (Rezatofighi et al., CVPR 2019), algorithm 1.
+    """
+    xp = array_namespace(boxes)
+    iou = box_iou(boxes, others)
+    sides = xp.maximum(boxes[..., 2:], others[..., 2:]) - xp.minimum(
+        boxes[..., :2], others[..., :2]
+    )
+    around = (sides[..., 0] * sides[..., 1]).clip(min=float(xp.finfo(iou.dtype).tiny))
+    union = (box_area(boxes) + box_area(others)) / (1 + iou)  # as IoU = (areas - union) / union
+    return iou - 1 + union / around
+
+
 def clip_boxes_to_frame(
     boxes: Array, frame_size: tuple[int, int], *, min_size: float = 4.0
 ) -> Array:

@@ -1,4 +1,4 @@
-"""The losses of the paper.
+"""The losses of the paper, and two that may replace parts of them.
 
 Shapes: B targets, N anchors.
 """
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
+from cyclesiam.geometry.boxes import generalized_box_iou
 from cyclesiam.training.anchor_labels import IGNORE, POSITIVE
 
 BOX_WEIGHT = 1.0  # lambda 1 of equation 7
@@ -54,6 +55,31 @@ def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
     return WeightedSum((entropy * counted).sum(), counted.sum())
 
 
+def quality_loss(logits: Tensor, iou: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
+    """Return the cross-entropy of scores with how well boxes fit, where `score_loss` has 1.
+
+    So the score ranks boxes by their overlap. There is no focal factor: negatives are sampled.
+
+    Args:
+        logits: (B, N, 2).
+        iou: (B, N) of the predicted boxes with the target, 0..1; gradients do not pass.
+        labels: (B, N) of `POSITIVE`, `NEGATIVE` (whose target is 0) and `IGNORE`.
+        weights: (B,) weight of each image.
+
+    Returns:
+        The weighted mean over all labels that are not ignored, as its sum and weight.
+
+    Source: Generalized Focal Loss (Li et al., NeurIPS 2020), equation 2 with beta 0; VarifocalNet
+    (Zhang et al., CVPR 2021).
+    """
+    expected = iou.detach() * (labels == POSITIVE)
+    entropy = F.binary_cross_entropy_with_logits(
+        logits[..., 1] - logits[..., 0], expected, reduction="none"
+    )
+    counted = (labels != IGNORE) * weights[:, None]
+    return WeightedSum((entropy * counted).sum(), counted.sum())
+
+
 def box_loss(offsets: Tensor, expected: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
     """Return the smooth L1 distance (beta 1) of offsets, summed over the four coordinates.
 
@@ -69,6 +95,28 @@ def box_loss(offsets: Tensor, expected: Tensor, labels: Tensor, weights: Tensor)
     Source: CycleSiam (Yuan et al., IROS 2020), equation 5.
     """
     distance = F.smooth_l1_loss(offsets, expected, reduction="none", beta=1.0).sum(dim=-1)
+    counted = (labels == POSITIVE) * weights[:, None]
+    return WeightedSum((distance * counted).sum(), counted.sum())
+
+
+def giou_loss(boxes: Tensor, targets: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
+    """Return 1 less the generalized IoU of boxes with the target.
+
+    It weighs what evaluation measures, and all sizes alike, where `box_loss` takes four coordinates
+    apart.
+
+    Args:
+        boxes: (B, N, 4) predicted, xyxy.
+        targets: (B, 4) xyxy.
+        labels: (B, N); only `POSITIVE` anchors count.
+        weights: (B,) weight of each image.
+
+    Returns:
+        The weighted mean over positive anchors, as its sum and weight.
+
+    Source: Generalized IoU (Rezatofighi et al., CVPR 2019), algorithm 2.
+    """
+    distance = 1 - generalized_box_iou(boxes, targets[:, None])
     counted = (labels == POSITIVE) * weights[:, None]
     return WeightedSum((distance * counted).sum(), counted.sum())
 

@@ -4,7 +4,7 @@ Shapes: B clips of T frames, N anchors.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from cyclesiam.data.degradation import degrade, draw_degradations
 from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
-from cyclesiam.geometry.proposals import SelectionConfig
+from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.search import SearchResult
 from cyclesiam.training.anchor_labels import (
@@ -36,6 +36,8 @@ from cyclesiam.training.losses import (
     Losses,
     WeightedSum,
     box_loss,
+    giou_loss,
+    quality_loss,
     score_loss,
     total_loss,
 )
@@ -55,6 +57,12 @@ class ObjectiveConfig:
     middle: float = 0.0
     """Weight of the pair in the middle of a cycle of turn 2 or more, which searches frame 1 for
     the box that the forward half found there; 0 leaves it out."""
+    score_target: Literal["label", "iou"] = "label"
+    """What the score of a positive anchor shall be: `label` 1, as in the paper; `iou` the overlap
+    of its predicted box with the target, so that the score ranks boxes by their overlap."""
+    box_loss: Literal["smooth_l1", "giou"] = "smooth_l1"
+    """`smooth_l1` compares offsets, as in the paper; `giou` compares boxes by their overlap, and
+    wants a `box_weight` of about 2."""
     box_weight: float = BOX_WEIGHT
     """Weight of the box loss beside the score loss."""
     mask_weight: float = MASK_WEIGHT
@@ -69,6 +77,10 @@ class ObjectiveConfig:
         for name in ("negative_probability", "min_cycle_score"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
+        if self.score_target not in ("label", "iou"):
+            raise ValueError(f"score_target must be label or iou, got {self.score_target!r}")
+        if self.box_loss not in ("smooth_l1", "giou"):
+            raise ValueError(f"box_loss must be smooth_l1 or giou, got {self.box_loss!r}")
         if not 0 <= self.middle < float("inf"):
             raise ValueError(f"middle must be 0 or more, got {self.middle}")
 
@@ -225,18 +237,41 @@ def pair_losses(
         rng=rng,
     )
     labels = subsample_labels(labels, proposals.scores, config.labels, rng)  # 5
-    logits, offsets, *_ = proposals.response
-    expected = encode_boxes(xyxy_to_cxcywh(targets)[:, None], network.anchors)
     best = proposals.scores.argmax(dim=1)
     matched = box_iou(proposals.boxes[rows, best], targets) > 0.5
     positive = ~negative & counted
     return LossSums(
-        score=score_loss(logits.float(), labels, weights),
-        box=box_loss(offsets.float(), expected, labels, weights),
+        score=_compare_scores(proposals, targets, labels, weights, config),
+        box=_compare_boxes(network.anchors, proposals, targets, labels, weights, config=config),
         matched=_count(matched & positive, positive),
         dropped=_count(~kept & counted, counted),
         mask=mask,
     )
+
+
+def _compare_scores(
+    proposals: Proposals, targets: Tensor, labels: Tensor, weights: Tensor, config: ObjectiveConfig
+) -> WeightedSum:
+    logits = proposals.response.logits.float()
+    if config.score_target == "label":
+        return score_loss(logits, labels, weights)
+    iou = box_iou(proposals.boxes.detach(), targets[:, None])
+    return quality_loss(logits, iou, labels, weights)
+
+
+def _compare_boxes(
+    anchors: Tensor,
+    proposals: Proposals,
+    targets: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    *,
+    config: ObjectiveConfig,
+) -> WeightedSum:
+    if config.box_loss == "giou":
+        return giou_loss(proposals.boxes, targets, labels, weights)
+    expected = encode_boxes(xyxy_to_cxcywh(targets)[:, None], anchors)
+    return box_loss(proposals.response.offsets.float(), expected, labels, weights)
 
 
 def sample_pairs(network: SiamRPN, count: int, config: ObjectiveConfig, rng: Rng) -> PairSample:
