@@ -206,6 +206,7 @@ def test_frames_stay_on_the_device(capsys, tmp_path, stills):
 
 def test_options_that_make_no_sense(capsys, tmp_path, stills):
     assert "steps" in fails(capsys, *command(stills, "--steps", "0"), status=2)
+    assert "a batch" in fails(capsys, *command(stills, "--batch", "0"), status=2)
     assert "--seed" in fails(capsys, *command(stills, "--seed", "-1"), status=2)
     assert "no device" in fails(capsys, *command(stills, "--device", "tpu"), status=2)
     backbone = fails(capsys, *command(stills, "--backbone", str(tmp_path / "none.pt")))

@@ -70,6 +70,8 @@ class Train:
     """Continue the run in --output; give the same recipe, steps and seed."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """Length of the run; the recipe's by default."""
+    batch: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Clips in a batch; the recipe's by default. A GPU is idle with few."""
     seed: int = 0
     """Seed of all random numbers."""
     backbone: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
@@ -154,6 +156,9 @@ class Train:
                 config,
                 steps=steps,
                 seed=self.seed,
+                clips=config.clips
+                if self.batch is None
+                else replace(config.clips, batch_size=self.batch),
                 accumulation_steps=self.accumulate,
                 save_interval=save_every,
             )
@@ -249,6 +254,7 @@ class Train:
         words += [] if self.start is None else ["--from", self.start]
         words += ["--output", str(self.output), "--resume"]
         words += [] if self.steps is None else ["--steps", str(self.steps)]
+        words += [] if self.batch is None else ["--batch", str(self.batch)]
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--device", self.device] if self.device != "auto" else []
         words += ["--resident"] if self.resident else []

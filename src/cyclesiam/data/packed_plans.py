@@ -4,7 +4,7 @@ Shapes: D plans of T frames, R rows of the batch, N layers; (H, W) the canvas.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class PackedLayers(NamedTuple):
 
     Args:
         counts: how many layers are hindmost, how many second, ...
+        longest: most rows or columns of pixels that are resized.
+        largest: largest side.
         plans: (N,) int64, where they are pasted.
         roles: (N,) int64, `BEHIND`, `TARGET` or `FRONT`.
         offsets: (N,) int64, of their pixels in the flat array.
@@ -56,6 +58,8 @@ class PackedLayers(NamedTuple):
     """
 
     counts: tuple[int, ...]
+    longest: int
+    largest: int
     plans: Tensor
     roles: Tensor
     offsets: Tensor
@@ -96,6 +100,22 @@ class PackedPlans(NamedTuple):
     extra: Tensor
     names: tuple[str, ...]
     problems: tuple[str, ...]
+
+
+Packed = TypeVar("Packed", PackedViews, PackedLayers, PackedPlans)
+
+
+def to_device(packed: Packed, device: torch.device) -> Packed:
+    """Return arrays with all their tensors on a device."""
+    moved: dict[str, Any] = {}
+    for name, part in packed._asdict().items():
+        if isinstance(part, Tensor):
+            moved[name] = part.to(device)
+        elif isinstance(part, PackedViews):
+            moved[name] = to_device(part, device)
+        elif isinstance(part, PackedLayers):
+            moved[name] = to_device(part, device)
+    return packed._replace(**moved)
 
 
 class PlanDataset(Dataset[PackedPlans]):
@@ -197,6 +217,8 @@ class _Packer:
         gains = np.stack([[change.gain for change in changes] for changes in deformations])
         return PackedLayers(
             tuple(sum(order < len(plan.layers) for plan in plans) for order in range(depth)),
+            max(max(sprite.pixels.shape[:2]) for sprite in sprites),
+            max(sprite.side for sprite in sprites),
             torch.tensor([index for index, _ in sorted_layers]),
             torch.tensor([ROLES[layer.role] for layer in layers]),
             torch.tensor([offset for offset, _ in places]),

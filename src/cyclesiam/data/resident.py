@@ -23,6 +23,7 @@ from cyclesiam.data.packed_plans import (
     PackedLayers,
     PackedPlans,
     PackedViews,
+    to_device,
 )
 from cyclesiam.errors import TrainingError
 
@@ -53,27 +54,25 @@ class ResidentRenderer:
     @torch.no_grad()
     def __call__(self, plans: PackedPlans) -> Batch:
         """Render the rows of a batch; its tensors are on the device."""
-        self._pixels[self.used : self.used + len(plans.extra)] = plans.extra.to(self.device)
-        views, masks = self._move(plans.views), self._move(plans.masks)
-        boxes, pasted = plans.boxes.to(self.device), plans.pasted.to(self.device)
-        frames = render_views(self._pixels, views, self.canvas)
-        seen = render_masks(self._pixels, masks, self.canvas)
-        seen = torch.where(seen > 127, float(MASK_ON), float(MASK_OFF))
-        seen[masks.offsets < 0] = MASK_UNKNOWN
+        with_masks = (plans.masks.offsets[:, 0] >= 0).nonzero()[:, 0].to(self.device)
+        plans = to_device(plans, self.device)
+        self._pixels[self.used : self.used + len(plans.extra)] = plans.extra
+        frames = render_views(self._pixels, plans.views, self.canvas)
+        boxes, seen = plans.boxes, frames.new_full((len(frames), 2, *self.canvas), MASK_UNKNOWN)
+        if len(with_masks):
+            masks = PackedViews(*(part[with_masks] for part in plans.masks))
+            shown = render_masks(self._pixels, masks, self.canvas) > 127
+            seen[with_masks] = torch.where(shown, float(MASK_ON), float(MASK_OFF))
         if plans.layers is not None:
-            layers = PackedLayers(
-                plans.layers.counts, *(part.to(self.device) for part in plans.layers[1:])
-            )
-            target_boxes, target_masks = paste_layers(self._pixels, frames, layers)
-            boxes = torch.where(pasted[:, None, None], target_boxes, boxes)
-            seen = torch.where(pasted[:, None, None, None], target_masks, seen)
+            target_boxes, target_masks = paste_layers(self._pixels, frames, plans.layers)
+            boxes = torch.where(plans.pasted[:, None, None], target_boxes, boxes)
+            seen = torch.where(plans.pasted[:, None, None, None], target_masks, seen)
         return self._pick_rows(plans, frames, boxes, seen)
 
     def _pick_rows(self, plans: PackedPlans, frames: Tensor, boxes: Tensor, seen: Tensor) -> Batch:
         """Return the batch: each row a plan, some back in time where the last box is known."""
-        rows, backward = plans.rows.to(self.device), plans.backward.to(self.device)
-        last = frames.shape[1] - 1
-        backward = (backward & boxes[rows, -1].isfinite().all(dim=1)).long()[:, None]
+        rows, last = plans.rows, frames.shape[1] - 1
+        backward = (plans.backward & boxes[rows, -1].isfinite().all(dim=1)).long()[:, None]
         times = torch.arange(last + 1, device=self.device)
         times = times + backward * (last - 2 * times)  # (R, T)
         shown = frames[rows[:, None], times].byte()
@@ -85,9 +84,6 @@ class ResidentRenderer:
             plans.names,
             plans.problems,
         )
-
-    def _move(self, views: PackedViews) -> PackedViews:
-        return PackedViews(*(part.to(self.device) for part in views))
 
 
 def _check_memory(size: int, device: torch.device) -> None:
@@ -136,7 +132,7 @@ def _render(
         torch.minimum(position.floor().long(), size - 2)
         for position, size in ((x, columns), (y, rows))
     )
-    first = views.offsets.clamp(min=0).reshape(-1, 1, 1)
+    first = views.offsets.reshape(-1, 1, 1)
     index = first + (top[:, :, None] * columns[:, :, None] + left[:, None]) * channels
     # Two pixels side by side are one slice of bytes: the slice that begins at each byte.
     pairs = pixels.as_strided((len(pixels) - 2 * channels + 1, 2 * channels), (1, 1))
@@ -195,29 +191,28 @@ def paste_layers(pixels: Tensor, frames: Tensor, layers: PackedLayers) -> tuple[
 
 def load_sprites(pixels: Tensor, layers: PackedLayers) -> Tensor:
     """Return (N, 4, M, M) sprites: their pixels resized, and their alphas."""
-    device, spans = pixels.device, int(layers.spans.max())
-    step = torch.arange(spans, device=device)
+    step = torch.arange(layers.longest, device=pixels.device)
     rows = step[:, None].minimum(layers.spans[:, 0, None, None] - 1)
     columns = step.minimum(layers.spans[:, 1, None, None] - 1)
     index = layers.offsets[:, None, None] + rows * layers.strides[:, None, None] + columns * 3
     colors = pixels.as_strided((len(pixels) - 2, 3), (1, 1))  # that begin at each byte
-    pieces = colors[index].movedim(-1, 1).float()  # (N, 3, spans, spans)
-    place, within = _places(layers.sides)
-    down = _resize_weights(place, layers.spans[:, 0], layers.sides, spans)[:, None]
-    right = _resize_weights(place, layers.spans[:, 1], layers.sides, spans)[:, None]
+    pieces = colors[index].movedim(-1, 1).float()  # (N, 3, longest, longest)
+    place, within = _places(layers)
+    down = _resize_weights(place, layers.spans[:, 0], layers.sides, layers.longest)[:, None]
+    right = _resize_weights(place, layers.spans[:, 1], layers.sides, layers.longest)[:, None]
     resized = (down @ pieces @ right.mT).round()
     index = place[:, :, None] * layers.sides[:, None, None] + place[:, None]
     alpha = pixels[layers.alphas[:, None, None] + index] * within / ALPHA_ONE
     return torch.cat((resized, alpha[:, None]), dim=1)
 
 
-def _places(sides: Tensor) -> tuple[Tensor, Tensor]:
+def _places(layers: PackedLayers) -> tuple[Tensor, Tensor]:
     """Return which pixel of its sprite each of M columns shows: all in order, and a rim around.
 
     Returns:
         (N, M) int64 indices, mirrored in the rim; (N, M, M) bool, false in the rim.
     """
-    M = int(sides.max()) + 2 * RIM
+    sides, M = layers.sides, layers.largest + 2 * RIM
     step = torch.arange(M, device=sides.device) - RIM
     place = torch.minimum(step.abs(), (2 * sides[:, None] - 2 - step).abs())
     place = torch.minimum(place, sides[:, None] - 1)  # far beyond a small sprite
@@ -240,12 +235,13 @@ def deform_sprites(sprites: Tensor, layers: PackedLayers) -> Tensor:
     """Return (N, T, 4, M, M): sprites as each frame deforms and lights them."""
     N, _, M, _ = sprites.shape
     T = layers.shifts.shape[1]
-    place, within = _places(layers.sides)
+    place, within = _places(layers)
     weights = _cubic_weights(place, layers.sides)
     field = torch.einsum("nia,ntabc,njb->ntijc", weights, layers.shifts, weights)
     grid = field + torch.stack(
         (place[:, None].expand(N, M, M), place[:, :, None].expand(N, M, M)), dim=-1
     ).unsqueeze(1)
+    grid = (grid + (RIM + 0.5)) * (2 / M) - 1
     changed = _sample(sprites, grid.reshape(N, T * M, M, 2)).reshape(N, 4, T, M, M)
     color = changed[:, :3].round() * layers.gains.mT[..., None, None]
     alpha = changed[:, 3:] * within[:, None, None]
@@ -273,19 +269,21 @@ def _cubic_weights(place: Tensor, sides: Tensor) -> Tensor:
 
 def warp_sprites(sprites: Tensor, maps: Tensor, canvas: tuple[int, int]) -> Tensor:
     """Return (n, T, 4, H, W): canvases of sprites (n, T, 4, M, M) by maps (n, T, 2, 3)."""
-    n, T = sprites.shape[:2]
-    columns = torch.arange(canvas[1], device=sprites.device).float()
-    rows = torch.arange(canvas[0], device=sprites.device).float()[:, None]
-    a = maps.reshape(n * T, 2, 3, 1, 1)
-    x, y = (a[:, axis, 0] * columns + a[:, axis, 1] * rows + a[:, axis, 2] for axis in (0, 1))
-    warped = _sample(sprites.flatten(0, 1), torch.stack((x, y), dim=-1))
-    return warped.reshape(n, T, 4, *canvas)
+    n, T, _, M, _ = sprites.shape
+    height, width = canvas
+    linear = maps[..., :2] * maps.new_tensor([width, height]) / M  # between spans of -1..1
+    middle = maps[..., :2] @ maps.new_tensor([width - 1.0, height - 1.0]) / 2 + maps[..., 2]
+    shift = (middle + (RIM + 0.5)) * (2 / M) - 1
+    grid = F.affine_grid(
+        torch.cat((linear, shift[..., None]), dim=-1).flatten(0, 1),
+        [n * T, 4, height, width],
+        align_corners=False,
+    )
+    return _sample(sprites.flatten(0, 1), grid).reshape(n, T, 4, height, width)
 
 
 def _sample(sprites: Tensor, grid: Tensor) -> Tensor:
-    """Sample sprites (n, 4, M, M) bilinearly at (n, h, w, 2) indices x, y inside their rims."""
-    M = sprites.shape[-1]
-    grid = (grid + (RIM + 0.5)) * (2 / M) - 1
+    """Sample sprites (n, 4, M, M) bilinearly at (n, h, w, 2) places in -1..1, rims included."""
     return F.grid_sample(sprites, grid, padding_mode="border", align_corners=False)
 
 
