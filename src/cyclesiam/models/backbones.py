@@ -108,7 +108,7 @@ class SmallBlock(nn.Module):
 
 
 class PyramidBackbone(nn.Module):
-    """A feature pyramid for CPUs: 2.5 times the backbone weights of `SmallBackbone`, for its time.
+    """A feature pyramid for CPUs: 3.5 times the weights of `SmallBackbone`, in its time.
 
     Most of its layers are at stride 16. There a weight costs a quarter of the arithmetic, and
     training a quarter of the memory, of what it does at stride 8. What they see of an object is
