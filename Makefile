@@ -1,10 +1,15 @@
 # make install | demo | test | coverage | check | docs; PYTHON=python3.12 picks another interpreter.
+# make gpu-pack CLIPS=folder STILLS=folder; make gpu-train RECIPE=small: docs/guides/train-on-a-gpu.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test coverage check docs clean
+PACK ?= runs/gpu-pack
+RECIPE ?= small
+OUT ?= runs/gpu-results
+
+.PHONY: install demo test coverage check docs gpu-pack gpu-train clean
 
 install: $(STAMP)
 
@@ -36,6 +41,13 @@ check: install
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+gpu-pack: install
+	$(BIN)/python scripts/gpu_pack.py --clips $(CLIPS) --stills $(STILLS) --output $(PACK)
+
+# On the bare machine, where nothing is installed.
+gpu-train:
+	python3 $(PACK)/gpu_train.py --recipe $(RECIPE) --output $(OUT) $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis .coverage

@@ -111,10 +111,8 @@ def to_device(packed: Packed, device: torch.device) -> Packed:
     for name, part in packed._asdict().items():
         if isinstance(part, Tensor):
             moved[name] = part.to(device)
-        elif isinstance(part, PackedViews):
-            moved[name] = to_device(part, device)
-        elif isinstance(part, PackedLayers):
-            moved[name] = to_device(part, device)
+        elif isinstance(part, PackedViews | PackedLayers):
+            moved[name] = to_device(part, device)  # pyright: ignore[reportArgumentType]
     return packed._replace(**moved)
 
 

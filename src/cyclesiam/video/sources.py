@@ -22,12 +22,9 @@ from cyclesiam.video.decoding import (
     read_from_key_frame,
     to_upright_rgb,
 )
+from cyclesiam.video.file_info import SourceInfo
 from cyclesiam.video.images import is_image, list_images, read_image
 from cyclesiam.video.live import Connection, ReconnectingSource, TimedImages, ignore_event
-
-VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .y4m .gif".split()
-)
 
 # Containers whose frames have numbers only, in the order of coding, and no times.
 FORMATS_WITHOUT_TIMES = frozenset({"avi", "mjpeg", "mpjpeg"})
@@ -40,17 +37,6 @@ class Frame:
     index: int
     time: float
     image: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class SourceInfo:
-    """What a video file or image folder holds; sizes in pixels, upright."""
-
-    path: Path
-    frames: int
-    fps: float
-    width: int
-    height: int
 
 
 class Frames:
@@ -126,11 +112,6 @@ class Frames:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def is_video(path: str | Path) -> bool:
-    """Check whether a name ends like a video's."""
-    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def is_camera(source: str | Path | int) -> bool:
