@@ -30,7 +30,8 @@ import torch
 
 from cyclesiam.arrays import logit
 from cyclesiam.cli.options import load_network
-from cyclesiam.data.scenes import find_scenes, split_scenes
+from cyclesiam.data.discovery import moving_regions
+from cyclesiam.data.scenes import Scene, find_scenes, read_downscaled, round_robin, split_scenes
 from cyclesiam.datasets.registry import TRACKING_DATASETS
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.evaluation.metrics.boxes import iou
@@ -46,11 +47,12 @@ from cyclesiam.tracking.step import (
     start,
     update,
 )
-from cyclesiam.validation.examples import ExampleConfig, make_examples
 from cyclesiam.validation.occlusions import OcclusionClip, make_occlusion_clips
 from cyclesiam.video import read_image
 
 SUITE = {"otb": "otb", "uav123_10fps": "uav123", "vot2018": "vot2018", "davis2016": "davis2016"}
+CYCLE_FRAMES = 45  # to the turn
+MOTION_GAP = 3  # frames between the two that motion is measured from
 MAX_DELAY = 30  # frames after its reappearance within which a target counts as redetected
 
 
@@ -138,10 +140,8 @@ def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int)
         inputs.append(box_inputs(track))
         masks.append(mask_inputs(track))
         correct.append(true_ious(track.boxes, clip.boxes) > 0.5)
-    config = ExampleConfig(zooms=0, pasted=0, cycles=clips, seed=5)
-    for example in make_examples(scenes, config):
-        forward_and_back = example.frames + example.frames[-2::-1]
-        track = track_clip(network, tracking, forward_and_back, example.boxes[0])
+    for frames, box in moving_targets(scenes, clips, np.random.default_rng(5)):
+        track = track_clip(network, tracking, frames + frames[-2::-1], box)
         ious = np.nan_to_num(iou(track.boxes, track.boxes[::-1]))
         inputs.append(box_inputs(track))
         masks.append(mask_inputs(track))
@@ -161,6 +161,19 @@ def fit(network: Network, tracking: TrackerConfig, scenes: Sequence, clips: int)
                 f"{name}={value:.2f}" for name, value in zip(names, coefficients, strict=True)
             )
         )
+
+
+def moving_targets(
+    scenes: Sequence[Scene], count: int, rng: np.random.Generator
+) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+    """Yield parts of videos and the (4,) box of a region that moves in their first frame."""
+    videos = [scene for scene in scenes if scene.frames > CYCLE_FRAMES]
+    for scene in round_robin(videos, count, rng):
+        first = int(rng.integers(scene.frames - CYCLE_FRAMES))
+        frames = read_downscaled(scene, first, CYCLE_FRAMES + 1)
+        regions = moving_regions(frames[0], frames[MOTION_GAP]) if frames else ()
+        if len(regions):
+            yield frames, regions[rng.integers(len(regions))]
 
 
 def box_inputs(track: Track) -> np.ndarray:

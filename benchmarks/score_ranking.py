@@ -2,9 +2,10 @@
 
     .venv/bin/python benchmarks/score_ranking.py CLIPS STILLS --checkpoint WEIGHTS=RESULTS [...]
 
-WEIGHTS is a name or folder of weights. RESULTS is a folder of files by `cyclesiam evaluate --json`
-for them; its AUC is the mean over all sequences of all files. The examples come from scenes
-that `split_scenes` holds out. Scores are kept in --cache, and not computed again.
+WEIGHTS is a name or folder of weights. RESULTS is a file of `development_suite.py`, or a folder of
+files by `cyclesiam evaluate --json`; its AUC is the mean over all sequences. The examples come from
+scenes that `split_scenes` holds out. Scores are kept in --cache, and not computed again. Young
+networks are easily told from grown ones: --least leaves out those with a lower AUC.
 """
 
 import argparse
@@ -25,11 +26,9 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     config = ExampleConfig(
-        zooms=options.counts[0],
-        pasted=options.counts[1],
-        cycles=options.counts[2],
+        objects=options.counts[0],
+        degraded=options.counts[1],
         frames=options.frames,
-        cycle_frames=options.reach,
         seed=options.seed,
     )
     _, held = split_scenes(find_scenes([options.clips, options.stills])[0], options.share)
@@ -45,30 +44,33 @@ def main() -> None:
         row = [scores.by_kind.get(kind, np.nan) for kind in KINDS]
         rows.append([*row, scores.total, mean_auc(Path(results))])
         print(f"{weights[-32:]:32s}", *(f"{value:8.3f}" for value in rows[-1]), flush=True)
-    table = np.array(rows)
+    table = np.array([row for row in rows if row[-1] >= options.least])
+    print(f"{len(table)} checkpoints with an AUC of at least {options.least:g}")
     for name, measure in (("spearman", spearman), ("pearson", pearson)):
         figures = (measure(column, table[:, -1]) for column in table[:, :-1].T)
         print(f"{name:32s}", *(f"{figure:8.2f}" for figure in figures))
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clips", type=Path)
     parser.add_argument("stills", type=Path)
     parser.add_argument("--checkpoint", nargs="+", required=True, metavar="WEIGHTS=RESULTS")
     parser.add_argument("--share", type=float, default=0.1, help="of the scenes held out")
     plain = ExampleConfig()
-    counts = [plain.zooms, plain.pasted, plain.cycles]
-    parser.add_argument("--counts", type=int, nargs=3, default=counts, help="of each kind")
+    counts = [plain.objects, plain.degraded]
+    parser.add_argument("--counts", type=int, nargs=2, default=counts, help="of each kind")
     parser.add_argument("--frames", type=int, default=plain.frames)
-    parser.add_argument("--reach", type=int, default=plain.cycle_frames)
+    parser.add_argument("--least", type=float, default=0.0, metavar="AUC")
     parser.add_argument("--seed", type=int, default=plain.seed)
     parser.add_argument("--cache", type=Path, default=Path("ranking-scores.jsonl"))
     return parser.parse_args()
 
 
 def mean_auc(results: Path) -> float:
-    """Return the mean AUC over the sequences of all files of results."""
+    """Return the mean AUC over the sequences of a file, or of all files in a folder."""
+    if results.is_file():
+        return float(np.mean([one["auc"] for one in json.loads(results.read_text()).values()]))
     values = [
         sequence["auc"]
         for file in sorted(results.glob("*.json"))

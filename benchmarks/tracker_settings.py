@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("sources", nargs="+")
     parser.add_argument("--weights", default="default")
     parser.add_argument("--held-out", type=float, default=0.1)
-    parser.add_argument("--count", type=int, default=22, help="examples of each kind")
+    parser.add_argument("--count", type=int, default=48, help="examples of each kind")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -45,7 +45,7 @@ def main() -> None:
     if options.held_out < 1:
         _, scenes = split_scenes(scenes, options.held_out)
     count = options.count
-    examples = make_examples(scenes, ExampleConfig(zooms=count, pasted=count, cycles=count))
+    examples = make_examples(scenes, ExampleConfig(objects=count, degraded=count))
     network, _ = load_weights(options.weights)
     before = None
     print(f"{'':34s}", *(f"{kind:>8s}" for kind in KINDS), "   total")

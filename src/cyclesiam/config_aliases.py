@@ -34,7 +34,6 @@ CurriculumConfig: success success_threshold, patience min_steps, longest max_ste
 DiscoveryConfig: candidates num_candidates, smallest min_size, largest max_size, sharpness
     contrast_sharpness, motion_preference motion_probability, both_sides bidirectional, bridging
     merge_gap, least_share min_motion_ratio, least_texture min_texture
-ExampleConfig: reach cycle_frames
 MaskConfig: wanted enabled, own_colours color_refinement, edge_reach edge_radius, edge_noise
     edge_sigma, least_share min_area_ratio, most_share max_area_ratio, least_inside
     min_inside_ratio, box_share box_weight, size_slack size_tolerance, size_pull size_correction,
@@ -86,6 +85,7 @@ REMOVED_FIELDS: dict[str, dict[str, Any]] = {
     },
     "ColorModelConfig": {"core": 0.8, "margin": 1.1, "floor": 1e-4},
     "DiscoveryConfig": {"inside": False},
+    "ExampleConfig": {"zooms": 10, "pasted": 16, "cycles": 16, "cycle_frames": 45, "reach": 45},
     "MedianFlowConfig": {"inner": 0.8, "levels": 3},
     "ObjectiveConfig": {
         "template_from": "last",
@@ -170,8 +170,8 @@ def _rename(
     for name in values.keys() & removed.keys():
         if values[name] != removed[name]:
             raise ValueError(
-                f"{class_name} has no {name!r} any more: it left with version 0.2, see "
-                f"CHANGELOG.md; leave it out, got {values[name]!r}"
+                f"{class_name} has no {name!r} any more: it left, see CHANGELOG.md; "
+                f"leave it out, got {values[name]!r}"
             )
     renamed = {
         name: value

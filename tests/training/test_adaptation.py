@@ -31,7 +31,7 @@ def save(folder, seed: int, policy="none") -> str:
 @pytest.fixture
 def quick(monkeypatch):
     def few(seed: int) -> ExampleConfig:
-        return ExampleConfig(zooms=2, pasted=2, cycles=2, frames=3, cycle_frames=5, seed=seed)
+        return ExampleConfig(objects=2, degraded=2, frames=3, seed=seed)
 
     def tiny():
         clips = ClipConfig(batch_size=2, height=64, width=64)
@@ -52,7 +52,7 @@ def videos(tmp_path):
 @pytest.mark.parametrize(("gain", "recipe"), [(0.2, "of 3"), (-0.2, "of 1"), (0.0, "of 1")])
 def test_the_best_weights_stay(tmp_path, gain, recipe):
     start, output = save(tmp_path / "start", 1), tmp_path / "output"
-    before = LabelFreeScores(("zooms",) * 3, (0.4, 0.5, 0.6))
+    before = LabelFreeScores(("objects",) * 3, (0.4, 0.5, 0.6))
     candidates = {}
     for seed, more in ((2, gain - 0.1), (3, gain)):
         network, record = load_weights(save(tmp_path / str(seed), seed), trainable=True)

@@ -10,15 +10,16 @@ from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import SourceError, TargetError, WeightsError
 from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.tracker import Tracker
-from cyclesiam.validation.examples import MOTION_GAP, Example, ExampleConfig
+from cyclesiam.validation.examples import Example, ExampleConfig
 from cyclesiam.validation.score import label_free_score, paired_gain
 from cyclesiam.video import read_frames
 
 CALIBRATION_SCENES = 12
+MOTION_GAP = 3  # frames between the two that motion is measured from
 CALIBRATION_FRAMES = 40  # of each scene
 MAX_SCORE_LOSS = 0.01  # of the label-free score, 0..1
 # Fewer examples than validation draws, because two networks track them.
-ACCEPTANCE_EXAMPLES = ExampleConfig(zooms=6, pasted=10, cycles=10, frames=50, cycle_frames=30)
+ACCEPTANCE_EXAMPLES = ExampleConfig(objects=20, degraded=20)
 
 
 def track_scenes(network: Network, scenes: Sequence[Scene]) -> None:

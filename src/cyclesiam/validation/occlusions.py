@@ -6,18 +6,16 @@ and whether it is visible are known in every frame.
 Shapes: T frames, each (H, W, 3) uint8; boxes are xyxy in pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Literal
 
-import cv2
 import numpy as np
 
 from cyclesiam.data.scenes import Scene, read_downscaled, round_robin, sample_images
 from cyclesiam.synthetic.compositing import CompositingConfig, deform, random_cutout
-from cyclesiam.synthetic.cutouts import object_cutout, segment_object
 from cyclesiam.synthetic.sprites import MAX_SPRITE_SIZE, Pose, Sprite, paste_sprite
+from cyclesiam.validation.object_clips import ATTEMPTS, find_sprite
 
 OcclusionKind = Literal["covered", "leaves"]
 JITTER = CompositingConfig(deformation=0.015, color=0.03)  # of a target, from frame to frame
@@ -26,7 +24,6 @@ VISIBLE_ABOVE = 0.9  # ratio above which it counts as wholly visible
 OCCLUDER_SCALE = 1.7  # side of the occluder, over the target's
 LENGTH = 90  # frames of a clip
 MIN_HIDDEN, MAX_HIDDEN = 10, 20  # frames for which a target is hidden
-ATTEMPTS = 5  # images that are searched for an object before a piece of the last one is used
 TRANSITION = 9  # frames that a target takes to vanish, and to reappear
 
 
@@ -64,7 +61,7 @@ def make_occlusion_clips(scenes: Sequence[Scene], count: int, seed: int) -> list
     clips: list[OcclusionClip] = []
     for scene in round_robin(videos, count, rng):
         background = read_downscaled(scene, 0, LENGTH)
-        target, occluder = _find_target(images, rng), next(images, None)
+        target, occluder = find_sprite(images, rng), next(images, None)
         if not background or target is None or occluder is None:
             continue
         # A short scene is shown forward and back.
@@ -73,18 +70,6 @@ def make_occlusion_clips(scenes: Sequence[Scene], count: int, seed: int) -> list
         hidden = int(rng.integers(MIN_HIDDEN, MAX_HIDDEN))
         clips.append(render_occlusion(background, target, occluder, rng, kind=kind, hidden=hidden))
     return clips
-
-
-def _find_target(images: Iterator[np.ndarray], rng: np.random.Generator) -> Sprite | None:
-    """Return the first object in some images, or a piece of the last; None without images."""
-    image = None
-    for image in islice(images, ATTEMPTS):
-        mask = segment_object(image)
-        if mask is not None:
-            size = (image.shape[1], image.shape[0])
-            mask = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
-            return object_cutout(image, np.asarray(mask))
-    return None if image is None else random_cutout(image, MAX_SPRITE_SIZE, rng)
 
 
 def render_occlusion(

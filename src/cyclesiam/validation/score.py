@@ -1,9 +1,7 @@
 """Validation without labels: how well a network tracks in held-out scenes.
 
-The score of an example is a mean overlap, 0..1; `examples` describes the kinds. A cycle proves less
-than a synthetic example: a box that never moves always returns to its start. So the score of a
-cycle is the overlap of the boxes tracked forward and back in every frame, times the ratio of frames
-in which the box still overlaps something that moves.
+The score of an example is the mean overlap after its first frame, 0..1; `examples` describes the
+kinds.
 """
 
 from collections.abc import Sequence
@@ -18,8 +16,6 @@ from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.validation.examples import KINDS, Example, ExampleKind
-
-MIN_MOTION_OVERLAP = 0.2  # overlap with a moving region from which a box counts as on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,33 +89,15 @@ def _split(scores: LabelFreeScores) -> dict[ExampleKind, np.ndarray]:
 
 
 def _score(tracker: Tracker, example: Example) -> float:
+    """Return the mean overlap after frame 0, where the box is known."""
     try:
-        return (
-            _score_cycle(tracker, example)
-            if example.kind == "cycles"
-            else _score_synthetic(tracker, example)
-        )
+        boxes = _track(tracker, example.frames, example.boxes[0])
     except TargetError:  # a target too small or outside: the same for every network
         return 0.0
-
-
-def _score_synthetic(tracker: Tracker, example: Example) -> float:
-    """Return the mean overlap after frame 0, where the box is known."""
-    boxes = _track(tracker, example.frames, example.boxes[0])
-    return float(np.nanmean(_overlap(boxes[1:], example.boxes[1:])))
-
-
-def _score_cycle(tracker: Tracker, example: Example) -> float:
-    """Return the overlap of the tracks forward and back, less where the box left what moves."""
-    turn = len(example.frames) - 1
-    boxes = _track(tracker, example.frames + example.frames[-2::-1], example.boxes[0])
-    forward, back = boxes[:turn], boxes[:turn:-1]  # both of frames 0 ... turn - 1
-    agreement = float(_overlap(forward, back).mean())
-    on_motion = [
-        _overlap(np.broadcast_to(boxes[mark], regions.shape), regions).max() > MIN_MOTION_OVERLAP
-        for mark, regions in example.moving_regions.items()
-    ]
-    return agreement * float(np.mean(on_motion)) if on_motion else agreement
+    known = np.isfinite(example.boxes[1:]).all(axis=1)
+    return (
+        float(_overlap(boxes[1:][known], example.boxes[1:][known]).mean()) if known.any() else 0.0
+    )
 
 
 def _track(tracker: Tracker, frames: list[np.ndarray], box: np.ndarray) -> np.ndarray:
