@@ -46,6 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=9.0, help="of this piece, from its start")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true", help="the backbone, by torch.compile")
     parser.add_argument("--run", type=Path, default=Path("runs/gpu"), help="folder of the run")
     parser.add_argument("--output", type=Path, default=Path("runs/gpu-results"))
     return parser.parse_args()
@@ -102,6 +103,7 @@ def train(options: argparse.Namespace) -> None:
         resume=(options.run / CHECKPOINT_FILE).exists(),
         start_weights=options.start,
         resident=True,
+        compiled=options.compile,
     )
     print(f"frames on {trainer.fabric.device} after {time.monotonic() - START:.0f} s", flush=True)
     left = 60 * options.minutes - SAVING_SECONDS - (time.monotonic() - START)

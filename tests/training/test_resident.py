@@ -7,6 +7,7 @@ import torch
 
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.training.resident import planning_processes
+from cyclesiam.training.train_state import compile_backbones
 from cyclesiam.training.trainer import Trainer
 from support.media import moving_square, write_stills, write_video
 from support.training import CONFIG
@@ -40,6 +41,15 @@ def test_a_process_plans_as_the_training_process_does(tmp_path, scenes):
     here = first_reports(scenes, tmp_path / "here", resident=True)
     beside = first_reports(scenes, tmp_path / "beside", resident=True, workers=1)
     assert [report.loss for report in here] == [report.loss for report in beside]
+
+
+def test_compiled_backbones_compute_what_others_do(tmp_path, scenes):
+    plain, compiled = (Trainer(CONFIG, scenes, tmp_path / n, device="cpu") for n in "ab")
+    compile_backbones(compiled.state, backend="eager")
+    forward = compiled.state.ema_network.backbone.forward_stages
+    assert hasattr(forward, "get_compiler_config")  # of compiled functions alone
+    assert next(plain.fit()).loss == pytest.approx(next(compiled.fit()).loss, rel=1e-5)
+    assert compiled.state.network.state_dict().keys() == plain.state.network.state_dict().keys()
 
 
 def test_a_gpu_gets_all_cores_but_one_to_plan(monkeypatch):

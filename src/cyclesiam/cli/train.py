@@ -80,6 +80,8 @@ class Train:
     """Where to compute: auto, cpu, cuda or cuda:N."""
     resident: tyro.conf.FlagCreatePairsOff[bool] = False
     """Decode everything once and keep it on the device, which then makes the clips: for a GPU."""
+    compile: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Compile the backbone by torch.compile: slower to start, faster on a GPU."""
     devices: int = 1
     """Processes that split each batch, one for each GPU; torchrun sets their number itself."""
     accumulate: int = 1
@@ -124,6 +126,7 @@ class Train:
                 backbone_weights=self.backbone,
                 start_weights=self.start,
                 resident=self.resident,
+                compiled=self.compile,
             )
             if trainer.state.step >= config.steps:
                 print(f"This run is complete: {count_noun(trainer.state.step, 'step')}.")
@@ -258,6 +261,7 @@ class Train:
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--device", self.device] if self.device != "auto" else []
         words += ["--resident"] if self.resident else []
+        words += ["--compile"] if self.compile else []
         words += ["--devices", str(self.devices)] if self.devices != 1 else []
         words += ["--accumulate", str(self.accumulate)] if self.accumulate != 1 else []
         words += [] if self.save_every is None else ["--save-every", str(self.save_every)]

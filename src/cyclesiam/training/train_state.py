@@ -90,6 +90,16 @@ def init_state(
     return TrainState(network, ema, optimizer, rng, initial_weights=initial_weights)
 
 
+def compile_backbones(state: TrainState, backend: str = "inductor") -> None:
+    """Compile the backbones of the network and of its average, at their first use.
+
+    A GPU then starts fewer programs. The first steps take a minute or more.
+    """
+    for network in (state.network, state.ema_network):
+        backbone = network.backbone
+        backbone.forward_stages = torch.compile(backbone.forward_stages, backend=backend)
+
+
 def freeze_all_but_masks(network: SiamRPN) -> None:
     """Freeze everything outside the mask head, the statistics of batch norms included."""
     assert network.mask is not None

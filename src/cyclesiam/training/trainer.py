@@ -19,7 +19,7 @@ from cyclesiam.training.fabric import make_fabric
 from cyclesiam.training.loading import load_batches
 from cyclesiam.training.microbatches import Microbatch, all_reduce_sum, split_batch, unique_rows
 from cyclesiam.training.resident import ResidentBatches
-from cyclesiam.training.train_state import TrainState, init_state
+from cyclesiam.training.train_state import TrainState, compile_backbones, init_state
 from cyclesiam.training.train_step import DivergedError, StepMetrics, train_step
 
 
@@ -58,6 +58,7 @@ class Trainer:
             resumed run.
         start_weights: name or folder of weights for the whole network; likewise.
         resident: decode all scenes now, and keep their frames on the device.
+        compiled: compile the backbones, see `compile_backbones`.
 
     Raises:
         TrainingError: there is no such device, no scene or no checkpoint to resume, or that is of
@@ -77,6 +78,7 @@ class Trainer:
         backbone_weights: str | Path | None = None,
         start_weights: str | Path | None = None,
         resident: bool = False,
+        compiled: bool = False,
     ) -> None:
         self.config = config
         self.output = _make_folder(Path(output))
@@ -93,6 +95,8 @@ class Trainer:
             load_checkpoint(self.state, config, self.output)
             if self.fabric.is_global_zero:
                 save_ema_weights(self.state, config, self.output)
+        if compiled:
+            compile_backbones(self.state)
         rows = unique_rows(microbatches)
         if resident:
             self._load = ResidentBatches(scenes, config, rows, self.fabric.device).load
