@@ -1,6 +1,6 @@
 """Train on a bare machine with a GPU, from the folder that `gpu_pack.py` made and this file is in.
 
-    python3 runs/gpu-pack/gpu_train.py --recipe objects --from default --steps 20000 --batch 128
+    python3 runs/gpu-pack/gpu_train.py --recipe small --steps 20000 --batch 128
 
 It stops in time and saves; the same command goes on. Results are parts of one archive, of less than
 16 MB each: `cat run.tar.* | tar x` unpacks them. On a new machine, put the unpacked folder where
@@ -14,6 +14,7 @@ import tarfile
 import threading
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,12 @@ def parse() -> argparse.Namespace:
 
 def use_pack() -> None:
     """Import the package from the pack, and what this machine lacks from its wheels."""
-    wheels, site = [*(PACK / "wheels").glob("*.whl")], PACK / "site"
+    site = PACK / "site"
+    wheels = [
+        wheel
+        for wheel in (PACK / "wheels").glob("*.whl")
+        if find_spec(wheel.name.partition("-")[0]) is None
+    ]
     if wheels and not site.exists():
         pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"]
         subprocess.run([*pip, "--target", str(site), *map(str, wheels)], check=True)

@@ -6,6 +6,7 @@ the same batch as the ordinary way, within rounding.
 
 import multiprocessing
 import os
+import pickle
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -49,8 +50,21 @@ class ResidentBatches:
 
     def load(self, requests: Iterable[BatchRequest]) -> Iterator[Batch]:
         """Yield the batches that are requested, in order, on the device."""
-        plans = load_batches(self._plans, requests, self.workers, policy=self.config.policy)
-        return map(self._render, plans)
+        policy = self.config.policy
+        for plans in load_batches(
+            _PlansAsBytes(self._plans), requests, self.workers, policy=policy
+        ):
+            yield self._render(pickle.loads(plans))
+
+
+class _PlansAsBytes:
+    """Plans in one piece: each tensor would cross with a file of its own, of which few are open."""
+
+    def __init__(self, plans: PlanDataset) -> None:
+        self.plans = plans
+
+    def __getitem__(self, request: BatchRequest) -> bytes:
+        return pickle.dumps(self.plans[request], protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def planning_processes(workers: int, device: torch.device) -> int:
