@@ -181,6 +181,11 @@ class LazyChunk:
         self._sampler, self._rng, self._problems = sampler, rng, problems
 
     @cached_property
+    def tube_rng(self) -> np.random.Generator:
+        """A generator of its own, so that what is drawn from it changes no chunk."""
+        return self._rng.spawn(1)[0]
+
+    @cached_property
     def content(self) -> Chunk:
         """Return the chunk; it is drawn at the first call."""
         return self._sampler.sample(self._rng, self._problems)

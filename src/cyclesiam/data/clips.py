@@ -7,7 +7,7 @@ still or has a pasted target, the box is known in every frame.
 Shapes: B clips of T frames; (H, W) is the canvas that every frame is resized to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,6 +31,8 @@ from cyclesiam.data.clip_sources import (
 from cyclesiam.data.discovery import DiscoveredTarget, DiscoveryConfig, discover_target
 from cyclesiam.data.frame_store import FrameStore, StoredObjects
 from cyclesiam.data.scenes import Scene
+from cyclesiam.data.tube_clips import TubeClips
+from cyclesiam.data.tube_store import SceneTubes
 from cyclesiam.errors import TrainingError
 from cyclesiam.synthetic.compositing import CompositingConfig
 from cyclesiam.synthetic.cutouts import ObjectBank
@@ -67,10 +69,15 @@ class ClipConfig:
     object_probability: float = 0.0
     """Probability of a clip that shows the object of a still where it is, with its mask. The actual
     ratio is lower where few stills show an object."""
+    tube_probability: float = 0.0
+    """Probability of a clip that shows a tube, a moving target followed through real frames. It
+    needs tubes."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.object_probability <= 1:
             raise ValueError(f"object_probability must lie in 0..1, got {self.object_probability}")
+        if not 0 <= self.tube_probability <= 1:
+            raise ValueError(f"tube_probability must lie in 0..1, got {self.tube_probability}")
         if self.samples_per_clip not in (1, 2) or self.batch_size % self.samples_per_clip:
             raise ValueError(
                 "samples_per_clip must be 1, or 2 with an even batch_size, got "
@@ -132,9 +139,11 @@ class ClipDataset(Dataset[Batch]):
         rows: which clips of each batch to draw, by their index in it; all by default. A clip is the
             same whatever others are drawn.
         store: all frames, decoded; by default, they are decoded when they are drawn.
+        tubes: of the scenes, from `load_tubes`, for `config.tube_probability`.
 
     Raises:
-        TrainingError: there is no scene, or, of a batch, none that can be read.
+        TrainingError: there is no scene, no tube although some shall be drawn, or, of a batch, none
+            that can be read.
     """
 
     def __init__(
@@ -145,21 +154,32 @@ class ClipDataset(Dataset[Batch]):
         *,
         rows: Sequence[int] | None = None,
         store: FrameStore | None = None,
+        tubes: Mapping[str, SceneTubes] | None = None,
     ) -> None:
         if not scenes:
             raise TrainingError("there is nothing to train on: give videos or images")
         self.config = config
         self.seed = seed
         self.rows = range(config.batch_size) if rows is None else rows
+        frames = store or ChunkCache(limit_to_memory(int(config.cache_gigabytes * 2**30)))
         self.chunks = ChunkSampler(
             scenes,
-            store or ChunkCache(limit_to_memory(int(config.cache_gigabytes * 2**30))),
+            frames,
             still_probability=config.still_probability,
             length_exponent=config.length_exponent,
         )
         self._canvas = config.height, config.width
         bank = store.objects if store else ObjectBank()
-        self._sources = _make_sources(config, self.chunks, bank, self._canvas)
+        tube_clips = TubeClips(scenes, tubes or {}, frames, self._canvas, config.tube_probability)
+        if config.tube_probability and not tube_clips.scenes:
+            raise TrainingError(
+                "the recipe draws tubes, but there is none for these videos; find them by: "
+                "cyclesiam prepare"
+            )
+        self._sources: list[ClipSource] = [
+            tube_clips,
+            *_make_sources(config, self.chunks, bank, self._canvas),
+        ]
 
     def __getitem__(self, request: BatchRequest) -> Batch:
         problems: dict[str, None] = {}  # each once, in order
