@@ -28,6 +28,7 @@ MASK_SIDE = 32  # cells on a side of a mask
 PEAK_RATIO = 0.12  # of the strongest motion in a frame, below which a cell rests
 REGION_RATIO = 0.3  # of the strongest motion in a region
 BLEEDING = 15  # cells on a side around a cell that its motion may bleed into
+STILL = 0.15  # cells a frame that the picture of a resting camera may shift
 SEGMENT = 192  # frames that are held in memory together; tubes end there
 
 
@@ -61,8 +62,10 @@ class TubeConfig:
     max_surround: float = 0.25
     """Largest motion around a region over the motion inside; less rejects water and slopes."""
     max_elsewhere: float = 0.08
-    """Largest ratio of the rest of the frame that moves likewise; less rejects scenes that a camera
-    travels through."""
+    """Largest ratio of the rest of the frame that moves likewise, while the camera moves; less
+    rejects scenes that a camera travels through."""
+    max_elsewhere_still: float = 0.3
+    """The same while the camera rests; less rejects busy roads."""
     min_contrast: float = 0.35
     """Least difference between the colors inside and around, 0 equal to 1 disjoint; more rejects
     parts of a road or a field."""
@@ -150,7 +153,7 @@ def moving_cells(strength: np.ndarray, config: TubeConfig) -> np.ndarray:
 
 def is_object(track: Track, motion: Motion, config: TubeConfig) -> bool:
     """Check whether a region travels as one, apart from its surroundings."""
-    steps, around, elsewhere, explained = [], [], [], []
+    steps, around, elsewhere, explained, shifts = [], [], [], [], []
     for number, mask in enumerate(track.masks, track.first):
         strength = np.linalg.norm(motion.residual[number], axis=-1)
         inside = float(np.median(strength[mask]))
@@ -159,16 +162,19 @@ def is_object(track: Track, motion: Motion, config: TubeConfig) -> bool:
         elsewhere.append(float((motion.strength[number][rest] > REGION_RATIO * inside).mean()))
         if number < len(motion.forward):
             flow = motion.forward[number]
-            own = flow[mask] - camera_flow(motion.cameras[number], flow.shape)[mask]
-            steps.append(own.mean(axis=0))
+            camera = camera_flow(motion.cameras[number], flow.shape)
+            steps.append((flow[mask] - camera[mask]).mean(axis=0))
+            shifts.append(float(np.linalg.norm(camera, axis=-1).mean()))
             explained.append(motion.inliers[number])
     way = float(np.linalg.norm(np.sum(steps, axis=0)))
     size = float(np.sqrt(np.median([mask.sum() for mask in track.masks])))
+    still = float(np.median(shifts)) < STILL
+    most_elsewhere = config.max_elsewhere_still if still else config.max_elsewhere
     return (
         way >= config.min_travel * size
         and way >= config.min_straightness * float(np.linalg.norm(steps, axis=-1).sum())
         and float(np.median(around)) <= config.max_surround
-        and float(np.median(elsewhere)) <= config.max_elsewhere
+        and float(np.median(elsewhere)) <= most_elsewhere
         and float(np.median(explained)) >= config.min_inliers
     )
 
