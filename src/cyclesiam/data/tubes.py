@@ -29,6 +29,9 @@ PEAK_RATIO = 0.12  # of the strongest motion in a frame, below which a cell rest
 REGION_RATIO = 0.3  # of the strongest motion in a region
 BLEEDING = 15  # cells on a side around a cell that its motion may bleed into
 STILL = 0.15  # cells a frame that the picture of a resting camera may shift
+PART_REACH = 1.0  # how far away the rest of a target may be, over the root of a region's area
+PART_AREA = 0.15  # of what is near, over the region's, to be more than a speck
+PART_AGREEMENT = 0.7  # cosine between motions that are alike
 SEGMENT = 192  # frames that are held in memory together; tubes end there
 
 
@@ -54,7 +57,7 @@ class TubeConfig:
     """Largest ratio of a region's areas in neighboring frames; less cuts where regions merge."""
     min_box_overlap: float = 0.6
     """Least overlap (IoU) of the boxes of neighboring frames; more cuts fast changes."""
-    min_travel: float = 0.38
+    min_travel: float = 0.32
     """Least way against the background, over the square root of the area; more rejects leaves."""
     min_straightness: float = 0.75
     """Least way from start to end over the way from frame to frame, 0..1; more rejects what
@@ -153,13 +156,14 @@ def moving_cells(strength: np.ndarray, config: TubeConfig) -> np.ndarray:
 
 def is_object(track: Track, motion: Motion, config: TubeConfig) -> bool:
     """Check whether a region travels as one, apart from its surroundings."""
-    steps, around, elsewhere, explained, shifts = [], [], [], [], []
-    for number, mask in enumerate(track.masks, track.first):
+    steps, around, elsewhere, explained, shifts, part = [], [], [], [], [], []
+    for number, (mask, free) in enumerate(zip(track.masks, track.free, strict=True), track.first):
         strength = np.linalg.norm(motion.residual[number], axis=-1)
         inside = float(np.median(strength[mask]))
         around.append(float(np.median(strength[_ring(mask)])) / max(inside, 1e-3))
         rest = ~cv2.dilate(mask.astype(np.uint8), np.ones((BLEEDING, BLEEDING))).astype(bool)
         elsewhere.append(float((motion.strength[number][rest] > REGION_RATIO * inside).mean()))
+        part.append(_is_part(mask, free, motion.residual[number]))
         if number < len(motion.forward):
             flow = motion.forward[number]
             camera = camera_flow(motion.cameras[number], flow.shape)
@@ -171,12 +175,24 @@ def is_object(track: Track, motion: Motion, config: TubeConfig) -> bool:
     still = float(np.median(shifts)) < STILL
     most_elsewhere = config.max_elsewhere_still if still else config.max_elsewhere
     return (
-        way >= config.min_travel * size
+        np.mean(part) < 0.5
+        and way >= config.min_travel * size
         and way >= config.min_straightness * float(np.linalg.norm(steps, axis=-1).sum())
         and float(np.median(around)) <= config.max_surround
         and float(np.median(elsewhere)) <= most_elsewhere
         and float(np.median(explained)) >= config.min_inliers
     )
+
+
+def _is_part(mask: np.ndarray, free: np.ndarray, residual: np.ndarray) -> bool:
+    """Check whether a region beside this one moves likewise, as the rest of a target does."""
+    reach = int(PART_REACH * np.sqrt(mask.sum()))
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((2 * reach + 1,) * 2)).astype(bool) & ~free
+    if near.sum() < PART_AREA * mask.sum():
+        return False
+    own, other = residual[mask].mean(axis=0), residual[near].mean(axis=0)
+    agreement = own @ other / max(float(np.linalg.norm(own) * np.linalg.norm(other)), 1e-6)
+    return bool(agreement > PART_AGREEMENT)
 
 
 def _ring(mask: np.ndarray) -> np.ndarray:
