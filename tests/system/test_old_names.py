@@ -61,7 +61,7 @@ def test_settings_of_a_tracker_are_read_as_they_were_written(tmp_path, recwarn):
     assert not recwarn.list  # a file that the user did not write need not be mended
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", json.loads((OLD / "recipes.json").read_text()))
 def test_the_recipe_in_a_half_done_run_is_the_recipe_of_today(name):
     written = json.loads((OLD / "recipes.json").read_text())[name]
     recipe = to_plain(RECIPES[name]())

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from cyclesiam.training.trainer import Trainer, TrainingReport
 
 NEEDS_WEIGHTS = "adapt", "objects", "masks"  # recipes that continue from weights
-Recipe = Literal["smoke", "small", "objects", "masks", "cyclesiam", "cyclesiam_plus"]
+Recipe = Literal["smoke", "small", "objects", "pyramid", "masks", "cyclesiam", "cyclesiam_plus"]
 PROBLEMS_FILE = "left_out.txt"
 
 

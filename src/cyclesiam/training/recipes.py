@@ -82,6 +82,35 @@ def objects() -> TrainingConfig:
     )
 
 
+def pyramid() -> TrainingConfig:
+    """Return the recipe of the long run: the pyramid from random weights, a day on one core.
+
+    Nearly all targets are known in every frame: cut-outs, views of stills, and tubes.
+    """
+    plain = objects()
+    return replace(
+        plain,
+        recipe="pyramid",
+        steps=96_000,
+        ema_decay=0.9995,
+        network=NetworkConfig(backbone="pyramid", search_size=207),
+        curriculum=CurriculumConfig(
+            stages=(Stage(0, 0), Stage(1, 3), Stage(1, 8), Stage(1, 20)),
+            min_steps=100,
+            max_steps=300,
+            review_probability=0.1,
+        ),
+        clips=replace(
+            plain.clips,
+            samples_per_clip=2,
+            batches_per_chunk=32,
+            cache_gigabytes=2.0,
+            tube_probability=0.3,
+        ),
+        optimizer=FAST_OPTIMIZER,
+    )
+
+
 def masks() -> TrainingConfig:
     """Return a recipe that trains the mask head on a small network, frozen: an hour on one core.
 
@@ -145,5 +174,6 @@ def cyclesiam_plus() -> TrainingConfig:
 
 
 RECIPES: dict[str, Callable[[], TrainingConfig]] = {
-    recipe.__name__: recipe for recipe in (smoke, small, objects, masks, cyclesiam, cyclesiam_plus)
+    recipe.__name__: recipe
+    for recipe in (smoke, small, objects, pyramid, masks, cyclesiam, cyclesiam_plus)
 }

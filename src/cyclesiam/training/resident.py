@@ -7,7 +7,7 @@ the same batch as the ordinary way, within rounding.
 import multiprocessing
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 
@@ -17,6 +17,7 @@ from cyclesiam.data.frame_store import load_frames
 from cyclesiam.data.packed_plans import PlanDataset
 from cyclesiam.data.resident import ResidentRenderer
 from cyclesiam.data.scenes import Scene
+from cyclesiam.data.tube_store import SceneTubes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.loading import load_batches
@@ -30,6 +31,7 @@ class ResidentBatches:
         config: the run.
         rows: which clips of each batch to draw, see `ClipDataset`.
         device: holds the frames.
+        tubes: see `ClipDataset`.
 
     Raises:
         TrainingError: the frames do not fit into half of the machine's memory, or into the
@@ -37,14 +39,20 @@ class ResidentBatches:
     """
 
     def __init__(
-        self, scenes: list[Scene], config: TrainingConfig, rows: Sequence[int], device: torch.device
+        self,
+        scenes: list[Scene],
+        config: TrainingConfig,
+        rows: Sequence[int],
+        device: torch.device,
+        *,
+        tubes: Mapping[str, SceneTubes] | None = None,
     ) -> None:
         clips = config.clips
         with enforce_policy(config.policy):
             store = load_frames(scenes, objects=_shows_objects(clips), limit=limit_to_memory(2**62))
         self.config = config
         self.workers = planning_processes(config.workers, device)
-        dataset = ClipDataset(scenes, clips, config.seed, rows=rows, store=store)
+        dataset = ClipDataset(scenes, clips, config.seed, rows=rows, store=store, tubes=tubes)
         self._plans = PlanDataset(dataset, store)
         self._render = ResidentRenderer(store, (clips.height, clips.width), device)
 

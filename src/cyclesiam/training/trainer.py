@@ -11,6 +11,7 @@ from lightning.fabric import Fabric
 
 from cyclesiam.data.clips import Batch, BatchRequest, ClipDataset
 from cyclesiam.data.scenes import Scene
+from cyclesiam.data.tube_store import load_tubes
 from cyclesiam.errors import TrainingError
 from cyclesiam.training.checkpoint import load_checkpoint, save_checkpoint, save_ema_weights
 from cyclesiam.training.config import TrainingConfig
@@ -59,8 +60,10 @@ class Trainer:
         start_weights: name or folder of weights for the whole network; likewise.
         resident: decode all scenes now, and keep their frames on the device.
         compiled: compile the backbones, see `compile_backbones`.
+        tubes: file of tubes, see `load_tubes`; needed by recipes that draw them.
 
     Raises:
+        SourceError: the tubes cannot be read.
         TrainingError: there is no such device, no scene or no checkpoint to resume, or that is of
             another run; a batch has too few clips to be split; or `output` cannot be written.
         WeightsError: the weights to start from do not fit.
@@ -79,6 +82,7 @@ class Trainer:
         start_weights: str | Path | None = None,
         resident: bool = False,
         compiled: bool = False,
+        tubes: str | Path | None = None,
     ) -> None:
         self.config = config
         self.output = _make_folder(Path(output))
@@ -98,10 +102,11 @@ class Trainer:
         if compiled:
             compile_backbones(self.state)
         rows = unique_rows(microbatches)
+        found = None if tubes is None else load_tubes(Path(tubes))
         if resident:
-            self._load = ResidentBatches(scenes, config, rows, self.fabric.device).load
+            self._load = ResidentBatches(scenes, config, rows, self.fabric.device, tubes=found).load
         else:
-            clips = ClipDataset(scenes, config.clips, config.seed, rows=rows)
+            clips = ClipDataset(scenes, config.clips, config.seed, rows=rows, tubes=found)
             self._load = partial(load_batches, clips, workers=config.workers, policy=config.policy)
 
     def fit(self) -> Iterator[TrainingReport]:
