@@ -16,6 +16,8 @@ from cyclesiam.data.frame_store import FrameStore, load_frames
 from cyclesiam.data.packed_plans import PlanDataset
 from cyclesiam.data.resident import ResidentRenderer
 from cyclesiam.data.scenes import Scene, find_scenes
+from cyclesiam.data.tube_store import SceneTubes
+from cyclesiam.data.tubes import MASK_SIDE, Tube
 from cyclesiam.errors import SourceError, TrainingError
 from cyclesiam.synthetic.compositing import CompositingConfig
 from support.media import moving_square, textured, write_image, write_stills, write_video
@@ -73,6 +75,17 @@ def assert_equal_within_rounding(ordinary, rendered):
     assert rendered.frames.stride() == ordinary.frames.stride()
     assert rendered.frames.dtype == torch.uint8
     assert (rendered.names, rendered.problems) == (ordinary.names, ordinary.problems)
+
+
+def test_tubes_are_rendered_alike(scenes, store):
+    x = 10 + 2.0 * np.arange(20)
+    boxes = np.stack((x, x * 0 + 30, x + 24, x * 0 + 54), axis=-1).astype(np.float32)
+    disk = cv2.circle(np.zeros((MASK_SIDE, MASK_SIDE), np.uint8), (16, 16), 15, 1, -1) > 0
+    tubes = {"street.mp4": SceneTubes((96, 128), (Tube(0, boxes, np.stack([disk] * 20)),))}
+    config = replace(CLIPS, tube_probability=1.0, samples_per_clip=2)
+    ordinary, rendered = both_ways(scenes, store, config, BatchRequest(1, 2, 3), tubes=tubes)
+    assert set(ordinary.names) == {"street.mp4"}
+    assert_equal_within_rounding(ordinary, rendered)
 
 
 @pytest.mark.parametrize("kind", KINDS)

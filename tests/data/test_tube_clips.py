@@ -170,5 +170,10 @@ def test_a_recipe_with_tubes_needs_some(tmp_path):
     scenes, _ = find_scenes([tmp_path])
     with pytest.raises(TrainingError, match="tubes"):
         ClipDataset(scenes, ClipConfig(tube_probability=0.5), 0)
+    other = {"other": SceneTubes(FRAME, (TUBE,))}
+    with pytest.raises(TrainingError, match="tubes"):
+        ClipDataset(scenes, ClipConfig(tube_probability=0.5), 0, tubes=other)
+    none_found = {"square": SceneTubes(FRAME, ())}
+    ClipDataset(scenes, ClipConfig(tube_probability=0.5), 0, tubes=none_found)
     with pytest.raises(ValueError, match="tube_probability"):
         ClipConfig(tube_probability=1.5)

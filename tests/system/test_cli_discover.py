@@ -5,7 +5,9 @@ import pytest
 
 from cyclesiam.cli import main
 from cyclesiam.cli.discover import COLUMNS, WIDTH
-from support.media import moving_square, write_stills, write_video
+from cyclesiam.data.tube_store import save_tubes
+from support.media import moving_square, write_frames, write_stills, write_video
+from support.tubes import make_video
 
 
 @pytest.fixture
@@ -49,3 +51,31 @@ def test_options_that_make_no_sense(capsys, tmp_path, folder):
     (tmp_path / "none").mkdir()
     assert discover(tmp_path / "none")[0] == 1
     assert "found no readable video or image" in capsys.readouterr().err
+
+
+def test_tubes_are_found_once_and_shown(capsys, tmp_path):
+    frames = make_video(lambda number: (20 + 4 * number, 30 + number))
+    write_frames(tmp_path / "videos" / "square", frames)
+    write_frames(tmp_path / "videos" / "still", [frames[0]] * 14)
+    shards = tmp_path / "shards"
+    prepare = ["prepare", str(tmp_path / "videos"), "--output", str(shards), "--tubes"]
+    assert main(prepare) == 0
+    assert f"1 tube in 1 of 2 videos: {shards / 'tubes.npz'}" in capsys.readouterr().out
+    for folder in (shards, tmp_path / "videos"):  # one file serves both
+        more = ("--tubes", str(shards / "tubes.npz"))
+        status, sheet = discover(folder, *more)
+        assert status == 0
+        assert "1 tube." in capsys.readouterr().out
+        picture = cv2.imread(str(sheet))
+        assert picture is not None
+        assert picture.shape[1] == 3 * WIDTH
+
+
+def test_tubes_that_do_not_fit(capsys, tmp_path, folder):
+    save_tubes(tmp_path / "tubes.npz", {})
+    assert discover(folder, "--tubes", str(tmp_path / "tubes.npz"))[0] == 1
+    assert "no tube" in capsys.readouterr().err
+    assert discover(folder, "--tubes", str(tmp_path / "none.npz"))[0] == 1
+    assert "none.npz: is missing" in capsys.readouterr().err
+    assert main(["prepare", str(folder), "--output", "memory://a", "--tubes"]) == 2
+    assert "--tubes needs a folder" in capsys.readouterr().err

@@ -21,7 +21,9 @@ from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.training.recipes import RECIPES
 from support import ROOT
+from support.media import write_frames
 from support.training import tiny
+from support.tubes import make_video
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -160,7 +162,9 @@ from dataclasses import replace
 sys.path.insert(0, {tests!r})
 from cyclesiam.cli import run
 from cyclesiam.training.recipes import RECIPES
+from support.media import write_frames
 from support.training import tiny
+from support.tubes import make_video
 RECIPES["smoke"] = lambda: replace(tiny(), workers=1)
 run()
 """
@@ -202,6 +206,26 @@ def test_frames_stay_on_the_device(capsys, tmp_path, stills):
     assert main(command(stills, "--steps", "2", "--resume")) == 0  # either way continues the other
     several = fails(capsys, *command(stills, "--resident", "--devices", "2"), status=2)
     assert "leave out --devices" in several
+
+
+def test_tubes_are_found_once_and_kept(capsys, monkeypatch, tmp_path):
+    config = tiny()
+    clips = replace(config.clips, tube_probability=0.5)
+    monkeypatch.setitem(RECIPES, "smoke", lambda: replace(config, clips=clips))
+    videos = tmp_path / "videos"
+    write_frames(videos / "square", make_video(lambda number: (20 + 4 * number, 30 + number)))
+    assert main(command(videos, "--steps", "1")) == 0
+    assert "1 tube in 1 of 1 video" in capsys.readouterr().out
+    tubes = tmp_path / "run" / "tubes.npz"
+    assert main(command(videos, "--steps", "1", "--resume")) == 0
+    assert "1 tube in" not in capsys.readouterr().out
+    other = ["train", str(videos), "--recipe=smoke", "--device=cpu", "--steps=1"]
+    assert main([*other, "--output", str(tmp_path / "other"), "--tubes", str(tubes)]) == 0
+    assert not (tmp_path / "other" / "tubes.npz").exists()
+
+
+def test_a_recipe_without_tubes_takes_none(capsys, stills):
+    assert "draws no tubes" in fails(capsys, *command(stills, "--tubes", "a.npz"), status=2)
 
 
 def test_options_that_make_no_sense(capsys, tmp_path, stills):

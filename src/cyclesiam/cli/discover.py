@@ -12,8 +12,10 @@ from cyclesiam.cli.demo import write_image
 from cyclesiam.cli.options import UsageError, count_noun, make_output_folder, show_progress
 from cyclesiam.cli.train import Recipe, require_extra
 from cyclesiam.cli.train_output import print_scenes
+from cyclesiam.cli.tube_sheets import draw_tubes
 from cyclesiam.data.clips import ClipDataset, DiscoveredSample
 from cyclesiam.data.scenes import find_scenes
+from cyclesiam.data.tube_store import load_tubes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.tracking.drawing import PALETTE, add_caption, contact_sheet, draw_box
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 COLUMNS = 6
+TUBE_COLUMNS = 2
 WIDTH = 320  # pixels of each image
 COLORS = {"motion": PALETTE[0], "contrast": PALETTE[1]}  # orange, sky blue
 MAX_NAME = 26  # letters of a file's name that are shown
@@ -42,6 +45,8 @@ class Discover:
     """Video files, images, or folders to search for both."""
     sheet: Annotated[Path, tyro.conf.arg(metavar="FILE.jpg")]
     """Where to write the image of all targets: orange by motion, blue by contrast."""
+    tubes: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Show the tubes of this file instead, each in three frames."""
     count: int = 48
     """Targets to draw."""
     recipe: Recipe = "small"
@@ -57,6 +62,9 @@ class Discover:
             raise UsageError("--count must be 1 or more, and --seed 0 or more")
         require_extra()
         make_output_folder(self.sheet.parent)
+        if self.tubes is not None:
+            self._show_tubes(self.tubes)
+            return
         samples, problems = self._draw()
         columns = min(COLUMNS, len(samples))
         images = [draw_sample(sample) for sample in samples]
@@ -70,6 +78,15 @@ class Discover:
         for problem in problems:
             print(f"  left out: {problem}")
         print(f"Look at {self.sheet}")
+
+    def _show_tubes(self, file: Path) -> None:
+        with enforce_policy("none"):
+            scenes, left_out = find_scenes(self.sources)
+            print_scenes(scenes, left_out)
+            images = draw_tubes(scenes, load_tubes(file), self.count, self.seed)
+        sheet = contact_sheet(images, columns=min(TUBE_COLUMNS, len(images)), width=3 * WIDTH)
+        write_image(self.sheet, sheet)
+        print(f"{count_noun(len(images), 'tube')}.\nLook at {self.sheet}")
 
     def _draw(self) -> tuple[list[DiscoveredSample], list[str]]:
         from cyclesiam.training.recipes import RECIPES

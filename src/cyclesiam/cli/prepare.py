@@ -8,8 +8,10 @@ import tyro
 from rich.console import Console
 
 from cyclesiam.cli.options import UsageError, count_noun, print_problems, show_progress
+from cyclesiam.cli.tube_sheets import find_and_save_tubes
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.data.shard_writer import ShardConfig, plan_shards, write_shards
+from cyclesiam.data.tube_store import TUBES_FILE
 from cyclesiam.datasets.label_policy import enforce_policy
 
 
@@ -36,6 +38,8 @@ class Prepare:
     """Approximate megabytes of a shard."""
     short_side: int = 360
     """Largest shorter side in pixels; larger frames are resized to it."""
+    tubes: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Also find tubes, moving targets followed through frames, and keep them in the folder."""
 
     def __call__(self) -> None:
         """Find videos and images, pack them, and report what could not be read."""
@@ -43,6 +47,8 @@ class Prepare:
             raise UsageError("nothing to prepare: give videos, images or folders of them")
         if self.workers < 1:
             raise UsageError(f"--workers must be 1 or more, got {self.workers}")
+        if self.tubes and "://" in self.output:
+            raise UsageError("--tubes needs a folder as --output, not a URL")
         try:
             config = ShardConfig(megabytes=self.shard_size, short_side=self.short_side)
         except ValueError as error:
@@ -60,5 +66,9 @@ class Prepare:
             f"{count_noun(len(problems), 'problem')}."
         )
         print_problems(problems)
+        if self.tubes:
+            with enforce_policy("none"):
+                packed, _ = find_scenes([self.output])
+                find_and_save_tubes(packed, Path(self.output) / TUBES_FILE, workers=self.workers)
         if Path(self.output).is_dir():
             print(f"Train on them: cyclesiam train {self.output} --output runs/mine")

@@ -29,6 +29,7 @@ from cyclesiam.cli.train_output import (
     print_verdict,
     show_training,
 )
+from cyclesiam.cli.tube_sheets import gather_tubes
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import MissingExtraError, TrainingError
@@ -78,6 +79,8 @@ class Train:
     """Initial weights of a ResNet-50: torchvision's, MoCo's or DINO's."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    tubes: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """Tubes of the sources, for a recipe that draws them; found and kept in --output by default."""
     resident: tyro.conf.FlagCreatePairsOff[bool] = False
     """Decode everything once and keep it on the device, which then makes the clips: for a GPU."""
     compile: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -115,6 +118,7 @@ class Train:
                 print_held_out(held_out, self.start)
         make_output_folder(self.output)
         self._list_problems(problems)
+        tubes = self._find_tubes(config, scenes)
         with quiet_lightning():
             trainer = Trainer(
                 config,
@@ -125,6 +129,7 @@ class Train:
                 resume=self.resume,
                 backbone_weights=self.backbone,
                 start_weights=self.start,
+                tubes=tubes,
                 resident=self.resident,
                 compiled=self.compile,
             )
@@ -215,6 +220,14 @@ class Train:
         print_problems(problems, self.output / PROBLEMS_FILE)
         return scenes, problems
 
+    def _find_tubes(self, config: "TrainingConfig", scenes: list[Scene]) -> Path | None:
+        if not config.clips.tube_probability:
+            if self.tubes is not None:
+                raise UsageError(f"the recipe {config.recipe} draws no tubes: leave out --tubes")
+            return None
+        with enforce_policy(config.policy):
+            return self.tubes or gather_tubes(self.sources, scenes, self.output)
+
     def _list_problems(self, problems: list[str]) -> None:
         """Write the list of files that are left out now, also in a resumed run."""
         file = self.output / PROBLEMS_FILE
@@ -260,6 +273,7 @@ class Train:
         words += [] if self.batch is None else ["--batch", str(self.batch)]
         words += ["--seed", str(self.seed)] if self.seed else []
         words += ["--device", self.device] if self.device != "auto" else []
+        words += [] if self.tubes is None else ["--tubes", str(self.tubes)]
         words += ["--resident"] if self.resident else []
         words += ["--compile"] if self.compile else []
         words += ["--devices", str(self.devices)] if self.devices != 1 else []

@@ -139,11 +139,12 @@ class ClipDataset(Dataset[Batch]):
         rows: which clips of each batch to draw, by their index in it; all by default. A clip is the
             same whatever others are drawn.
         store: all frames, decoded; by default, they are decoded when they are drawn.
-        tubes: of the scenes, from `load_tubes`, for `config.tube_probability`.
+        tubes: of the scenes, from `load_tubes`, for `config.tube_probability`. Where none was found
+            in any scene, other clips take their place.
 
     Raises:
-        TrainingError: there is no scene, no tube although some shall be drawn, or, of a batch, none
-            that can be read.
+        TrainingError: there is no scene, no tubes of one although they shall be drawn, or, of a
+            batch, no clip that can be read.
     """
 
     def __init__(
@@ -171,10 +172,11 @@ class ClipDataset(Dataset[Batch]):
         self._canvas = config.height, config.width
         bank = store.objects if store else ObjectBank()
         tube_clips = TubeClips(scenes, tubes or {}, frames, self._canvas, config.tube_probability)
-        if config.tube_probability and not tube_clips.scenes:
+        missing = tubes is None or any(found.tubes for found in tubes.values())
+        if config.tube_probability and not tube_clips.scenes and missing:
             raise TrainingError(
-                "the recipe draws tubes, but there is none for these videos; find them by: "
-                "cyclesiam prepare"
+                "the recipe draws tubes, but none is given that these videos show; find them by: "
+                "cyclesiam prepare --tubes"
             )
         self._sources: list[ClipSource] = [
             tube_clips,

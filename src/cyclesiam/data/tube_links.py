@@ -55,7 +55,7 @@ def label_regions(moving: np.ndarray, smallest: np.ndarray, max_area: float) -> 
             and smallest.prod() / 2 <= area <= max_area * h * w
         ):
             kept[label] = kept.max() + 1
-    return kept[labels]
+    return kept[np.asarray(labels, np.int32)]
 
 
 def link_regions(

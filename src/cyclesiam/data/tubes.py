@@ -174,7 +174,7 @@ def is_object(track: Track, motion: Motion, config: TubeConfig) -> bool:
     size = float(np.sqrt(np.median([mask.sum() for mask in track.masks])))
     still = float(np.median(shifts)) < STILL
     most_elsewhere = config.max_elsewhere_still if still else config.max_elsewhere
-    return (
+    return bool(
         np.mean(part) < 0.5
         and way >= config.min_travel * size
         and way >= config.min_straightness * float(np.linalg.norm(steps, axis=-1).sum())
