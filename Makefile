@@ -9,7 +9,7 @@ PACK ?= runs/gpu-pack
 RECIPE ?= small
 OUT ?= runs/gpu-results
 
-.PHONY: install demo test coverage check docs gpu-pack gpu-train clean
+.PHONY: install demo test coverage check docs gpu-pack gpu-train long-run curve clean
 
 install: $(STAMP)
 
@@ -48,6 +48,15 @@ gpu-pack: install
 # On the bare machine, where nothing is installed.
 gpu-train:
 	python3 $(PACK)/gpu_train.py --recipe $(RECIPE) --output $(OUT) $(OPTIONS)
+
+# In a session of its own, so that its niceness counts beside other sessions.
+long-run: install
+	@mkdir -p runs/long
+	setsid nohup $(BIN)/python scripts/long_run.py train $(SOURCES) $(OPTIONS) >> runs/long/log 2>&1 &
+	@echo "It runs: tail -f runs/long/log"
+
+curve: install
+	$(BIN)/python scripts/long_run.py curve $(SOURCES) $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .hypothesis .coverage
