@@ -4,8 +4,9 @@
     .venv/bin/python scripts/long_run.py curve FOLDER... [--run runs/long] [--suite SUITE]
 
 `train` starts the run, or goes on from its checkpoint. It takes one core and gives way to other
-programs; start it by `setsid`, so that it gives way to those of other sessions, too. Ctrl-C stops it after a step, with a checkpoint. Every --snapshot steps it keeps the
-averaged weights in `RUN/at-STEP`. A tenth of the scenes is held out.
+programs; start it by `setsid`, so that it gives way to those of other sessions, too. Ctrl-C stops
+it after a step, with a checkpoint. Every --snapshot steps it keeps the averaged weights in
+`RUN/at-STEP`. A tenth of the scenes is held out.
 
 `curve` scores each of them without labels, on the scenes that are held out, and by one pass over
 the development suite where that is unpacked. Scores are kept beside the weights.
