@@ -43,7 +43,8 @@ docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 gpu-pack: install
-	$(BIN)/python scripts/gpu_pack.py --clips $(CLIPS) --stills $(STILLS) --output $(PACK) $(OPTIONS)
+	$(BIN)/python scripts/gpu_pack.py --clips $(CLIPS) --stills $(STILLS) --output $(PACK) \
+		$(if $(TUBES),--tubes $(TUBES)) $(OPTIONS)
 
 # On the bare machine, where nothing is installed.
 gpu-train:

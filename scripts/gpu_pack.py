@@ -17,6 +17,14 @@ from zlib import crc32
 import av
 
 from cyclesiam.data.scenes import Scene, find_scenes
+from cyclesiam.data.tube_store import (
+    TUBES_FILE,
+    SceneTubes,
+    load_tubes,
+    match_tubes,
+    save_tubes,
+)
+from cyclesiam.data.tubes import Tube
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import CycleSiamError, SourceError
 
@@ -43,6 +51,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--clips", type=Path, nargs="*", default=[], help="videos, or folders")
     parser.add_argument("--stills", type=Path, nargs="*", default=[], help="images, or folders")
+    parser.add_argument("--tubes", type=Path, help="file of the clips' tubes, from `prepare`")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--megabytes", type=float, default=58.0, help="most of the whole folder")
     parser.add_argument("--python", default="3.12", help="version on that machine")
@@ -75,7 +84,13 @@ def make_pack(options: argparse.Namespace) -> None:
         room -= copy_stills(stills, output / "stills", for_stills)
     if options.clips:
         clips = [scene for scene in find_scenes(options.clips)[0] if scene.frames > 1]
-        copy_clips(clips, output / "clips", room)
+        tubes = load_tubes(options.tubes) if options.tubes else {}
+        if tubes:
+            save_tubes(output / TUBES_FILE, tubes)
+            room -= (output / TUBES_FILE).stat().st_size  # at most: some will be left out
+        copies = copy_clips(clips, output / "clips", room)
+        if tubes:
+            save_tubes(output / TUBES_FILE, tubes_of_copies(copies, tubes))
     print(f"{output}: {folder_size(output) / MEGABYTE:.1f} MB")
 
 
@@ -102,25 +117,50 @@ def copy_stills(stills: list[Scene], folder: Path, room: float) -> int:
     return used
 
 
-def copy_clips(clips: list[Scene], folder: Path, room: float) -> None:
-    """Copy clips whole or cut, each in an equal share of the room; small ones leave the rest."""
+def copy_clips(clips: list[Scene], folder: Path, room: float) -> dict[Path, Scene]:
+    """Copy clips whole or cut, each in an equal share of the room; small ones leave the rest.
+
+    Returns:
+        The copy of each clip's path, with the frames that it holds.
+    """
     folder.mkdir()
-    frames = 0
+    copies = {}
     by_size = sorted(clips, key=lambda scene: scene.path.stat().st_size)
     for index, scene in enumerate(by_size):
         share = room / (len(by_size) - index)
         target = folder / f"{index:04}{scene.path.suffix}"
         if scene.path.stat().st_size <= share:
             shutil.copy(scene.path, target)
-            frames += scene.frames
+            frames = scene.frames
         else:
             target = target.with_suffix(".mp4")
-            frames += cut_clip(scene.path, target, share)
+            frames = cut_clip(scene.path, target, share)
+        copies[scene.path] = Scene(target, frames)
         room -= target.stat().st_size
     if room < 0:
         raise SourceError(f"there is no room for {len(clips)} clips; give fewer, or --megabytes")
     whole = sum(scene.frames for scene in clips)
+    frames = sum(copy.frames for copy in copies.values())
     print(f"clips: {frames} of {whole} frames of {len(clips)}")
+    return copies
+
+
+def tubes_of_copies(
+    copies: dict[Path, Scene], tubes: dict[str, SceneTubes]
+) -> dict[str, SceneTubes]:
+    """Return the tubes by the names of copies, as far as these hold their frames."""
+    found = {}
+    for path, scene in match_tubes([Scene(path, 0) for path in copies], tubes).items():
+        copy = copies[path]
+        lengths = [(tube, max(min(copy.frames - tube.first, len(tube)), 0)) for tube in scene.tubes]
+        kept = tuple(
+            Tube(tube.first, tube.boxes[:length], tube.masks[:length])
+            for tube, length in lengths
+            if length
+        )
+        found[f"{copy.path.parent.name}/{copy.path.name}"] = scene._replace(tubes=kept)
+    print(f"tubes: {sum(len(scene.tubes) for scene in found.values())}")
+    return found
 
 
 def cut_clip(path: Path, target: Path, room: float) -> int:

@@ -94,12 +94,14 @@ def make_config(options: argparse.Namespace) -> Any:
 def train(options: argparse.Namespace) -> None:
     """Train one piece: until the run is complete, or the time is up."""
     from cyclesiam.data.scenes import find_scenes
+    from cyclesiam.data.tube_store import TUBES_FILE
     from cyclesiam.training.checkpoint import CHECKPOINT_FILE
     from cyclesiam.training.trainer import Trainer
 
     config = make_config(options)
     sources = [folder for folder in (PACK / "clips", PACK / "stills") if folder.exists()]
     scenes, problems = find_scenes(sources)
+    tubes = PACK / TUBES_FILE
     print(f"{len(scenes)} videos and stills; {len(problems)} cannot be read", flush=True)
     trainer = Trainer(
         config,
@@ -108,6 +110,7 @@ def train(options: argparse.Namespace) -> None:
         device=options.device,
         resume=(options.run / CHECKPOINT_FILE).exists(),
         start_weights=options.start,
+        tubes=tubes if tubes.exists() else None,
         resident=True,
         compiled=options.compile,
     )

@@ -147,6 +147,11 @@ def test_what_cannot_be_read_is_reported_and_replaced(scenes):
         pytest.fail("no draw met the broken video")
 
 
+def test_a_chunk_that_a_shorter_copy_lacks_is_refused(scenes, store):
+    with pytest.raises(SourceError, match="has no frame 640"):
+        store.read(scenes[0].path, 10)
+
+
 def test_too_many_frames_are_refused_with_what_they_need(scenes):
     with pytest.raises(TrainingError, match=r"need about 0\.0 GB.*leave out --resident"):
         load_frames(scenes, objects=False, limit=100_000)

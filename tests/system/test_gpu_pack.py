@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 import gpu_pack
+from cyclesiam.data.scenes import Scene
+from cyclesiam.data.tube_store import SceneTubes, load_tubes, match_tubes, save_tubes
+from cyclesiam.data.tubes import MASK_SIDE, Tube
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.video import probe
 from support.media import moving_square, write_stills, write_video
@@ -83,6 +86,32 @@ def test_large_clips_are_cut_to_equal_shares(media, monkeypatch, capsys, tmp_pat
     assert sum(path.stat().st_size for path in folder.iterdir()) <= 3 * share
     counted = re.search(r"clips: (\d+) of 64 frames of 3", capsys.readouterr().out)
     assert int(counted[1]) == sum(frames)
+
+
+def test_tubes_end_where_copies_do(media, capsys):
+    boxes, masks = np.zeros((20, 4), np.float32), np.zeros((20, MASK_SIDE, MASK_SIDE), bool)
+    boxes[:, 0] = np.arange(20)
+    tubes = tuple(Tube(first, boxes, masks) for first in (0, 5, 12))
+    copies = {media / "clips" / "0.mp4": Scene(media / "pack" / "clips" / "0007.mp4", 12)}
+    named = {"0.mp4": SceneTubes((96, 128), tubes), "1.mp4": SceneTubes((96, 128), tubes)}
+    kept = gpu_pack.tubes_of_copies(copies, named)
+    assert capsys.readouterr().out == "tubes: 2\n"
+    first, second = kept["clips/0007.mp4"].tubes
+    assert (first.first, len(first), second.first, len(second)) == (0, 12, 5, 7)
+    assert second.boxes[-1, 0] == 6
+    assert match_tubes(copies.values(), kept).keys() == {media / "pack" / "clips" / "0007.mp4"}
+
+
+def test_a_pack_holds_tubes_and_trains_from_them(media, monkeypatch, capsys, tmp_path):
+    boxes = np.tile(np.array([30, 30, 60, 60], np.float32), (20, 1))
+    tube = Tube(0, boxes, np.ones((20, MASK_SIDE, MASK_SIDE), bool))
+    save_tubes(tmp_path / "found.npz", {"0.mp4": SceneTubes((96, 128), (tube,))})
+    sources = ["--clips", media / "clips", "--tubes", tmp_path / "found.npz"]
+    status, _ = pack(monkeypatch, capsys, *sources, "--output", tmp_path / "carried")
+    assert status == 0
+    scenes, _ = gpu_pack.find_scenes([tmp_path / "carried" / "clips"])
+    assert len(match_tubes(scenes, load_tubes(tmp_path / "carried" / "tubes.npz"))) == 1
+    assert train(tmp_path, "--steps=1").endswith("complete\n")
 
 
 def test_a_pack_that_cannot_be_made_says_why(media, monkeypatch, capsys, tmp_path):

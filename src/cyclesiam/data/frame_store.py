@@ -53,6 +53,8 @@ class FrameStore:
         """
         if (path, chunk) in self.broken:
             raise SourceError(self.broken[path, chunk])
+        if (path, chunk) not in self.chunks:  # a tube of a longer copy of this video asks for it
+            raise SourceError(f"{path}: has no frame {chunk * CHUNK}")
         return self.chunks[path, chunk]
 
     def offset(self, image: np.ndarray) -> int | None:
