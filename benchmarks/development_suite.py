@@ -87,9 +87,7 @@ def evaluate(weights: str, root: Path, masks: bool) -> dict[str, dict[str, float
     for name, sequence in sequences(root):
         trajectory = run_one_pass(PlainBoxes(Tracker(network, config)), sequence)
         known = ~np.isnan(sequence.boxes).any(axis=1)
-        overlaps = box_iou(
-            torch.from_numpy(trajectory.boxes[known]), torch.from_numpy(sequence.boxes[known])
-        ).numpy()
+        overlaps = box_iou(trajectory.boxes[known], sequence.boxes[known])
         width, height = sequence.boxes[0, 2:] - sequence.boxes[0, :2]
         results[name] = {
             "auc": float((overlaps[:, None] > THRESHOLDS).mean()),

@@ -47,12 +47,12 @@ from cyclesiam.tracking.step import (
     start,
     update,
 )
+from cyclesiam.validation.calibration import MOTION_GAP
 from cyclesiam.validation.occlusions import OcclusionClip, make_occlusion_clips
 from cyclesiam.video import read_image
 
 SUITE = {"otb": "otb", "uav123_10fps": "uav123", "vot2018": "vot2018", "davis2016": "davis2016"}
 CYCLE_FRAMES = 45  # to the turn
-MOTION_GAP = 3  # frames between the two that motion is measured from
 MAX_DELAY = 30  # frames after its reappearance within which a target counts as redetected
 
 

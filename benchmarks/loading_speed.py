@@ -61,7 +61,7 @@ def main() -> None:
     data, clock = ClipDataset(find_scenes(options.sources)[0], clips, seed=0), Clock()
     parts = (
         mock.patch.object(chunks, "read_chunk", clock.timed("decode", chunks.read_chunk)),
-        mock.patch.object(data, "plan_clip", clock.timed("plan", data.plan_clip)),
+        mock.patch.object(data, "plan_clips", clock.timed("plan", data.plan_clips)),
         mock.patch.object(ClipPlan, "render", clock.timed("render", ClipPlan.render)),
     )
     with parts[0], parts[1], parts[2]:

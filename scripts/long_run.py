@@ -27,6 +27,7 @@ import cv2
 import torch
 
 from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
+from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.training.checkpoint import CHECKPOINT_FILE, save_ema_weights
 from cyclesiam.training.recipes import RECIPES
@@ -43,7 +44,8 @@ def main() -> None:
     options = parse()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    scenes, _ = find_scenes(options.sources)
+    with enforce_policy("none"):
+        scenes, _ = find_scenes(options.sources)
     trained, held = split_scenes(scenes, HELD_OUT)
     if options.command == "train":
         train(options, trained)

@@ -9,7 +9,7 @@ from cyclesiam.data.chunks import CHUNK, LazyChunk
 from cyclesiam.data.clip_sources import BatchRequest
 from cyclesiam.data.clips import ClipConfig, ClipDataset
 from cyclesiam.data.scenes import Scene, find_scenes
-from cyclesiam.data.tube_clips import SIZES, TubeClips, draw_window
+from cyclesiam.data.tube_clips import TubeClips, draw_window
 from cyclesiam.data.tube_store import SceneTubes
 from cyclesiam.data.tubes import MASK_SIDE, Tube
 from cyclesiam.errors import SourceError, TrainingError
@@ -18,6 +18,7 @@ from support.media import moving_square, write_frames
 
 CANVAS = (64, 80)
 FRAME = (90, 160)
+SIZES = (0.08, 0.45)
 FIRST, COUNT = 50, 40  # frames 50 to 89: of two chunks
 
 
@@ -54,7 +55,8 @@ def make_source(probability=1.0, name="street.mp4", scale=1):
     tube = Tube(TUBE.first, TUBE.boxes * scale, TUBE.masks)
     size = FRAME[0] * scale, FRAME[1] * scale
     scenes = [Scene(SCENE.path.with_name(name), 128)]
-    return TubeClips(scenes, {name: SceneTubes(size, (tube,))}, Frames(), CANVAS, probability)
+    tubes = {name: SceneTubes(size, (tube,))}
+    return TubeClips(scenes, tubes, Frames(), CANVAS, probability, sizes=SIZES)
 
 
 def plan(source, seed, turn=2, gap=3, chunk_seed=None):
@@ -133,7 +135,7 @@ def test_other_sources_follow_by_chance_and_where_nothing_can_be_read():
 def test_a_window_holds_what_moves_far():
     boxes = np.array([[5, 5, 15, 15], [140, 70, 155, 85]], float)
     for seed in range(20):
-        x, y, w, h = draw_window(boxes, FRAME, CANVAS, np.random.default_rng(seed))
+        x, y, w, h = draw_window(boxes, FRAME, CANVAS, np.random.default_rng(seed), sizes=SIZES)
         assert w / h == pytest.approx(CANVAS[1] / CANVAS[0])
         assert abs(x - 80) + 75 < w / 2
         assert abs(y - 45) + 40 < h / 2

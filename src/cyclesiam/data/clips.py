@@ -71,7 +71,7 @@ class ClipConfig:
     ratio is lower where few stills show an object."""
     tube_probability: float = 0.0
     """Probability of a clip that shows a tube, a moving target followed through real frames. It
-    needs tubes."""
+    needs tubes. Targets are shown as large as pasted ones."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.object_probability <= 1:
@@ -87,6 +87,15 @@ class ClipConfig:
             raise ValueError(f"length_exponent must be 0 or more, got {self.length_exponent}")
         if min(self.height, self.width) < 64 or self.batch_size < 1 or self.batches_per_chunk < 1:
             raise ValueError(f"clips need a canvas of 64 pixels or more and a batch, got {self}")
+
+    @property
+    def clips_per_batch(self) -> int:
+        """Clips that are drawn for a batch.
+
+        Row r shows clip r modulo this number, from row `clips_per_batch` on back in time. So rows
+        side by side, which the objective pairs, show different clips.
+        """
+        return self.batch_size // self.samples_per_clip
 
 
 class Batch(NamedTuple):
@@ -171,9 +180,16 @@ class ClipDataset(Dataset[Batch]):
         )
         self._canvas = config.height, config.width
         bank = store.objects if store else ObjectBank()
-        tube_clips = TubeClips(scenes, tubes or {}, frames, self._canvas, config.tube_probability)
-        missing = tubes is None or any(found.tubes for found in tubes.values())
-        if config.tube_probability and not tube_clips.scenes and missing:
+        tube_clips = TubeClips(
+            scenes,
+            tubes or {},
+            frames,
+            self._canvas,
+            config.tube_probability,
+            sizes=(config.compositing.min_size, config.compositing.max_size),
+        )
+        searched_in_vain = tubes is not None and not any(found.tubes for found in tubes.values())
+        if config.tube_probability and not tube_clips.scenes and not searched_in_vain:
             raise TrainingError(
                 "the recipe draws tubes, but none is given that these videos show; find them by: "
                 "cyclesiam prepare --tubes"
@@ -200,28 +216,27 @@ class ClipDataset(Dataset[Batch]):
         self, request: BatchRequest, frames: np.ndarray, problems: dict[str, None]
     ) -> list[Clip]:
         """Return the clips of the rows; their pixels are written to (B, T, H, W, 3) frames."""
-        # Rows side by side show different clips: the objective pairs them.
-        drawn = self.config.batch_size // self.config.samples_per_clip
         own = dict(zip(self.rows, frames, strict=True))
         clips = {
-            draw: self.plan_clip(request, draw, problems).render(
-                own[draw] if draw in own else np.empty_like(frames[0])
-            )
-            for draw in dict.fromkeys(row % drawn for row in self.rows)
+            draw: plan.render(own[draw] if draw in own else np.empty_like(frames[0]))
+            for draw, plan in self.plan_clips(request, problems).items()
         }
         for row in own.keys() - clips.keys():
-            clips[row] = clips[row % drawn].backward()
+            clips[row] = clips[row % self.config.clips_per_batch].backward()
             own[row][:] = clips[row].frames
         return [clips[row] for row in self.rows]
 
-    def plan_clip(self, request: BatchRequest, draw: int, problems: dict[str, None]) -> ClipPlan:
-        """Plan one of the clips of a batch.
+    def plan_clips(self, request: BatchRequest, problems: dict[str, None]) -> dict[int, ClipPlan]:
+        """Plan the clips that the rows of a batch show, by their number in it.
 
         Args:
             request: which batch.
-            draw: which of its clips.
             problems: receives what cannot be read.
         """
+        draws = dict.fromkeys(row % self.config.clips_per_batch for row in self.rows)
+        return {draw: self._plan_clip(request, draw, problems) for draw in draws}
+
+    def _plan_clip(self, request: BatchRequest, draw: int, problems: dict[str, None]) -> ClipPlan:
         # The chunk changes every `batches_per_chunk` batches, and not for all rows at once.
         period = (request.number + draw) // self.config.batches_per_chunk
         chunk_rng = np.random.default_rng((self.seed, 1, draw, period))

@@ -179,16 +179,41 @@ def residual_motion(image: np.ndarray, later: np.ndarray) -> np.ndarray:
     # A new one each time keeps the result independent of earlier frames.
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     flow = dis.calc(_reduced_gray(image), _reduced_gray(later), None)  # pyright: ignore
+    camera, _ = fit_camera(flow, first=0, step=8, error=1.0)
+    return flow - camera_flow(camera, flow.shape)
+
+
+def fit_camera(
+    flow: np.ndarray, *, first: int, step: int, error: float
+) -> tuple[np.ndarray, float]:
+    """Fit an affine camera motion to (h, w, 2) flow.
+
+    Args:
+        flow: in pixels of its own.
+        first: row and column of the first point that the motion is fitted to.
+        step: pixels from one point to the next.
+        error: pixels that the motion may miss a point by.
+
+    Returns:
+        (2, 3) the motion of a pixel, and the ratio of points that it explains, 0..1.
+    """
     h, w = flow.shape[:2]
-    y, x = np.mgrid[0:h:8, 0:w:8].reshape(2, -1)
+    y, x = np.mgrid[first:h:step, first:w:step].reshape(2, -1)
     points = np.stack((x, y), axis=-1).astype(np.float32)
     cv2.setRNGSeed(0)  # the same frames give the same camera
-    camera, _ = cv2.estimateAffine2D(points, points + flow[y, x], ransacReprojThreshold=1.0)
+    camera, explained = cv2.estimateAffine2D(
+        points, points + flow[y, x], ransacReprojThreshold=error
+    )
     if camera is None:
-        camera = np.eye(2, 3)
-    columns, rows = np.arange(w), np.arange(h)[:, None]
+        return np.eye(2, 3), 0.0
+    return camera, float(explained.mean())
+
+
+def camera_flow(camera: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the (h, w, 2) flow of an affine camera motion (2, 3)."""
+    columns, rows = np.arange(shape[1]), np.arange(shape[0])[:, None]
     explained = [columns * a + rows * b + c for a, b, c in camera - np.eye(2, 3)]
-    return flow - np.stack(explained, axis=-1)
+    return np.stack(explained, axis=-1)
 
 
 def local_texture(image: np.ndarray) -> np.ndarray:

@@ -130,11 +130,8 @@ class PlanDataset(Dataset[PackedPlans]):
 
     def __getitem__(self, request: BatchRequest) -> PackedPlans:
         problems: dict[str, None] = {}
-        drawn = self.clips.config.batch_size // self.clips.config.samples_per_clip
-        plans = {
-            draw: self.clips.plan_clip(request, draw, problems)
-            for draw in dict.fromkeys(row % drawn for row in self.clips.rows)
-        }
+        drawn = self.clips.config.clips_per_batch
+        plans = self.clips.plan_clips(request, problems)
         place = {draw: index for index, draw in enumerate(plans)}
         packer = _Packer(self.store)
         packed = [*plans.values()]

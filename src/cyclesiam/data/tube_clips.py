@@ -20,7 +20,6 @@ from cyclesiam.synthetic.panning import View
 
 MIN_PART = 8  # frames of a tube in one chunk, below which they are not used
 WIDE = 0.5  # probability that the gap is drawn up to the length of the tube
-SIZES = 0.08, 0.45  # of a target over the canvas's shorter side, as of pasted ones
 MARGIN = 1.1  # side of a window over that of what it must hold
 ATTEMPTS = 8  # tubes that are tried where frames cannot be read
 
@@ -54,6 +53,7 @@ class TubeClips:
         frames: reads chunks.
         canvas: (height, width) of the frames.
         probability: of such a clip.
+        sizes: smallest and largest side of a target, over the canvas's shorter side.
     """
 
     def __init__(
@@ -63,8 +63,11 @@ class TubeClips:
         frames: FrameReader,
         canvas: tuple[int, int],
         probability: float,
+        *,
+        sizes: tuple[float, float],
     ) -> None:
         self.frames, self.canvas, self.probability = frames, canvas, probability
+        self.sizes = sizes
         matched = match_tubes(scenes, tubes_by_scene) if probability else {}
         found = [
             TubeScene(path, content.frame_size, _parts(content.tubes))
@@ -107,7 +110,7 @@ class TubeClips:
         size = shown[0].shape[0], shown[0].shape[1]
         scale = np.divide(size, scene.frame_size)[::-1]
         boxes = part.tube.boxes[numbers].astype(float) * np.tile(scale, 2)
-        window = draw_window(boxes, size, self.canvas, rng)
+        window = draw_window(boxes, size, self.canvas, rng, sizes=self.sizes)
         mirrored = rng.random() < 0.5
         views = [View(image, window, self.canvas, mirrored) for image in shown]
         first, last = (
@@ -147,23 +150,26 @@ def draw_window(
     frame_size: tuple[int, int],
     canvas: tuple[int, int],
     rng: np.random.Generator,
+    *,
+    sizes: tuple[float, float],
 ) -> np.ndarray:
     """Draw a window (4,) cxcywh of the canvas's aspect that holds all boxes.
 
-    The size of the first target on the canvas is drawn log-uniformly from SIZES, as far as the
-    frame and the other boxes allow.
+    The size of the first target on the canvas is drawn log-uniformly, as far as the frame and the
+    other boxes allow.
 
     Args:
         boxes: (T, 4) xyxy in pixels of the frame.
         frame_size: H, W.
         canvas: height, width.
         rng: random numbers.
+        sizes: smallest and largest side of the target, over the canvas's shorter side.
     """
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     across = np.array(canvas[::-1], float)  # width, height
     frame = np.array(frame_size[::-1], float)
     side = np.sqrt((boxes[0, 2:] - boxes[0, :2]).prod())
-    wanted = np.exp(rng.uniform(*np.log(SIZES))) * min(canvas)
+    wanted = np.exp(rng.uniform(*np.log(sizes))) * min(canvas)
     least = ((high - low) * MARGIN / across).max()  # pixels of the frame in one of the canvas
     most = max((frame / across).min(), least)
     size = across * np.clip(side / wanted, least, most)

@@ -9,6 +9,9 @@ Shapes: n frames of a tube; windows are W x W pixels with W = WINDOW.
 import cv2
 import numpy as np
 
+from cyclesiam.geometry.boxes import xyxy_to_cxcywh
+from cyclesiam.geometry.crops import crop_to_image_matrix
+
 WINDOW = 64  # pixels on a side of the window around a region
 CONTEXT = 1.7  # side of a window over the region's box
 SPAN = 10  # frames before and after whose colors count
@@ -32,9 +35,7 @@ def crop_window(
     image: np.ndarray, window: np.ndarray, border: int = cv2.BORDER_REPLICATE
 ) -> np.ndarray:
     """Resize a window, xyxy in pixels of an (H, W, ...) image, to W x W."""
-    x0, y0, x1, y1 = window.tolist()
-    a, d = (x1 - x0) / WINDOW, (y1 - y0) / WINDOW
-    matrix = np.array([[a, 0, x0 + a / 2 - 0.5], [0, d, y0 + d / 2 - 0.5]])
+    matrix = crop_to_image_matrix(xyxy_to_cxcywh(window).tolist(), (WINDOW, WINDOW))
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpAffine(image, matrix, (WINDOW, WINDOW), flags=how, borderMode=border)
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from cyclesiam.data.discovery import camera_flow, fit_camera
+
 SHORT_SIDE = 270  # pixels of the frames that flow is computed at; more takes longer
 GRID = 2  # pixels of such a frame in a cell of the maps: the flow has no finer detail
 REACH = 2  # doublings of the gap that motion is measured over: 4 frames
@@ -50,7 +52,7 @@ def measure_motion(frames: Sequence[np.ndarray]) -> Motion:
     forward, backward = _flows(gray)
     height, width = frames[0].shape[:2]
     h, w = forward[0].shape[:2]
-    fitted = [fit_camera(flow) for flow in forward]
+    fitted = [camera_motion(flow) for flow in forward]
     ahead, behind = _residuals(forward), _residuals(backward[::-1])[::-1]
     residual, strength = [], []
     still = np.zeros((h, w, 2), np.float32)
@@ -102,30 +104,9 @@ def warp(
     return cv2.remap(values, x + flow[..., 0], y + flow[..., 1], how, borderMode=border)
 
 
-def fit_camera(flow: np.ndarray) -> tuple[np.ndarray, float]:
-    """Fit an affine camera motion to flow.
-
-    Returns:
-        (2, 3) the motion, from cells to cells, and the ratio of points that it explains, 0..1.
-    """
-    h, w = flow.shape[:2]
-    y, x = np.mgrid[CAMERA_STEP // 2 : h : CAMERA_STEP, CAMERA_STEP // 2 : w : CAMERA_STEP]
-    y, x = y.ravel(), x.ravel()
-    points = np.stack((x, y), axis=-1).astype(np.float32)
-    cv2.setRNGSeed(0)  # the same frames give the same camera
-    camera, explained = cv2.estimateAffine2D(
-        points, points + flow[y, x], ransacReprojThreshold=CAMERA_ERROR
-    )
-    if camera is None:
-        return np.eye(2, 3), 0.0
-    return camera, float(explained.mean())
-
-
-def camera_flow(camera: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the (h, w, 2) flow of an affine camera motion, in cells."""
-    columns, rows = np.arange(shape[1]), np.arange(shape[0])[:, None]
-    explained = [columns * a + rows * b + c for a, b, c in camera - np.eye(2, 3)]
-    return np.stack(explained, axis=-1).astype(np.float32)
+def camera_motion(flow: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the (2, 3) affine motion of the camera, and the ratio of points that it explains."""
+    return fit_camera(flow, first=CAMERA_STEP // 2, step=CAMERA_STEP, error=CAMERA_ERROR)
 
 
 def _reduced_gray(frame: np.ndarray) -> np.ndarray:
@@ -171,7 +152,8 @@ def _residual(flow: np.ndarray) -> np.ndarray:
     h, w = flow.shape[:2]
     x, y = flow[..., 0] + np.arange(w), flow[..., 1] + np.arange(h)[:, None]
     inside = (x >= 0) & (x <= w - 1) & (y >= 0) & (y <= h - 1)
-    return (flow - camera_flow(fit_camera(flow)[0], flow.shape)) * inside[..., None]
+    explained = camera_flow(camera_motion(flow)[0], flow.shape).astype(np.float32)
+    return (flow - explained) * inside[..., None]
 
 
 def _accumulate(masks: list[np.ndarray], flows: list[np.ndarray]) -> list[np.ndarray]:

@@ -3,17 +3,19 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from itertools import chain
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 
 from cyclesiam.data.chunks import CHUNK, read_chunk
 from cyclesiam.data.scenes import Scene
 from cyclesiam.data.shard_writer import name_sources
 from cyclesiam.data.tube_store import SceneTubes
-from cyclesiam.data.tubes import DEFAULT_TUBES, SEGMENT, Tube, TubeConfig, find_tubes
+from cyclesiam.data.tubes import DEFAULT_TUBES, TubeConfig, find_tubes
 from cyclesiam.errors import SourceError
 
 
@@ -49,18 +51,19 @@ def search_tubes(
 
 def _search(path: Path, name: str, frames: int, *, config: TubeConfig) -> Searched:
     cv2.setNumThreads(1)  # processes, not threads, share the work
-    tubes: list[Tube] = []
     problems: list[str] = []
-    size = (0, 0)
-    for start in range(0, frames, SEGMENT):
-        images = []
-        try:
-            for first in range(start, min(start + SEGMENT, frames), CHUNK):
-                images += read_chunk(path, first)
-        except SourceError as error:
-            problems.append(str(error))
-        if images:
-            size = (images[0].shape[0], images[0].shape[1])
-            found = find_tubes(images, config)
-            tubes += [Tube(start + tube.first, tube.boxes, tube.masks) for tube in found]
-    return Searched(name, SceneTubes(size, tuple(tubes)), tuple(problems))
+    images = _read_frames(path, frames, problems)
+    first = next(images, None)
+    if first is None:
+        return Searched(name, SceneTubes((0, 0), ()), tuple(problems))
+    tubes = find_tubes(chain([first], images), config)
+    return Searched(name, SceneTubes((first.shape[0], first.shape[1]), (*tubes,)), tuple(problems))
+
+
+def _read_frames(path: Path, frames: int, problems: list[str]) -> Iterator[np.ndarray]:
+    """Yield the frames of a video up to the first that cannot be read."""
+    try:
+        for first in range(0, frames, CHUNK):
+            yield from read_chunk(path, first)
+    except SourceError as error:
+        problems.append(str(error))

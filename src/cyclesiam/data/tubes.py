@@ -7,12 +7,14 @@ directions. Those that move like water, leaves or a part of the scenery are reje
 Shapes: n frames of a tube; masks are (n, S, S) with S = MASK_SIDE; maps are (h, w).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import cv2
 import numpy as np
 
+from cyclesiam.data.discovery import camera_flow
 from cyclesiam.data.tube_links import Track, label_regions, link_regions
 from cyclesiam.data.tube_masks import (
     WINDOW,
@@ -21,7 +23,9 @@ from cyclesiam.data.tube_masks import (
     refine_masks,
     windows_around,
 )
-from cyclesiam.data.tube_motion import Motion, camera_flow, measure_motion, vote
+from cyclesiam.data.tube_motion import Motion, measure_motion, vote
+from cyclesiam.geometry.boxes import box_iou, xyxy_to_cxcywh
+from cyclesiam.geometry.crops import crop_to_image_matrix
 from cyclesiam.geometry.masks import mask_to_box
 
 MASK_SIDE = 32  # cells on a side of a mask
@@ -105,29 +109,29 @@ class Tube:
 
     def mask_in(self, number: int, frame_size: tuple[int, int]) -> np.ndarray:
         """Return the (H, W) uint8 mask of the tube's frame `number`, 255 on the target."""
-        x0, y0, x1, y1 = self.boxes[number].tolist()
-        a, d = (x1 - x0) / MASK_SIDE, (y1 - y0) / MASK_SIDE
-        matrix = np.array([[a, 0, x0 + a / 2 - 0.5], [0, d, y0 + d / 2 - 0.5]])
+        window = xyxy_to_cxcywh(self.boxes[number].astype(float))
+        matrix = crop_to_image_matrix(window.tolist(), (MASK_SIDE, MASK_SIDE))
         grid = self.masks[number].astype(np.uint8) * 255
         return cv2.warpAffine(grid, matrix, frame_size[::-1], flags=cv2.INTER_LINEAR)
 
 
-def find_tubes(frames: Sequence[np.ndarray], config: TubeConfig = DEFAULT_TUBES) -> list[Tube]:
+def find_tubes(frames: Iterable[np.ndarray], config: TubeConfig = DEFAULT_TUBES) -> list[Tube]:
     """Find the tubes of a video.
 
     Args:
-        frames: consecutive frames of one size, (H, W, 3) uint8.
+        frames: consecutive frames of one size, (H, W, 3) uint8; few are held at a time.
         config: which regions become tubes.
 
     Returns:
         The tubes by their first frame.
     """
-    tubes = []
-    for start in range(0, len(frames), SEGMENT):
-        segment = [*frames[start : start + SEGMENT]]
+    tubes: list[Tube] = []
+    start, frames = 0, iter(frames)
+    while segment := [*islice(frames, SEGMENT)]:
         if len(segment) >= config.min_length:
             found = _find_in_segment(segment, config)
             tubes += [Tube(start + tube.first, tube.boxes, tube.masks) for tube in found]
+        start += len(segment)
     return tubes
 
 
@@ -258,17 +262,9 @@ def _smooth_runs(
         jumps = (
             not ends
             and number > start
-            and _overlap(boxes[number - 1], boxes[number]) < config.min_box_overlap
+            and box_iou(boxes[number - 1], boxes[number]) < config.min_box_overlap
         )
         if ends or jumps:
             if number - start >= config.min_length:
                 yield start, number
             start = number + 1 if ends else number
-
-
-def _overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the IoU of two (4,) xyxy boxes."""
-    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2])
-    shared = np.maximum(sides, 0).prod()
-    areas = (first[2:] - first[:2]).prod() + (second[2:] - second[:2]).prod()
-    return float(shared / (areas - shared))

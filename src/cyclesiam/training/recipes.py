@@ -85,7 +85,7 @@ def objects() -> TrainingConfig:
 def pyramid() -> TrainingConfig:
     """Return the recipe of the long run: the pyramid from random weights, a day on one core.
 
-    Nearly all targets are known in every frame: cut-outs, views of stills, and tubes.
+    Six of seven targets are known in every frame: tubes, cut-outs and views of stills.
     """
     plain = objects()
     return replace(
