@@ -15,7 +15,6 @@ the development suite where that is unpacked. Scores are kept beside the weights
 import argparse
 import json
 import os
-import signal
 import sys
 from contextlib import suppress
 from dataclasses import replace
@@ -26,6 +25,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import cv2
 import torch
 
+from cyclesiam.cli.train import stop_on_interrupt
 from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.models.checkpoints import load_weights
@@ -80,17 +80,16 @@ def train(options: argparse.Namespace, scenes: list[Scene]) -> None:
         resume=(options.run / CHECKPOINT_FILE).exists(),
         tubes=options.tubes,
     )
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: trainer.stop())
-    for report in trainer.fit():
-        print(
-            f"step {report.step} of {report.steps}: turn {report.stage.turn} gap "
-            f"{report.stage.gap} loss {report.loss:.4f} matching {report.accuracy:.1%} "
-            f"{report.samples_per_second:.0f} samples/s",
-            flush=True,
-        )
-        if report.step % options.snapshot == 0:
-            save_ema_weights(trainer.state, config, options.run / f"at-{report.step}")
+    with stop_on_interrupt(trainer.stop):
+        for report in trainer.fit():
+            print(
+                f"step {report.step} of {report.steps}: turn {report.stage.turn} gap "
+                f"{report.stage.gap} loss {report.loss:.4f} matching {report.accuracy:.1%} "
+                f"{report.samples_per_second:.0f} samples/s",
+                flush=True,
+            )
+            if report.step % options.snapshot == 0:
+                save_ema_weights(trainer.state, config, options.run / f"at-{report.step}")
 
 
 def give_way() -> None:

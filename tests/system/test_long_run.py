@@ -1,5 +1,6 @@
 """The long run starts, goes on where it stopped, and shows its curve."""
 
+import signal
 import sys
 
 import pytest
@@ -25,8 +26,10 @@ def say(monkeypatch, capsys, command, media, *words):
 
 
 def test_a_long_run_goes_on_and_shows_its_curve(monkeypatch, capsys, media):
+    before = signal.getsignal(signal.SIGINT)
     recipe = ["--recipe", "smoke", "--steps", "20", "--snapshot", "10"]
     assert "step 20 of 20" in say(monkeypatch, capsys, "train", media, *recipe)
+    assert signal.getsignal(signal.SIGINT) is before  # Ctrl-C is as it was
     folder = media.parent / "long"
     assert sorted(path.name for path in folder.glob("at-*")) == ["at-10", "at-20"]
     assert "step" not in say(monkeypatch, capsys, "train", media, *recipe)  # it is complete
