@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, array_namespace, concat_rows, new_array, to_numpy
@@ -26,6 +25,7 @@ from cyclesiam.geometry.masks import (
 )
 from cyclesiam.threads import parallel_map
 from cyclesiam.tracking.color_model import BIN_STRIDE, log_odds, mask_priors
+from cyclesiam.tracking.guided_filter import guided_filter
 from cyclesiam.tracking.mask_boxes import trimmed_boxes
 from cyclesiam.tracking.network import SegmentingNetwork
 from cyclesiam.tracking.rescoring import RescoredSearch
@@ -215,9 +215,7 @@ def refine_edges(
     def refine(mask: np.ndarray, crop: np.ndarray, window: Sequence[float]) -> np.ndarray:
         pixels = slice_window(crop, (round(window[0]), round(window[1])), T)
         guide = pixels.transpose(1, 2, 0).astype(np.uint8, order="C")
-        return cv2.ximgproc.guidedFilter(  # pyright: ignore
-            guide, mask, config.edge_radius, config.edge_sigma**2
-        )
+        return guided_filter(guide, mask, config.edge_radius, config.edge_sigma**2)
 
     return new_array(
         masks, np.stack(parallel_map(refine, to_numpy(masks), to_numpy(crops), windows.tolist()))
