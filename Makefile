@@ -1,15 +1,16 @@
-# make install | demo | test | coverage | check | docs; PYTHON=python3.12 picks another interpreter.
+# make install | demo | test | coverage | check | docs | package; PYTHON=python3.12 picks another interpreter.
 # make gpu-pack CLIPS=folder STILLS=folder; make gpu-train RECIPE=small: docs/guides/train-on-a-gpu.md
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 PACK ?= runs/gpu-pack
 RECIPE ?= small
 OUT ?= runs/gpu-results
 
-.PHONY: install demo test coverage check docs gpu-pack gpu-train long-run curve clean
+.PHONY: install demo test coverage check docs package gpu-pack gpu-train long-run curve clean
 
 install: $(STAMP)
 
@@ -22,7 +23,10 @@ $(STAMP): pyproject.toml constraints.txt
 		"$$($(PYTHON) --version 2>&1). Say make PYTHON=python3.11, or a newer one." >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) -m venv failed; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(PIP) -c constraints.txt -e ".[dev]"
+# The packages of OpenCV share a folder. Contrib, which has CSRT and KCF, must be written last.
+	@$(BIN)/python -c 'import cv2; cv2.TrackerCSRT' 2>/dev/null || \
+		$(PIP) -c constraints.txt --force-reinstall --no-deps opencv-contrib-python-headless
 	@touch $@
 
 demo: install
@@ -41,6 +45,13 @@ check: install
 
 docs: install
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# A wheel and a source archive in dist/, and what their checkers say of them.
+package: install
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 gpu-pack: install
 	$(BIN)/python scripts/gpu_pack.py --clips $(CLIPS) --stills $(STILLS) --output $(PACK) \

@@ -1,9 +1,8 @@
 """A Siamese object tracker that is trained on unlabeled video.
 
-from cyclesiam import Tracker, load_weights, open_frames
+from cyclesiam import Tracker, open_frames
 
-network, record = load_weights("default")
-tracker = Tracker(network)
+tracker = Tracker()
 with open_frames("street.mp4") as frames:
     tracker.init(next(frames).image, (120, 80, 64, 48))
     for frame in frames:
@@ -16,17 +15,43 @@ from typing import TYPE_CHECKING, Any
 from cyclesiam import moved_modules
 
 if TYPE_CHECKING:
+    from cyclesiam.errors import (
+        CycleSiamError,
+        MissingExtraError,
+        SourceError,
+        TargetError,
+        WeightsError,
+    )
     from cyclesiam.models.checkpoints import load_weights
+    from cyclesiam.tracking.config import TrackerConfig
+    from cyclesiam.tracking.results import TrackResult, read_results
     from cyclesiam.tracking.tracker import Tracker
     from cyclesiam.video import open_frames
 
-__all__ = ["Tracker", "__version__", "load_weights", "open_frames"]
+__all__ = [
+    "CycleSiamError",
+    "MissingExtraError",
+    "SourceError",
+    "TargetError",
+    "TrackResult",
+    "Tracker",
+    "TrackerConfig",
+    "WeightsError",
+    "__version__",
+    "load_weights",
+    "open_frames",
+    "read_results",
+]
 __version__ = "0.2.0"
 
-_MODULES = {  # imported at first use: torch takes seconds to import
+_MODULES = {  # imported at first use: some take seconds to import
     "Tracker": "cyclesiam.tracking.tracker",
+    "TrackerConfig": "cyclesiam.tracking.config",
+    "TrackResult": "cyclesiam.tracking.results",
     "load_weights": "cyclesiam.models.checkpoints",
     "open_frames": "cyclesiam.video",
+    "read_results": "cyclesiam.tracking.results",
+    **{name: "cyclesiam.errors" for name in __all__ if name.endswith("Error")},
 }
 
 

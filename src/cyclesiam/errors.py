@@ -35,3 +35,24 @@ class TrainingError(CycleSiamError):
 
 class MissingExtraError(CycleSiamError):
     """An optional package is not installed; the message names the extra."""
+
+
+EXTRAS = {
+    "train": "torch safetensors lightning tensorboard",
+    "export": "torch safetensors onnx onnxscript",
+    "evaluate": "opencv-contrib-python-headless matplotlib",
+    "openvino": "openvino",
+}
+"""The packages of each extra, as pyproject.toml has them."""
+
+
+def missing_extra(what: str, package: str, extra: str) -> MissingExtraError:
+    """Return the error that a package of an extra is not installed.
+
+    >>> str(missing_extra("a report", "matplotlib", "evaluate")).partition(";")[0]
+    'a report needs matplotlib, which is not installed'
+    """
+    return MissingExtraError(
+        f"{what} needs {package}, which is not installed; the extra `{extra}` brings it: "
+        f"pip install {EXTRAS[extra]}"
+    )

@@ -16,8 +16,9 @@ DRAWERS = {"utils", "helpers", "common", "misc", "base", "core"}  # names that s
 OPEN = ["errors", "config_aliases", "moved_modules", "files", "threads", "arrays"]
 FLOORS = [
     ["geometry", "video"],
-    ["models", "datasets", "synthetic", "tracking"],
+    ["models", "datasets", "synthetic"],
     ["data", "deployment"],
+    ["tracking"],
     ["evaluation", "validation"],
     ["training", "profiling"],
     ["cli"],
@@ -35,7 +36,7 @@ IMPORTS = {
     "geometry": set(),
     "video": set(),
     "models": {"geometry"},
-    "tracking": {"geometry"},
+    "tracking": {"deployment", "models", "geometry"},
     "synthetic": {"geometry"},
     "datasets": {"geometry", "video"},
     "data": {"datasets", "synthetic", "geometry", "video"},

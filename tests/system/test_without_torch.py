@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cyclesiam.deployment.export import export
+from cyclesiam.models.checkpoints import save_weights
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.video.writer import VideoWriter
@@ -71,7 +72,7 @@ def test_a_bundle_tracks_the_same_without_pytorch(bundle, clip, tmp_path):
 def test_commands_that_need_pytorch_name_it():
     done = run(COMMAND, "train")
     assert done.returncode == 1
-    assert "train needs PyTorch" in done.stderr
+    assert "train needs torch" in done.stderr
     assert "pip install torch" in done.stderr
 
 
@@ -82,7 +83,37 @@ def test_help_names_the_available_commands():
     assert "train," not in done.stdout
 
 
-def test_weights_that_need_pytorch_name_it(clip):
-    done = run(COMMAND, "track", clip, "--box", "10,30,24,24")
+def test_shipped_weights_track(clip, tmp_path):
+    words = ["track", clip, "--box", "10,30,24,24", "--output", tmp_path / "out.jsonl"]
+    done = run(COMMAND, *words)
+    assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 8
+
+
+@pytest.mark.parametrize("option", [["--runtime", "pytorch"], ["--device", "cuda"]])
+def test_what_needs_pytorch_names_the_extra(clip, option):
+    done = run(COMMAND, "track", clip, "--box", "10,30,24,24", *option)
     assert done.returncode == 1
-    assert "pip install torch" in done.stderr
+    assert "the extra `train` brings it: pip install torch" in done.stderr
+
+
+def test_trained_weights_need_pytorch(clip, tmp_path):
+    save_weights(tmp_path, SiamRPN(TINY), TrainingRecord(policy="none"))
+    done = run(COMMAND, "track", clip, "--box", "10,30,24,24", "--weights", tmp_path)
+    assert done.returncode == 1
+    assert "has no graphs" in done.stderr
+    assert "the extra `train` brings it" in done.stderr
+
+
+def test_python_tracks_without_pytorch():
+    code = """
+import numpy as np
+from cyclesiam import Tracker
+image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+tracker = Tracker()
+tracker.init(image, (40, 40, 30, 30))
+result = tracker.update(image)
+print(result.state, result.mask is not None)
+"""
+    done = run(WITHOUT + code)
+    assert done.stdout.split() == ["tracking", "True"], done.stderr

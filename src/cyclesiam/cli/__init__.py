@@ -18,7 +18,7 @@ import tyro
 
 from cyclesiam import __version__
 from cyclesiam.cli.options import UsageError
-from cyclesiam.errors import CycleSiamError, MissingExtraError
+from cyclesiam.errors import CycleSiamError, MissingExtraError, missing_extra
 
 DESCRIPTION = "Track objects through video, with a tracker that is trained without labels."
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -115,12 +115,9 @@ def _explain_missing_pytorch(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name not in ("torch", "safetensors"):
             raise
-        raise MissingExtraError(
-            f"{name} needs PyTorch, which is not installed: pip install torch. An exported bundle "
-            "tracks without it: cyclesiam track --weights BUNDLE"
-        ) from error
+        raise missing_extra(name, error.name, "train") from error
 
 
 def _execute(command: Callable[[], None]) -> int:

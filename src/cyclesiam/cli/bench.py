@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import torch
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -22,12 +21,13 @@ from cyclesiam.cli.options import (
     load_tracker_config,
     resolve_device,
     show_progress,
+    wrong_usage,
 )
-from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle
+from cyclesiam.deployment.bundles import ExportedNetwork
+from cyclesiam.deployment.loading import runs_graphs
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
 from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
-from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.profiling.speed import (
     OPENCV_BASELINES,
     RunTiming,
@@ -47,13 +47,17 @@ from cyclesiam.synthetic.demo_clip import make_demo_clip, make_demo_grid
 from cyclesiam.threads import describe_processor
 from cyclesiam.video import VideoWriter
 
+if TYPE_CHECKING:
+    from cyclesiam.models.siamrpn import SiamRPN
+
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the synthetic clip
-BenchRuntime = Literal["auto", "onnxruntime", "openvino", "openvino-bf16"]
+BenchRuntime = Literal["auto", "onnxruntime", "openvino", "openvino-bf16", "pytorch"]
 RUNTIMES: dict[BenchRuntime, RuntimeConfig] = {
     "auto": RuntimeConfig(),
     "onnxruntime": RuntimeConfig(runtime="onnxruntime"),
-    "openvino": RuntimeConfig(runtime="openvino"),
+    "openvino": RuntimeConfig(runtime="openvino", precision="f32"),
     "openvino-bf16": RuntimeConfig(runtime="openvino", precision="bf16"),
+    "pytorch": RuntimeConfig(runtime="pytorch"),
 }
 TABLE_WIDTH = 132  # characters, if the output is no terminal
 
@@ -69,7 +73,7 @@ class Bench:
     weights: Annotated[tuple[str, ...], tyro.conf.arg(metavar="WEIGHTS")] = ("default",)
     """Names of shipped weights, folders of weights or exported bundles; the best quality first."""
     runtimes: tuple[BenchRuntime, ...] = ("auto",)
-    """Runtimes of exported bundles; each is measured."""
+    """Runtimes of weights that have graphs; each is measured."""
     targets: int = 1
     """Objects to track at once."""
     source: Annotated[str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="")] = None
@@ -96,29 +100,29 @@ class Bench:
         """Measure, and print the table and which weights are fast enough."""
         self._check()
         threads = set_threads(self.threads)
-        device = resolve_device(self.device)
-        ours = self._load_trackers(device, threads)
+        ours = self._load_trackers(threads)
         trackers: dict[str, TimedTracker] = {**ours, **OPENCV_BASELINES}
         with self._workload() as workload:
             measured = time_rounds(trackers, workload, self.rounds)
             rounds = list(show_progress(measured, "measuring", self.rounds))
         runs = {name: [timing[name] for timing in rounds] for name in trackers}
         timings = {name: summarize(timing) for name, timing in runs.items()}
-        print(f"{describe_processor()}; torch {torch.__version__} on {device}, {threads} threads.")
+        print(f"{describe_processor()}; {threads} threads.")
         print_timings(timings, f"{self.frames} frames, {self.rounds} rounds")
         if self.fps is not None:
             print(self._verdict({name: timings[name] for name in ours}, self.fps))
         if self.json:
-            settings = {"threads": threads, "device": device, "targets": self.targets}
+            settings = {"threads": threads, "device": self.device, "targets": self.targets}
             write_timings(self.json, settings, runs, timings)
 
-    def _load_trackers(self, device: str, threads: int) -> dict[str, TimedTracker]:
-        """Load all weights, and bundles once for each runtime."""
+    def _load_trackers(self, threads: int) -> dict[str, TimedTracker]:
+        """Load all weights, and those with graphs once for each runtime."""
         trackers: dict[str, TimedTracker] = {}
         for weights in self.weights:
-            exported = is_bundle(weights)
+            with wrong_usage():
+                exported = runs_graphs(weights, self.device, RuntimeConfig())
             for runtime in self.runtimes if exported else ("auto",):
-                where = "cpu" if exported else device
+                where = resolve_device(self.device, weights, RUNTIMES[runtime])
                 name = weights if runtime == "auto" else f"{weights} {runtime}"
                 config = load_tracker_config(weights, masks=self.masks)
                 network = self._load(weights, runtime, where, threads)
@@ -131,7 +135,7 @@ class Bench:
 
     def _load(
         self, weights: str, runtime: BenchRuntime, device: str, threads: int
-    ) -> SiamRPN | ExportedNetwork:
+    ) -> "SiamRPN | ExportedNetwork":
         config = replace(RUNTIMES[runtime], threads=threads)
         return load_network(weights, device, config, masks=self.masks)[0]
 
@@ -220,7 +224,6 @@ def write_timings(
     }
     machine = {
         "processor": describe_processor(),
-        "torch": torch.__version__,
         "cyclesiam": __version__,
     }
     content = {**machine, **settings, "trackers": trackers}

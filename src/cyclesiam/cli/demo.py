@@ -13,6 +13,7 @@ from cyclesiam.cli.options import (
     UsageError,
     Weights,
     count_noun,
+    describe_runtime,
     load_network,
     load_tracker_config,
     make_output_folder,
@@ -56,7 +57,7 @@ class Demo:
         """Make the clip, track, draw the results, and print the mean overlap."""
         if self.frames < 1:
             raise UsageError(f"--frames must be 1 or more, got {self.frames}")
-        device = resolve_device(self.device, self.weights)
+        device = resolve_device(self.device, self.weights, self.runtime)
         network, record = load_network(self.weights, device, self.runtime)
         make_output_folder(self.output)
         print(f"Making a clip of {count_noun(self.frames, 'frame')} ...", flush=True)
@@ -71,7 +72,8 @@ class Demo:
             f"Weights {self.weights}, trained for {count_noun(record.steps, 'step')} by the label "
             f"policy `{record.policy}`.\n"
             f"Mean overlap with the truth: {frame_ious(found, clip.boxes).mean():.2f} "
-            f"({len(results) / seconds:.1f} frames a second on {device}).\n"
+            f"({len(results) / seconds:.1f} frames a second; "
+            f"{describe_runtime(network, device)}).\n"
             f"Look at {self.output / 'demo.mp4'} or {self.output / 'demo.jpg'}: the tracker's box "
             f"has a color, the true box is thin and white. Boxes: {self.output / 'demo.jsonl'}"
         )

@@ -1,8 +1,7 @@
 """Options that several commands share: boxes, devices, weights; and progress on the terminal."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -11,12 +10,12 @@ from rich.console import Console
 from rich.progress import track
 from tyro.constructors import PrimitiveConstructorSpec
 
-from cyclesiam.deployment.bundles import ExportedNetwork, is_bundle, load_bundle
+from cyclesiam.deployment import loading
+from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.models.metadata import TrainingRecord, resolve_weights
-from cyclesiam.threads import set_num_threads
 from cyclesiam.tracking.config import TrackerConfig, load_config
 
 if TYPE_CHECKING:
@@ -60,39 +59,17 @@ Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]
 Runtime = Annotated[RuntimeConfig, tyro.conf.arg(name="")]
 
 
-def resolve_device(name: str, weights: str | None = None) -> str:
-    """Return the device of a name; `auto` is the first CUDA device, or else the CPU.
-
-    Args:
-        name: auto, cpu, cuda or cuda:N.
-        weights: what is to run there; an exported bundle runs on the CPU only.
+def resolve_device(
+    name: str, weights: str | None = None, runtime: RuntimeConfig | None = None
+) -> str:
+    """Return the device of a name, see `loading.resolve_device`.
 
     Raises:
         UsageError: there is no such name, or the weights cannot run there.
         CycleSiamError: the machine has no such device.
     """
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
-        raise UsageError(f"there is no device {name!r}; use auto, cpu, cuda or cuda:N")
-    if weights is not None and is_bundle(weights):
-        if name.startswith("cuda"):
-            raise UsageError(f"{weights} was exported for the CPU; leave out --device {name}")
-        return "cpu"
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise CycleSiamError(
-            f"--device {name}: torch {torch.__version__} finds no CUDA device here; use "
-            "--device cpu, or install a driver and a build of torch with CUDA"
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise CycleSiamError(
-            f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, "
-            "counted from 0"
-        )
-    return name
+    with wrong_usage():
+        return loading.resolve_device(name, weights, runtime)
 
 
 def load_network(
@@ -102,34 +79,34 @@ def load_network(
     *,
     masks: bool = True,
 ) -> tuple["SiamRPN | ExportedNetwork", TrainingRecord]:
-    """Read a network for inference, and the record of its training.
-
-    Args:
-        weights: name of shipped weights, a folder of weights, or an exported bundle.
-        device: where it computes; the CPU, if it was exported.
-        runtime: of a bundle; its threads are for any network.
-        masks: whether masks will be asked for; without, a bundle computes less.
+    """Read a network for inference and its record, see `loading.load_network`.
 
     Raises:
-        UsageError: a runtime or precision was chosen for weights that were not exported.
+        UsageError: a runtime or precision was chosen for weights without graphs.
         CycleSiamError: there are no such weights, or they cannot be run.
     """
-    runtime = runtime or RuntimeConfig()
-    if is_bundle(weights):
-        network, record = load_bundle(weights, runtime, masks=masks)
-    elif runtime.runtime != "auto" or runtime.precision != "f32":
-        raise UsageError(
-            f"--runtime and --precision are for exported bundles, and {weights} is none: "
-            f"cyclesiam export --weights {weights} --output FOLDER makes one"
-        )
-    else:
-        from cyclesiam.models.checkpoints import load_weights  # needs PyTorch, unlike a bundle
+    with wrong_usage():
+        return loading.load_network(weights, device, runtime, masks=masks)
 
-        network, record = load_weights(weights)
-        network = network.to(device)
-    if runtime.threads:
-        set_num_threads(runtime.threads)
-    return network, record
+
+def describe_runtime(network: "SiamRPN | ExportedNetwork", device: str) -> str:
+    """Return what runs a network: the runtime and its precision, or PyTorch and the device."""
+    return str(network.runtime) if isinstance(network, ExportedNetwork) else f"PyTorch on {device}"
+
+
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Turn a wrong argument of the library into a wrong option.
+
+    Raises:
+        UsageError: a `ValueError` that is no `CycleSiamError` was raised.
+    """
+    try:
+        yield
+    except CycleSiamError:
+        raise
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def load_tracker_config(weights: str, *, masks: bool = True) -> TrackerConfig:
@@ -143,7 +120,7 @@ def load_tracker_config(weights: str, *, masks: bool = True) -> TrackerConfig:
         CycleSiamError: there are no such weights, or the config is not valid.
     """
     config = load_config(resolve_weights(weights))
-    return config if masks else replace(config, mask=replace(config.mask, enabled=False))
+    return config if masks else config.without_masks()
 
 
 def make_output_folder(folder: Path) -> None:

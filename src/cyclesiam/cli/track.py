@@ -22,6 +22,7 @@ from cyclesiam.cli.options import (
     UsageError,
     Weights,
     count_noun,
+    describe_runtime,
     load_network,
     load_tracker_config,
     resolve_device,
@@ -82,7 +83,7 @@ class Track:
         """Track to the source's end, or to where it breaks, and print where the results are."""
         output = self.output or default_output(self.source)
         self._check(output)
-        tracker = self._make_tracker()  # before a live source is opened
+        tracker, runtime = self._make_tracker()  # before a live source is opened
         source = open_frames(self.source, reconnect_timeout=self.reconnect, on_event=_print_event)
         latency = self._latency(source)
         frames = ReadAhead(source, latency=latency)
@@ -102,19 +103,21 @@ class Track:
                         video.write(draw_results(frame.image, targets), frame.time)
         finally:  # results are kept, and reported, after an error, too
             if frame_count:
-                self._report(frame_count, time.perf_counter() - started, output)
+                self._report(frame_count, time.perf_counter() - started, output, runtime)
                 if lost:
                     _report_lost(lost)
                 if latency is not None:
                     _report_dropped(frames.dropped, frame_count, latency)
 
-    def _make_tracker(self) -> Tracker:
-        device = resolve_device(self.device, self.weights)
+    def _make_tracker(self) -> tuple[Tracker, str]:
+        """Return the tracker, and what runs its network."""
         runtime = self.runtime
         if self.is_pipelined:
             runtime = replace(runtime, threads=self._threads - 1)
+        device = resolve_device(self.device, self.weights, runtime)
         network, _ = load_network(self.weights, device, runtime, masks=self.masks)
-        return Tracker(network, load_tracker_config(self.weights, masks=self.masks), device=device)
+        config = load_tracker_config(self.weights, masks=self.masks)
+        return Tracker(network, config, device=device), describe_runtime(network, device)
 
     @property
     def _threads(self) -> int:
@@ -151,11 +154,11 @@ class Track:
         if self.video and self.video.resolve() == output.resolve():
             raise UsageError(f"{output}: --output and --video name the same file; name two files")
 
-    def _report(self, frame_count: int, seconds: float, output: Path) -> None:
+    def _report(self, frame_count: int, seconds: float, output: Path, runtime: str) -> None:
         print(
             f"Tracked {count_noun(len(self.box), 'object')} through "
             f"{count_noun(frame_count, 'frame')} in {seconds:.1f} s, "
-            f"{frame_count / max(seconds, 1e-9):.1f} frames a second."
+            f"{frame_count / max(seconds, 1e-9):.1f} frames a second ({runtime})."
         )
         print(f"Boxes: {output}")
         if self.video:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cyclesiam.cli.options import UsageError, load_network, load_tracker_config, resolve_device
 from cyclesiam.deployment.bundles import ExportedNetwork
@@ -13,8 +14,10 @@ from cyclesiam.evaluation.trackers.cyclesiam import CycleSiamTracker, OutputRegi
 from cyclesiam.evaluation.trackers.opencv import OPENCV_NETWORKS, OPENCV_TRACKERS
 from cyclesiam.evaluation.trackers.specs import TrackerSpec, opencv_tracker, python_tracker
 from cyclesiam.models.metadata import TrainingRecord
-from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+
+if TYPE_CHECKING:
+    from cyclesiam.models.siamrpn import SiamRPN
 
 OURS = "cyclesiam"
 REGIONS: dict[str, OutputRegion] = {
@@ -53,7 +56,7 @@ class CycleSiamFactory:
 @lru_cache(maxsize=1)
 def _network(
     weights: str, device: str, runtime: RuntimeConfig
-) -> tuple[SiamRPN | ExportedNetwork, TrainingRecord]:
+) -> tuple["SiamRPN | ExportedNetwork", TrainingRecord]:
     return load_network(weights, device, runtime)
 
 
@@ -129,7 +132,7 @@ def _config_digest(weights: str) -> str:
     return f" settings {hashlib.sha256(repr(config).encode()).hexdigest()[:16]}"
 
 
-def _network_digest(network: SiamRPN | ExportedNetwork) -> str:
+def _network_digest(network: "SiamRPN | ExportedNetwork") -> str:
     if isinstance(network, ExportedNetwork):
         return network.digest
     digest = hashlib.sha256(repr(network.config).encode())

@@ -32,7 +32,7 @@ from cyclesiam.cli.train_output import (
 from cyclesiam.cli.tube_sheets import gather_tubes
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
-from cyclesiam.errors import MissingExtraError, TrainingError
+from cyclesiam.errors import TrainingError, missing_extra
 
 if TYPE_CHECKING:
     from cyclesiam.training.config import TrainingConfig
@@ -290,9 +290,7 @@ def require_extra() -> None:
     """
     for package in ("lightning", "tensorboard"):
         if find_spec(package) is None:
-            raise MissingExtraError(
-                f'training needs the package {package}: pip install "cyclesiam[train]"'
-            )
+            raise missing_extra("training", package, "train")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from cyclesiam.cli.options import (
 )
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
+from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
 from cyclesiam.validation.examples import KINDS, Example, ExampleConfig, make_examples
 from cyclesiam.validation.score import LabelFreeScores, label_free_score
@@ -53,8 +54,9 @@ class Validate:
             raise UsageError("give videos, images or folders of them, and --weights")
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
-        devices = {name: resolve_device(self.device, name) for name in self.weights}
-        networks = {name: load_network(name, devices[name])[0] for name in self.weights}
+        exact = RuntimeConfig(precision="f32")
+        devices = {name: resolve_device(self.device, name, exact) for name in self.weights}
+        networks = {name: load_network(name, devices[name], exact)[0] for name in self.weights}
         with enforce_policy("none"):
             scenes, problems = find_scenes(self.sources)
             examples = make_examples(scenes, ExampleConfig(seed=self.seed))

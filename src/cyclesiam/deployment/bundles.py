@@ -13,7 +13,13 @@ from typing import Literal
 
 import numpy as np
 
-from cyclesiam.deployment.runtimes import Format, Graph, RuntimeConfig, open_graph
+from cyclesiam.deployment.runtimes import (
+    Format,
+    Graph,
+    RuntimeConfig,
+    choose_runtime,
+    open_graph,
+)
 from cyclesiam.deployment.signatures import (
     GraphName,
     flatten_windows,
@@ -63,12 +69,17 @@ class ExportedNetwork(ConfiguredNetwork):
         config: of the network that was exported.
         graphs: by name; `segment` is needed if `config.masks`.
         digest: of the graphs, which identifies the network.
+        runtime: what runs the graphs, and how.
     """
 
     def __init__(
-        self, config: NetworkConfig, graphs: Mapping[GraphName, Graph], digest: str
+        self,
+        config: NetworkConfig,
+        graphs: Mapping[GraphName, Graph],
+        digest: str,
+        runtime: RuntimeConfig,
     ) -> None:
-        self.config = config
+        self.config, self.runtime = config, runtime
         self.graphs = dict(graphs)
         self.digest = digest
         self.signatures = signatures(config)
@@ -161,17 +172,17 @@ def load_bundle(
                 "part; copy the folder again, or export again"
             )
     network_config = replace(network_config, masks=masks and network_config.masks)
+    runtime = choose_runtime(manifest.format, config or RuntimeConfig())
     graphs: dict[GraphName, Graph] = {
         name: open_graph(
             folder / f"{name}{SUFFIXES[manifest.format][0]}",
             signature.outputs,
-            config or RuntimeConfig(),
-            manifest.format,
+            runtime,
         )
         for name, signature in signatures(network_config).items()
     }
-    digest = hashlib.sha256(repr((network_config, config, sorted(found.items()))).encode())
-    return ExportedNetwork(network_config, graphs, digest.hexdigest()[:16]), record
+    digest = hashlib.sha256(repr((network_config, runtime, sorted(found.items()))).encode())
+    return ExportedNetwork(network_config, graphs, digest.hexdigest()[:16], runtime), record
 
 
 def read_manifest(folder: Path) -> Manifest:

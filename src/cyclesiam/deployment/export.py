@@ -23,7 +23,7 @@ from cyclesiam.deployment.graphs import make_graphs
 from cyclesiam.deployment.parity import ParityInput, check_parity, measure_differences, random_input
 from cyclesiam.deployment.quantization import collect_samples, quantize_graphs, silence_logger
 from cyclesiam.deployment.runtimes import (
-    EXTRAS,
+    INSTALL,
     READERS,
     Format,
     RuntimeConfig,
@@ -31,13 +31,15 @@ from cyclesiam.deployment.runtimes import (
     installed_runtimes,
 )
 from cyclesiam.deployment.signatures import GraphName, flatten_windows, signatures, to_graph_layout
-from cyclesiam.errors import MissingExtraError, WeightsError
+from cyclesiam.deployment.telemetry import no_telemetry
+from cyclesiam.errors import MissingExtraError, WeightsError, missing_extra
 from cyclesiam.files import atomic_folder
 from cyclesiam.models.fusion import fuse_for_inference, pad_channels
 from cyclesiam.models.mask_windows import slice_mask_windows
 from cyclesiam.models.metadata import TrainingRecord, save_metadata
 from cyclesiam.models.siamrpn import SiamRPN
 
+EXACT = RuntimeConfig(precision="f32")
 GRAPH_FILES = {suffix for suffixes in SUFFIXES.values() for suffix in suffixes}
 EXPORTER = "torch.onnx._internal.exporter._registration"  # warns of packages that are not needed
 GraphBatch = Literal["one", "any"]
@@ -142,7 +144,7 @@ def export_int8(
     with _new_folder(Path(output)) as folder:
         _write_float32(network, record, folder, batch, files or {})
         _write_digests(folder, Manifest(format="onnx"))
-        original, _ = load_bundle(folder)
+        original, _ = load_bundle(folder, EXACT)
         quantize_graphs(folder, collect_samples(original, calibrate))
         _convert(folder, format, [*signatures(network.config)])
         manifest = _write_digests(folder, Manifest(format=format, numbers="int8"))
@@ -150,7 +152,7 @@ def export_int8(
             name: measure_differences(network, _open(folder, name), inputs)
             for name in installed_runtimes(format)
         }
-        measured["label_free_score"] = accept(original, load_bundle(folder)[0])
+        measured["label_free_score"] = accept(original, load_bundle(folder, EXACT)[0])
         return _write_digests(folder, manifest, measured)
 
 
@@ -162,14 +164,12 @@ def check_packages(format: Format) -> None:
     """
     missing = [name for name in ("onnx", "onnxscript") if not find_spec(name)]
     if missing:
-        raise MissingExtraError(
-            f'to export, {" and ".join(missing)} must be installed: pip install "cyclesiam[export]"'
-        )
+        raise missing_extra("to export", missing[0], "export")
     if not installed_runtimes(format):
-        first = READERS[format][0] if format == "openvino" else "onnxruntime"
+        first = READERS[format][0]
         raise MissingExtraError(
-            f"to export as {format}, {first} must be installed to check the bundle: pip install "
-            f'"cyclesiam[{EXTRAS[first]}]"'
+            f"to export as {format}, {first} must be installed to check the bundle: "
+            f"{INSTALL[first]}"
         )
 
 
@@ -228,7 +228,8 @@ def _convert(folder: Path, format: Format, names: Sequence[GraphName]) -> None:
     """Convert `.onnx` graphs into a format, and remove them."""
     if format == "onnx":
         return
-    import openvino
+    with no_telemetry():
+        import openvino
 
     for name in names:
         file = folder / f"{name}.onnx"
@@ -238,7 +239,7 @@ def _convert(folder: Path, format: Format, names: Sequence[GraphName]) -> None:
 
 
 def _open(folder: Path, runtime: RuntimeName) -> ExportedNetwork:
-    return load_bundle(folder, RuntimeConfig(runtime=runtime))[0]
+    return load_bundle(folder, replace(EXACT, runtime=runtime))[0]
 
 
 def _write_digests(

@@ -13,6 +13,7 @@ import numpy as np
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.runtimes import Graph
 from cyclesiam.deployment.signatures import GraphName, signatures
+from cyclesiam.deployment.telemetry import no_telemetry
 from cyclesiam.errors import MissingExtraError, WeightsError
 
 MAX_SAMPLES = 96  # of each graph; more do not change the ranges
@@ -60,7 +61,7 @@ def collect_samples(
         name: CalibrationRecorder(graph, known[name].inputs, interval)
         for name, graph in network.graphs.items()
     }
-    calibrate(ExportedNetwork(network.config, recorders, network.digest))
+    calibrate(ExportedNetwork(network.config, recorders, network.digest, network.runtime))
     for name, recorder in recorders.items():
         if not recorder.samples:
             raise WeightsError(
@@ -85,10 +86,11 @@ def quantize_graphs(folder: Path, samples: Samples) -> None:
         MissingExtraError: ONNX Runtime is not installed.
     """
     try:
-        from onnxruntime import quantization
+        with no_telemetry():
+            from onnxruntime import quantization
     except ImportError as error:
         raise MissingExtraError(
-            'to export in 8 bits, onnxruntime must be installed: pip install "cyclesiam[export]"'
+            "to export in 8 bits, onnxruntime must be installed: pip install onnxruntime"
         ) from error
     for name, inputs in samples.items():
         file, quantized = folder / f"{name}.onnx", folder / f"{name}.int8.onnx"

@@ -5,20 +5,28 @@ A graph's file is `.onnx`, which both read, or OpenVINO's `.xml` with its `.bin`
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
 from cyclesiam.deployment.signal_stack import preserve_signal_stack
+from cyclesiam.deployment.telemetry import no_telemetry
 from cyclesiam.errors import MissingExtraError, WeightsError
 from cyclesiam.threads import get_num_threads, parallel_map
 
 RuntimeName = Literal["onnxruntime", "openvino"]
+RuntimeChoice = Literal["auto", "onnxruntime", "openvino", "pytorch"]
+Precision = Literal["auto", "f32", "bf16"]
 Format = Literal["onnx", "openvino"]
-EXTRAS: dict[RuntimeName, str] = {"onnxruntime": "export", "openvino": "openvino"}
+INSTALL: dict[RuntimeName, str] = {
+    "onnxruntime": "pip install onnxruntime",
+    "openvino": "pip install openvino",
+}
+TITLES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "pytorch": "PyTorch"}
 READERS: dict[Format, tuple[RuntimeName, ...]] = {  # the faster one first
     "onnx": ("onnxruntime", "openvino"),
     "openvino": ("openvino",),
@@ -29,18 +37,28 @@ READERS: dict[Format, tuple[RuntimeName, ...]] = {  # the faster one first
 class RuntimeConfig:
     """The runtime of a bundle, and its options."""
 
-    runtime: Literal["auto", "onnxruntime", "openvino"] = "auto"
-    """Runtime of an exported bundle; auto takes the faster one that is installed."""
-    precision: Literal["f32", "bf16"] = "f32"
-    """Precision of an exported bundle; bf16 is faster on some CPUs and less exact (OpenVINO)."""
+    runtime: RuntimeChoice = "auto"
+    """What runs the network. auto takes the fastest that is installed: of OpenVINO in bf16, where
+    the processor computes that, and ONNX Runtime; PyTorch for weights without graphs."""
+    precision: Precision = "auto"
+    """Precision of the numbers; bf16 is faster on some processors and less exact (OpenVINO)."""
     threads: int = 0
     """Threads that compute; 0 for PyTorch's choice, or OpenCV's where PyTorch is not loaded."""
 
     def __post_init__(self) -> None:
+        for name, known in (("runtime", RuntimeChoice), ("precision", Precision)):
+            if getattr(self, name) not in get_args(known):
+                raise ValueError(
+                    f"{name} must be one of {', '.join(get_args(known))}, "
+                    f"got {getattr(self, name)!r}"
+                )
         if self.threads < 0:
             raise ValueError(f"threads must be 0 or more, got {self.threads}")
-        if self.precision == "bf16" and self.runtime == "onnxruntime":
-            raise ValueError("onnxruntime computes in f32; only openvino computes in bf16")
+        if self.precision == "bf16" and self.runtime in ("onnxruntime", "pytorch"):
+            raise ValueError(f"{self.runtime} computes in f32; only openvino computes in bf16")
+
+    def __str__(self) -> str:
+        return f"{TITLES.get(self.runtime, self.runtime)}, {self.precision}"
 
 
 class Graph(Protocol):
@@ -59,11 +77,15 @@ def installed_runtimes(format: Format) -> list[RuntimeName]:
     return [name for name in READERS[format] if find_spec(name)]
 
 
-def choose_runtime(format: Format, config: RuntimeConfig) -> RuntimeName:
-    """Return the runtime for a bundle's graphs.
+def choose_runtime(format: Format, config: RuntimeConfig) -> RuntimeConfig:
+    """Return the config with `auto` replaced by what runs graphs fastest here.
+
+    Args:
+        format: of the graphs.
+        config: what is asked for.
 
     Raises:
-        WeightsError: the chosen runtime does not read the bundle's format.
+        WeightsError: the chosen runtime does not read the format.
         MissingExtraError: no fitting runtime is installed.
     """
     readers = READERS[format]
@@ -73,39 +95,55 @@ def choose_runtime(format: Format, config: RuntimeConfig) -> RuntimeName:
             "export as onnx"
         )
     candidates = readers if config.runtime == "auto" else (config.runtime,)
-    if config.precision == "bf16":
+    wants_bf16 = config.precision == "bf16" or (
+        config.precision == "auto" and "openvino" in candidates and computes_bf16()
+    )
+    if wants_bf16:
         candidates = ("openvino",)
     for name in candidates:
         if find_spec(name):
-            return name
-    extras = " or ".join(f'pip install "cyclesiam[{EXTRAS[name]}]"' for name in candidates)
+            return replace(config, runtime=name, precision="bf16" if wants_bf16 else "f32")
+    commands = " or ".join(INSTALL[name] for name in candidates)
     raise MissingExtraError(
-        f"to run an exported bundle, {' or '.join(candidates)} must be installed: {extras}"
+        f"to run an exported network, {' or '.join(candidates)} must be installed: {commands}"
     )
 
 
-def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig, format: Format) -> Graph:
+@cache
+def computes_bf16() -> bool:
+    """Check whether OpenVINO is installed and computes bf16 on this processor natively."""
+    if not find_spec("openvino"):
+        return False
+    with no_telemetry():
+        import openvino
+
+    try:
+        return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError:  # there is no plugin for this processor
+        return False
+
+
+def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig) -> Graph:
     """Open a graph in a runtime.
 
     Args:
         file: of the graph.
         outputs: names of the outputs to return, in order.
-        config: the runtime and its options.
-        format: of the file.
+        config: what `choose_runtime` returned.
 
     Raises:
         WeightsError: the file cannot be read.
-        MissingExtraError: no fitting runtime is installed.
     """
-    name = choose_runtime(format, config)
     threads = config.threads or get_num_threads()
     try:
-        if name == "openvino":
+        if config.runtime == "openvino":
             return OpenVinoGraph(file, outputs, config.precision, threads)
         return OnnxRuntimeGraph(file, outputs, threads)
     except Exception as error:  # each runtime has classes of its own, some of them private
         reason = str(error).strip().partition("\n")[0]
-        raise WeightsError(f"{name} cannot read {file}: {reason}; export it again") from error
+        raise WeightsError(
+            f"{config.runtime} cannot read {file}: {reason}; export it again"
+        ) from error
 
 
 class PerTargetGraph:
@@ -171,7 +209,8 @@ class OnnxRuntimeGraph:
 
 def open_session(file: Path, outputs: Sequence[str], threads: int) -> Graph:
     """Open a file in ONNX Runtime, for any number of targets at once."""
-    import onnxruntime
+    with no_telemetry():
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -195,10 +234,11 @@ class OpenVinoGraph:
         self,
         file: Path,
         outputs: Sequence[str],
-        precision: Literal["f32", "bf16"],
+        precision: str,
         threads: int,
     ) -> None:
-        import openvino
+        with no_telemetry():
+            import openvino
 
         core = openvino.Core()
         model = core.read_model(file)

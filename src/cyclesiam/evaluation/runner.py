@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -12,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 
 from cyclesiam.errors import CycleSiamError, DatasetError
 from cyclesiam.evaluation.benchmarks import Dataset
 from cyclesiam.evaluation.protocols.interface import EvaluationProtocol, MakeTracker
 from cyclesiam.evaluation.results.evaluation import FailedSequence
+from cyclesiam.threads import set_num_threads
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 JOIN_TIMEOUT = 5.0  # seconds that a process gets to end
@@ -145,14 +146,15 @@ def run_sequences(
 @contextmanager
 def single_thread() -> Iterator[None]:
     """Compute in one thread: sums then do not depend on the machine's number of cores."""
-    before = cv2.getNumThreads(), torch.get_num_threads()
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    torch = sys.modules.get("torch")  # graphs run without it
+    before = cv2.getNumThreads(), torch and torch.get_num_threads()
+    set_num_threads(1)
     try:
         yield
     finally:
         cv2.setNumThreads(before[0])
-        torch.set_num_threads(before[1])
+        if torch:
+            torch.set_num_threads(before[1])
 
 
 def _attempt(job: EvaluationJob, name: str, dataset: Dataset) -> SequenceRun | FailedSequence:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.trackers.interface import BoxTracker
@@ -108,6 +107,8 @@ class TimedCycleSiam:
         if self._threads is not None:
             set_num_threads(self._threads)
         if self._device.startswith("cuda"):
+            import torch  # found the device, so it is installed
+
             timer.finish = torch.cuda.synchronize
         network = TimedNetwork(self._network, timer)
         self._tracker = Tracker(network, self._config, device=self._device)

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from torch import Tensor
-
+from cyclesiam.arrays import AnyArray
 from cyclesiam.geometry.proposals import Proposals
 from cyclesiam.tracking.network import Network, SegmentingNetwork, Template
 
@@ -60,7 +59,7 @@ class TimedNetwork:
         self.template_size, self.search_size = network.template_size, network.search_size
         self.stride, self.has_masks = network.stride, network.has_masks
 
-    def embed(self, crops: Tensor, boxes: Tensor) -> Template:
+    def embed(self, crops: AnyArray, boxes: AnyArray) -> Template:
         """Embed templates; arguments and result are those of `Network.embed`."""
         stage = self._timer.stage
         self._timer.start("network")
@@ -68,14 +67,14 @@ class TimedNetwork:
         self._timer.start(stage)
         return template
 
-    def search(self, template: Template, crops: Tensor) -> Proposals:
+    def search(self, template: Template, crops: AnyArray) -> Proposals:
         """Search crops; arguments and result are those of `Network.search`."""
         self._timer.start("network")
         proposals = self._network.search(template, crops)
         self._timer.start("choose")
         return proposals
 
-    def segment(self, proposals: Proposals, chosen: Tensor, color_priors: Tensor) -> Tensor:
+    def segment(self, proposals: Proposals, chosen: AnyArray, color_priors: AnyArray) -> AnyArray:
         """Predict masks; arguments and result are those of `SegmentingNetwork.segment`."""
         assert isinstance(self._network, SegmentingNetwork)
         self._timer.start("network")
@@ -83,7 +82,7 @@ class TimedNetwork:
         self._timer.start("masks")
         return masks
 
-    def mask_windows(self, chosen: Tensor) -> Tensor:
+    def mask_windows(self, chosen: AnyArray) -> AnyArray:
         """Return the windows of masks; see `SegmentingNetwork.mask_windows`."""
         assert isinstance(self._network, SegmentingNetwork)
         return self._network.mask_windows(chosen)

@@ -68,6 +68,10 @@ class TrackerConfig:
         if not 0 < self.max_target_overlap <= 1:
             raise ValueError(f"max_target_overlap must lie in 0..1, got {self.max_target_overlap}")
 
+    def without_masks(self) -> "TrackerConfig":
+        """Return the same config for a tracker that predicts no masks."""
+        return replace(self, mask=replace(self.mask, enabled=False))
+
 
 CONFIG_FILE = "tracker.json"
 Config = TypeVar("Config")

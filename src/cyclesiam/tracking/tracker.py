@@ -4,16 +4,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, empty_on_device, inference_context, new_array
+from cyclesiam.deployment.loading import load_network, resolve_device
+from cyclesiam.deployment.runtimes import Precision, RuntimeChoice, RuntimeConfig
 from cyclesiam.errors import TargetError
 from cyclesiam.geometry.boxes import xywh_to_xyxy
 from cyclesiam.geometry.crops import frame_size
+from cyclesiam.models.metadata import resolve_weights
 from cyclesiam.tracking.batching import concat_targets, select_targets
-from cyclesiam.tracking.config import TrackerConfig
+from cyclesiam.tracking.config import TrackerConfig, load_config
 from cyclesiam.tracking.inputs import to_frame, to_masks, validate_box
 from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.registry import TargetRegistry
@@ -41,7 +45,7 @@ class Tracker:
 
     `init` and `update` are OpenCV's and GOT-10k's verbs, for one target:
 
-        tracker = Tracker(network)
+        tracker = Tracker()
         tracker.init(first_frame, (x, y, w, h))
         for frame in frames:
             result = tracker.update(frame)
@@ -50,22 +54,46 @@ class Tracker:
     targets at any frame. What happens in a frame is written down in `tracking.step`.
 
     Args:
-        network: embeds templates and searches crops.
-        config: of the tracker; None for the defaults.
-        device: where the network's parameters are, as PyTorch names it. On "cpu" the tracker
-            computes with NumPy, elsewhere with tensors on that device.
+        network: name of shipped weights, or a folder that `cyclesiam train` or `export` wrote; or a
+            network that is loaded already.
+        config: of the tracker; None for the one beside the weights, or the defaults.
+        device: auto, cpu, cuda or cuda:N. auto is the CPU for weights that have graphs, as the
+            shipped ones have, and for a loaded network; else the first CUDA device, if there is
+            one. On the CPU the tracker computes with NumPy, elsewhere with tensors on that device.
+        runtime: what runs a network that is given by name: auto, onnxruntime, openvino or pytorch.
+        precision: of its numbers: auto, f32 or bf16. See `RuntimeConfig` for auto.
+        threads: that compute; 0 for few.
+        masks: whether to predict masks, if the network can.
+
+    Raises:
+        WeightsError: the weights or the config beside them cannot be read.
+        MissingExtraError: what runs them is not installed.
+        ValueError: the device, runtime or precision is unknown, or the network cannot run so.
     """
 
     def __init__(
         self,
-        network: Network,
+        network: str | Path | Network = "default",
         config: TrackerConfig | None = None,
         *,
-        device: Any = "cpu",
+        device: Any = "auto",
+        runtime: RuntimeChoice = "auto",
+        precision: Precision = "auto",
+        threads: int = 0,
+        masks: bool = True,
     ) -> None:
-        self.network = network
-        self.config = config or TrackerConfig()
-        self.device = str(device)
+        run = RuntimeConfig(runtime=runtime, precision=precision, threads=threads)
+        device = str(device)
+        if isinstance(network, str | Path):
+            config = config or load_config(resolve_weights(network))
+            device = resolve_device(device, network, run)
+            network, _ = load_network(network, device, run, masks=masks and config.mask.enabled)
+        elif run != RuntimeConfig():
+            raise ValueError("runtime, precision and threads are for networks given by name")
+        config = config or TrackerConfig()
+        self.network: Network = network
+        self.config = config if masks else config.without_masks()
+        self.device = "cpu" if device == "auto" else device
         self._like = empty_on_device(self.device)  # the kind of array that it computes with
         self.registry = TargetRegistry()
         # What is known after the last frame; a future where that is still computed.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyclesiam.errors import MissingExtraError
+from cyclesiam.errors import missing_extra
 from cyclesiam.evaluation.metrics.vot import RELIABILITY_LENGTH
 from cyclesiam.evaluation.report.published import PublishedResult
 from cyclesiam.evaluation.results.evaluation import METRICS, Curve, Evaluation, Score
@@ -42,9 +42,7 @@ def check_matplotlib() -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise MissingExtraError(
-            'a report needs the package matplotlib: pip install "cyclesiam[report]"'
-        ) from None
+        raise missing_extra("a report", "matplotlib", "evaluate") from None
 
 
 def series_class(index: int) -> str:

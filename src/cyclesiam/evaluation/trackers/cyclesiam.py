@@ -4,7 +4,6 @@ H, W: rows and columns of a frame.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -103,5 +102,4 @@ class CycleSiamTracker:
 
 
 def _without_masks(tracker: Tracker) -> Tracker:
-    config = replace(tracker.config, mask=replace(tracker.config.mask, enabled=False))
-    return Tracker(tracker.network, config, device=tracker.device)
+    return Tracker(tracker.network, tracker.config, device=tracker.device, masks=False)
