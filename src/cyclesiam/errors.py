@@ -17,6 +17,10 @@ class TargetError(CycleSiamError, ValueError):
     """A box cannot be a target: not four finite numbers, empty, or outside the frame."""
 
 
+class ImageError(CycleSiamError, ValueError):
+    """An image cannot be tracked in: there is none, or its shape, type or size is wrong."""
+
+
 class DatasetError(CycleSiamError):
     """A benchmark's folder or annotation does not follow its documented layout."""
 
