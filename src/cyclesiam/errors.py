@@ -5,6 +5,10 @@ plain `ValueError`. These classes are for input from outside: files, boxes, weig
 """
 
 
+class CycleSiamWarning(UserWarning):
+    """What a user should know though the work goes on; the command line prints it as one line."""
+
+
 class CycleSiamError(Exception):
     """An error that the user can correct; the command line prints it as one line."""
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cyclesiam.errors import CycleSiamError, ImageError, TargetError
+from cyclesiam.errors import CycleSiamError, CycleSiamWarning, ImageError, TargetError
 from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.color_model import ColorModelConfig
@@ -275,7 +275,7 @@ def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
     ],
 )
 def test_a_box_larger_than_the_frame_is_cut_to_it_with_a_warning(box, cut):
-    with pytest.warns(UserWarning, match="is larger than the 100x50 frame, and was cut to"):
+    with pytest.warns(CycleSiamWarning, match="is larger than the 100x50 frame, and was cut to"):
         assert validate_box(box, (50, 100)) == cut
 
 

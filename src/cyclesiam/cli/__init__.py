@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import reduce
@@ -18,7 +19,7 @@ import tyro
 
 from cyclesiam import __version__
 from cyclesiam.cli.options import UsageError
-from cyclesiam.errors import CycleSiamError, MissingExtraError
+from cyclesiam.errors import CycleSiamError, CycleSiamWarning, MissingExtraError
 
 DESCRIPTION = "Track objects through video, with a tracker that is trained without labels."
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -123,11 +124,29 @@ def _explain_missing_pytorch(name: str) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _plain_warnings(prefix: str) -> Iterator[None]:
+    """Print warnings that are meant for users as one line each; others as Python does."""
+    show = warnings.showwarning
+
+    def show_plainly(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, CycleSiamWarning):
+            print(f"{prefix}: {message}", file=sys.stderr)
+        else:
+            show(message, category, *place)
+
+    warnings.showwarning = show_plainly
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+
+
 def _execute(command: Callable[[], None]) -> int:
     name = re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
     prefix = f"cyclesiam {name}"
     try:
-        with _explain_missing_pytorch(name):
+        with _explain_missing_pytorch(name), _plain_warnings(prefix):
             command()
         sys.stdout.flush()
     except CycleSiamError as error:

@@ -11,7 +11,7 @@ from warnings import warn
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, array_namespace, to_device_of
-from cyclesiam.errors import ImageError, TargetError
+from cyclesiam.errors import CycleSiamWarning, ImageError, TargetError
 
 MIN_SIDE = 0.5  # pixels; a box that is narrower holds nothing to look for
 
@@ -57,6 +57,7 @@ def _cut_to_frame(box: list[float], frame_size: tuple[int, int]) -> list[float]:
     warn(
         f"the box {shown} (x, y, w, h) is larger than the {width}x{height} frame, and was cut to "
         f"{cut_shown}; is it in pixels of this frame?",
+        CycleSiamWarning,
         stacklevel=3,
     )
     return cut

@@ -144,9 +144,9 @@ class PipelinedTracker:
     def _frame_size(self) -> tuple[int, int]:
         """Return the height and width of the last frame; waits for nothing that still runs."""
         pending, tracker = self._pending, self._tracker
-        is_settled = pending is None or tracker.state is not self._state
-        state = tracker.settled_state() if is_settled else pending.predicted
-        return frame_size(state.frame)
+        if pending is None or tracker.state is not self._state:
+            return frame_size(tracker.settled_state().frame)
+        return frame_size(pending.predicted.frame)
 
     def _predict(self, frame: AnyArray) -> Prediction:
         """Do what `step.predict` does; each part waits only for what it needs of the update."""
