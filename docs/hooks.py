@@ -29,7 +29,7 @@ def commands() -> str:
     """Return a section for each command, with tables of its options."""
     if str(SOURCE) not in sys.path:
         sys.path.insert(0, str(SOURCE))
-    from cyclesiam.cli import COMMANDS
+    from cyclesiam.cli.program import COMMANDS
 
     return "\n\n".join(f"## {name}\n\n{_command(name)}" for name in COMMANDS)
 
@@ -61,7 +61,7 @@ def _paragraph(text: str) -> str:
 
 def _help(name: str) -> str:
     """Return what a command prints for `--help`, without boxes and line breaks."""
-    from cyclesiam.cli import parse
+    from cyclesiam.cli.program import parse
 
     printed = io.StringIO()
     plain = {"COLUMNS": "2000", "NO_COLOR": "1", "TERM": "dumb"}

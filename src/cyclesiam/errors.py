@@ -5,6 +5,10 @@ plain `ValueError`. These classes are for input from outside: files, boxes, weig
 """
 
 
+class CycleSiamWarning(UserWarning):
+    """What a user should know though the work goes on; the command line prints it as one line."""
+
+
 class CycleSiamError(Exception):
     """An error that the user can correct; the command line prints it as one line."""
 
@@ -15,6 +19,10 @@ class SourceError(CycleSiamError):
 
 class TargetError(CycleSiamError, ValueError):
     """A box cannot be a target: not four finite numbers, empty, or outside the frame."""
+
+
+class ImageError(CycleSiamError, ValueError):
+    """An image cannot be tracked in: there is none, or its shape, type or size is wrong."""
 
 
 class DatasetError(CycleSiamError):

@@ -180,6 +180,8 @@ def test_regions_of_masks_need_weights_with_masks(capsys, otb, weights, masked_w
         ("10,14,16,-4", "above zero"),
         ("nan,14,16,16", "finite"),
         ("10,14,inf,16", "finite"),
+        ("10,14,0.001,0.001", "0.5 pixels wide and high, or more"),
+        ("-1e308,14,1e308,16", "outside"),
     ],
 )
 def test_track_a_box_that_is_none(capsys, tmp_path, clip, weights, box, message):
@@ -188,6 +190,24 @@ def test_track_a_box_that_is_none(capsys, tmp_path, clip, weights, box, message)
     options = ("--weights", weights, "--output", output)
     assert message in fails(capsys, "track", clip, f"--box={box}", *options)
     assert output.read_text() == "precious"
+
+
+@pytest.mark.filterwarnings("default::cyclesiam.errors.CycleSiamWarning")
+def test_track_a_box_larger_than_the_frame_says_so(capsys, tmp_path, clip, weights):
+    output = tmp_path / "out.jsonl"
+    options = ["--weights", weights, "--output", str(output)]
+    assert main(["track", str(clip), "--box=0,0,1e308,48", *options]) == 0
+    assert capsys.readouterr().err == (
+        "cyclesiam track: the box 0, 0, 1e+308, 48 (x, y, w, h) is larger than the 64x48 frame, "
+        "and was cut to 0, 0, 64, 48; is it in pixels of this frame?\n"
+    )
+    assert next(read_results(output)).targets[0].box_xywh == (0, 0, 64, 48)
+
+
+@pytest.mark.parametrize("box", ["1_0,14,16,16", "10,14,16,\uff11\uff16"])
+def test_a_box_is_read_as_other_programs_read_it(capsys, clip, box):
+    assert main(["track", str(clip), f"--box={box}"]) == 2
+    assert "a box is four numbers X,Y,W,H in pixels" in capsys.readouterr().err
 
 
 def test_track_sources_that_are_none(capsys, tmp_path, weights):

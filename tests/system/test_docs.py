@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cyclesiam.cli import COMMANDS as PROGRAMS
-from cyclesiam.cli import parse
+from cyclesiam.cli.program import COMMANDS as PROGRAMS
+from cyclesiam.cli.program import parse
 from cyclesiam.deployment.export import export
 from cyclesiam.models.metadata import SHIPPED_WEIGHTS, TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN

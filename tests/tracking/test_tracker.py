@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from cyclesiam.errors import CycleSiamError, TargetError
+from cyclesiam.errors import CycleSiamError, CycleSiamWarning, ImageError, TargetError
 from cyclesiam.geometry.proposals import Proposals, SelectionConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.color_model import ColorModelConfig
@@ -114,12 +117,104 @@ def test_a_start_needs_a_box():
         blob_tracker(BlobNetwork()).start(image_of((0, 0, 1, 1)), [])
 
 
+def test_an_image_may_be_drawn_on_after_it_was_tracked():
+    first, second = image_of((100, 80, 140, 120)), image_of((104, 84, 144, 124))
+    plain, reused = blob_tracker(BlobNetwork(0.3)), blob_tracker(BlobNetwork(0.3))
+    plain.init(first, (100, 80, 40, 40))
+    buffer = first.copy()  # every frame is read into it
+    reused.init(buffer, (100, 80, 40, 40))
+    for _ in range(4):  # at this score, boxes move by median flow, which needs the last frame
+        expected = plain.update(second)
+        buffer[:] = second
+        assert reused.update(buffer) == expected
+        buffer[:] = 77
+    added = [plain.add((90, 70, 60, 60)), reused.add((90, 70, 60, 60))]  # in the last frame
+    assert added == [2, 2]
+    buffer[:] = second
+    assert reused.step(buffer) == plain.step(second)
+
+
+PLAIN = np.zeros((9, 12, 3), np.uint8)
+
+
+class Holder:
+    image = PLAIN
+
+
 @pytest.mark.parametrize(
-    "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3))]
+    ("image", "message"),
+    [
+        (None, "no frame: the image is None. The source has ended"),
+        (PLAIN.tolist(), "got list"),
+        ("a.png", "got str 'a.png': read files by cyclesiam.open_frames"),
+        (Path("a.png"), "read files by"),
+        ((True, PLAIN), "cv2's read.* returns two values"),
+        (Holder(), r"pass its pixels, `frame\.image`"),
+        (3, "got int"),
+        (PLAIN[:0], r"the image is empty: its shape is \(0, 12, 3\)"),
+        (PLAIN[..., 0], r"uint8 RGB, got \(9, 12\) uint8; a gray one"),
+        (PLAIN[..., :1], "a gray one"),
+        (np.zeros((9, 9, 4), np.uint8), "leaves out the transparency"),
+        (np.zeros((3, 9, 9), np.uint8), "its channels come first"),
+        (PLAIN[None], "one image at a time"),
+        (PLAIN / 255, r"got \(9, 12, 3\) float64; values of 0 to 1"),
+        (PLAIN.astype(np.uint16), "16 bits become"),
+        (PLAIN.astype(np.int64), "got .* int64"),
+        (PLAIN.astype(bool), "got .* bool"),
+        (np.zeros(5, np.uint8), r"got \(5,\) uint8"),
+        (Image.new("L", (12, 9)), "a gray one"),
+        (Image.new("RGBA", (12, 9)), "leaves out the transparency"),
+        (torch.zeros(3, 9, 9), "its channels come first"),
+    ],
 )
-def test_an_image_of_another_kind_is_refused(image):
-    with pytest.raises(ValueError, match=r"must be \(height, width, 3\) uint8 RGB"):
-        blob_tracker(BlobNetwork()).init(image, (1, 1, 3, 3))
+def test_what_is_no_image_is_refused_in_one_line(image, message):
+    tracker = blob_tracker(BlobNetwork())
+    with pytest.raises(ImageError, match=message):
+        tracker.init(image, (1, 1, 3, 3))
+    tracker.init(PLAIN, (1, 1, 3, 3))
+    with pytest.raises(ImageError, match=message) as caught:
+        tracker.update(image)
+    assert isinstance(caught.value, CycleSiamError)
+    assert isinstance(caught.value, ValueError)
+    assert "\n" not in str(caught.value)
+    assert tracker.update(PLAIN).id == 1  # it goes on
+
+
+def test_an_image_of_pillow_or_pytorch_is_read_as_one_of_numpy():
+    pixels = image_of((100, 80, 140, 120))
+    found = []
+    for image in (pixels, Image.fromarray(pixels), torch.from_numpy(pixels)):
+        tracker = blob_tracker(BlobNetwork())
+        tracker.init(image, (95, 85, 40, 40))
+        found.append(tracker.update(image))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tracker, image: tracker.update(image),
+        lambda tracker, image: tracker.step(image),
+        lambda tracker, image: tracker.add((1, 1, 30, 30), image=image),
+        lambda tracker, image: tracker.correct(1, (1, 1, 30, 30), image=image),
+    ],
+)
+def test_an_image_of_another_size_than_the_last_is_refused(change):
+    tracker, image = blob_tracker(BlobNetwork()), image_of((100, 80, 140, 120))
+    tracker.init(image, (100, 80, 40, 40))
+    with pytest.raises(ImageError, match="an image is 240x190 pixels, and those before it 240x200"):
+        change(tracker, image[:-10])
+    assert tracker.update(image).score > 0.9  # nothing has changed
+    tracker.init(image[:-10], (100, 80, 40, 40))  # a new start may have any size
+    tracker.remove(1)
+    tracker.step(image)
+    assert tracker.add((100, 80, 40, 40)) == 2
+
+
+@pytest.mark.parametrize("masks", [[PLAIN[..., 0].T], [None], [PLAIN], [PLAIN[..., 0]] * 2, []])
+def test_a_mask_that_does_not_fit_its_frame_is_refused(masks):
+    with pytest.raises(ValueError, match="mask"):
+        blob_tracker(BlobNetwork()).start(PLAIN, [(1, 1, 3, 3)], masks)
 
 
 @pytest.mark.parametrize(
@@ -128,6 +223,24 @@ def test_an_image_of_another_kind_is_refused(image):
         ((1, 2, 3), "a box is four numbers x, y, w, h; got 3: 1, 2, 3"),
         ((1, 2, 3, 4, 5), "got 5"),
         ("box", "a box is four numbers x, y, w, h; got 'box'"),
+        ("1234", "got '1234'"),
+        (b"1234", "a box is four numbers"),
+        (("10", "10", "20", "20"), r"got \('10', '10', '20', '20'\)"),
+        ((10, 10, 20, "20"), "a box is four numbers"),
+        (np.array(["10", "10", "20", "20"]), "a box is four numbers"),
+        ((True, True, True, True), "got .True, True, True, True."),
+        ((10, 10, True, 20), "a box is four numbers"),
+        (np.ones(4, bool), "a box is four numbers"),
+        (torch.ones(4, dtype=torch.bool), "a box is four numbers"),
+        ({1, 2, 3, 4}, "a box is four numbers"),
+        ({1: 2, 3: 4, 5: 6, 7: 8}, "a box is four numbers"),
+        ((1, 2, 3, 4j), "a box is four numbers"),
+        ((1, 2, 3, 10**400), "a box is four numbers"),
+        ([[1, 2], [3, 4], [5, 6], [7, 8]], "a box is four numbers"),
+        ((10, 10, 0.001, 0.001), "must be 0.5 pixels wide and high, or more; got 10, 10, 0.001"),
+        ((10, 10, 1e-300, 20), "0.5 pixels"),
+        ((-1e308, 0, 1e308, 10), "lies outside"),
+        ((99.9, 0, 1e308, 10), "lies outside"),
         (None, "got None"),
         ((1, 2, float("nan"), 4), "must be finite numbers x, y, w, h; got 1, 2, nan, 4"),
         ((1, 2, float("inf"), 4), "must be finite"),
@@ -149,6 +262,30 @@ def test_an_error_about_a_box_is_one_line(box, message):
 @pytest.mark.parametrize("box", [(0, 0, 100, 50), (-2, 2, 3, 4), (99, 49, 30, 40), (1, 2, 0.5, 1)])
 def test_a_box_that_shows_something_of_the_frame_is_a_target(box):
     assert validate_box(np.array(box), (50, 100)) == list(box)
+
+
+@pytest.mark.parametrize(
+    ("box", "cut"),
+    [
+        ((0, 0, 101, 50), [0, 0, 100, 50]),
+        ((10, 5, 90, 60), [10, 5, 90, 45]),
+        ((-20, -10, 1000, 30), [0, 0, 100, 20]),
+        ((0, 0, 1e308, 1e308), [0, 0, 100, 50]),
+        ((-1e300, 10, 1.7e308, 10), [0, 10, 100, 10]),
+    ],
+)
+def test_a_box_larger_than_the_frame_is_cut_to_it_with_a_warning(box, cut):
+    with pytest.warns(CycleSiamWarning, match="is larger than the 100x50 frame, and was cut to"):
+        assert validate_box(box, (50, 100)) == cut
+
+
+def test_a_tiny_box_takes_bounded_memory():
+    frame = np.zeros((2000, 3000, 3), np.uint8)
+    tracker = blob_tracker(BlobNetwork(0.1))
+    tracker.init(frame, (10, 10, 0.5, 0.5))
+    for _ in range(4):
+        result = tracker.update(frame)
+    assert result.state == "lost"  # windows of the whole frame are searched for it
 
 
 def test_an_overlap_limit_is_at_most_1():

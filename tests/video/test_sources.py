@@ -1,3 +1,4 @@
+import shutil
 import struct
 from fractions import Fraction
 from itertools import product
@@ -447,3 +448,16 @@ def test_a_path_that_cannot_be_written_is_named():
     with pytest.raises(SourceError, match=r"/proc/a\.mp4.*cannot be written"):
         writer.write(np.zeros((4, 4, 3), np.uint8))
     writer.close()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_a_video_plays_that_was_never_closed(tmp_path, made_frames, suffix):
+    """As after `kill -9`: what is in the file then is all there is."""
+    path, left = tmp_path / f"made{suffix}", tmp_path / f"left{suffix}"
+    with VideoWriter(path, fps=25) as writer:
+        for image in made_frames * 3:
+            writer.write(image)
+        shutil.copy(path, left)
+    assert len(read_all(left)) >= 24
+    assert len(read_all(path)) == 36
+    assert {file.name for file in tmp_path.iterdir()} == {path.name, left.name}

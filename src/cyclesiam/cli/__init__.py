@@ -1,42 +1,14 @@
 """The command `cyclesiam`: one module for each subcommand.
 
 A command parses options, calls the library, and prints. Only commands may import every part.
+This module imports nothing heavy, so that Ctrl-C is handled from the first moment.
 """
 
-import io
-import os
-import re
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import reduce
-from importlib import import_module
-from operator import or_
-from typing import Annotated, Any
+from collections.abc import Sequence
 
-import tyro
-
-from cyclesiam import __version__
-from cyclesiam.cli.options import UsageError
-from cyclesiam.errors import CycleSiamError, MissingExtraError, missing_extra
-
-DESCRIPTION = "Track objects through video, with a tracker that is trained without labels."
-DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
-
-COMMANDS = {  # imported when asked for: not all need PyTorch or Lightning
-    "demo": "demo.Demo",
-    "track": "track.Track",
-    "train": "train.Train",
-    "validate": "validate.Validate",
-    "prepare": "prepare.Prepare",
-    "discover": "discover.Discover",
-    "export": "export.Export",
-    "evaluate": "evaluate.Evaluate",
-    "score": "score.Score",
-    "bench": "bench.Bench",
-    "vot-toolkit": "vot_toolkit.VotToolkit",
-    "trax": "vot_toolkit.Trax",
-}
+from cyclesiam.cli.signals import end_at_once
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,94 +18,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: those after the program's name; by default the process's own.
 
     Returns:
-        The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.
+        The exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C, 128 more than
+        its number if another signal ended it.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no valid text
-    if arguments == ["--version"]:
-        print(f"cyclesiam {__version__}")
-        return DONE
-    try:
-        command = parse(arguments)
-    except CycleSiamError as error:
-        print(f"cyclesiam: {error}", file=sys.stderr)
-        return FAILED
-    except SystemExit as stop:  # help was asked for, or tyro printed what is wrong
-        return stop.code if isinstance(stop.code, int) else DONE
-    except ValueError as error:  # options that are right each, but not together
-        print(f"cyclesiam: {error}", file=sys.stderr)
-        return WRONG_USAGE
-    return _execute(command)
+    from cyclesiam.cli.program import run_command
+
+    return run_command(sys.argv[1:] if arguments is None else arguments)
 
 
 def run() -> None:
     """Run the command in this process's arguments, and end the process."""
-    sys.exit(main())
-
-
-def parse(arguments: Sequence[str]) -> Callable[[], None]:
-    """Parse arguments into a command that can be called.
-
-    Args:
-        arguments: those after the program's name.
-
-    Raises:
-        SystemExit: help was asked for, or an argument is wrong; it was printed.
-        ValueError: options do not fit together.
-        MissingExtraError: the command needs a package that is not installed.
-    """
-    name, *others = arguments or [""]
-    if name in COMMANDS:
-        return tyro.cli(_import_command(name), args=others, prog=f"cyclesiam {name}")
-    kinds: list[Any] = []
-    for name in COMMANDS:
-        with suppress(MissingExtraError):  # raised when this command is asked for
-            kinds.append(Annotated[_import_command(name), tyro.conf.subcommand(name)])
-    known: Any = reduce(or_, kinds)
-    return tyro.cli(known, args=arguments, prog="cyclesiam", description=DESCRIPTION)
-
-
-def _import_command(name: str) -> Any:
-    """Return the class of a command.
-
-    Raises:
-        MissingExtraError: the command needs PyTorch, which is not installed.
-    """
-    module, kind = COMMANDS[name].split(".")
-    with _explain_missing_pytorch(name):
-        return getattr(import_module(f"cyclesiam.cli.{module}"), kind)
-
-
-@contextmanager
-def _explain_missing_pytorch(name: str) -> Iterator[None]:
-    """Turn a missing PyTorch into an error that names what to install.
-
-    Raises:
-        MissingExtraError: PyTorch is not installed.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "safetensors"):
-            raise
-        raise missing_extra(name, error.name, "train") from error
-
-
-def _execute(command: Callable[[], None]) -> int:
-    name = re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
-    prefix = f"cyclesiam {name}"
-    try:
-        with _explain_missing_pytorch(name):
-            command()
-        sys.stdout.flush()
-    except CycleSiamError as error:
-        print(f"{prefix}: {' '.join(str(error).split())}", file=sys.stderr)
-        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
-    except KeyboardInterrupt as stop:
-        print(f"{prefix}: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    return DONE
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, end_at_once)
+    status = main()
+    if signal.getsignal(signal.SIGINT) is end_at_once:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be interrupted
+    sys.exit(status)

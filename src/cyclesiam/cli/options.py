@@ -14,7 +14,7 @@ from cyclesiam.deployment import loading
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
-from cyclesiam.geometry.boxes import XYWH
+from cyclesiam.geometry.boxes import XYWH, parse_number
 from cyclesiam.models.metadata import TrainingRecord, resolve_weights
 from cyclesiam.tracking.config import TrackerConfig, load_config
 
@@ -36,7 +36,7 @@ def parse_box(text: str) -> XYWH:
     (120.0, 80.5, 64.0, 48.0)
     """
     try:
-        x, y, w, h = (float(number) for number in text.split(","))
+        x, y, w, h = (parse_number(number) for number in text.split(","))
     except ValueError:
         raise ValueError(f"a box is four numbers X,Y,W,H in pixels, got {text!r}") from None
     return x, y, w, h

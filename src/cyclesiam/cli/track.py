@@ -28,6 +28,7 @@ from cyclesiam.cli.options import (
     resolve_device,
     show_progress,
 )
+from cyclesiam.cli.signals import hold_signals
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.models.metadata import load_metadata, resolve_weights
@@ -96,11 +97,13 @@ class Track:
                 video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
                 tracked = track_frames(tracker, frames, self.box, pipelined=self.is_pipelined)
                 for frame, targets in show_progress(tracked, "tracking", source.count):
-                    results.write(FrameResult(frame=frame.index, time=frame.time, targets=targets))
-                    frame_count += 1
-                    lost.update(target.id for target in targets if target.state == "lost")
-                    if video:
-                        video.write(draw_results(frame.image, targets), frame.time)
+                    result = FrameResult(frame=frame.index, time=frame.time, targets=targets)
+                    with hold_signals():  # the video has the frames of the results
+                        results.write(result)
+                        if video:
+                            video.write(draw_results(frame.image, targets), frame.time)
+                        frame_count += 1
+                        lost.update(target.id for target in targets if target.state == "lost")
         finally:  # results are kept, and reported, after an error, too
             if frame_count:
                 self._report(frame_count, time.perf_counter() - started, output, runtime)

@@ -14,6 +14,7 @@ import numpy as np
 
 from cyclesiam.datasets.label_policy import check_label_access
 from cyclesiam.errors import DatasetError
+from cyclesiam.geometry.boxes import MAX_COORDINATE, parse_number
 
 NaNRule = Literal["refused", "whole rows", "anywhere"]
 SEPARATORS = bytes.maketrans(b"\t;", b",,")
@@ -46,7 +47,7 @@ def read_number_table(
 
     Args:
         path: UTF-8 text, with or without a byte order mark; blank lines at the end do not count.
-        columns: how many numbers a row may have.
+        columns: how many numbers a row may have, each from -1e9 to 1e9.
         nan: whether a number may be NaN: never, in rows that are NaN as a whole, or anywhere.
 
     Raises:
@@ -58,7 +59,7 @@ def read_number_table(
     if not data.removeprefix(BYTE_ORDER_MARK).strip():
         raise DatasetError(f"{path}: this file is empty. Write a row for each frame.")
     table = _parse_fast(data, columns)
-    if table is None or not _all_finite(table):
+    if table is None or not _all_usual(table):
         return _parse_by_line(path, data, columns, nan)
     return table
 
@@ -109,8 +110,8 @@ def _parse(text: bytes) -> np.ndarray | None:
             return None
 
 
-def _all_finite(table: NumberTable) -> bool:
-    return all(np.isfinite(values).all() for _, values in table.by_length.values())
+def _all_usual(table: NumberTable) -> bool:
+    return all((abs(values) <= MAX_COORDINATE).all() for _, values in table.by_length.values())
 
 
 def _parse_by_line(path: Path, data: bytes, columns: Collection[int], nan: NaNRule) -> NumberTable:
@@ -148,7 +149,7 @@ def _decode_lines(path: Path, data: bytes) -> list[str]:
 def _parse_line(line: str, columns: Collection[int], place: str, nan: NaNRule) -> list[float]:
     words = re.split(r"[,;\s]+", line.strip(" \t\r,;"))
     try:
-        row = [float(word) for word in words]
+        row = [parse_number(word) for word in words]
     except ValueError:
         row = []
     if len(row) not in columns:
@@ -163,5 +164,10 @@ def _parse_line(line: str, columns: Collection[int], place: str, nan: NaNRule) -
         raise DatasetError(
             f"{place}: got {line.strip()[:60]!r}, but every number must be finite"
             f"{', or all of them NaN' if nan == 'whole rows' else ''}. Mend this line."
+        )
+    if any(abs(number) > MAX_COORDINATE for number in row):
+        raise DatasetError(
+            f"{place}: got {line.strip()[:60]!r}, but numbers must lie within "
+            f"{MAX_COORDINATE:g}. Mend this line."
         )
     return row

@@ -14,6 +14,22 @@ MAX_LOG_SCALE = math.log(1000 / 16)  # a 16 px anchor may grow to 1000 px; keeps
 XYWH = tuple[float, float, float, float]
 """One box as plain numbers: left, top, width, height in continuous pixels."""
 
+MAX_COORDINATE = 1e9  # pixels; beyond, areas and their sums leave what float32 can tell apart
+
+
+def parse_number(text: str) -> float:
+    """Return a number from text. Unlike `float`, refuse what only Python writes: `1_0`, `１０`.
+
+    Raises:
+        ValueError: it is no number.
+
+    >>> parse_number(" -8.5e1 ")
+    -85.0
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"{text!r} is no number")
+    return float(text)
+
 
 def xyxy_to_cxcywh(boxes: Array) -> Array:
     """Return (..., 4) boxes given by two corners as center and size."""

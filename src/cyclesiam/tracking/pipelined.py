@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from cyclesiam.arrays import AnyArray, empty_on_device, inference_context
+from cyclesiam.geometry.crops import frame_size
 from cyclesiam.tracking.color_model import ColorModel
 from cyclesiam.tracking.inputs import to_frame
 from cyclesiam.tracking.mask_boxes import MaskBoxFit
@@ -92,7 +93,7 @@ class PipelinedTracker:
         """Track all targets into the next frame.
 
         Args:
-            image: (H, W, 3) uint8 RGB; not to be written over before the results are there.
+            image: (H, W, 3) uint8 RGB.
 
         Returns:
             Their results, in the order of `Tracker.ids`; none where all were removed.
@@ -100,7 +101,7 @@ class PipelinedTracker:
         Raises:
             TargetError: no target was ever started.
             RuntimeError: this tracker was closed.
-            ValueError: the image is not (H, W, 3) uint8.
+            ImageError: the image is not (H, W, 3) uint8, or has another size than the last.
         """
         if self._closed:
             raise RuntimeError(
@@ -111,7 +112,7 @@ class PipelinedTracker:
             results = tracker.step(image)
             return self._thread.submit(lambda: results)
         with inference_context(self._like):
-            prediction = self._predict(to_frame(image, self._like))
+            prediction = self._predict(to_frame(image, self._like, self._frame_size()))
         self._pending = pending = self._update(prediction)
         self._state = tracker.state = self._thread.submit(pending.complete)
         return self._thread.submit(lambda: pending.report.result()[0])
@@ -139,6 +140,13 @@ class PipelinedTracker:
         """Wait for the last update; the tracker is then as after its own `step`."""
         self._closed = True
         self._thread.shutdown()
+
+    def _frame_size(self) -> tuple[int, int]:
+        """Return the height and width of the last frame; waits for nothing that still runs."""
+        pending, tracker = self._pending, self._tracker
+        if pending is None or tracker.state is not self._state:
+            return frame_size(tracker.settled_state().frame)
+        return frame_size(pending.predicted.frame)
 
     def _predict(self, frame: AnyArray) -> Prediction:
         """Do what `step.predict` does; each part waits only for what it needs of the update."""

@@ -32,6 +32,8 @@ from cyclesiam.tracking.state import TrackState
 
 # Distance between two windows, over their side: every spot lies well inside one of them.
 WINDOW_STEP = 0.6
+# Windows along a side of a frame, to bound time and memory: those of a target of 3 pixels in 1920.
+MAX_WINDOWS = 256
 
 
 def redetect(
@@ -141,7 +143,7 @@ def _next_windows(
     height, width = size
     steps = WINDOW_STEP * search_windows(network, box[None])[0, 2:]
     numbers = [
-        max(math.ceil(side / step), 1)
+        min(max(math.ceil(side / step), 1), MAX_WINDOWS)
         for side, step in zip((width, height), steps.tolist(), strict=True)
     ]
     x, y = (

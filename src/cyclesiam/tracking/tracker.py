@@ -53,6 +53,9 @@ class Tracker:
     `start` and `step` are the same for several targets. `add`, `remove` and `correct` change the
     targets at any frame. What happens in a frame is written down in `tracking.step`.
 
+    Images are copied: they may be drawn on, or written over, once a method has returned. One
+    tracker belongs to one thread at a time. A network may be shared by trackers in many.
+
     Args:
         network: name of shipped weights, or a folder that `cyclesiam train` or `export` wrote; or a
             network that is loaded already.
@@ -118,7 +121,7 @@ class Tracker:
 
         Raises:
             TargetError: the box is not four finite numbers, is empty, or lies outside the image.
-            ValueError: the image is not (H, W, 3) uint8.
+            ImageError: the image is not (H, W, 3) uint8.
         """
         self.start(image, [box_xywh])
 
@@ -130,7 +133,7 @@ class Tracker:
 
         Raises:
             TargetError: no target was ever started, or none is left.
-            ValueError: the image is not (H, W, 3) uint8.
+            ImageError: the image is not (H, W, 3) uint8, or has another size than the last.
         """
         results = self.step(image)
         if not results:
@@ -160,7 +163,7 @@ class Tracker:
         Raises:
             TargetError: there is no box, or one is not four finite numbers, is empty, or lies
                 outside the image.
-            ValueError: the image is not (H, W, 3) uint8.
+            ImageError: the image is not (H, W, 3) uint8.
         """
         frame = to_frame(image, self._like)
         state, segmented = self._start(frame, boxes_xywh, masks)
@@ -182,12 +185,13 @@ class Tracker:
 
         Raises:
             TargetError: no target was ever started.
-            ValueError: the image is not (H, W, 3) uint8.
+            ImageError: the image is not (H, W, 3) uint8, or has another size than the last.
         """
-        state, frame = self.settled_state(), to_frame(image, self._like)
+        state = self.settled_state()
         if not self.ids:
-            self.state = replace(state, frame=frame)
+            self.state = replace(state, frame=to_frame(image, self._like))
             return ()
+        frame = to_frame(image, self._like, frame_size(state.frame))
         prediction = predict(self.network, state, frame, self.config)
         labels = self.registry.labels
         self.state, results = update(self.network, prediction, labels, self.config)
@@ -216,7 +220,7 @@ class Tracker:
         Raises:
             TargetError: there was no frame yet, or the box is not four finite numbers, is empty,
                 or lies outside the image.
-            ValueError: the image is not (H, W, 3) uint8.
+            ImageError: the image is not (H, W, 3) uint8, or has another size than the last.
         """
         frame = self._present_frame(image)
         new, _ = self._start(frame, [box_xywh], None if mask is None else [mask])
@@ -250,7 +254,7 @@ class Tracker:
         Raises:
             TargetError: no target has this id, or the box is not four finite numbers, is empty,
                 or lies outside the image.
-            ValueError: the image is not (H, W, 3) uint8.
+            ImageError: the image is not (H, W, 3) uint8, or has another size than the last.
         """
         corrected, frame = self.registry.row(id), self._present_frame(image)
         new, _ = self._start(frame, [box_xywh])
@@ -281,13 +285,16 @@ class Tracker:
         boxes = [validate_box(box, frame_size(frame)) for box in boxes_xywh]
         if not boxes:
             raise TargetError("there is no box to start from: give at least one x, y, w, h")
+        if masks is not None and len(masks) != len(boxes):
+            raise TargetError(f"there are {len(masks)} masks for {len(boxes)} boxes: give one each")
         corners = xywh_to_xyxy(new_array(self._like, boxes))
-        known = None if masks is None else to_masks(masks, self._like)
+        known = None if masks is None else to_masks(masks, self._like, frame_size(frame))
         return start(self.network, frame, corners, self.config, known)
 
     def _present_frame(self, image: np.ndarray | None) -> AnyArray:
         if image is not None:
-            return to_frame(image, self._like)
+            size = frame_size(self.settled_state().frame) if self.ids else None
+            return to_frame(image, self._like, size)
         if self.state is None:
             raise TargetError("there was no frame yet: pass the image that the box is in")
         return self.settled_state().frame

@@ -1,4 +1,8 @@
-"""H.264 files, written with PyAV."""
+"""H.264 files, written with PyAV.
+
+While a file is written, each frame is a fragment with an index of its own, so that the file plays
+even if the process is killed. At the end an MP4 is copied, to have one index in front.
+"""
 
 import math
 from contextlib import suppress
@@ -13,14 +17,22 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
+from cyclesiam.files import atomic_path
 
 WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}  # by FFmpeg's names
+FASTSTART = {"movflags": "+faststart"}
+FRAGMENTS = {"movflags": "+frag_every_frame+empty_moov+default_base_moof"}
+CLUSTERS = {"cluster_time_limit": "100"}  # milliseconds; Matroska's fragments
+# Few frames wait in the encoder: they take memory, and are lost if the process is killed.
+FEW_WAITING = "rc-lookahead=4:sync-lookahead=0:sliced-threads=1"
 
 
 class VideoWriter:
     """Write frames to a video file that any player opens: H.264, 4:2:0, index in front.
 
-    The file is created with the first frame. Odd sizes are made even by repeating the edge.
+    The file is created with the first frame. Odd sizes are made even by repeating the edge. If the
+    process is killed, the file plays to a few frames before.
 
     Args:
         path: of the file; the suffix is one of `WRITABLE_SUFFIXES`, the folder exists.
@@ -89,6 +101,9 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             self._fail(error)
         self._container = None
+        if self.path.suffix.lower() in FORMATS:
+            with suppress(av.FFmpegError, OSError):  # without room for a copy, fragments play, too
+                _move_index_to_front(self.path)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         if self._container is None:
@@ -145,9 +160,10 @@ def _create_video(
     path: Path, rate: Fraction, first: av.VideoFrame
 ) -> tuple[OutputContainer, VideoStream]:
     """Create a file for frames of the size of the first."""
-    options = {} if path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
-    container = av.open(str(path), "w", options=options)
-    stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "fast"})
+    options = CLUSTERS if path.suffix.lower() == ".mkv" else FRAGMENTS
+    container = av.open(str(path), "w", options=options | {"flush_packets": "1"})
+    coding = {"crf": "18", "preset": "fast", "x264-params": FEW_WAITING}
+    stream = container.add_stream("libx264", rate=rate, options=coding)
     stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
     codec = stream.codec_context
     codec.time_base = 1 / rate
@@ -155,3 +171,18 @@ def _create_video(
     codec.color_primaries = codec.color_trc = 1  # BT.709 as well, which players would have to guess
     container.start_encoding()  # creates the file, or raises
     return container, stream
+
+
+def _move_index_to_front(path: Path) -> None:
+    """Replace a file of fragments by one with a single index, in front; no frame is coded again."""
+    with (
+        atomic_path(path) as part,
+        av.open(str(path)) as fragments,
+        av.open(str(part), "w", format=FORMATS[path.suffix.lower()], options=FASTSTART) as whole,
+    ):
+        source = fragments.streams.video[0]
+        copy = whole.add_stream_from_template(source)
+        for packet in fragments.demux(source):
+            if packet.dts is not None:  # the last one only says that no more comes
+                packet.stream = copy
+                whole.mux(packet)

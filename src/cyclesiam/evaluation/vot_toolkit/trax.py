@@ -18,7 +18,7 @@ import numpy as np
 
 from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.trackers.interface import BoxTracker, MaskTracker
-from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
+from cyclesiam.geometry.boxes import XYWH, parse_number, xyxy_to_xywh
 from cyclesiam.geometry.masks import mask_to_box
 
 PREFIX = "@@TRAX:"
@@ -162,7 +162,7 @@ def parse_region(region: str) -> XYWH:
     (2.0, 1.0, 3.0, 6.0)
     """
     try:
-        numbers = [float(word) for word in region.split(",")]
+        numbers = [parse_number(word) for word in region.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) == 4:
