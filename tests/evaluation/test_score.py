@@ -311,6 +311,24 @@ def test_segmentation_by_hand(davis, tmp_path):
     assert two.frames == 4
 
 
+@pytest.mark.parametrize("label", [2, 200])
+def test_labels_that_no_mask_shows_are_no_objects(tmp_path, label):
+    truth = np.where(TRUTH == 2, np.uint8(label), np.uint8(0))
+    root = make_davis(tmp_path / "davis", {"one": [truth] * 4})
+    (tmp_path / "r" / "one").mkdir(parents=True)
+    found = label * labels((60, 10, 70, 30))  # half of it
+    for frame in range(4):
+        write_labels(tmp_path / "r" / "one" / f"{frame:05}.png", found)
+    evaluation = score(DAVIS, root, tmp_path / "r")
+    assert [each.name for each in evaluation.objects] == [f"one_{label}"]
+    assert evaluation.mean["j_mean"] == 0.5
+    assert frame_results(evaluation, DAVIS, root, "one").overlaps[1] == 0.5
+    official = score(DAVIS, root, tmp_path / "r", rules="davis2017")
+    assert len(official.objects) == label  # the others are always absent, and perfect
+    assert official.mean["j_mean"] == pytest.approx((label - 0.5) / label)
+    assert frame_results(official, DAVIS, root, "one").overlaps[1] > 0.7
+
+
 def test_one_object_of_davis_2016(tmp_path):
     protocol = make_protocol("davis2016", "segmentation")
     root = make_davis(tmp_path / "davis", {"one": [TRUTH] * 3}, year=2016)  # both are the object

@@ -1,10 +1,14 @@
 """`cyclesiam evaluate` and `cyclesiam score` on made-up benchmarks, with tiny trackers."""
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ import pytest
 from cyclesiam.cli import main
 from cyclesiam.evaluation.results.evaluation import read_evaluations
 from support.benchmark_folders import labels, make_davis, make_otb, make_vot
-from support.trackers import Still
+from support.trackers import Drift, Still
 
 BOX = (11, 6, 10, 10)
 
@@ -195,11 +199,14 @@ def test_an_interruption_says_what_is_kept(capsys, monkeypatch, tmp_path, otb):
     monkeypatch.setattr(Still, "update", update)
     options = ("evaluate", "otb", "--root", otb, "--tracker", "support.trackers:Still")
     assert command(*options) == 130
-    said = capsys.readouterr().err
-    assert said.endswith(
-        "evaluate: interrupted; 1 sequence done, no scores were saved; --results FOLDER would have "
-        "kept them\n"
+    folder = kept_folder(
+        capsys.readouterr().err,
+        r"evaluate: interrupted; 1 sequence done, kept in (\S+); the same command with "
+        r"--results \1 continues from there\n$",
     )
+    assert command(*options, "--results", folder) == 0
+    assert "1 of 2: A is there already" in capsys.readouterr().err
+    shutil.rmtree(folder)
     updates.clear()
     assert command(*options, "--results", tmp_path / "r") == 130
     assert "kept in" in capsys.readouterr().err
@@ -207,8 +214,57 @@ def test_an_interruption_says_what_is_kept(capsys, monkeypatch, tmp_path, otb):
     assert "1 of 2: A is there already" in capsys.readouterr().err
 
 
+def kept_folder(printed: str, sentence: str) -> Path:
+    found = re.search(sentence, printed)
+    assert found, printed
+    return Path(found[1])
+
+
+def test_what_was_computed_is_kept_where_one_sequence_is_bad(capsys, monkeypatch, tmp_path, otb):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (otb / "A/img/0002.jpg").write_bytes(b"no picture")
+    options = ("evaluate", "otb", "--root", otb)
+    assert command(*options, "--tracker", "support.trackers:Still") == 1
+    folder = kept_folder(
+        capsys.readouterr().err,
+        r"1 sequence failed, see above; the others are kept in (\S+); the same command with "
+        r"--results \1 runs only what is missing\n$",
+    )
+    assert (folder / "Still/B.txt").is_file()
+    shutil.rmtree(folder)
+    # What is wrong with one tracker does not hide what is wrong with another.
+    trackers = ("--tracker", "support.trackers:NoUpdate", "support.trackers:Still")
+    assert command(*options, *trackers) == 1
+    assert re.search("NoUpdate without update.*; 1 sequence failed", capsys.readouterr().err)
+    for left in (tmp_path / "temporary").iterdir():
+        shutil.rmtree(left)
+    # Where nothing was computed, nothing is left and nothing is promised.
+    assert command(*options, "--tracker", "support.trackers:NoUpdate") == 1
+    assert "kept" not in capsys.readouterr().err
+    (otb / "A/img/0002.jpg").write_bytes((otb / "A/img/0001.jpg").read_bytes())
+    assert command(*options, "--tracker", "support.trackers:Still") == 0
+    assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_scores_of_finished_trackers_outlive_an_interruption(capsys, monkeypatch, tmp_path, otb):
+    def update(self, image):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Drift, "update", update)
+    trackers = ("--tracker", "support.trackers:Still", "support.trackers:Drift")
+    options = ("--results", tmp_path / "r", "--json", tmp_path / "scores.json")
+    assert command("evaluate", "otb", "--root", otb, *trackers, *options) == 130
+    said = capsys.readouterr()
+    assert "Still on otb, ope" in said.out
+    assert "no sequence was done" in said.err
+    (still,) = read_evaluations(tmp_path / "scores.json")
+    assert still.run.tracker == "Still"
+
+
 SLOW = """
 import time
+from pathlib import Path
 from support.trackers import Drift
 
 class Slow(Drift):

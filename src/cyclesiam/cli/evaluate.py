@@ -1,6 +1,7 @@
 """`cyclesiam evaluate`: run trackers on a benchmark; print tables, write scores and a report."""
 
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +33,7 @@ from cyclesiam.evaluation.benchmarks import (
 from cyclesiam.evaluation.protocols.interface import EvaluationProtocol
 from cyclesiam.evaluation.protocols.registry import make_protocol
 from cyclesiam.evaluation.results.evaluation import Evaluation, FailedSequence, format_number
+from cyclesiam.evaluation.results.run_record import has_results
 from cyclesiam.evaluation.run import EvaluationPlan, evaluate
 from cyclesiam.evaluation.runner import SequenceRun
 from cyclesiam.evaluation.trackers.specs import TrackerSpec
@@ -64,12 +66,12 @@ class Evaluate:
     masks. Default: reset for VOT, else ope where there are boxes, else segmentation."""
     flavour: ScoringRules = "pysot"
     """By whose rules to score: `pysot` (the numbers of papers), `vot_toolkit` (resets only),
-    `got10k` (one pass only)."""
+    `got10k` (one pass only), `davis2017` (segmentation only)."""
     sequences: Names = ()
     """Only these sequences; without any, all."""
     results: OptionalFolder = None
     """Keep raw results there, each tracker's in a folder of its name. Sequences whose results are
-    there are not run again. Default: raw results are not kept."""
+    there are not run again. Default: they are kept only of a run that failed or was stopped."""
     json: OptionalFile = None
     """Also write the scores to this file."""
     report: OptionalFolder = None
@@ -121,12 +123,8 @@ class Evaluate:
             )
             evaluations, stopped = self._evaluate_all(plan, trackers)
             self._write(evaluations, protocol)
-        kept = f"kept in {self.results}; " if self.results else ""
-        report_errors(
-            evaluations, f"the others are {kept}the same command runs only what is missing"
-        )
-        if stopped:
-            raise CycleSiamError("; ".join(stopped))
+            again = f"{self._command(folder)} runs only what is missing"
+            report_errors(evaluations, f"the others are kept in {folder}; {again}", stopped)
 
     def _check(self) -> None:
         if min(self.workers, self.starts, self.repetitions) < 1:
@@ -136,11 +134,25 @@ class Evaluate:
 
     @contextmanager
     def _folder(self) -> Iterator[Path]:
+        """Yield where raw results go; one that nobody named is kept where it is not whole."""
         if self.results:
             yield self.results
-        else:
-            with tempfile.TemporaryDirectory(prefix="cyclesiam-") as folder:
-                yield Path(folder)
+            return
+        folder = Path(tempfile.mkdtemp(prefix="cyclesiam-"))
+        is_kept = False
+        try:
+            yield folder
+        except BaseException:
+            is_kept = has_results(folder)
+            raise
+        finally:
+            if not is_kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _command(self, folder: Path) -> str:
+        """Say which command continues from a folder of raw results."""
+        option = "" if self.results else f" with --results {shlex.quote(str(folder))}"
+        return f"the same command{option}"
 
     def _evaluate_all(
         self, plan: EvaluationPlan, trackers: list[TrackerSpec]
@@ -150,6 +162,10 @@ class Evaluate:
         for tracker in trackers:
             try:
                 evaluations.append(self._evaluate(plan, tracker))
+            except KeyboardInterrupt:
+                if evaluations:
+                    self._write_scores(evaluations)
+                raise
             except CycleSiamError as error:
                 if len(trackers) == 1:
                     raise
@@ -159,24 +175,25 @@ class Evaluate:
         return evaluations, stopped
 
     def _evaluate(self, plan: EvaluationPlan, tracker: TrackerSpec) -> Evaluation:
-        kept = (
-            f"kept in {self.results}; the same command continues from there"
-            if self.results
-            else "no scores were saved; --results FOLDER would have kept them"
-        )
+        kept = f"kept in {plan.folder}; {self._command(plan.folder)} continues from there"
         with SequenceProgress(f"{tracker.name} on {self.benchmark}", kept) as progress:
             return evaluate(
                 plan,
                 tracker,
-                on_run=lambda done, count, outcome: progress.update(done, count, _line(outcome)),
+                on_run=lambda done, count, outcome: progress.update(
+                    done, count, _line(outcome), failed=isinstance(outcome, FailedSequence)
+                ),
             )
 
     def _write(self, evaluations: list[Evaluation], protocol: EvaluationProtocol[Any]) -> None:
+        self._write_scores(evaluations)
+        if self.report:
+            write_html(self.report, evaluations, protocol, self.root)
+
+    def _write_scores(self, evaluations: list[Evaluation]) -> None:
         print_evaluations(evaluations)
         if self.json:
             write_scores(self.json, evaluations)
-        if self.report:
-            write_html(self.report, evaluations, protocol, self.root)
 
 
 def check_report(folder: Path | None) -> None:

@@ -51,7 +51,7 @@ class Score:
     else ope where there are boxes, else segmentation."""
     flavour: ScoringRules = "pysot"
     """By whose rules to score: `pysot` (the numbers of papers), `vot_toolkit` (resets only),
-    `got10k` (one pass only)."""
+    `got10k` (one pass only), `davis2017` (segmentation only)."""
     sequences: Names = ()
     """Only these sequences; without any, all."""
     json: OptionalFile = None

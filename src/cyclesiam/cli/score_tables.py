@@ -26,13 +26,13 @@ class SequenceProgress:
 
     Args:
         task: what is being done.
-        kept: message for an interruption, after the number of sequences that are done.
+        kept: message for an interruption, after the number of sequences that succeeded.
         lines: print a line for each sequence where there is no terminal.
     """
 
     def __init__(self, task: str, kept: str, *, lines: bool = True) -> None:
         self.console = Console(stderr=True)
-        self.done = 0
+        self.succeeded = 0
         self._kept = kept
         self._lines = lines and not self.console.is_terminal
         self._bar = Progress(
@@ -53,13 +53,12 @@ class SequenceProgress:
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._bar.stop()
         if kind is KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"{count_noun(self.done, 'sequence')} done, {self._kept}"
-            ) from None
+            done = f"{count_noun(self.succeeded, 'sequence')} done, {self._kept}"
+            raise KeyboardInterrupt(done if self.succeeded else "no sequence was done") from None
 
-    def update(self, done: int, count: int, outcome: str) -> None:
+    def update(self, done: int, count: int, outcome: str, *, failed: bool = False) -> None:
         """Show that `done` of `count` sequences are done, and the outcome of the last."""
-        self.done = done
+        self.succeeded += not failed
         self._bar.update(self._task, completed=done, total=count, description=outcome)
         if self._lines:
             self.console.print(f"{done} of {count}: {outcome}", highlight=False, soft_wrap=True)
@@ -139,16 +138,26 @@ def write_scores(path: Path, evaluations: Sequence[Evaluation]) -> None:
     print(f"Scores: {path}")
 
 
-def report_errors(evaluations: Sequence[Evaluation], advice: str) -> None:
+def report_errors(
+    evaluations: Sequence[Evaluation], advice: str, stopped: Sequence[str] = ()
+) -> None:
     """Print which sequences have no numbers, and why, a line each.
 
+    Args:
+        evaluations: of all trackers that have scores.
+        advice: what to do where a sequence failed.
+        stopped: what is to be said of trackers without scores.
+
     Raises:
-        CycleSiamError: there is one, so that the command fails.
+        CycleSiamError: there is such a sequence or tracker, so that the command fails.
     """
+    messages = list(stopped)
     count = 0
     for evaluation in evaluations:
         for error in evaluation.errors:
             print(f"{error.name}: {error.message}", file=sys.stderr)
             count += 1
     if count:
-        raise CycleSiamError(f"{count_noun(count, 'sequence')} failed, see above; {advice}")
+        messages.append(f"{count_noun(count, 'sequence')} failed, see above; {advice}")
+    if messages:
+        raise CycleSiamError("; ".join(messages))

@@ -14,7 +14,7 @@ from cyclesiam.errors import DatasetError
 Dataset = TrackingDataset | SegmentationDataset
 ProtocolName = Literal["ope", "reset", "segmentation"]
 """How a tracker is run: one pass, resets as in the VOT challenges, or masks."""
-ScoringRules = Literal["pysot", "vot_toolkit", "got10k"]
+ScoringRules = Literal["pysot", "vot_toolkit", "got10k", "davis2017"]
 """Whose program's rules give the numbers. The option and the JSON key are called `flavour`."""
 InitialInput = Literal["box", "mask"]
 """What a tracker gets in the first frame."""

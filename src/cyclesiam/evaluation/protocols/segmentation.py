@@ -44,7 +44,7 @@ class SegmentationProtocol(EvaluationProtocol[SegmentationSequence]):
 
     name = "segmentation"
     title = "masks, started once from the ground truth"
-    rules = ("pysot",)
+    rules = ("pysot", "davis2017")
 
     @property
     def layout(self) -> Layout:
@@ -82,14 +82,14 @@ class SegmentationProtocol(EvaluationProtocol[SegmentationSequence]):
     def scorer(
         self, dataset: SegmentationDataset, results: ResultFolder, rules: ScoringRules
     ) -> MaskScorer:
-        """Return a scorer of region similarity and contour accuracy; there is one set of rules."""
-        return MaskScorer(self.benchmark, dataset, results)
+        """Return a scorer of region similarity and contour accuracy."""
+        return MaskScorer(self.benchmark, dataset, results, rules)
 
     def frame_results(
         self, results: ResultFolder, sequence: SegmentationSequence, rules: ScoringRules
     ) -> FrameResults:
         """Read the label maps."""
-        return mask_frame_results(self.benchmark, results, sequence)
+        return mask_frame_results(self.benchmark, results, sequence, rules)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ RULES: Mapping[ScoringRules, str] = {
     "pysot": "as pysot and the challenges' toolkits compute them",
     "vot_toolkit": "as today's VOT toolkit computes them",
     "got10k": "as the GOT-10k toolkit computes them",
+    "davis2017": "as davis2017-evaluation computes them",
 }
 CURVES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "success": ("Success", ("auc", "ao")),

@@ -55,6 +55,11 @@ def open_record(folder: Path, run: RunInfo, settings: ProtocolSettings, identity
     return _to_info(recorded)
 
 
+def has_results(folder: Path) -> bool:
+    """Check whether a folder of any trackers holds more than records."""
+    return any(path.is_file() and path.name != FILE for path in folder.rglob("*"))
+
+
 def read_record(folder: Path) -> RunInfo | None:
     """Return how a folder's results were made; None if that is not on record.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cyclesiam.datasets.segmentation_sequences import SegmentationDataset, SegmentationSequence
 from cyclesiam.errors import DatasetError
-from cyclesiam.evaluation.benchmarks import BenchmarkSpec
+from cyclesiam.evaluation.benchmarks import BenchmarkSpec, ScoringRules
 from cyclesiam.evaluation.metrics.davis import mean_numbers, score_objects
 from cyclesiam.evaluation.metrics.means import mean_or_nan
 from cyclesiam.evaluation.results.evaluation import Score
@@ -18,21 +18,27 @@ from cyclesiam.evaluation.results.label_maps import read_labels
 from cyclesiam.evaluation.scorers.summary import BenchmarkScores, frames_per_second
 
 
-def scored_frames(benchmark: BenchmarkSpec, sequence: SegmentationSequence) -> dict[int, list[int]]:
+def scored_frames(
+    benchmark: BenchmarkSpec, sequence: SegmentationSequence, rules: ScoringRules
+) -> dict[int, list[int]]:
     """Return the frames in which each object counts, by the objects' numbers.
 
-    These are the annotated frames after the one in which the object appears. The objects are 1 to
-    the largest number: one that is skipped is an object that is never visible.
+    These are the annotated frames after the one in which the object appears.
 
     Args:
         benchmark: whether the last frame counts depends on it.
         sequence: of the benchmark.
+        rules: by `davis2017`, the objects are 1 to the largest number: one that is skipped is an
+            object that is never visible, and perfect where no result has its label.
     """
+    numbers = sequence.objects
+    if rules == "davis2017":
+        numbers = range(1, max(numbers) + 1)
     end = len(sequence) - benchmark.skips_last_frame
     annotated = [t for t in range(end) if sequence.annotations[t] is not None]
     return {
         number: [t for t in annotated if t > sequence.first_frames.get(number, 0)]
-        for number in range(1, max(sequence.objects) + 1)
+        for number in numbers
     }
 
 
@@ -73,12 +79,18 @@ class MaskScorer:
         benchmark: the benchmark.
         dataset: its sequences with label maps.
         results: of one tracker.
+        rules: `pysot` or `davis2017`, by which objects count.
     """
 
     def __init__(
-        self, benchmark: BenchmarkSpec, dataset: SegmentationDataset, results: ResultFolder
+        self,
+        benchmark: BenchmarkSpec,
+        dataset: SegmentationDataset,
+        results: ResultFolder,
+        rules: ScoringRules,
     ) -> None:
         self._benchmark = benchmark
+        self._rules: ScoringRules = rules
         self._dataset = dataset
         self._results = results
         self._objects: list[Score] = []
@@ -106,7 +118,7 @@ class MaskScorer:
         )
 
     def _score_objects(self, sequence: SegmentationSequence) -> list[Score]:
-        scored = scored_frames(self._benchmark, sequence)
+        scored = scored_frames(self._benchmark, sequence, self._rules)
         if not all(scored.values()):
             raise DatasetError(
                 f"{sequence.name}: an object has no annotated frame that could be scored; the "

@@ -103,16 +103,20 @@ def _region_to_box(region: Region) -> np.ndarray:
 
 
 def mask_frame_results(
-    benchmark: BenchmarkSpec, results: ResultFolder, sequence: SegmentationSequence
+    benchmark: BenchmarkSpec,
+    results: ResultFolder,
+    sequence: SegmentationSequence,
+    rules: ScoringRules,
 ) -> FrameResults:
-    """Read label maps, those of the frames in which an object counts.
+    """Read label maps, those of the frames in which an object counts by the rules.
 
     Raises:
         DatasetError: annotation or results are missing or wrong.
     """
     nothing = np.full((len(sequence), 4), np.nan)
     truth, boxes, overlaps = nothing.copy(), nothing.copy(), nothing[:, 0].copy()
-    scored = {number: {*frames} for number, frames in scored_frames(benchmark, sequence).items()}
+    counted_frames = scored_frames(benchmark, sequence, rules)
+    scored = {number: {*frames} for number, frames in counted_frames.items()}
     frames = sorted(set().union(*scored.values()))
     for frame, labels, true_labels in read_pairs(results, sequence, frames):
         truth[frame], boxes[frame] = mask_to_box(true_labels), mask_to_box(labels)
