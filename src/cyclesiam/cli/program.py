@@ -17,7 +17,12 @@ import tyro
 from cyclesiam import __version__
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.signals import EndingSignals
-from cyclesiam.errors import CycleSiamError, MissingExtraError, missing_extra
+from cyclesiam.errors import (
+    CycleSiamError,
+    CycleSiamWarning,
+    MissingExtraError,
+    missing_extra,
+)
 
 DESCRIPTION = "Track objects through video, with a tracker that is trained without labels."
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
