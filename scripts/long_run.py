@@ -4,9 +4,9 @@
     .venv/bin/python scripts/long_run.py curve FOLDER... [--run runs/long] [--suite SUITE]
 
 `train` starts the run, or goes on from its checkpoint. It takes one core and gives way to other
-programs; start it by `setsid`, so that it gives way to those of other sessions, too. Ctrl-C stops
-it after a step, with a checkpoint. Every --snapshot steps it keeps the averaged weights in
-`RUN/at-STEP`. A tenth of the scenes is held out.
+programs; start it by `setsid`, so that it gives way to those of other sessions, too. Ctrl-C, or
+any signal that can be caught, stops it after a step, with a checkpoint. Every --snapshot steps it
+keeps the averaged weights in `RUN/at-STEP`. A tenth of the scenes is held out.
 
 `curve` scores each of them without labels, on the scenes that are held out, and by one pass over
 the development suite where that is unpacked. Scores are kept beside the weights.
@@ -25,7 +25,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 import cv2
 import torch
 
-from cyclesiam.cli.train import stop_on_interrupt
+from cyclesiam.cli.signals import stop_on_signal
 from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.models.checkpoints import load_weights
@@ -80,7 +80,7 @@ def train(options: argparse.Namespace, scenes: list[Scene]) -> None:
         resume=(options.run / CHECKPOINT_FILE).exists(),
         tubes=options.tubes,
     )
-    with stop_on_interrupt(trainer.stop):
+    with stop_on_signal(trainer.stop):
         for report in trainer.fit():
             print(
                 f"step {report.step} of {report.steps}: turn {report.stage.turn} gap "
@@ -90,6 +90,8 @@ def train(options: argparse.Namespace, scenes: list[Scene]) -> None:
             )
             if report.step % options.snapshot == 0:
                 save_ema_weights(trainer.state, config, options.run / f"at-{report.step}")
+    if trainer.state.step < config.steps:
+        print(f"step {trainer.state.step} is saved; the same command goes on", flush=True)
 
 
 def give_way() -> None:

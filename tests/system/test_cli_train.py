@@ -19,7 +19,9 @@ from cyclesiam.cli.train import require_extra
 from cyclesiam.errors import MissingExtraError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.models.config import NetworkConfig
+from cyclesiam.training.adaptation import HeldOut
 from cyclesiam.training.recipes import RECIPES
+from cyclesiam.validation.score import LabelFreeScores
 from support import ROOT
 from support.media import write_frames
 from support.training import tiny
@@ -28,6 +30,7 @@ from support.tubes import make_video
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 SRC = ROOT / "src"
+NO_SCORES = LabelFreeScores(("objects",), (0.5,))
 
 
 @pytest.fixture(autouse=True)
@@ -116,19 +119,31 @@ def test_train_and_resume(capsys, tmp_path, stills):
 
 
 @pytest.mark.parametrize(
-    ("place", "times", "done"), [("step", 1, 2), ("step", 3, 1), ("report", 1, 1), ("start", 1, 0)]
+    ("place", "times", "done", "name"),
+    [
+        ("step", 1, 2, "SIGINT"),
+        ("step", 3, 1, "SIGINT"),
+        ("report", 1, 1, "SIGINT"),
+        ("start", 1, 0, "SIGINT"),
+        ("step", 1, 2, "SIGTERM"),
+        ("step", 2, 1, "SIGTERM"),
+        ("report", 1, 1, "SIGHUP"),
+        ("step", 1, 2, "SIGUSR1"),
+    ],
 )
-def test_an_interrupt_leaves_a_checkpoint(
-    capsys, monkeypatch, tmp_path, stills, place, times, done
+def test_a_signal_leaves_a_checkpoint(
+    capsys, monkeypatch, tmp_path, stills, place, times, done, name
 ):
     from cyclesiam.cli import train, train_output
     from cyclesiam.training import trainer
 
     train_step, format_report = trainer.train_step, train_output.format_report
+    number = signal.Signals[name]
+    before = signal.getsignal(number)
 
     def interrupt():
         for _ in range(times):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     def interrupted_step(state, *arguments):
         if state.step == 1:
@@ -146,14 +161,15 @@ def test_an_interrupt_leaves_a_checkpoint(
             patch.setattr(train_output, "format_report", interrupted_report)
         else:
             patch.setattr(train, "show_training", lambda *run: interrupt())
-        assert main(command(stills, "--steps", "3")) == 130
+        assert main(command(stills, "--steps", "3")) == 128 + number
     said = capsys.readouterr().err
-    assert f"interrupted; step {done} of 3 is saved; continue with: cyclesiam train" in said
+    verb = "interrupted" if name == "SIGINT" else f"ended by {name}"
+    assert f"{verb}; step {done} of 3 is saved; continue with: cyclesiam train" in said
     assert load_weights(tmp_path / "run")[1].steps == done
     again = said.split("cyclesiam train ")[1].split()
     assert main(["train", *again]) == 0
     assert load_weights(tmp_path / "run")[1].steps == 3
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is before
 
 
 RUN_FOR_LONG = """
@@ -170,25 +186,65 @@ run()
 """
 
 
-def test_ctrl_c(tmp_path, stills):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_to_the_whole_group(tmp_path, stills, name):
     program = RUN_FOR_LONG.format(tests=str(ROOT / "tests"))
     process = subprocess.Popen(
         [sys.executable, "-c", program, *command(stills, "--steps", "100000")],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(SRC), "OMP_NUM_THREADS": "1"},
-        start_new_session=True,  # a terminal's Ctrl-C goes to the loaders, too
+        start_new_session=True,  # a terminal's Ctrl-C, and a cluster's end, go to the loaders, too
         text=True,
     )
     assert process.stdout is not None
     while not (line := process.stdout.readline()).startswith("step 2 "):
         assert line or process.poll() is None
-    os.killpg(process.pid, signal.SIGINT)
+    number = signal.Signals[name]
+    os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in said
-    steps = int(re.search(r"interrupted; step (\d+) of 100000 is saved; continue", said)[1])
+    steps = int(re.search(r"; step (\d+) of 100000 is saved; continue", said)[1])
     assert load_weights(tmp_path / "run")[1].steps == steps >= 2
+
+
+def raise_sigterm(*arguments, **named):
+    signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_outside_of_the_steps_says_what_is_there(
+    capsys, monkeypatch, tmp_path, stills, weights
+):
+    from cyclesiam.training import adaptation
+
+    kept = {"steps": 2}
+    monkeypatch.setattr(adaptation, "adaptation_recipe", lambda start: replace(tiny(), **kept))
+    monkeypatch.setattr(adaptation, "hold_out", raise_sigterm)
+    options = ["train", str(stills), "--from", weights, "--output", str(tmp_path / "run")]
+    options += ["--device=cpu"]
+    assert main(options) == 143
+    assert "no step was trained yet; the same command begins anew" in capsys.readouterr().err
+    monkeypatch.setattr(
+        adaptation, "hold_out", lambda scenes, *_, **__: HeldOut(scenes, scenes, [], NO_SCORES)
+    )
+    monkeypatch.setattr(adaptation, "keep_better", raise_sigterm)
+    assert main(options) == 143
+    said = capsys.readouterr().err
+    assert "all 2 steps are saved, but the weights are not yet compared with" in said
+    assert f"do that with: cyclesiam train {stills} --from" in said
+    assert "--resume" in said
+    assert load_weights(tmp_path / "run")[1].steps == 2
+    monkeypatch.setattr(adaptation, "hold_out", raise_sigterm)
+    assert main([*options, "--resume"]) == 143
+    assert f"the run in {tmp_path / 'run'} is saved; continue with:" in capsys.readouterr().err
+
+
+def test_a_run_that_is_there_says_how_to_continue(capsys, stills):
+    assert main(command(stills, "--steps", "1")) == 0
+    said = fails(capsys, *command(stills, "--steps", "1"))
+    assert "continue it with: cyclesiam train" in said
+    assert "--resume" in said
 
 
 def test_sources_that_are_none(capsys, tmp_path, stills):

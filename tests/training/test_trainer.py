@@ -9,6 +9,7 @@ from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.errors import TrainingError, WeightsError
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.synthetic.compositing import CompositingConfig
+from cyclesiam.training import trainer as trainer_module
 from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.objective import ObjectiveConfig
 from cyclesiam.training.optimizer import OptimizerConfig
@@ -75,6 +76,23 @@ def in_old_words(config):
         for field, value in fields.items()
     }
     return json.loads(json.dumps(old | REMOVED_FIELDS.get(name, {})))
+
+
+def test_a_killed_run_costs_a_minute_however_far_apart_its_steps_are(monkeypatch, tmp_path, scenes):
+    now = [0.0]
+    monkeypatch.setattr(trainer_module.time, "monotonic", lambda: now[0])
+    saved = []
+    monkeypatch.setattr(
+        trainer_module, "save_checkpoint", lambda state, *_: saved.append(state.step)
+    )
+    run = make_trainer(tmp_path, scenes, steps=6, save_interval=500).fit()
+    for report in run:
+        now[0] += 25  # seconds a step
+        if report.step == 6:
+            break
+    assert saved == [3]  # the first step after a minute; step 6 would be next
+    run.close()
+    assert saved == [3, 6]
 
 
 def test_a_checkpoint_of_version_0_1_resumes(tmp_path, scenes):

@@ -7,8 +7,8 @@ signals are ignored, but for the third Ctrl-C.
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from types import FrameType
 from typing import Self
 
@@ -33,6 +33,8 @@ class EndingSignals:
         self._process = os.getpid()
         self._before: dict[int, object] = {}
         self._interrupts = self._held = 0
+        self._stop: Callable[[], None] | None = None  # called at the first signal
+        self._is_stopping = False
 
     @property
     def status(self) -> int:
@@ -66,12 +68,38 @@ class EndingSignals:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
-        self._interrupts += number == signal.SIGINT
-        if self.received is not None and self._interrupts != _PATIENCE:
+        if self._stop is not None:
+            self._stop_gently(number, self._stop)
             return
+        self._interrupts += number == signal.SIGINT
+        if self.received is not None and not self._is_stopping and self._interrupts != _PATIENCE:
+            return
+        self._is_stopping = False
         self.received = _as_signal(number)
         if not self._held:
             raise KeyboardInterrupt
+
+    def _stop_gently(self, number: int, stop: Callable[[], None]) -> None:
+        self.received, self._stop, self._is_stopping = _as_signal(number), None, True
+        stop()
+        cause = "" if number == signal.SIGINT else f"{_name(number)}: "
+        # not by print, which the signal may have interrupted; the terminal may be gone
+        with suppress(OSError):
+            os.write(
+                2, f"\n{cause}stopping after this step; again Ctrl-C to stop at once\n".encode()
+            )
+
+    @contextmanager
+    def stop_first(self, stop: Callable[[], None]) -> Iterator[None]:
+        """Call a function at the first signal, which lets what is inside end by itself.
+
+        The second signal raises KeyboardInterrupt, and later ones are ignored.
+        """
+        self._stop = stop
+        try:
+            yield
+        finally:
+            self._stop, self._is_stopping = None, False
 
     @contextmanager
     def hold(self) -> Iterator[None]:
@@ -95,6 +123,19 @@ _current: list[EndingSignals] = []
 def hold_signals() -> AbstractContextManager[None]:
     """Let what is inside finish before a signal ends the command that runs, if one does."""
     return _current[-1].hold() if _current else nullcontext()
+
+
+@contextmanager
+def stop_on_signal(stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` at the first signal that would end the process; see `EndingSignals.stop_first`.
+
+    So a step is finished where there is time, and nothing disturbs the saving after it.
+    """
+    with (
+        nullcontext(_current[-1]) if _current else EndingSignals() as signals,
+        signals.stop_first(stop),
+    ):
+        yield
 
 
 def _ending_signals() -> list[int]:

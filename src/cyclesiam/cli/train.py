@@ -3,9 +3,8 @@
 import logging
 import os
 import shlex
-import signal
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -23,6 +22,7 @@ from cyclesiam.cli.options import (
     print_problems,
     resolve_device,
 )
+from cyclesiam.cli.signals import stop_on_signal
 from cyclesiam.cli.train_output import (
     print_held_out,
     print_scenes,
@@ -90,7 +90,7 @@ class Train:
     accumulate: int = 1
     """Microbatches of each process and batch; more take less memory."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    """Steps between checkpoints; the recipe's by default."""
+    """Most steps between checkpoints, which are a minute apart at most; the recipe's by default."""
 
     def __call__(self) -> None:
         """Find scenes, train, and print where the weights are."""
@@ -100,7 +100,10 @@ class Train:
         from cyclesiam.training.fabric import is_rank_zero
 
         with nullcontext() if is_rank_zero() else discard_output():
-            self._run()
+            try:
+                self._run()
+            except KeyboardInterrupt as stop:
+                raise KeyboardInterrupt(str(stop) or self._describe_output()) from None
 
     def _run(self) -> None:
         from cyclesiam.training.adaptation import hold_out, keep_better
@@ -139,7 +142,15 @@ class Train:
                 self._train(trainer)
         if self.start is not None and held_out is not None and is_rank_zero():
             trainer.save()  # a resumed run may have put the initial weights back before
-            verdict = keep_better(self.output, self.start, held_out, device=device)
+            try:
+                if trainer.state.stop_requested:  # during the last step
+                    raise KeyboardInterrupt
+                verdict = keep_better(self.output, self.start, held_out, device=device)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(
+                    f"all {count_noun(config.steps, 'step')} are saved, but the weights are not yet "
+                    f"compared with {self.start}; do that with: {self._resume_command()}"
+                ) from None
             print_verdict(verdict, held_out, self.start, self.output)
         print(
             f"Weights: {self.output}\n"
@@ -207,8 +218,8 @@ class Train:
             )
         if not self.resume and state.exists():
             raise TrainingError(
-                f"{self.output} holds a run already; continue it by --resume, or choose "
-                "another --output"
+                f"{self.output} holds a run already; choose another --output, or continue it "
+                f"with: {self._resume_command()}"
             )
         if not self.resume and (self.output / "model.safetensors").exists():
             raise TrainingError(f"{self.output} holds weights already; choose another --output")
@@ -246,10 +257,10 @@ class Train:
         steps = trainer.config.steps
         reports = cast("Generator[TrainingReport]", trainer.fit())  # closing it saves
         try:
-            with stop_on_interrupt(trainer.stop), closing(reports):
+            with stop_on_signal(trainer.stop), closing(reports):
                 show_training(reports, trainer.state.step, steps)
         except KeyboardInterrupt:
-            pass  # the second Ctrl-C
+            pass  # the second signal
         done = trainer.state.step
         if done < steps:
             if not self._state_file().is_file():
@@ -257,6 +268,12 @@ class Train:
             raise KeyboardInterrupt(
                 f"step {done} of {steps} is saved; continue with: {self._resume_command()}"
             )
+
+    def _describe_output(self) -> str:
+        """Say what a run that was ended outside of its steps leaves, and how to go on."""
+        if not self._state_file().is_file():
+            return "no step was trained yet; the same command begins anew"
+        return f"the run in {self.output} is saved; continue with: {self._resume_command()}"
 
     def _state_file(self) -> Path:
         from cyclesiam.training.checkpoint import CHECKPOINT_FILE
@@ -314,27 +331,3 @@ def discard_output() -> Iterator[None]:
     """Discard what this process prints: the first process prints for all."""
     with open(os.devnull, "w") as null, redirect_stdout(null), redirect_stderr(null):
         yield
-
-
-@contextmanager
-def stop_on_interrupt(stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` at the first Ctrl-C, raise KeyboardInterrupt at the second, ignore later ones.
-
-    So a step is finished where there is time, and nothing disturbs the saving after an interrupt.
-    """
-
-    def on_second(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    def on_first(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, on_second)
-        stop()
-        # not by print, which the signal may have interrupted
-        os.write(2, b"\nstopping after this step; again Ctrl-C to stop at once\n")
-
-    before = signal.signal(signal.SIGINT, on_first)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

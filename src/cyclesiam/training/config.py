@@ -41,7 +41,7 @@ class TrainingConfig:
     """Microbatches into which each process splits its part of a batch; more take less memory. The
     statistics of batch norms are then those of a microbatch."""
     save_interval: int = 500
-    """Steps between checkpoints."""
+    """Steps between checkpoints, where these take less than a minute."""
     log_interval: int = 25
     """Steps between reports."""
     network: NetworkConfig = field(default_factory=NetworkConfig)

@@ -76,9 +76,15 @@ class BatchesOrErrors(Dataset[Loaded | CycleSiamError], Generic[Loaded]):
             return error
 
 
+# What ends a terminal's or a cluster's processes all at once.
+GROUP_SIGNALS = "SIGINT SIGTERM SIGHUP SIGQUIT SIGUSR1 SIGUSR2 SIGXCPU SIGBREAK".split()
+
+
 def _init_worker(worker: int) -> None:
-    """Leave Ctrl-C to the main process, which has a checkpoint to write; share the cores."""
+    """Leave signals to the main process, which has a checkpoint to write; share the cores."""
     info = get_worker_info()
     if info is not None and info.num_workers > 1:
         cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in GROUP_SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -23,6 +23,9 @@ from cyclesiam.training.resident import ResidentBatches
 from cyclesiam.training.train_state import TrainState, compile_backbones, init_state
 from cyclesiam.training.train_step import DivergedError, StepMetrics, train_step
 
+SAVE_SECONDS = 60.0  # from one checkpoint to the next, whatever the steps between them
+MIN_SAVE_RATIO = 30.0  # where writing is slow, it takes no more than a thirtieth of the time
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingReport:
@@ -133,7 +136,8 @@ def fit(
 ) -> Iterator[TrainingReport]:
     """Train on batches to the end, and yield reports on the way.
 
-    Checkpoints are written at intervals, at the end, and when the loop is interrupted.
+    Checkpoints are written after some steps, or a minute, at the end, and when the loop is
+    interrupted.
 
     Args:
         state: changed in place.
@@ -146,11 +150,7 @@ def fit(
         TrainingError: the loss or its gradient is not finite (the last checkpoint is kept), or
             no file can be read any more.
     """
-
-    def save() -> None:
-        if fabric.is_global_zero:
-            save_checkpoint(state, config, output)
-
+    saver = _Saver(state, config, output, fabric)
     microbatches = own_microbatches(config, fabric)
     start, metrics, problems = time.perf_counter(), [], {}
     try:
@@ -163,16 +163,44 @@ def fit(
                 seconds = time.perf_counter() - start
                 yield make_report(state, config, fabric, metrics, seconds=seconds, problems=new)
                 start, metrics = time.perf_counter(), []
-            if state.step % config.save_interval == 0:
-                save()
+            saver.save_if_due()
             if _must_stop(state, fabric):
                 break
     except DivergedError:
         raise  # the last checkpoint is better than the state of this step
     except BaseException:
-        save()
+        saver.save()
         raise
-    save()
+    saver.save()
+
+
+class _Saver:
+    """Writes the checkpoints of a run, from its first process.
+
+    Whatever ends the run, even a loss of power, costs little more than `SAVE_SECONDS`.
+    """
+
+    def __init__(
+        self, state: TrainState, config: TrainingConfig, output: Path, fabric: Fabric
+    ) -> None:
+        self._state, self._config, self._output = state, config, output
+        self._is_writer = fabric.is_global_zero
+        self._due = time.monotonic() + SAVE_SECONDS
+
+    def save_if_due(self) -> None:
+        """Write a checkpoint if steps or seconds since the last one ask for it."""
+        is_due = self._state.step % self._config.save_interval == 0
+        if is_due or time.monotonic() >= self._due:
+            self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        if not self._is_writer:
+            return
+        start = time.monotonic()
+        save_checkpoint(self._state, self._config, self._output)
+        end = time.monotonic()
+        self._due = end + max(SAVE_SECONDS, MIN_SAVE_RATIO * (end - start))
 
 
 def request_batches(state: TrainState, config: TrainingConfig) -> Iterator[BatchRequest]:
