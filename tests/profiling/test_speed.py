@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from cyclesiam.errors import SourceError
+from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.profiling.speed import (
-    OPENCV_BASELINES,
     RunTiming,
     TimedCycleSiam,
+    TimedOpenCV,
     Timing,
     Workload,
     first_reaching,
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 BOX = (10.0, 30.0, 24.0, 24.0)
 BOXES_ALONE = TrackerConfig(mask=MaskConfig(enabled=False))
 CPU = "cpu"
+PEERS = {name: TimedOpenCV(OPENCV_TRACKERS[name]) for name in ("csrt", "kcf")}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_only_the_network_counts_for_its_stage():
 
 
 def test_rounds_time_all_trackers_in_turn(workload):
-    rounds = list(time_rounds(dict(OPENCV_BASELINES), workload, 2))
+    rounds = list(time_rounds(PEERS, workload, 2))
     assert [list(one) for one in rounds] == [["csrt", "kcf"]] * 2
     assert all(one["kcf"].stages["step"] > 0 for one in rounds)
 
@@ -113,7 +115,7 @@ def test_rounds_time_all_trackers_in_turn(workload):
 def test_a_source_that_is_too_short(workload):
     longer = Workload(source=workload.source, boxes=(BOX,), frames=6)
     with pytest.raises(SourceError, match="has only 6 frames; ask for at most 5 after the first"):
-        time_once(OPENCV_BASELINES["kcf"], longer)
+        time_once(PEERS["kcf"], longer)
 
 
 def test_summary_by_hand():

@@ -1,5 +1,6 @@
 import json
 
+import cv2
 import pytest
 import torch
 
@@ -84,3 +85,17 @@ def test_bench_a_source_that_is_too_short(capsys, tmp_path, weights):
     options = ["--source", str(clip), "--box", "10,30,24,24", "--weights", weights[1]]
     assert main(["bench", *options, *FEW]) == 1
     assert "has only 2 frames" in capsys.readouterr().err
+
+
+def test_peers_that_this_opencv_lacks_are_left_out(capsys, monkeypatch):
+    monkeypatch.delattr(cv2, "TrackerCSRT_create", raising=False)
+    monkeypatch.setattr(cv2, "legacy", None, raising=False)
+    assert main(["bench", *FEW, "--no-masks", "--peers", "csrt", "mil"]) == 0
+    shown = capsys.readouterr()
+    assert "without csrt: OpenCV" in shown.err
+    assert "of MIL" in shown.out
+
+
+def test_networks_of_opencv_want_their_files(capsys):
+    assert main(["bench", "--peers", "vit"]) == 1
+    assert "needs 1 --model-files (net)" in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """`cyclesiam bench`: how fast weights are on this machine, and where the time goes."""
 
 import json
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,15 +24,17 @@ from cyclesiam.cli.options import (
     show_progress,
     wrong_usage,
 )
+from cyclesiam.cli.trackers import make_specs
+from cyclesiam.cli.vot_toolkit import ModelFiles
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.loading import runs_graphs
 from cyclesiam.deployment.runtimes import RuntimeConfig
-from cyclesiam.errors import SourceError
+from cyclesiam.errors import MissingExtraError, SourceError
 from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
 from cyclesiam.profiling.speed import (
-    OPENCV_BASELINES,
     RunTiming,
     TimedCycleSiam,
+    TimedOpenCV,
     TimedPipelined,
     TimedTracker,
     Timing,
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from cyclesiam.models.siamrpn import SiamRPN
 
 WIDTH, HEIGHT, FPS = 640, 480, 25.0  # of the synthetic clip
+PeerName = Literal["csrt", "kcf", "mil", "nano", "vit"]
 BenchRuntime = Literal["auto", "onnxruntime", "openvino", "openvino-bf16", "pytorch"]
 RUNTIMES: dict[BenchRuntime, RuntimeConfig] = {
     "auto": RuntimeConfig(),
@@ -64,7 +68,7 @@ TABLE_WIDTH = 132  # characters, if the output is no terminal
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Time weights on this machine, stage by stage, and OpenCV's CSRT and KCF for comparison.
+    """Time weights on this machine, stage by stage, and OpenCV's trackers for comparison.
 
     All are measured in turn, in rounds. On a busy machine, compare medians and ratios only.
     cyclesiam bench --weights default --fps 30
@@ -74,6 +78,10 @@ class Bench:
     """Names of shipped weights, folders of weights or exported bundles; the best quality first."""
     runtimes: tuple[BenchRuntime, ...] = ("auto",)
     """Runtimes of weights that have graphs; each is measured."""
+    peers: tuple[PeerName, ...] = ("csrt", "kcf")
+    """OpenCV's trackers to compare with; CPU time is given as a ratio to the first."""
+    model_files: ModelFiles = ()
+    """Model files: of nano, backbone and head; of vit, the network."""
     targets: int = 1
     """Objects to track at once."""
     source: Annotated[str | None, tyro.conf.arg(metavar="SOURCE", help_behavior_hint="")] = None
@@ -101,14 +109,15 @@ class Bench:
         self._check()
         threads = set_threads(self.threads)
         ours = self._load_trackers(threads)
-        trackers: dict[str, TimedTracker] = {**ours, **OPENCV_BASELINES}
+        trackers: dict[str, TimedTracker] = {**ours, **make_peers(self.peers, self.model_files)}
         with self._workload() as workload:
             measured = time_rounds(trackers, workload, self.rounds)
             rounds = list(show_progress(measured, "measuring", self.rounds))
         runs = {name: [timing[name] for timing in rounds] for name in trackers}
         timings = {name: summarize(timing) for name, timing in runs.items()}
         print(f"{describe_processor()}; {threads} threads.")
-        print_timings(timings, f"{self.frames} frames, {self.rounds} rounds")
+        peer = next((name for name in self.peers if name in timings), None)
+        print_timings(timings, f"{self.frames} frames, {self.rounds} rounds", peer)
         if self.fps is not None:
             print(self._verdict({name: timings[name] for name in ours}, self.fps))
         if self.json:
@@ -188,19 +197,46 @@ def write_demo_clip(path: Path, frames: int, targets: int = 1) -> tuple[XYWH, ..
     return tuple(map(tuple, xyxy_to_xywh(boxes).tolist()))
 
 
-def print_timings(timings: dict[str, Timing], title: str) -> None:
-    """Print milliseconds a frame, medians over rounds: one row for each tracker."""
+def make_peers(names: Sequence[str], model_files: Sequence[Path]) -> dict[str, TimedTracker]:
+    """Return OpenCV's trackers by name, without those that this OpenCV does not have.
+
+    Raises:
+        UsageError: a name occurs twice, or a model file is not needed.
+        CycleSiamError: a model file is missing.
+    """
+    peers: dict[str, TimedTracker] = {}
+    for spec in make_specs(names, weights="", device="", model_files=model_files):
+        try:
+            spec.make()
+        except MissingExtraError as error:
+            print(f"cyclesiam bench: without {spec.name}: {error}", file=sys.stderr)
+        else:
+            peers[spec.name] = TimedOpenCV(spec.make)
+    return peers
+
+
+def print_timings(timings: dict[str, Timing], title: str, peer: str | None) -> None:
+    """Print milliseconds a frame, medians over rounds: one row for each tracker.
+
+    Args:
+        timings: by name of the tracker.
+        title: of the table.
+        peer: tracker to whose CPU time all are given as a ratio; None for no ratio.
+    """
     table = Table(title=f"milliseconds a frame; {title}")
     table.add_column("tracker", overflow="fold")
-    for heading in (*STAGES, "decode + step", "fps", "CPU", "of CSRT"):
+    ratios = [] if peer is None else [f"of {peer.upper()}"]
+    for heading in (*STAGES, "decode + step", "fps", "CPU", *ratios):
         table.add_column(heading, justify="right")
     for name, timing in timings.items():
         spent = dict(timing.stages)
         spent["step"] = timing.wall - spent["decode"]
         cells = [f"{spent[stage]:.1f}" if spent[stage] else "" for stage in STAGES]
         whole = f"{timing.wall:.1f} ({timing.least:.1f}..{timing.most:.1f})"
-        ratio = timing.cpu / timings["csrt"].cpu
-        table.add_row(name, *cells, whole, f"{timing.fps:.1f}", f"{timing.cpu:.1f}", f"{ratio:.2f}")
+        cells += [whole, f"{timing.fps:.1f}", f"{timing.cpu:.1f}"]
+        if peer is not None:
+            cells.append(f"{timing.cpu / timings[peer].cpu:.2f}")
+        table.add_row(name, *cells)
     console = Console()
     if not console.is_terminal:
         console = Console(width=TABLE_WIDTH)

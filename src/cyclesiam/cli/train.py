@@ -148,8 +148,8 @@ class Train:
                 verdict = keep_better(self.output, self.start, held_out, device=device)
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(
-                    f"all {count_noun(config.steps, 'step')} are saved, but the weights are not yet "
-                    f"compared with {self.start}; do that with: {self._resume_command()}"
+                    f"all {count_noun(config.steps, 'step')} are saved, but the weights are not "
+                    f"yet compared with {self.start}; do that with: {self._resume_command()}"
                 ) from None
             print_verdict(verdict, held_out, self.start, self.output)
         print(

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.trackers.interface import BoxTracker
-from cyclesiam.evaluation.trackers.opencv import OPENCV_TRACKERS
 from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.profiling.timer import STAGES, StageTimer, TimedNetwork
 from cyclesiam.threads import get_num_threads, set_num_threads
@@ -165,8 +164,8 @@ class TimedOpenCV:
         make: makes an instance.
     """
 
-    def __init__(self, make: Callable[[], BoxTracker]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make: Callable[[], BoxTracker] = make
 
     def start(self, image: np.ndarray, boxes: Sequence[XYWH], timer: StageTimer) -> None:
         """Start tracking in the first frame."""
@@ -182,10 +181,6 @@ class TimedOpenCV:
 
     def draw(self, image: np.ndarray) -> None:
         """Draw nothing: only the step of these trackers is compared."""
-
-
-OPENCV_BASELINES = {name: TimedOpenCV(OPENCV_TRACKERS[name]) for name in ("csrt", "kcf")}
-"""OpenCV's trackers for comparison, by name."""
 
 
 def time_once(tracker: TimedTracker, workload: Workload) -> RunTiming:

@@ -115,6 +115,6 @@ def _find_factory(algorithm: str) -> Any:
         if factory is not None:
             return factory
     raise MissingExtraError(
-        f"OpenCV {cv2.__version__} has no {algorithm} tracker. Install the package "
-        "opencv-contrib-python-headless in place of opencv-python-headless."
+        f"OpenCV {cv2.__version__} has no {algorithm} tracker here; its contrib builds do: "
+        "pip install --force-reinstall --no-deps opencv-contrib-python-headless"
     )
