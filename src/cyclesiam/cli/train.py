@@ -35,6 +35,7 @@ from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import TrainingError, missing_extra
 
 if TYPE_CHECKING:
+    from cyclesiam.training.adaptation import HeldOut
     from cyclesiam.training.config import TrainingConfig
     from cyclesiam.training.trainer import Trainer, TrainingReport
 
@@ -106,7 +107,7 @@ class Train:
                 raise KeyboardInterrupt(str(stop) or self._describe_output()) from None
 
     def _run(self) -> None:
-        from cyclesiam.training.adaptation import hold_out, keep_better
+        from cyclesiam.training.adaptation import hold_out
         from cyclesiam.training.fabric import is_rank_zero
         from cyclesiam.training.trainer import Trainer
 
@@ -141,22 +142,33 @@ class Train:
             else:
                 self._train(trainer)
         if self.start is not None and held_out is not None and is_rank_zero():
-            trainer.save()  # a resumed run may have put the initial weights back before
-            try:
-                if trainer.state.stop_requested:  # during the last step
-                    raise KeyboardInterrupt
-                verdict = keep_better(self.output, self.start, held_out, device=device)
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt(
-                    f"all {count_noun(config.steps, 'step')} are saved, but the weights are not "
-                    f"yet compared with {self.start}; do that with: {self._resume_command()}"
-                ) from None
-            print_verdict(verdict, held_out, self.start, self.output)
+            self._compare(trainer, held_out, self.start, device)
         print(
             f"Weights: {self.output}\n"
             f"Try them: cyclesiam demo --weights {shlex.quote(str(self.output))}\n"
             f"Curves: tensorboard --logdir {shlex.quote(str(self.output))}"
         )
+
+    def _compare(self, trainer: "Trainer", held_out: "HeldOut", start: str, device: str) -> None:
+        """Score the trained and the initial weights, and keep the better ones.
+
+        Raises:
+            KeyboardInterrupt: a signal came; it says how to go on.
+        """
+        from cyclesiam.training.adaptation import keep_better
+
+        trainer.save()  # a resumed run may have put the initial weights back before
+        try:
+            if trainer.state.stop_requested:  # during the last step
+                raise KeyboardInterrupt
+            verdict = keep_better(self.output, start, held_out, device=device)
+        except KeyboardInterrupt:
+            steps = count_noun(trainer.state.step, "step")
+            raise KeyboardInterrupt(
+                f"all {steps} are saved, but the weights are not yet compared with {start}; "
+                f"do that with: {self._resume_command()}"
+            ) from None
+        print_verdict(verdict, held_out, start, self.output)
 
     def _config(self) -> "TrainingConfig":
         if not 0 <= self.seed < 2**63:
