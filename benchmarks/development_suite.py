@@ -15,6 +15,7 @@ import os
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
 
@@ -24,11 +25,10 @@ import torch
 
 from cyclesiam.datasets.registry import TRACKING_DATASETS
 from cyclesiam.datasets.sequences import TrackingSequence
+from cyclesiam.deployment.runtimes import Precision, RuntimeChoice
 from cyclesiam.evaluation.protocols.one_pass import run_one_pass
 from cyclesiam.geometry.boxes import box_iou
-from cyclesiam.models.checkpoints import load_weights
-from cyclesiam.tracking.segmentation import MaskConfig
-from cyclesiam.tracking.tracker import Tracker, TrackerConfig
+from cyclesiam.tracking.tracker import Tracker
 
 FOLDERS = {
     "otb": "otb",
@@ -62,10 +62,18 @@ def main() -> None:
     cv2.setNumThreads(1)
     for weights in options.weights:
         name = "-".join(Path(weights).parts[-2:])
-        file = options.output / f"{name}{'-masks' if options.masks else ''}.json"
+        runtime = "" if options.runtime == "pytorch" else f"-{options.runtime}-{options.precision}"
+        file = options.output / f"{name}{'-masks' if options.masks else ''}{runtime}.json"
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(evaluate(weights, options.root, options.masks)))
+            tracker = Tracker(
+                weights,
+                runtime=options.runtime,
+                precision=options.precision,
+                threads=1,
+                masks=options.masks,
+            )
+            file.write_text(json.dumps(evaluate(tracker, options.root)))
         print(f"{file.stem:32s}", summary(json.loads(file.read_text())), flush=True)
 
 
@@ -76,16 +84,16 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=default)
     parser.add_argument("--output", type=Path, default=Path("runs/suite"))
     parser.add_argument("--masks", action="store_true", help="boxes that heed masks")
+    parser.add_argument("--runtime", default="pytorch", choices=get_args(RuntimeChoice))
+    parser.add_argument("--precision", default="auto", choices=get_args(Precision))
     return parser.parse_args()
 
 
-def evaluate(weights: str, root: Path, masks: bool) -> dict[str, dict[str, float]]:
+def evaluate(tracker: Tracker, root: Path) -> dict[str, dict[str, float]]:
     """Return AUC, ratio of lost frames and first size of each target."""
-    network, _ = load_weights(weights)
-    config = TrackerConfig() if masks else TrackerConfig(mask=MaskConfig(enabled=False))
     results = {}
     for name, sequence in sequences(root):
-        trajectory = run_one_pass(PlainBoxes(Tracker(network, config)), sequence)
+        trajectory = run_one_pass(PlainBoxes(tracker), sequence)
         known = ~np.isnan(sequence.boxes).any(axis=1)
         overlaps = box_iou(trajectory.boxes[known], sequence.boxes[known])
         width, height = sequence.boxes[0, 2:] - sequence.boxes[0, :2]

@@ -29,6 +29,7 @@ from cyclesiam.cli.signals import stop_on_signal
 from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.models.checkpoints import load_weights
+from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.training.checkpoint import CHECKPOINT_FILE, save_ema_weights
 from cyclesiam.training.recipes import RECIPES
 from cyclesiam.training.trainer import Trainer
@@ -131,7 +132,8 @@ def development(folder: Path, suite: Path | None) -> str:
 
     file = folder / "development.json"
     if not file.is_file():
-        file.write_text(json.dumps(development_suite.evaluate(str(folder), suite, masks=False)))
+        tracker = Tracker(folder, threads=1, masks=False)
+        file.write_text(json.dumps(development_suite.evaluate(tracker, suite)))
     return "; " + development_suite.summary(json.loads(file.read_text()))
 
 
