@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from cyclesiam.errors import CycleSiamError, SourceError
@@ -300,6 +301,26 @@ def test_every_kind_of_image_becomes_rgb8(tmp_path, pixels):
     image = read_image(write_image(tmp_path / "a.png", pixels))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, np.full((5, 7, 3), 77))
+
+
+@pytest.mark.parametrize(
+    "name",
+    "a.jpe a.jfif a.jp2 a.avif a.tga a.pbm a.pam a.ras a.dib a.webp".split(),
+)
+def test_seldom_formats_are_read_alone_and_in_folders(tmp_path, name):
+    gray = np.full((16, 32, 3), 255, np.uint8)
+    try:
+        if name in ("a.pam", "a.ras"):
+            (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix, gray)[1].tobytes())
+        else:
+            image = PIL.Image.fromarray(gray)
+            (image.convert("1") if name == "a.pbm" else image).save(tmp_path / name)
+    except (cv2.error, ValueError, OSError):
+        pytest.skip("cannot be written here")
+    for source in (tmp_path / name, tmp_path):
+        (image,) = read_all(source)
+        assert image.shape == gray.shape
+        assert image.mean() > 250
 
 
 def test_colors_and_transparency(tmp_path):
