@@ -14,8 +14,10 @@ from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.video import (
     VideoWriter,
     is_image,
+    is_url,
     is_video,
     open_frames,
+    opencv_files,
     probe,
     read_frames,
     read_image,
@@ -278,6 +280,41 @@ def test_a_stream_is_read_like_a_file(tmp_path):
     path = encode(tmp_path / "clip.mp4", noise_frames(12))
     streamed = read_all(path.as_uri())
     np.testing.assert_array_equal(streamed, read_all(path))
+
+
+# ---- names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("2024-01-01T12:00:00.mp4", "take:1/c.mp4", "http:/c.mp4", "file:c.mp4", "concat:a|b.mp4"),
+        *("a%05d.mp4", "-.mp4", "a?b#c.mp4", "a b.mp4", "pipe:1.mp4", "[x]*.mp4"),
+    ],
+)
+def test_a_path_is_a_file_whatever_its_name(tmp_path, monkeypatch, made_frames, name):
+    monkeypatch.chdir(tmp_path)  # relative: nothing comes before the colon
+    Path(name).parent.mkdir(exist_ok=True)
+    with VideoWriter(name, 25) as writer:
+        for image in made_frames:
+            writer.write(image)
+    assert not is_url(name)
+    assert Path(name).is_file()
+    assert len(read_all(name)) == probe(name).frames == len(made_frames)
+    assert len(read_frames(name, 3, 4)) == len(opencv_files.read_frames(name, 3, 4)) == 4
+    assert opencv_files.probe(name).frames == len(made_frames)
+
+
+def test_urls_have_a_known_scheme_and_are_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for url in ("rtsp://a/b", "HTTP://a/b.mp4", "srt://a:9000?mode=caller", "udp://@:1234"):
+        assert is_url(url)
+    for name in ("a.mp4", "take://1.mp4", "12:30://x", "://", "C:/a.mp4", 0, "x" * 5000):
+        assert not is_url(name)
+    (tmp_path / "http:" / "a").mkdir(parents=True)
+    assert not is_url("http://a")
+    with pytest.raises(SourceError, match=r"take://1\.mp4: there is no such file"):
+        open_frames("take://1.mp4")
 
 
 # ---- images

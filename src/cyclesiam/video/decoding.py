@@ -22,6 +22,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
+from cyclesiam.video.file_info import file_url
 
 DEFAULT_FPS = 25.0  # of a source without a frame rate
 NETWORK_TIMEOUT = 10  # seconds without data after which a stream counts as broken
@@ -34,7 +35,7 @@ FORMATS_WITH_LENGTH = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "av
 def open_container(
     name: str, *, format: str | None = None, live: bool = False
 ) -> tuple[InputContainer, VideoStream]:
-    """Open a file, device or URL, and find its video stream.
+    """Open a file or, live, a device or URL, and find its video stream.
 
     Raises:
         SourceError: it is missing, cannot be opened, or has no video.
@@ -43,7 +44,11 @@ def open_container(
     timeout = NETWORK_TIMEOUT if live else None
     try:
         container = av.open(
-            name, format=format, options=options, timeout=timeout, metadata_errors="replace"
+            name if live else file_url(name),
+            format=format,
+            options=options,
+            timeout=timeout,
+            metadata_errors="replace",
         )
     except FileNotFoundError as error:
         raise SourceError(f"{name}: there is no such file, folder or camera; check it") from error

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from cyclesiam.errors import SourceError
-from cyclesiam.video.file_info import SourceInfo
+from cyclesiam.video.file_info import SourceInfo, file_url
 from cyclesiam.video.image_sources import find_images
 from cyclesiam.video.images import DEFAULT_FPS
 
@@ -62,7 +62,7 @@ def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
 @contextmanager
 def _open(path: Path) -> Iterator[cv2.VideoCapture]:
     one_thread = [cv2.CAP_PROP_N_THREADS, 1]  # many files are read at once
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, one_thread)
+    video = cv2.VideoCapture(file_url(path), cv2.CAP_FFMPEG, one_thread)
     try:
         if not video.isOpened():
             raise SourceError(f"{path}: cannot be opened as a video; convert it with ffmpeg")

@@ -22,7 +22,7 @@ from cyclesiam.video.decoding import (
     read_from_key_frame,
     to_upright_rgb,
 )
-from cyclesiam.video.file_info import SourceInfo
+from cyclesiam.video.file_info import SourceInfo, is_url
 from cyclesiam.video.image_sources import ImageSource, find_images
 from cyclesiam.video.live import Connection, ReconnectingSource, TimedImages, ignore_event
 
@@ -117,11 +117,6 @@ class Frames:
 def is_camera(source: str | Path | int) -> bool:
     """Check whether a source is a camera's number: 5, or "5" if no file has that name."""
     return isinstance(source, int) or (str(source).isdigit() and not Path(source).exists())
-
-
-def is_url(source: str | Path | int) -> bool:
-    """Check whether a source is a URL: of a stream, or of a file on a server."""
-    return "://" in str(source)
 
 
 def open_frames(

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
 from cyclesiam.files import atomic_path
+from cyclesiam.video.file_info import file_url
 
 WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}  # by FFmpeg's names
@@ -161,7 +162,7 @@ def _create_video(
 ) -> tuple[OutputContainer, VideoStream]:
     """Create a file for frames of the size of the first."""
     options = CLUSTERS if path.suffix.lower() == ".mkv" else FRAGMENTS
-    container = av.open(str(path), "w", options=options | {"flush_packets": "1"})
+    container = av.open(file_url(path), "w", options=options | {"flush_packets": "1"})
     coding = {"crf": "18", "preset": "fast", "x264-params": FEW_WAITING}
     stream = container.add_stream("libx264", rate=rate, options=coding)
     stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
@@ -177,8 +178,10 @@ def _move_index_to_front(path: Path) -> None:
     """Replace a file of fragments by one with a single index, in front; no frame is coded again."""
     with (
         atomic_path(path) as part,
-        av.open(str(path)) as fragments,
-        av.open(str(part), "w", format=FORMATS[path.suffix.lower()], options=FASTSTART) as whole,
+        av.open(file_url(path)) as fragments,
+        av.open(
+            file_url(part), "w", format=FORMATS[path.suffix.lower()], options=FASTSTART
+        ) as whole,
     ):
         source = fragments.streams.video[0]
         copy = whole.add_stream_from_template(source)
