@@ -502,10 +502,8 @@ def test_a_writer_refuses(tmp_path):
 def test_a_path_that_cannot_be_written_is_named():
     if not Path("/proc/self").exists():
         pytest.skip("needs a folder that nobody may write to")
-    writer = VideoWriter("/proc/a.mp4", fps=25)
-    with pytest.raises(SourceError, match=r"/proc/a\.mp4.*cannot be written"):
-        writer.write(np.zeros((4, 4, 3), np.uint8))
-    writer.close()
+    with pytest.raises(SourceError, match=r"/proc/a\.mp4: cannot be written .*another place"):
+        VideoWriter("/proc/a.mp4", fps=25)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])

@@ -28,6 +28,7 @@ from cyclesiam.video.live import Connection, ReconnectingSource, TimedImages, ig
 
 # Containers whose frames have numbers only, in the order of coding, and no times.
 FORMATS_WITHOUT_TIMES = frozenset({"avi", "mjpeg", "mpjpeg"})
+STANDARD_INPUT = "pipe:0"  # by FFmpeg's name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +131,8 @@ def open_frames(
     Args:
         source: a video file, a folder of images (in the order of the numbers in their names), an
             image file (of a TIFF stack or an animation all pictures), a camera's number (5, or
-            "5" if no file has that name), or a stream's URL (rtsp, http, ...), of which a lossy
-            connection may drop frames.
+            "5" if no file has that name), a stream's URL (rtsp, http, ...), of which a lossy
+            connection may drop frames, or `-`, a video on standard input.
         reconnect_timeout: seconds for which a camera or stream that broke or ended is opened
             again, with growing pauses; 0 for not at all. It has no effect on files.
         on_event: called with a line of text when the source breaks and when it is back.
@@ -147,6 +148,8 @@ def open_frames(
         )
     if is_url(source):
         return _open_live(name, timeout=reconnect_timeout, on_event=on_event)
+    if name == "-":
+        return _open_video(STANDARD_INPUT)
     path = Path(name)
     if images := find_images(path):
         return _open_images(images)
