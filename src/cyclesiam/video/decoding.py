@@ -25,6 +25,7 @@ from cyclesiam.errors import SourceError
 from cyclesiam.video.file_info import file_url
 
 DEFAULT_FPS = 25.0  # of a source without a frame rate
+STANDARD_INPUT = "pipe:0"  # by FFmpeg's name
 NETWORK_TIMEOUT = 10  # seconds without data after which a stream counts as broken
 
 # Containers whose header holds the true length, so that an early end is damage. Others (MPEG-TS,
@@ -44,7 +45,7 @@ def open_container(
     timeout = NETWORK_TIMEOUT if live else None
     try:
         container = av.open(
-            name if live else file_url(name),
+            name if live else STANDARD_INPUT if name == "-" else file_url(name),
             format=format,
             options=options,
             timeout=timeout,

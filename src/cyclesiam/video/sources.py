@@ -28,7 +28,6 @@ from cyclesiam.video.live import Connection, ReconnectingSource, TimedImages, ig
 
 # Containers whose frames have numbers only, in the order of coding, and no times.
 FORMATS_WITHOUT_TIMES = frozenset({"avi", "mjpeg", "mpjpeg"})
-STANDARD_INPUT = "pipe:0"  # by FFmpeg's name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,7 +148,7 @@ def open_frames(
     if is_url(source):
         return _open_live(name, timeout=reconnect_timeout, on_event=on_event)
     if name == "-":
-        return _open_video(STANDARD_INPUT)
+        return _open_video(name)
     path = Path(name)
     if images := find_images(path):
         return _open_images(images)
