@@ -166,7 +166,7 @@ def tubes_of_copies(
 def cut_clip(path: Path, target: Path, room: float) -> int:
     """Copy a video's first packets to an MP4 file while there is room; return how many frames."""
     count, used = 0, MP4_HEADER
-    with av.open(str(path)) as source, av.open(str(target), "w") as cut:
+    with av.open(f"file:{path}") as source, av.open(f"file:{target}", "w") as cut:
         stream = source.streams.video[0]
         copied = cut.add_stream_from_template(stream)
         for packet in source.demux(stream):

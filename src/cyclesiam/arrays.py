@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from cyclesiam.threads import single_blas_thread
+from cyclesiam.threads import adapt_to_fork, single_blas_thread
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,11 @@ def array_namespace(array: AnyArray) -> Any:
 
 
 def inference_context(array: AnyArray) -> AbstractContextManager[Any]:
-    """Return a context for tracking with arrays of this kind: one BLAS thread, or no gradients."""
+    """Return a context for tracking with arrays of this kind: one BLAS thread, or no gradients.
+
+    It works in forked processes, too.
+    """
+    adapt_to_fork()
     xp = array_namespace(array)
     return single_blas_thread() if xp is np else xp.inference_mode()
 

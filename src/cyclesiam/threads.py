@@ -124,7 +124,24 @@ def single_blas_thread() -> Iterator[None]:
         _limit.leave()
 
 
+def adapt_to_fork() -> None:
+    """Let PyTorch use one thread in a forked process, where it would wait for its parent's.
+
+    Several processes beside each other are best with one thread each in any case.
+    """
+    global _is_new_fork
+    if _is_new_fork:
+        _is_new_fork = False
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(1)
+
+
+_is_new_fork = False
+
+
 def _reset_after_fork() -> None:
+    global _is_new_fork
+    _is_new_fork = True
     _pool.cache_clear()  # the threads of the parent do not exist in a fork
     _limit.__init__()
 

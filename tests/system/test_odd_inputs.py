@@ -90,6 +90,7 @@ def test_what_is_odd_is_used(tmp_path):
     assert {scene.path.name: scene.frames for scene in scenes if scene.frames > 1} == {
         "film.mp4": 14,
         "moving.gif": 6,
+        "moving.webp": 6,
         f"{LATIN}.mp4": 8,
     }
     for batch in clips_of(scenes):

@@ -1,11 +1,19 @@
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cyclesiam.errors import SourceError
-from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult, read_results
+from cyclesiam.tracking.results import (
+    FrameResult,
+    ResultWriter,
+    TrackResult,
+    read_results,
+    to_array,
+    to_csv,
+)
 
 RESULT = FrameResult(
     frame=0,
@@ -103,3 +111,84 @@ def test_other_files_are_refused(tmp_path):
     (tmp_path / "video.jsonl").write_bytes(b"\xff\xfe\x00\x80")
     with pytest.raises(SourceError, match="not text"):
         list(read_results(tmp_path / "video.jsonl"))
+
+
+# --- tables, arrays ------------------------------------------------------------------------------
+
+NAMED = FrameResult(
+    frame=1,
+    time=0.08,
+    targets=(
+        TrackResult(id=2, box=(0.0, 1.0, 4.0, 5.5), score=0.5, state="lost", name='a, "b" c'),
+    ),
+)
+TABLE = """frame,time,id,name,left,top,width,height,score,state
+0,0.04,1,,1.0,2.0,10.5,20.25,0.97,tracking
+0,0.04,2,,-3.0,0.0,7.0,5.0,0.1,lost
+1,0.08,2,"a, ""b"" c",0.0,1.0,4.0,4.5,0.5,lost
+"""
+
+
+def test_a_known_table(tmp_path):
+    to_csv([RESULT, NAMED], tmp_path / "one.csv")
+    with ResultWriter(tmp_path / "two.csv") as writer:
+        writer.write(RESULT)
+        writer.write(NAMED)
+    for name in ("one.csv", "two.csv"):
+        assert (tmp_path / name).read_text() == TABLE
+        assert [*read_results(tmp_path / name)] == [RESULT, NAMED]
+    to_csv([], tmp_path / "empty.csv")
+    assert [*read_results(tmp_path / "empty.csv")] == []
+
+
+@pytest.mark.parametrize("row", ["1,2", "1,0.1,1,,1,2,3,nan,0.5,lost", "1,0.1,1,,1,2,3,4,0.5,off"])
+def test_a_damaged_row_is_named(tmp_path, row):
+    (tmp_path / "a.csv").write_text(TABLE.splitlines(keepends=True)[0] + row + "\n")
+    with pytest.raises(SourceError, match=r"a\.csv, line 2: "):
+        list(read_results(tmp_path / "a.csv"))
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(SourceError, match=r"a\.csv, line 1: .* columns must be frame,time"):
+        list(read_results(tmp_path / "a.csv"))
+
+
+def test_json_is_one_array(tmp_path):
+    with ResultWriter(tmp_path / "a.json") as writer:
+        writer.write(RESULT)
+        writer.write(NAMED)
+        assert [*read_results(tmp_path / "a.json")] == [RESULT, NAMED]  # before its end, too
+    assert json.loads((tmp_path / "a.json").read_text())[0] == GOOD
+    assert [*read_results(tmp_path / "a.json")] == [RESULT, NAMED]
+
+
+def test_boxes_as_arrays():
+    assert RESULT.boxes.tolist() == [[1, 2, 11.5, 22.25], [-3, 0, 4, 5]]
+    assert FrameResult(frame=0, time=0.0, targets=()).boxes.shape == (0, 4)
+    np.testing.assert_array_equal(
+        to_array([RESULT, NAMED]), [[1, 2, 11.5, 22.25], [np.nan] * 4], strict=True
+    )
+    assert to_array([RESULT, NAMED], id=2)[1].tolist() == [0, 1, 4, 5.5]
+    assert to_array([]).shape == (0, 4)
+
+
+def test_a_file_that_holds_something_may_be_kept(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("precious")
+    with pytest.raises(SourceError, match="exists already"):
+        ResultWriter(path, overwrite=False)
+    assert path.read_text() == "precious"
+    late = ResultWriter(tmp_path / "b.jsonl", overwrite=False)
+    with ResultWriter(tmp_path / "b.jsonl", overwrite=False) as writer:
+        writer.write(RESULT)
+        with pytest.raises(SourceError, match="exists already"):  # since the check
+            late.write(RESULT)
+    assert [*read_results(tmp_path / "b.jsonl")] == [RESULT]
+
+
+def test_two_writers_of_one_file(tmp_path):
+    first, second = (ResultWriter(tmp_path / "a.jsonl") for _ in range(2))
+    first.write(RESULT)
+    with pytest.raises(SourceError, match="another process is writing it"):
+        second.write(RESULT)
+    first.write(RESULT)
+    first.close()
+    assert [*read_results(tmp_path / "a.jsonl")] == [RESULT, RESULT]

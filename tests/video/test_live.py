@@ -190,7 +190,7 @@ def test_track_a_stream_until_it_stays_away(capsys, tmp_path, stream_bytes, weig
     assert "is back after" in printed.err
     assert "did not come back in 0.5 s" in printed.err.splitlines()[-1]
     results = list(read_results(output))
-    match = re.search(r"Dropped (\d+) of (\d+) frames", printed.out)
+    match = re.search(r"Dropped (\d+) of (\d+) frames", printed.err)
     assert match
     dropped, total = map(int, match.groups())
     assert dropped + len(results) == total
@@ -206,7 +206,7 @@ def test_track_a_stream_and_drop_nothing(capsys, tmp_path, stream_bytes, weights
     options = ["--weights", weights, "--output", str(output), "--latency", "inf"]
     with served(Stream([stream_bytes])) as url:
         main(["track", url, BOX, *options, "--reconnect", "0"])
-    assert "Dropped" not in capsys.readouterr().out
+    assert "Dropped" not in capsys.readouterr().err
     assert [result.frame for result in read_results(output)] == list(range(20))
 
 

@@ -7,14 +7,17 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.video import (
     VideoWriter,
     is_image,
+    is_url,
     is_video,
     open_frames,
+    opencv_files,
     probe,
     read_frames,
     read_image,
@@ -279,6 +282,41 @@ def test_a_stream_is_read_like_a_file(tmp_path):
     np.testing.assert_array_equal(streamed, read_all(path))
 
 
+# ---- names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("2024-01-01T12:00:00.mp4", "take:1/c.mp4", "http:/c.mp4", "file:c.mp4", "concat:a|b.mp4"),
+        *("a%05d.mp4", "-.mp4", "a?b#c.mp4", "a b.mp4", "pipe:1.mp4", "[x]*.mp4"),
+    ],
+)
+def test_a_path_is_a_file_whatever_its_name(tmp_path, monkeypatch, made_frames, name):
+    monkeypatch.chdir(tmp_path)  # relative: nothing comes before the colon
+    Path(name).parent.mkdir(exist_ok=True)
+    with VideoWriter(name, 25) as writer:
+        for image in made_frames:
+            writer.write(image)
+    assert not is_url(name)
+    assert Path(name).is_file()
+    assert len(read_all(name)) == probe(name).frames == len(made_frames)
+    assert len(read_frames(name, 3, 4)) == len(opencv_files.read_frames(name, 3, 4)) == 4
+    assert opencv_files.probe(name).frames == len(made_frames)
+
+
+def test_urls_have_a_known_scheme_and_are_no_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for url in ("rtsp://a/b", "HTTP://a/b.mp4", "srt://a:9000?mode=caller", "udp://@:1234"):
+        assert is_url(url)
+    for name in ("a.mp4", "take://1.mp4", "12:30://x", "://", "C:/a.mp4", 0, "x" * 5000):
+        assert not is_url(name)
+    (tmp_path / "http:" / "a").mkdir(parents=True)
+    assert not is_url("http://a")
+    with pytest.raises(SourceError, match=r"take://1\.mp4: there is no such file"):
+        open_frames("take://1.mp4")
+
+
 # ---- images
 
 
@@ -300,6 +338,26 @@ def test_every_kind_of_image_becomes_rgb8(tmp_path, pixels):
     image = read_image(write_image(tmp_path / "a.png", pixels))
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, np.full((5, 7, 3), 77))
+
+
+@pytest.mark.parametrize(
+    "name",
+    "a.jpe a.jfif a.jp2 a.avif a.tga a.pbm a.pam a.ras a.dib a.webp".split(),
+)
+def test_seldom_formats_are_read_alone_and_in_folders(tmp_path, name):
+    gray = np.full((16, 32, 3), 255, np.uint8)
+    try:
+        if name in ("a.pam", "a.ras"):
+            (tmp_path / name).write_bytes(cv2.imencode(Path(name).suffix, gray)[1].tobytes())
+        else:
+            image = PIL.Image.fromarray(gray)
+            (image.convert("1") if name == "a.pbm" else image).save(tmp_path / name)
+    except (cv2.error, ValueError, OSError):
+        pytest.skip("cannot be written here")
+    for source in (tmp_path / name, tmp_path):
+        (image,) = read_all(source)
+        assert image.shape == gray.shape
+        assert image.mean() > 250
 
 
 def test_colors_and_transparency(tmp_path):
@@ -444,10 +502,8 @@ def test_a_writer_refuses(tmp_path):
 def test_a_path_that_cannot_be_written_is_named():
     if not Path("/proc/self").exists():
         pytest.skip("needs a folder that nobody may write to")
-    writer = VideoWriter("/proc/a.mp4", fps=25)
-    with pytest.raises(SourceError, match=r"/proc/a\.mp4.*cannot be written"):
-        writer.write(np.zeros((4, 4, 3), np.uint8))
-    writer.close()
+    with pytest.raises(SourceError, match=r"/proc/a\.mp4: cannot be written .*another place"):
+        VideoWriter("/proc/a.mp4", fps=25)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])

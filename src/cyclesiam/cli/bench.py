@@ -24,12 +24,14 @@ from cyclesiam.cli.options import (
     show_progress,
     wrong_usage,
 )
+from cyclesiam.cli.outputs import check_json, check_sources_kept
 from cyclesiam.cli.trackers import make_specs
 from cyclesiam.cli.vot_toolkit import ModelFiles
 from cyclesiam.deployment.bundles import ExportedNetwork
 from cyclesiam.deployment.loading import runs_graphs
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import MissingExtraError, SourceError
+from cyclesiam.files import atomic_path
 from cyclesiam.geometry.boxes import XYWH, xyxy_to_xywh
 from cyclesiam.profiling.speed import (
     RunTiming,
@@ -107,6 +109,8 @@ class Bench:
     def __call__(self) -> None:
         """Measure, and print the table and which weights are fast enough."""
         self._check()
+        check_sources_kept([self.source] if self.source else [], self.json)
+        check_json(self.json)
         threads = set_threads(self.threads)
         ours = self._load_trackers(threads)
         trackers: dict[str, TimedTracker] = {**ours, **make_peers(self.peers, self.model_files)}
@@ -264,6 +268,7 @@ def write_timings(
     }
     content = {**machine, **settings, "trackers": trackers}
     try:
-        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        with atomic_path(file) as part:
+            part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise SourceError(f"cannot write {file}: {error.strerror}; choose another") from error

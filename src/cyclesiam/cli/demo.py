@@ -24,6 +24,7 @@ from cyclesiam.cli.track import track_frames
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.metrics.boxes import frame_ious
+from cyclesiam.files import atomic_path, check_output_folder
 from cyclesiam.synthetic.demo_clip import DemoClip, make_demo_clip
 from cyclesiam.tracking.drawing import contact_sheet, draw_box, draw_results
 from cyclesiam.tracking.results import FrameResult, ResultWriter, TrackResult
@@ -57,6 +58,7 @@ class Demo:
         """Make the clip, track, draw the results, and print the mean overlap."""
         if self.frames < 1:
             raise UsageError(f"--frames must be 1 or more, got {self.frames}")
+        check_output_folder(self.output)
         device = resolve_device(self.device, self.weights, self.runtime)
         network, record = load_network(self.weights, device, self.runtime)
         make_output_folder(self.output)
@@ -125,7 +127,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
     """
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     try:
-        path.write_bytes(data.tobytes())
+        with atomic_path(path) as part:
+            part.write_bytes(data.tobytes())
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be written ({error.strerror}); choose another"

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from cyclesiam.cli.demo import write_image
 from cyclesiam.cli.options import UsageError, count_noun, make_output_folder, show_progress
+from cyclesiam.cli.outputs import check_sources_kept
 from cyclesiam.cli.train import Recipe, require_extra
 from cyclesiam.cli.train_output import print_scenes
 from cyclesiam.cli.tube_sheets import draw_tubes
@@ -17,6 +18,7 @@ from cyclesiam.data.clips import ClipDataset, DiscoveredSample
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.data.tube_store import load_tubes
 from cyclesiam.datasets.label_policy import enforce_policy
+from cyclesiam.files import check_output
 from cyclesiam.tracking.drawing import PALETTE, add_caption, contact_sheet, draw_box
 
 if TYPE_CHECKING:
@@ -61,7 +63,9 @@ class Discover:
         if self.count < 1 or not 0 <= self.seed < 2**63:
             raise UsageError("--count must be 1 or more, and --seed 0 or more")
         require_extra()
+        check_sources_kept(self.sources, self.sheet)
         make_output_folder(self.sheet.parent)
+        check_output(self.sheet)
         if self.tubes is not None:
             self._show_tubes(self.tubes)
             return

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from cyclesiam.cli.options import Device, Runtime, UsageError, Weights, count_noun
+from cyclesiam.cli.outputs import check_json
 from cyclesiam.cli.score_tables import (
     SequenceProgress,
-    check_writable,
     print_evaluations,
     report_errors,
     write_scores,
@@ -37,6 +37,7 @@ from cyclesiam.evaluation.results.run_record import has_results
 from cyclesiam.evaluation.run import EvaluationPlan, evaluate
 from cyclesiam.evaluation.runner import SequenceRun
 from cyclesiam.evaluation.trackers.specs import TrackerSpec
+from cyclesiam.files import check_output_folder
 
 if TYPE_CHECKING:
     BenchmarkName = str
@@ -96,10 +97,11 @@ class Evaluate:
 
     def __call__(self) -> None:
         """Evaluate, print tables, write what is asked for."""
-        if self.json:
-            check_writable(self.json)
+        check_json(self.json)
         check_report(self.report)
         self._check()
+        if self.results:
+            check_output_folder(self.results)
         trackers = make_specs(
             self.tracker,
             weights=self.weights,
@@ -201,7 +203,7 @@ def check_report(folder: Path | None) -> None:
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        SourceError: the folder is a file.
+        SourceError: the folder is a file, or cannot be written to.
     """
     if folder is None:
         return
@@ -210,6 +212,7 @@ def check_report(folder: Path | None) -> None:
     check_matplotlib()
     if folder.is_file():
         raise SourceError(f"{folder}: is a file, not a folder; choose another --report")
+    check_output_folder(folder)
 
 
 def write_html(

@@ -15,6 +15,7 @@ from cyclesiam.deployment.bundles import Manifest
 from cyclesiam.deployment.export import GraphBatch, export, export_int8
 from cyclesiam.deployment.parity import clip_inputs
 from cyclesiam.deployment.runtimes import Format
+from cyclesiam.files import check_output_folder
 from cyclesiam.models.checkpoints import load_weights
 from cyclesiam.synthetic.demo_clip import make_demo_clip
 from cyclesiam.tracking.config import CONFIG_FILE, dump_config
@@ -49,6 +50,7 @@ class Export:
         """Export a network, check the bundle, and print what was measured."""
         if self.int8 != bool(self.calibration):
             raise UsageError("--int8 and --calibration SOURCE ... go together: one needs the other")
+        check_output_folder(self.output)
         network, record = load_weights(self.weights, trainable=True)
         write = self._make_int8_export() if self.int8 else export
         clip = make_demo_clip(frames=9)

@@ -13,6 +13,7 @@ from cyclesiam.data.scenes import find_scenes
 from cyclesiam.data.shard_writer import ShardConfig, plan_shards, write_shards
 from cyclesiam.data.tube_store import TUBES_FILE
 from cyclesiam.datasets.label_policy import enforce_policy
+from cyclesiam.files import check_output_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class Prepare:
             raise UsageError(f"--workers must be 1 or more, got {self.workers}")
         if self.tubes and "://" in self.output:
             raise UsageError("--tubes needs a folder as --output, not a URL")
+        if "://" not in self.output:
+            check_output_folder(Path(self.output))
         try:
             config = ShardConfig(megabytes=self.shard_size, short_side=self.short_side)
         except ValueError as error:

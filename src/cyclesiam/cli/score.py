@@ -15,9 +15,9 @@ from cyclesiam.cli.evaluate import (
     write_html,
 )
 from cyclesiam.cli.options import UsageError
+from cyclesiam.cli.outputs import check_json
 from cyclesiam.cli.score_tables import (
     SequenceProgress,
-    check_writable,
     print_evaluations,
     report_errors,
     write_scores,
@@ -63,8 +63,7 @@ class Score:
         """Score, print tables, write what is asked for."""
         if not self.results:
             raise UsageError("--results is needed, once or more: the folders of raw results")
-        if self.json:
-            check_writable(self.json)
+        check_json(self.json)
         check_report(self.report)
         name = self.protocol or recorded_protocol(self.benchmark, self.results)
         protocol = make_protocol(self.benchmark, name)

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from cyclesiam.cli.options import count_noun
-from cyclesiam.errors import CycleSiamError, SourceError
+from cyclesiam.errors import CycleSiamError
 from cyclesiam.evaluation.results.evaluation import (
     METRICS,
     Evaluation,
@@ -119,17 +119,6 @@ def _mean_title(evaluation: Evaluation) -> str:
         return "mean"
     scored = len(evaluation.sequences)
     return f"mean of {scored} of {scored + len(evaluation.errors)}"
-
-
-def check_writable(path: Path) -> None:
-    """Check before hours of work whether their result can be written.
-
-    Raises:
-        SourceError: it cannot.
-    """
-    if path.is_dir() or not path.parent.is_dir():
-        reason = "it is a folder" if path.is_dir() else "its folder is missing"
-        raise SourceError(f"{path}: cannot be written, {reason}; choose another --json")
 
 
 def write_scores(path: Path, evaluations: Sequence[Evaluation]) -> None:

@@ -2,8 +2,7 @@
 
 import math
 import sys
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -21,15 +20,18 @@ from cyclesiam.cli.options import (
     Runtime,
     UsageError,
     Weights,
-    count_noun,
     describe_runtime,
     load_network,
     load_tracker_config,
     resolve_device,
     show_progress,
 )
+from cyclesiam.cli.outputs import check_sources_kept
 from cyclesiam.cli.signals import hold_signals
+from cyclesiam.cli.track_report import Report
 from cyclesiam.deployment.runtimes import RuntimeConfig
+from cyclesiam.errors import SourceError
+from cyclesiam.files import check_output, is_same_file
 from cyclesiam.geometry.boxes import XYWH
 from cyclesiam.models.metadata import load_metadata, resolve_weights
 from cyclesiam.threads import get_num_threads
@@ -58,15 +60,21 @@ class Track:
     """
 
     source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
-    """Video file, folder of images, camera number or stream URL."""
+    """Video file, folder of images, camera number or stream URL; `-` is standard input."""
     box: tyro.conf.UseAppendAction[tuple[Box, ...]] = ()
-    """Object in the first frame: left, top, width, height in pixels. Repeat for more objects."""
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE.jsonl", help_behavior_hint="")] = (
-        None
-    )
-    """File for results, one line of JSON a frame; by default named after SOURCE, in this folder."""
+    """Object in the first frame that is tracked: left, top, width, height in pixels. Repeat for
+    more objects."""
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """File for results, by its name `.csv`, `.json` or else JSON lines; `-` is standard output.
+    By default SOURCE's name with `.jsonl`, in this folder."""
     video: Annotated[Path | None, tyro.conf.arg(metavar="FILE.mp4", help_behavior_hint="")] = None
     """Also write a video with the boxes drawn in."""
+    overwrite: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Replace results and a video that are there already."""
+    start_frame: int = 0
+    """Frame in which the objects are given; frames count from 0, and those before are skipped."""
+    end_frame: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Last frame to track; by default the source's last."""
     masks: bool = True
     """Also predict a mask and a rotated box for each object, if the weights can."""
     weights: Weights = "default"
@@ -84,33 +92,61 @@ class Track:
         """Track to the source's end, or to where it breaks, and print where the results are."""
         output = self.output or default_output(self.source)
         self._check(output)
+        check_output(output, overwrite=self.overwrite)
+        if self.video:
+            VideoWriter(self.video, 1, overwrite=self.overwrite)  # checks its name, too
         tracker, runtime = self._make_tracker()  # before a live source is opened
         source = open_frames(self.source, reconnect_timeout=self.reconnect, on_event=_print_event)
         latency = self._latency(source)
         frames = ReadAhead(source, latency=latency)
-        frame_count, started = 0, time.perf_counter()
-        lost: Counter[int] = Counter()  # frames, by object
+        report = Report(len(self.box), runtime, frames, latency)
         try:
             with ExitStack() as stack:
                 stack.enter_context(frames)
-                results = stack.enter_context(ResultWriter(output))
-                video = self.video and stack.enter_context(VideoWriter(self.video, source.fps))
-                tracked = track_frames(tracker, frames, self.box, pipelined=self.is_pipelined)
-                for frame, targets in show_progress(tracked, "tracking", source.count):
+                results = stack.enter_context(ResultWriter(output, overwrite=self.overwrite))
+                video = self.video and stack.enter_context(
+                    VideoWriter(self.video, source.fps, overwrite=self.overwrite)
+                )
+                for frame, targets in self._track(tracker, frames, source.count):
                     result = FrameResult(frame=frame.index, time=frame.time, targets=targets)
                     with hold_signals():  # the video has the frames of the results
                         results.write(result)
                         if video:
-                            video.write(draw_results(frame.image, targets), frame.time)
-                        frame_count += 1
-                        lost.update(target.id for target in targets if target.state == "lost")
+                            drawn = draw_results(frame.image, targets)
+                            video.write(drawn, frame.time - report.begin(frame.time))
+                        report.count(targets)
         finally:  # results are kept, and reported, after an error, too
-            if frame_count:
-                self._report(frame_count, time.perf_counter() - started, output, runtime)
-                if lost:
-                    _report_lost(lost)
-                if latency is not None:
-                    _report_dropped(frames.dropped, frame_count, latency)
+            report.print(output, self.video)
+
+    def _track(
+        self, tracker: Tracker, frames: ReadAhead, count: int | None
+    ) -> Iterator[tuple[Frame, tuple[TrackResult, ...]]]:
+        """Track through the frames that were asked for."""
+        if count is not None:
+            end = count if self.end_frame is None else min(count, self.end_frame + 1)
+            count = max(end - self.start_frame, 0)
+        asked = self._asked_frames(frames)
+        tracked = track_frames(tracker, asked, self.box, pipelined=self.is_pipelined)
+        return show_progress(tracked, "tracking", count)
+
+    def _asked_frames(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Yield the frames from `start_frame` to `end_frame`, and read no more.
+
+        Raises:
+            SourceError: the source ends before.
+        """
+        frame = None
+        for frame in frames:
+            if frame.index >= self.start_frame:
+                yield frame
+            if frame.index == self.end_frame:
+                return
+        last = -1 if frame is None else frame.index
+        if last < self.start_frame:
+            raise SourceError(
+                f"{self.source}: the last frame is {last}, counted from 0, but --start-frame is "
+                f"{self.start_frame}; choose an earlier one"
+            )
 
     def _make_tracker(self) -> tuple[Tracker, str]:
         """Return the tracker, and what runs its network."""
@@ -151,36 +187,12 @@ class Track:
             raise UsageError(f"--latency must be milliseconds above 0, got {self.latency:g}")
         if not 0 <= self.reconnect < math.inf:
             raise UsageError(f"--reconnect must be 0 seconds or more, got {self.reconnect:g}")
-        source = Path(self.source).resolve()
-        if source in (output.resolve(), self.video and self.video.resolve()):
-            raise UsageError(f"{self.source} would be overwritten; choose another output file")
-        if self.video and self.video.resolve() == output.resolve():
+        end = math.inf if self.end_frame is None else self.end_frame
+        if not 0 <= self.start_frame <= end:
+            raise UsageError("--start-frame must be 0 or more, and --end-frame not before it")
+        check_sources_kept([self.source], output, self.video)
+        if self.video and is_same_file(self.video, output):
             raise UsageError(f"{output}: --output and --video name the same file; name two files")
-
-    def _report(self, frame_count: int, seconds: float, output: Path, runtime: str) -> None:
-        print(
-            f"Tracked {count_noun(len(self.box), 'object')} through "
-            f"{count_noun(frame_count, 'frame')} in {seconds:.1f} s, "
-            f"{frame_count / max(seconds, 1e-9):.1f} frames a second ({runtime})."
-        )
-        print(f"Boxes: {output}")
-        if self.video:
-            print(f"Video: {self.video}")
-
-
-def _report_lost(frames: Counter[int]) -> None:
-    counts = (
-        f"object {id} in {count_noun(count, 'frame')}" for id, count in sorted(frames.items())
-    )
-    print(f"Lost: {', '.join(counts)}; the boxes of these frames are guesses.")
-
-
-def _report_dropped(dropped: int, tracked: int, latency: float) -> None:
-    total = dropped + tracked
-    print(
-        f"Dropped {dropped} of {count_noun(total, 'frame')} ({dropped / total:.0%}), "
-        f"to stay within {1000 * latency:g} ms."
-    )
 
 
 def _print_event(event: str) -> None:
@@ -223,9 +235,13 @@ def default_output(source: str) -> Path:
 
     >>> default_output("clips/street.mp4").name, default_output("0").name
     ('street.jsonl', 'camera0.jsonl')
+    >>> default_output("-").name
+    'stdin.jsonl'
     >>> default_output("rtsp://10.0.0.5:554/live/door?user=me").name
     'door.jsonl'
     """
+    if source == "-":
+        return Path("stdin.jsonl")
     if is_camera(source):
         return Path(f"camera{source}.jsonl")
     if is_url(source):

@@ -33,6 +33,7 @@ from cyclesiam.cli.tube_sheets import gather_tubes
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import TrainingError, missing_extra
+from cyclesiam.files import check_output_folder
 
 if TYPE_CHECKING:
     from cyclesiam.training.adaptation import HeldOut
@@ -222,6 +223,7 @@ class Train:
 
     def _check_output(self) -> None:
         """Check, before hours of work, that no run is overwritten and none is missing."""
+        check_output_folder(self.output)
         state = self._state_file()
         if self.resume and not state.is_file():
             raise TrainingError(

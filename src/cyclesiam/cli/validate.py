@@ -18,10 +18,12 @@ from cyclesiam.cli.options import (
     resolve_device,
     show_progress,
 )
+from cyclesiam.cli.outputs import check_json, check_sources_kept
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import SourceError
+from cyclesiam.files import atomic_path
 from cyclesiam.validation.examples import KINDS, Example, ExampleConfig, make_examples
 from cyclesiam.validation.score import LabelFreeScores, label_free_score
 
@@ -55,6 +57,8 @@ class Validate:
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
         exact = RuntimeConfig(precision="f32")
+        check_sources_kept(self.sources, self.json)
+        check_json(self.json)
         devices = {name: resolve_device(self.device, name, exact) for name in self.weights}
         networks = {name: load_network(name, devices[name], exact)[0] for name in self.weights}
         with enforce_policy("none"):
@@ -101,7 +105,8 @@ def write_scores(file: Path, scores: Mapping[str, LabelFreeScores]) -> None:
         for name, score in _ranked(scores)
     ]
     try:
-        file.write_text(json.dumps({"scores": rows}, indent=2) + "\n", encoding="utf-8")
+        with atomic_path(file) as part:
+            part.write_text(json.dumps({"scores": rows}, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise SourceError(f"cannot write {file}: {error.strerror}; choose another") from error
 

@@ -12,7 +12,7 @@ import numpy as np
 from cyclesiam.data.scenes import Scene
 from cyclesiam.data.shards import is_in_shards, read_window
 from cyclesiam.errors import SourceError, TrainingError
-from cyclesiam.video import is_image, read_frames, read_image
+from cyclesiam.video import read_frames
 
 CHUNK = 64  # frames that are decoded, and kept, together
 ATTEMPTS = 100  # unreadable chunks in a row after which training stops
@@ -85,8 +85,6 @@ def read_chunk(path: Path, first: int) -> list[np.ndarray]:
     """
     if is_in_shards(path):
         return read_window(path, first)
-    if path.is_file() and is_image(path):
-        return [read_image(path)]
     images = read_frames(path, first, CHUNK)
     if not images:
         raise SourceError(f"{path}: has no frame {first}, though its header says so; replace it")

@@ -23,7 +23,7 @@ from cyclesiam.data.shards import (
     source_path,
 )
 from cyclesiam.errors import SourceError, TrainingError
-from cyclesiam.video import is_image, is_video, probe, read_frames, read_image
+from cyclesiam.video import count_images, is_image, is_video, probe, read_frames, read_image
 
 MIN_FOLDER_FRAMES = 12  # a folder with fewer images is a folder of stills
 FRAME_NAME = re.compile(r"(?:f|frame|im|img|image)?[_-]*(\d+)")
@@ -171,7 +171,7 @@ def _count_frames(path: Path) -> int:
         SourceError: it cannot be read, or its images are too small or too large.
     """
     if path.is_file() and is_image(path):
-        (width, height), frames = _picture_size(path), 1
+        (width, height), frames = _picture_size(path), count_images(path)
     else:
         info = probe(path)
         (width, height), frames = (info.width, info.height), info.frames

@@ -3,6 +3,7 @@
 A graph's file is `.onnx`, which both read, or OpenVINO's `.xml` with its `.bin`.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -134,16 +135,38 @@ def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig) -> Gra
     Raises:
         WeightsError: the file cannot be read.
     """
-    threads = config.threads or get_num_threads()
-    try:
+
+    def open_here() -> Graph:
+        threads = config.threads or get_num_threads()
         if config.runtime == "openvino":
             return OpenVinoGraph(file, outputs, config.precision, threads)
         return OnnxRuntimeGraph(file, outputs, threads)
+
+    try:
+        return ReopenedInForks(open_here)
     except Exception as error:  # each runtime has classes of its own, some of them private
         reason = str(error).strip().partition("\n")[0]
         raise WeightsError(
             f"{config.runtime} cannot read {file}: {reason}; export it again"
         ) from error
+
+
+class ReopenedInForks:
+    """A graph that a forked process opens anew: the threads of its parent are not there.
+
+    Args:
+        open: opens the graph.
+    """
+
+    def __init__(self, open: Callable[[], Graph]) -> None:
+        self._open, self._graphs = open, {os.getpid(): open()}
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the outputs of inputs; see `Graph`."""
+        process = os.getpid()
+        if process not in self._graphs:  # the parent's stays: to close it would wait for threads
+            self._graphs[process] = self._open()
+        return self._graphs[process](inputs)
 
 
 class PerTargetGraph:

@@ -26,6 +26,7 @@ from cyclesiam.models.metadata import (
     save_metadata,
 )
 from cyclesiam.models.siamrpn import SiamRPN
+from cyclesiam.threads import adapt_to_fork
 
 FIRST_BLOCK = "layer1.0.conv1.weight"  # every ResNet has it; what stands before is the prefix
 TRAINING_COPIES = ("student", "encoder_k")  # networks that DINO and MoCo save but do not publish
@@ -65,6 +66,7 @@ def load_weights(name: str | Path, *, trainable: bool = False) -> tuple[SiamRPN,
     Raises:
         WeightsError: the weights are missing, unreadable, or of another network.
     """
+    adapt_to_fork()
     folder = resolve_weights(name)
     if (folder / BUNDLE_FILE).is_file():
         raise WeightsError(

@@ -1,142 +1,128 @@
-"""Results of a tracker for a frame, and their file format: one JSON object a line.
+"""Files of results: JSON lines, JSON and tables; and boxes as arrays."""
 
-Example of a line:
-
-    {"frame": 0, "time": 0.0,
-     "targets": [{"id": 1, "box": [x, y, w, h], "score": 0.97, "state": "tracking"}]}
-
-A target with a name also has `"name"`. A target with a mask also has:
-
-- `"mask": {"size": [h, w], "counts": "..."}`, COCO run lengths;
-- `"mask_source"`, `"network"`, or `"box"` where the network's mask was implausible;
-- `"rotated_box": [x1, y1, ... x4, y4]`, the rectangle of minimal area around the mask.
-"""
-
-import json
 import math
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TextIO, cast, get_args
+from typing import NoReturn, Self, TextIO
+
+import numpy as np
 
 from cyclesiam.errors import SourceError
-from cyclesiam.geometry.masks import Mask, RotatedBox
+from cyclesiam.files import (
+    atomic_path,
+    check_output,
+    is_standard_output,
+    open_alone,
+    output_error,
+)
+from cyclesiam.tracking.result_tables import HEADER, read_table, to_rows
+from cyclesiam.tracking.result_types import FrameResult, MaskSource, State, TrackResult
 
-State = Literal["tracking", "uncertain", "lost", "recovered"]
-MaskSource = Literal["network", "box"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrackResult:
-    """One target in one frame.
-
-    Args:
-        id: id of the target, from 1.
-        box: xyxy in image pixels; with masks, a mean of the tracker's box and the mask's.
-        score: probability that `box` has an IoU above 0.5 with the target, 0..1.
-        state: `tracking`; `uncertain` where the confidence is low; `lost` where it is very low for
-            several frames, and the target is searched in the whole frame; `recovered` in the first
-            frames after a redetection.
-        mask: pixels of the target; None without masks.
-        mask_source: `network`, or `box` where an implausible mask was replaced by the filled box.
-        rotated_box: x1, y1, ... x4, y4 in image pixels, the rectangle of minimal area around the
-            mask; None without a mask, or of an empty one.
-        name: given when the target was added; None without.
-    """
-
-    id: int
-    box: tuple[float, float, float, float]
-    score: float
-    state: State
-    mask: Mask | None = None
-    mask_source: MaskSource | None = None
-    rotated_box: RotatedBox | None = None
-    name: str | None = None
-
-    @property
-    def box_xywh(self) -> tuple[float, float, float, float]:
-        """The box as left, top, width, height."""
-        left, top, right, bottom = self.box
-        return left, top, right - left, bottom - top
+__all__ = [
+    "FrameResult",
+    "MaskSource",
+    "ResultWriter",
+    "State",
+    "TrackResult",
+    "read_results",
+    "to_array",
+    "to_csv",
+]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FrameResult:
-    """The results of all targets in one frame.
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How the results of frames make up a file: text before, between and after them."""
 
-    Args:
-        frame: number of the frame, from 0.
-        time: in the video, in seconds.
-        targets: one result for each.
-    """
+    text: Callable[[FrameResult], str]
+    head: str = ""
+    between: str = ""
+    tail: str = ""
 
-    frame: int
-    time: float
-    targets: tuple[TrackResult, ...]
 
-    def to_json(self) -> str:
-        """Return the result as one line; boxes are x, y, w, h rounded to 0.01 pixels."""
-        targets = [_write_target(target) for target in self.targets]
-        return json.dumps({"frame": self.frame, "time": round(self.time, 6), "targets": targets})
-
-    @classmethod
-    def from_json(cls, line: str) -> Self:
-        """Make a result from a line, the output of `to_json`.
-
-        Raises:
-            ValueError: a value is missing or wrong.
-        """
-        content = _as_object(json.loads(line), "a line")
-        targets = _as_list(content.get("targets"), "`targets` must be a list")
-        return cls(
-            frame=_read_count(content, "frame", minimum=0),
-            time=_as_number(content.get("time"), "`time`"),
-            targets=tuple(_read_target(_as_object(target, "a target")) for target in targets),
-        )
+JSON_LINES = Format(lambda result: result.to_json() + "\n")
+FORMATS = {
+    ".csv": Format(to_rows, head=HEADER),
+    ".json": Format(FrameResult.to_json, head="[\n", between=",\n", tail="\n]\n"),
+}
 
 
 class ResultWriter:
-    """Write results to a file, one line for each frame, flushed after each line.
+    """Write results to a file, frame by frame, each on disk before the next.
 
-    The first result creates the file or replaces an older one.
+    The name decides the format. `.csv` is a table, one row for each target and frame, without
+    masks. `.json` is one array. All others are JSON lines; `-` is standard output.
+
+    The first result creates the file or replaces an older one. No other process can write the file
+    until it is closed.
 
     Args:
         path: of the file, in an existing folder.
+        overwrite: whether a file that holds something may be replaced.
 
     Raises:
         SourceError: the path cannot be written.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, overwrite: bool = True) -> None:
         self.path = Path(path)
+        self._overwrite = overwrite
+        self._format = FORMATS.get(self.path.suffix.lower(), JSON_LINES)
         self._file: TextIO | None = None
-        if self.path.is_dir():
-            raise SourceError(f"{path}: cannot be written, it is a folder; give a file name")
-        if not self.path.parent.is_dir():
-            raise SourceError(f"{path}: cannot be written, its folder is missing; make it first")
+        check_output(self.path, overwrite=overwrite)
 
     def write(self, result: FrameResult) -> None:
         """Append the result of one frame."""
         try:
             if self._file is None:
-                self._file = self.path.open("w", encoding="utf-8")
-            self._file.write(result.to_json() + "\n")
+                self._file = self._open()
+                text = self._format.head
+            else:
+                text = self._format.between
+            self._file.write(text + self._format.text(result))
             self._file.flush()
         except OSError as error:
-            self.close()
-            if isinstance(error, BrokenPipeError):  # the reader closed the pipe
-                raise
-            raise SourceError(
-                f"{self.path}: frame {result.frame} cannot be written ({error.strerror}); "
-                "check that the folder is writable and the disk not full"
-            ) from error
+            self._abandon()
+            self._fail(error, f"frame {result.frame} ")
+
+    def _open(self) -> TextIO:
+        if is_standard_output(self.path):
+            return os.fdopen(os.dup(1), "w", encoding="utf-8", newline="")
+        descriptor = open_alone(self.path, overwrite=self._overwrite)
+        if self.path.is_file():
+            os.ftruncate(descriptor, 0)
+        return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
 
     def close(self) -> None:
         """Close the file. Without a result there is no file. Further calls do nothing."""
-        if self._file is not None:
-            with suppress(OSError):  # each line was flushed, or its error was raised
-                self._file.close()
+        if self._file is None:
+            return
+        try:
+            self._file.write(self._format.tail)
+            self._file.flush()
+        except OSError as error:
+            self._fail(error, "the end ")
+        finally:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # each frame was flushed, or its error was raised
+                file.close()
+
+    def _fail(self, error: OSError, what: str) -> NoReturn:
+        if isinstance(error, BrokenPipeError):  # the reader closed the pipe
+            raise error
+        if isinstance(error, BlockingIOError | FileExistsError):
+            raise output_error(self.path, error) from error
+        raise SourceError(
+            f"{self.path}: {what}cannot be written ({error.strerror}); "
+            "check that the folder is writable and the disk not full"
+        ) from error
 
     def __enter__(self) -> Self:
         return self
@@ -148,97 +134,69 @@ class ResultWriter:
 def read_results(path: str | Path) -> Iterator[FrameResult]:
     """Yield the results in a file of `ResultWriter`, frame by frame.
 
+        for result in read_results("street.jsonl"):
+            print(result.frame, result.boxes)
+
+    Of a table (`.csv`), frames without targets and masks are missing.
+
     Raises:
         SourceError: while iterating: the file cannot be read, or a line is damaged.
     """
+    path = Path(path)
     try:
-        with Path(path).open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    result = FrameResult.from_json(line)
-                except ValueError as error:
-                    raise SourceError(
-                        f"{path}, line {number}: is no result of a frame ({error}); "
-                        "use the lines before it, or track again"
-                    ) from error
-                yield result
+        with path.open(encoding="utf-8", newline="") as lines:
+            if path.suffix.lower() == ".csv":
+                yield from read_table(lines, str(path))
+            else:
+                yield from _read_lines(path, lines)
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{path}: is not text; give a file that `track` wrote") from error
 
 
-def _write_target(target: TrackResult) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        "id": target.id,
-        "box": [round(number, 2) for number in target.box_xywh],
-        "score": round(target.score, 4),
-        "state": target.state,
-    }
-    if target.name is not None:
-        content["name"] = target.name
-    if target.mask is not None:
-        content["mask"] = target.mask.to_rle()
-        content["mask_source"] = target.mask_source
-    if target.rotated_box is not None:
-        content["rotated_box"] = [round(number, 2) for number in target.rotated_box]
-    return content
+def _read_lines(path: Path, lines: Iterable[str]) -> Iterator[FrameResult]:
+    in_array = path.suffix.lower() == ".json"
+    for number, line in enumerate(lines, start=1):
+        if in_array:  # which has a frame a line, too
+            line = line.strip(" \r\n,[]")
+            if not line:
+                continue
+        try:
+            result = FrameResult.from_json(line)
+        except ValueError as error:
+            raise SourceError(
+                f"{path}, line {number}: is no result of a frame ({error}); "
+                "use the lines before it, or track again"
+            ) from error
+        yield result
 
 
-def _read_target(content: dict[str, Any]) -> TrackResult:
-    box = _as_list(content.get("box"), "`box` must be x, y, w, h", 4)
-    x, y, w, h = (_as_number(value, "`box`") for value in box)
-    state: Any = content.get("state")
-    if state not in get_args(State):
-        raise ValueError(f"`state` must be {' or '.join(get_args(State))}, got {state!r}")
-    mask, source, rotated = (content.get(n) for n in ("mask", "mask_source", "rotated_box"))
-    if mask is not None and source not in get_args(MaskSource):
-        raise ValueError(f"`mask_source` must be {' or '.join(get_args(MaskSource))}")
-    name = content.get("name")
-    if name is not None and not isinstance(name, str):
-        raise ValueError(f"`name` must be text, got {name!r}")
-    if rotated is not None:
-        rotated = _as_list(rotated, "`rotated_box` must be x1, y1, ... x4, y4", 8)
-    return TrackResult(
-        id=_read_count(content, "id", minimum=1),
-        box=(x, y, x + w, y + h),
-        score=_as_number(content.get("score"), "`score`"),
-        state=state,
-        mask=None if mask is None else Mask.from_rle(_as_object(mask, "`mask`")),
-        mask_source=source,
-        rotated_box=None if rotated is None else _as_corners(rotated),
-        name=name,
-    )
+def to_csv(results: Iterable[FrameResult], path: str | Path) -> None:
+    """Write results as a table, one row for each target and frame; an older file is replaced.
+
+        to_csv(read_results("street.jsonl"), "street.csv")
+
+    Raises:
+        SourceError: the file cannot be written.
+    """
+    file = Path(path)
+    try:
+        with atomic_path(file) as part, part.open("w", encoding="utf-8", newline="") as table:
+            table.write(HEADER)
+            table.writelines(map(to_rows, results))
+    except OSError as error:
+        raise output_error(file, error) from error
 
 
-def _as_list(value: Any, complaint: str, length: int | None = None) -> list[Any]:
-    if not isinstance(value, list):
-        raise ValueError(complaint)
-    items = cast("list[Any]", value)
-    if length not in (None, len(items)):
-        raise ValueError(complaint)
-    return items
+def to_array(results: Iterable[FrameResult], id: int = 1) -> np.ndarray:
+    """Return the boxes of one target.
 
-
-def _as_object(value: Any, what: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"{what} must be a JSON object")
-    return cast("dict[str, Any]", value)
-
-
-def _as_number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{what} must hold finite numbers, got {value!r}")
-    return float(value)
-
-
-def _as_corners(values: list[Any]) -> RotatedBox:
-    x1, y1, x2, y2, x3, y3, x4, y4 = (_as_number(value, "`rotated_box`") for value in values)
-    return x1, y1, x2, y2, x3, y3, x4, y4
-
-
-def _read_count(content: dict[str, Any], name: str, *, minimum: int) -> int:
-    value = content.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ValueError(f"`{name}` must be a whole number from {minimum}, got {value!r}")
-    return value
+    Returns:
+        (frames, 4) float64 xyxy, in the order of the results; NaN where the target is not.
+    """
+    boxes = [
+        next((target.box for target in result.targets if target.id == id), (math.nan,) * 4)
+        for result in results
+    ]
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)

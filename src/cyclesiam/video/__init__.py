@@ -7,7 +7,8 @@ count from 0, and the first frame is at 0 seconds.
 
 from importlib.util import find_spec
 
-from cyclesiam.video.file_info import SourceInfo, is_video
+from cyclesiam.video.file_info import SourceInfo, is_url, is_video
+from cyclesiam.video.image_sources import count_images
 from cyclesiam.video.images import is_image, read_image
 
 if find_spec("av"):
@@ -16,7 +17,6 @@ if find_spec("av"):
         Frame,
         Frames,
         is_camera,
-        is_url,
         open_frames,
         probe,
         read_frames,
@@ -31,6 +31,7 @@ __all__ = [
     "ReadAhead",
     "SourceInfo",
     "VideoWriter",
+    "count_images",
     "is_camera",
     "is_image",
     "is_url",

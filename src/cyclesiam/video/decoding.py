@@ -22,8 +22,10 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
+from cyclesiam.video.file_info import file_url
 
 DEFAULT_FPS = 25.0  # of a source without a frame rate
+STANDARD_INPUT = "pipe:0"  # by FFmpeg's name
 NETWORK_TIMEOUT = 10  # seconds without data after which a stream counts as broken
 
 # Containers whose header holds the true length, so that an early end is damage. Others (MPEG-TS,
@@ -34,7 +36,7 @@ FORMATS_WITH_LENGTH = frozenset({"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "av
 def open_container(
     name: str, *, format: str | None = None, live: bool = False
 ) -> tuple[InputContainer, VideoStream]:
-    """Open a file, device or URL, and find its video stream.
+    """Open a file or, live, a device or URL, and find its video stream.
 
     Raises:
         SourceError: it is missing, cannot be opened, or has no video.
@@ -43,7 +45,11 @@ def open_container(
     timeout = NETWORK_TIMEOUT if live else None
     try:
         container = av.open(
-            name, format=format, options=options, timeout=timeout, metadata_errors="replace"
+            name if live else STANDARD_INPUT if name == "-" else file_url(name),
+            format=format,
+            options=options,
+            timeout=timeout,
+            metadata_errors="replace",
         )
     except FileNotFoundError as error:
         raise SourceError(f"{name}: there is no such file, folder or camera; check it") from error

@@ -1,10 +1,16 @@
-"""What a video file is called, and what it holds."""
+"""What a video file or stream is called, and what it holds."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 VIDEO_SUFFIXES = frozenset(
     ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .y4m .gif".split()
+)
+SCHEMES = frozenset(  # of streams, and of files on servers, that FFmpeg reads
+    "http https hls rtsp rtsps rtmp rtmpe rtmps rtmpt rtmpte rtmpts rtp srtp udp udplite tcp tls "
+    "srt rist mms mmsh mmst ftp sftp smb gopher ipfs ipns unix file".split()
 )
 
 
@@ -22,3 +28,20 @@ class SourceInfo:
 def is_video(path: str | Path) -> bool:
     """Check whether a name ends like a video's."""
     return Path(path).suffix.lower() in VIDEO_SUFFIXES
+
+
+def is_url(source: str | Path | int) -> bool:
+    """Check whether a source is a URL: of a stream, or of a file on a server.
+
+    A path that exists is a file, whatever its name.
+
+    >>> is_url("rtsp://10.0.0.5/door"), is_url("take://1.mp4"), is_url("12:00:00.mp4")
+    (True, False, False)
+    """
+    scheme = re.match(r"([a-z][a-z0-9+.-]*)://", str(source), re.IGNORECASE)
+    return bool(scheme) and scheme[1].lower() in SCHEMES and not os.path.exists(str(source))
+
+
+def file_url(path: str | Path) -> str:
+    """Return how FFmpeg must be told a file, or it takes what is before a colon for a protocol."""
+    return f"file:{path}"

@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 
 from cyclesiam.errors import SourceError
-from cyclesiam.video.file_info import SourceInfo
-from cyclesiam.video.images import is_image, list_images, read_image
-
-DEFAULT_FPS = 25.0  # of images, as for `sources`
+from cyclesiam.video.file_info import SourceInfo, file_url
+from cyclesiam.video.image_sources import find_images
+from cyclesiam.video.images import DEFAULT_FPS
 
 
 def probe(path: str | Path) -> SourceInfo:
@@ -24,10 +23,8 @@ def probe(path: str | Path) -> SourceInfo:
         SourceError: the source is missing or cannot be decoded.
     """
     path = Path(path)
-    if path.is_dir() or is_image(path):
-        files = list_images(path) if path.is_dir() else [path]
-        height, width = read_image(files[0]).shape[:2]
-        return SourceInfo(path, len(files), DEFAULT_FPS, width, height)
+    if images := find_images(path):
+        return images.info()
     with _open(path) as video:
         frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         fps = video.get(cv2.CAP_PROP_FPS) or DEFAULT_FPS
@@ -52,9 +49,8 @@ def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
         SourceError: the source is missing or cannot be decoded.
     """
     path = Path(path)
-    if path.is_dir() or is_image(path):
-        files = list_images(path) if path.is_dir() else [path]
-        return [read_image(file) for file in files[start : start + count]]
+    if images := find_images(path):
+        return [image for _, image in images.read(start, start + count)]
     images = []
     with _open(path) as video:
         if all(video.grab() for _ in range(start)):
@@ -66,7 +62,7 @@ def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
 @contextmanager
 def _open(path: Path) -> Iterator[cv2.VideoCapture]:
     one_thread = [cv2.CAP_PROP_N_THREADS, 1]  # many files are read at once
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, one_thread)
+    video = cv2.VideoCapture(file_url(path), cv2.CAP_FFMPEG, one_thread)
     try:
         if not video.isOpened():
             raise SourceError(f"{path}: cannot be opened as a video; convert it with ffmpeg")

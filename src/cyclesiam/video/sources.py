@@ -22,8 +22,8 @@ from cyclesiam.video.decoding import (
     read_from_key_frame,
     to_upright_rgb,
 )
-from cyclesiam.video.file_info import SourceInfo
-from cyclesiam.video.images import is_image, list_images, read_image
+from cyclesiam.video.file_info import SourceInfo, is_url
+from cyclesiam.video.image_sources import ImageSource, find_images
 from cyclesiam.video.live import Connection, ReconnectingSource, TimedImages, ignore_event
 
 # Containers whose frames have numbers only, in the order of coding, and no times.
@@ -119,11 +119,6 @@ def is_camera(source: str | Path | int) -> bool:
     return isinstance(source, int) or (str(source).isdigit() and not Path(source).exists())
 
 
-def is_url(source: str | Path | int) -> bool:
-    """Check whether a source is a URL: of a stream, or of a file on a server."""
-    return "://" in str(source)
-
-
 def open_frames(
     source: str | Path | int,
     *,
@@ -133,9 +128,10 @@ def open_frames(
     """Open a source of frames.
 
     Args:
-        source: a video file, a folder of images (in the order of the numbers in their names), a
-            single image, a camera's number (5, or "5" if no file has that name), or a stream's
-            URL (rtsp, http, ...), of which a lossy connection may drop frames.
+        source: a video file, a folder of images (in the order of the numbers in their names), an
+            image file (of a TIFF stack or an animation all pictures), a camera's number (5, or
+            "5" if no file has that name), a stream's URL (rtsp, http, ...), of which a lossy
+            connection may drop frames, or `-`, a video on standard input.
         reconnect_timeout: seconds for which a camera or stream that broke or ended is opened
             again, with growing pauses; 0 for not at all. It has no effect on files.
         on_event: called with a line of text when the source breaks and when it is back.
@@ -151,11 +147,11 @@ def open_frames(
         )
     if is_url(source):
         return _open_live(name, timeout=reconnect_timeout, on_event=on_event)
+    if name == "-":
+        return _open_video(name)
     path = Path(name)
-    if path.is_dir():
-        return _open_images(list_images(path))
-    if is_image(path):
-        return _open_images([path])
+    if images := find_images(path):
+        return _open_images(images)
     return _open_video(name)
 
 
@@ -166,14 +162,11 @@ def probe(path: str | Path) -> SourceInfo:
         SourceError: the source is missing or cannot be decoded, or a video is damaged or cut.
     """
     path = Path(path)
+    if images := find_images(path):
+        return images.info()
     with open_frames(path) as frames:
         assert frames.size is not None
-        width, height = frames.size
-        fps, count = frames.fps, frames.count
-    if not (path.is_dir() or is_image(path)):
-        count = packet_index(path).frames
-    assert count is not None
-    return SourceInfo(path, count, fps, width, height)
+        return SourceInfo(path, packet_index(path).frames, frames.fps, *frames.size)
 
 
 def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
@@ -196,9 +189,8 @@ def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
     if start < 0 or count < 0:
         raise ValueError(f"start and count must be 0 or more, got {start} and {count}")
     path = Path(path)
-    if path.is_dir() or is_image(path):
-        files = list_images(path) if path.is_dir() else [path]
-        return [read_image(file) for file in files[start : start + count]]
+    if images := find_images(path):
+        return [image for _, image in images.read(start, start + count)]
     index = packet_index(path)
     times = index.times[start : start + count]
     if count == 0 or (index.times and not times):
@@ -212,13 +204,12 @@ def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
         return [to_upright_rgb(frame) for frame in frames]
 
 
-def _open_images(files: list[Path]) -> Frames:
-    timed = ((index / DEFAULT_FPS, read_image(file)) for index, file in enumerate(files))
+def _open_images(images: ImageSource) -> Frames:
     return Frames(
-        timed,
-        fps=DEFAULT_FPS,
-        count=len(files),
-        location=lambda index: str(files[index]),
+        images.read(),
+        fps=images.fps,
+        count=len(images),
+        location=images.location,
         close=lambda: None,
     )
 

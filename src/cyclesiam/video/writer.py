@@ -5,6 +5,7 @@ even if the process is killed. At the end an MP4 is copied, to have one index in
 """
 
 import math
+import os
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
-from cyclesiam.files import atomic_path
+from cyclesiam.files import atomic_path, check_output, open_alone, output_error
+from cyclesiam.video.file_info import file_url
 
 WRITABLE_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov"}  # by FFmpeg's names
@@ -32,21 +34,25 @@ class VideoWriter:
     """Write frames to a video file that any player opens: H.264, 4:2:0, index in front.
 
     The file is created with the first frame. Odd sizes are made even by repeating the edge. If the
-    process is killed, the file plays to a few frames before.
+    process is killed, the file plays to a few frames before. No other process can write the file
+    until it is closed.
 
     Args:
         path: of the file; the suffix is one of `WRITABLE_SUFFIXES`, the folder exists.
         fps: frames a second.
+        overwrite: whether a file that holds something may be replaced.
 
     Raises:
         SourceError: the path cannot be written, or a frame has another size than the first.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, *, overwrite: bool = True) -> None:
         if not (math.isfinite(fps) and fps > 0):
             raise ValueError(f"fps must be above zero, got {fps}")
         self.path = Path(path)
         self.rate = _to_rate(fps)
+        self._overwrite = overwrite
+        self._lock: int | None = None  # a descriptor
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
         self._shape: tuple[int, ...] = ()
@@ -55,10 +61,7 @@ class VideoWriter:
         self._is_new = not self.path.exists()
         if self.path.suffix.lower() not in WRITABLE_SUFFIXES:
             raise SourceError(f"{path}: name it with one of {', '.join(WRITABLE_SUFFIXES)}")
-        if self.path.is_dir():
-            raise SourceError(f"{path}: cannot be written, it is a folder; give a file name")
-        if not self.path.parent.is_dir():
-            raise SourceError(f"{path}: cannot be written, its folder is missing; make it first")
+        check_output(self.path, overwrite=overwrite)
 
     def write(self, image: np.ndarray, time: float | None = None) -> None:
         """Append one frame.
@@ -104,10 +107,17 @@ class VideoWriter:
         if self.path.suffix.lower() in FORMATS:
             with suppress(av.FFmpegError, OSError):  # without room for a copy, fragments play, too
                 _move_index_to_front(self.path)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        descriptor, self._lock = self._lock, None
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         if self._container is None:
             assert frame is not None
+            self._lock = open_alone(self.path, overwrite=self._overwrite)
             self._container, self._stream = _create_video(self.path, self.rate, frame)
         assert self._stream is not None
         self._container.mux(self._stream.encode(frame))
@@ -117,6 +127,9 @@ class VideoWriter:
         with suppress(av.FFmpegError, OSError):
             if container is not None:
                 container.close()
+        if isinstance(error, BlockingIOError | FileExistsError) and self._lock is None:
+            raise output_error(self.path, error) from error
+        self._unlock()
         if self._written == 0 and self._is_new:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
@@ -161,7 +174,7 @@ def _create_video(
 ) -> tuple[OutputContainer, VideoStream]:
     """Create a file for frames of the size of the first."""
     options = CLUSTERS if path.suffix.lower() == ".mkv" else FRAGMENTS
-    container = av.open(str(path), "w", options=options | {"flush_packets": "1"})
+    container = av.open(file_url(path), "w", options=options | {"flush_packets": "1"})
     coding = {"crf": "18", "preset": "fast", "x264-params": FEW_WAITING}
     stream = container.add_stream("libx264", rate=rate, options=coding)
     stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
@@ -177,8 +190,10 @@ def _move_index_to_front(path: Path) -> None:
     """Replace a file of fragments by one with a single index, in front; no frame is coded again."""
     with (
         atomic_path(path) as part,
-        av.open(str(path)) as fragments,
-        av.open(str(part), "w", format=FORMATS[path.suffix.lower()], options=FASTSTART) as whole,
+        av.open(file_url(path)) as fragments,
+        av.open(
+            file_url(part), "w", format=FORMATS[path.suffix.lower()], options=FASTSTART
+        ) as whole,
     ):
         source = fragments.streams.video[0]
         copy = whole.add_stream_from_template(source)

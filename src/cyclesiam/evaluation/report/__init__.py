@@ -13,6 +13,7 @@ from cyclesiam.evaluation.report.sequences import (
     sort_worst_first,
 )
 from cyclesiam.evaluation.results.evaluation import Evaluation
+from cyclesiam.files import atomic_path
 
 REPORT_FILE = "report.html"
 
@@ -49,7 +50,8 @@ def write_report(
     path = Path(folder) / REPORT_FILE
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
+        with atomic_path(path) as part:
+            part.write_text(page, encoding="utf-8")
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be written ({error.strerror}); choose another --report"

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from cyclesiam.errors import SourceError
 from cyclesiam.evaluation.benchmarks import InitialInput, ProtocolName, ScoringRules
+from cyclesiam.files import atomic_path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -257,7 +258,8 @@ def write_evaluations(path: Path, evaluations: Sequence[Evaluation]) -> None:
     contents = [evaluation.to_json() for evaluation in evaluations]
     content = contents[0] if len(contents) == 1 else {"evaluations": contents}
     try:
-        path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        with atomic_path(path) as part:
+            part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     except OSError as error:
         raise SourceError(
             f"{path}: cannot be written ({error.strerror}); choose another --json"
