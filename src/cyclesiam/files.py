@@ -141,6 +141,12 @@ def check_output(path: Path, *, overwrite: bool = True) -> None:
         SourceError: the file cannot be written, and why.
     """
     if is_standard_output(path):
+        try:
+            os.write(1, b"")
+        except OSError as error:
+            raise SourceError(
+                f"standard output cannot be written ({error.strerror}); name a file"
+            ) from error
         return
     existed = os.path.lexists(path)
     try:

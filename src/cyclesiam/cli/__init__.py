@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from cyclesiam.cli.signals import end_at_once
 
+FAILED = 1
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -30,7 +32,12 @@ def run() -> None:
     """Run the command in this process's arguments, and end the process."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)
+    from cyclesiam.cli.streams import keep_streams, output_failure
+
+    keep_streams()
     status = main()
+    if output_failure() is not None:
+        status = status or FAILED
     if signal.getsignal(signal.SIGINT) is end_at_once:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left to be interrupted
     sys.exit(status)

@@ -39,6 +39,11 @@ def parse_box(text: str) -> XYWH:
         x, y, w, h = (parse_number(number) for number in text.split(","))
     except ValueError:
         raise ValueError(f"a box is four numbers X,Y,W,H in pixels, got {text!r}") from None
+    if min(x, y) >= 0 and min(w, h) > 0 and max(x, y, w, h) <= 1:
+        raise ValueError(
+            f"the box {text} looks like fractions of the frame, but a box is X,Y,W,H in pixels: "
+            "multiply X and W by the frame's width, Y and H by its height"
+        )
     return x, y, w, h
 
 

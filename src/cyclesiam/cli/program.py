@@ -3,10 +3,12 @@
 import io
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from difflib import get_close_matches
 from functools import reduce
 from importlib import import_module
 from operator import or_
@@ -15,6 +17,7 @@ from typing import Annotated, Any
 import tyro
 
 from cyclesiam import __version__
+from cyclesiam.cli import FAILED
 from cyclesiam.cli.options import UsageError
 from cyclesiam.cli.signals import EndingSignals
 from cyclesiam.errors import (
@@ -25,7 +28,8 @@ from cyclesiam.errors import (
 )
 
 DESCRIPTION = "Track objects through video, with a tracker that is trained without labels."
-DONE, FAILED, WRONG_USAGE = 0, 1, 2
+DONE, WRONG_USAGE = 0, 2
+VERSION_OPTIONS = {"--version", "-V"}
 
 COMMANDS = {  # imported when asked for: not all need PyTorch or Lightning
     "demo": "demo.Demo",
@@ -48,9 +52,12 @@ def run_command(arguments: Sequence[str]) -> int:
     arguments = list(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be no valid text
-    if arguments == ["--version"]:
+    if VERSION_OPTIONS & {*arguments[:1], *arguments[-1:]}:
         print(f"cyclesiam {__version__}")
         return DONE
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
+        print(f"cyclesiam: {_no_command(arguments[0])}", file=sys.stderr)
+        return WRONG_USAGE
     try:
         command = parse(arguments)
     except CycleSiamError as error:
@@ -62,6 +69,15 @@ def run_command(arguments: Sequence[str]) -> int:
         print(f"cyclesiam: {error}", file=sys.stderr)
         return WRONG_USAGE
     return _execute(command)
+
+
+def _no_command(word: str) -> str:
+    """Return what to say of a word that is no command."""
+    if os.path.exists(word) or "://" in word:
+        return f"to follow an object in {word}: cyclesiam track {shlex.quote(word)} --box X,Y,W,H"
+    close = get_close_matches(word.lower(), COMMANDS, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}."
+    return f"there is no command {word!r}; {hint} cyclesiam --help explains them"
 
 
 def parse(arguments: Sequence[str]) -> Callable[[], None]:
