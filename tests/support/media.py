@@ -1,7 +1,9 @@
 """Small videos and images that tests generate."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 
@@ -51,3 +53,27 @@ def write_stills(folder: Path, count: int) -> Path:
     for number in range(count):
         write_image(folder / f"still-{chr(97 + number)}.png", textured(number))
     return folder
+
+
+def encode(path, images, *, x264="", codec="libx264", pix_fmt="yuv420p", times=None):
+    """Write a file directly with PyAV, in any container and with any GOP structure."""
+    with av.open(str(path), "w") as container:
+        options = {"x264-params": x264} if x264 else {}
+        stream = container.add_stream(codec, rate=25, options=options)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.time_base = Fraction(1, 25)
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pix_fmt)
+            frame.pts = times[index] if times else index
+            frame.time_base = Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def noise_frames(count, height=48, width=64, seed=0):
+    """Frames that no two are alike, and too rich for a codec to throw away."""
+    rng = np.random.default_rng(seed)
+    wide = cv2.blur(rng.integers(0, 256, (height, width + 3 * count, 3), dtype=np.uint8), (3, 3))
+    return [np.ascontiguousarray(wide[:, 3 * t : 3 * t + width]) for t in range(count)]

@@ -22,6 +22,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
+from cyclesiam.video.damage import Damage, PacketDecoder
 from cyclesiam.video.file_info import file_url
 
 DEFAULT_FPS = 25.0  # of a source without a frame rate
@@ -78,10 +79,11 @@ def _read_packets(
     container: InputContainer, stream: VideoStream, *, live: bool
 ) -> Iterator[Packet]:
     """Yield the packets of a file; raise _DamageError where it is damaged or cut."""
+    may_go_on = live or container.format.name not in FORMATS_WITH_LENGTH
     end = None
     try:
         for packet in container.demux(stream):
-            if packet.is_corrupt and not live:
+            if packet.is_corrupt and not may_go_on:
                 raise _DamageError("its data are damaged or cut")
             if packet.pts is not None:
                 end = max(end or 0, packet.pts + (packet.duration or 0))
@@ -112,26 +114,46 @@ def _announced_end(container: InputContainer, stream: VideoStream) -> float | No
 
 
 def decode(
-    container: InputContainer, stream: VideoStream, name: str, *, live: bool = False
+    container: InputContainer,
+    stream: VideoStream,
+    name: str,
+    *,
+    live: bool = False,
+    damage: Damage | None = None,
 ) -> Iterator[av.VideoFrame]:
     """Decode all frames.
+
+    Args:
+        container: that was just opened.
+        stream: of it.
+        name: of the source, for messages.
+        live: whether the source is a camera or an endless stream.
+        damage: receives what is damaged, but can be shown.
 
     Raises:
         SourceError: while iterating, after the frames before: the file is damaged or cut.
     """
-    may_start_midway = live or container.format.name not in FORMATS_WITH_LENGTH
+    may_go_on = live or container.format.name not in FORMATS_WITH_LENGTH
+    damage = Damage() if damage is None else damage
+    decoder = PacketDecoder(stream, live=live)
     count = 0
     try:
         for packet in _read_packets(container, stream, live=live):
+            if packet.is_corrupt and count:
+                damage.breaks.append(count)
             try:
-                frames = packet.decode()
+                for frame, is_damaged in decoder.decode(packet):
+                    if is_damaged and not (count or frame.key_frame):
+                        continue  # it refers to frames that were sent before reading began
+                    if is_damaged:
+                        damage.frames.append(count)
+                    yield frame
+                    count += 1
             except InvalidDataError as error:
-                if live or (may_start_midway and count == 0):
-                    continue  # it refers to frames that were sent before reading began
-                raise _DamageError(_reason(error)) from error
-            for frame in frames:
-                yield frame
-                count += 1
+                if not may_go_on:
+                    raise _DamageError(_reason(error)) from error
+                if count:
+                    damage.missing.append(count)
     except (_DamageError, av.FFmpegError) as error:
         with suppress(av.FFmpegError):
             for frame in stream.codec_context.decode(None):  # frames still in the decoder
@@ -202,13 +224,17 @@ def packet_index(path: Path) -> PacketIndex:
 @lru_cache(maxsize=4096)  # training reads the same clips again; a clip's index is a few kB
 def _index_packets(name: str, mtime: int, size: int) -> PacketIndex:
     container, stream = open_container(name)
-    frames, times, key_times = 0, [], []
+    frames, times, key_times, last = 0, [], [], None
+    in_order = True
     with closing(container):
         try:
             for packet in _read_packets(container, stream, live=False):
                 if packet.size == 0 or packet.is_discard:  # is_discard: cut away by an edit list
                     continue
                 frames += 1
+                if packet.dts is not None:
+                    in_order = in_order and (last is None or packet.dts >= last)
+                    last = packet.dts
                 times.append(packet.pts)
                 if packet.is_keyframe:
                     key_times.append(packet.pts)
@@ -217,7 +243,7 @@ def _index_packets(name: str, mtime: int, size: int) -> PacketIndex:
                 f"{name}: reading broke at about frame {frames}: {_reason(error)}; "
                 "get an undamaged copy"
             ) from error
-    if None in times or len(set(times)) < frames:
+    if None in times or len(set(times)) < frames or not in_order:  # as of joined streams
         return PacketIndex(frames, [], [])
     return PacketIndex(frames, sorted(times), sorted(key_times))
 

@@ -14,6 +14,7 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from cyclesiam.errors import SourceError
+from cyclesiam.video.damage import Damage
 from cyclesiam.video.decoding import (
     DEFAULT_FPS,
     decode,
@@ -28,6 +29,10 @@ from cyclesiam.video.live import Connection, ReconnectingSource, TimedImages, ig
 
 # Containers whose frames have numbers only, in the order of coding, and no times.
 FORMATS_WITHOUT_TIMES = frozenset({"avi", "mjpeg", "mpjpeg"})
+
+# Containers of recorders and broadcasts: parts are put together, each with times of its own.
+FORMATS_WITH_JOINTS = frozenset({"mpegts", "mpeg"})
+MAX_GAP = 10.0  # seconds between two of their frames; a longer one is a joint, as for FFmpeg
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +52,7 @@ class Frames:
         count: frames, by the source's header; None for cameras and where it is unknown.
         size: (width, height) in pixels; None only before a live source has sent a frame.
         live: whether it is a camera or an endless stream, which does not wait for its reader.
+        damage: what the decoder reported as damaged in a file so far, but shows.
 
     Raises:
         SourceError: while iterating: a frame cannot be read, or has another size than the first.
@@ -62,7 +68,9 @@ class Frames:
         close: Callable[[], None],
         live: bool = False,
         stop: Callable[[], None] = lambda: None,
+        damage: Damage | None = None,
     ) -> None:
+        self.damage = Damage() if damage is None else damage
         self.fps, self.count, self.live = fps, count, live
         self.stop = stop
         """End the wait for a broken source; the only method for other threads."""
@@ -134,7 +142,8 @@ def open_frames(
             connection may drop frames, or `-`, a video on standard input.
         reconnect_timeout: seconds for which a camera or stream that broke or ended is opened
             again, with growing pauses; 0 for not at all. It has no effect on files.
-        on_event: called with a line of text when the source breaks and when it is back.
+        on_event: called with a line of text when the source breaks and when it is back, and at the
+            end of a file whose decoder reported damaged frames.
 
     Raises:
         SourceError: the source is missing, empty, without images, or cannot be decoded. A file
@@ -152,7 +161,7 @@ def open_frames(
     path = Path(name)
     if images := find_images(path):
         return _open_images(images)
-    return _open_video(name)
+    return _open_video(name, on_event)
 
 
 def probe(path: str | Path) -> SourceInfo:
@@ -214,14 +223,24 @@ def _open_images(images: ImageSource) -> Frames:
     )
 
 
-def _open_video(name: str) -> Frames:
+def _open_video(name: str, on_event: Callable[[str], None]) -> Frames:
     container, stream = open_container(name)
+    damage = Damage()
+
+    def images() -> TimedImages:
+        try:
+            yield from _timed_images(container, stream, name, damage=damage)
+        finally:
+            if damage:
+                on_event(f"{name}: {damage}; boxes there and later may be wrong")
+
     return Frames(
-        _timed_images(container, stream, name),
+        images(),
         fps=_frame_rate(stream),
         count=stream.frames or None,
         location=lambda index: f"{name}, frame {index}",
         close=container.close,
+        damage=damage,
     )
 
 
@@ -261,16 +280,22 @@ def _frame_rate(stream: VideoStream) -> float:
 
 
 def _timed_images(
-    container: InputContainer, stream: VideoStream, name: str, *, live: bool = False
+    container: InputContainer,
+    stream: VideoStream,
+    name: str,
+    *,
+    live: bool = False,
+    damage: Damage | None = None,
 ) -> TimedImages:
     """Yield the images of a container that was just opened, with their times since the first."""
     # threads that each decode a whole frame are fast, but return some frames late
     stream.thread_type = "SLICE" if live else "AUTO"
     step = 1 / _frame_rate(stream)
+    may_jump = not live and container.format.name in FORMATS_WITH_JOINTS
     counts_only = container.format.name in FORMATS_WITHOUT_TIMES
     begin = None
     time = -step
-    for frame in decode(container, stream, name, live=live):
+    for frame in decode(container, stream, name, live=live, damage=damage):
         if live and counts_only:
             now = monotonic()
         elif counts_only or frame.time is None or not isfinite(frame.time):
@@ -278,5 +303,8 @@ def _timed_images(
         else:
             now = frame.time
         begin = now if begin is None else begin
+        since_last = now - begin - time
+        if since_last < 0 or (may_jump and since_last > MAX_GAP):  # streams were joined here
+            begin = now - time - step
         time = now - begin
         yield time, to_upright_rgb(frame)
