@@ -1,6 +1,7 @@
 """The parallel map, limits on threads, and the processor's name."""
 
 import multiprocessing
+import os
 import re
 import sys
 import threading
@@ -10,10 +11,14 @@ import cv2
 import pytest
 import torch
 
+import cyclesiam.threads
 from cyclesiam.threads import (
     _libraries,
     describe_processor,
+    few_pytorch_threads,
+    few_threads,
     get_num_threads,
+    half_of_processors,
     parallel_map,
     set_num_threads,
     single_blas_thread,
@@ -90,6 +95,39 @@ def test_linear_algebra_uses_one_thread_until_the_last_block_ends():
 def test_the_number_of_threads_is_set_in_all_libraries(threads: int) -> None:
     set_num_threads(threads)
     assert get_num_threads() == torch.get_num_threads() == cv2.getNumThreads() == threads
+
+
+@pytest.fixture
+def nobody_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cyclesiam.threads, "_chosen_threads", 0)
+    monkeypatch.setattr(cyclesiam.threads, "half_of_processors", lambda: 1)
+    monkeypatch.setattr(cyclesiam.threads, "get_num_threads", lambda: 64)
+
+
+@pytest.mark.parametrize(
+    ("policy", "chosen", "few"), [("", 0, 1), ("ACTIVE", 0, 1), ("passive", 0, 4), ("", 3, 3)]
+)
+@pytest.mark.usefixtures("nobody_chose")
+def test_pytorch_uses_few_threads_where_nobody_chose(monkeypatch, policy, chosen, few):
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    monkeypatch.setattr(cyclesiam.threads, "_chosen_threads", chosen)
+    before = torch.get_num_threads()
+    for count, expected in ((8, few), (1, 1)):  # one that has fewer keeps them
+        torch.set_num_threads(count)
+        with few_pytorch_threads():
+            assert torch.get_num_threads() == expected
+        assert torch.get_num_threads() == count  # the user's own is as it was
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("nobody_chose")
+def test_few_threads_are_few_on_any_machine():
+    assert few_threads() == 4
+    assert few_threads(busy_waiting=True) == 1
+
+
+def test_half_of_the_processors_is_one_at_least():
+    assert 1 <= half_of_processors() <= max((os.cpu_count() or 1) // 2, 1)
 
 
 def test_the_processor_has_a_name_and_a_number_of_cores():

@@ -19,6 +19,12 @@ from threadpoolctl import ThreadpoolController
 
 Result = TypeVar("Result")
 
+MOST_THREADS = 4  # of one tracker by default: its networks are small, and more gain little
+# PASSIVE lets threads of PyTorch sleep while they wait for each other. Our programs set it before
+# they import PyTorch; in programs of others it is left alone.
+WAIT_POLICY = "OMP_WAIT_POLICY"
+_chosen_threads = 0  # by `set_num_threads`; 0 for no choice
+
 
 def describe_processor() -> str:
     """Return the name of the machine's processor and the number of its cores."""
@@ -39,9 +45,48 @@ def get_num_threads() -> int:
 
 def set_num_threads(count: int) -> None:
     """Set how many threads OpenCV may use, and PyTorch if it is imported."""
+    global _chosen_threads
+    _chosen_threads = count
     cv2.setNumThreads(count)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(count)
+
+
+def few_threads(*, busy_waiting: bool = False) -> int:
+    """Return how many threads may compute where nobody chose a number: few, beside other programs.
+
+    Args:
+        busy_waiting: threads that wait for each other keep their processors busy. Beside other
+            programs they are then many times slower than one, so half of the processors is left.
+    """
+    limit = min(get_num_threads(), MOST_THREADS)
+    return min(limit, half_of_processors()) if busy_waiting else limit
+
+
+def half_of_processors() -> int:
+    """Return half of the number of processors that this process may use, at least 1."""
+    allowed = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))(0)
+    return max(len(allowed) // 2, 1)
+
+
+@contextmanager
+def few_pytorch_threads() -> Iterator[None]:
+    """Let PyTorch use few threads within a `with` block, in this thread; see `few_threads`.
+
+    More of them stay as they are where they were chosen by `set_num_threads`.
+    """
+    torch = sys.modules["torch"]
+    before = torch.get_num_threads()
+    is_passive = os.environ.get(WAIT_POLICY, "").upper() == "PASSIVE"
+    few = _chosen_threads or few_threads(busy_waiting=not is_passive)
+    if before <= few:
+        yield
+        return
+    torch.set_num_threads(few)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def parallel_map(

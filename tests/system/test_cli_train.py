@@ -161,12 +161,13 @@ def test_a_signal_leaves_a_checkpoint(
             patch.setattr(train_output, "format_report", interrupted_report)
         else:
             patch.setattr(train, "show_training", lambda *run: interrupt())
-        assert main(command(stills, "--steps", "3")) == 128 + number
+        assert main(command(stills, "--steps", "3", "--threads", "1")) == 128 + number
     said = capsys.readouterr().err
     verb = "interrupted" if name == "SIGINT" else f"ended by {name}"
     assert f"{verb}; step {done} of 3 is saved; continue with: cyclesiam train" in said
     assert load_weights(tmp_path / "run")[1].steps == done
     again = said.split("cyclesiam train ")[1].split()
+    assert again[-2:] == ["--threads", "1"]
     assert main(["train", *again]) == 0
     assert load_weights(tmp_path / "run")[1].steps == 3
     assert signal.getsignal(number) is before
@@ -287,6 +288,7 @@ def test_a_recipe_without_tubes_takes_none(capsys, stills):
 def test_options_that_make_no_sense(capsys, tmp_path, stills):
     assert "steps" in fails(capsys, *command(stills, "--steps", "0"), status=2)
     assert "a batch" in fails(capsys, *command(stills, "--batch", "0"), status=2)
+    assert "--threads" in fails(capsys, *command(stills, "--threads", "0"), status=2)
     assert "--seed" in fails(capsys, *command(stills, "--seed", "-1"), status=2)
     assert "no device" in fails(capsys, *command(stills, "--device", "tpu"), status=2)
     backbone = fails(capsys, *command(stills, "--backbone", str(tmp_path / "none.pt")))

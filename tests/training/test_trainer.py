@@ -95,6 +95,20 @@ def test_a_killed_run_costs_a_minute_however_far_apart_its_steps_are(monkeypatch
     assert saved == [3, 6]
 
 
+@pytest.mark.parametrize(("threads", "before", "used"), [(0, 8, 3), (0, 2, 2), (5, 2, 5)])
+def test_training_leaves_half_of_the_processors_to_others(
+    monkeypatch, tmp_path, scenes, threads, before, used
+):
+    monkeypatch.setattr(trainer_module, "half_of_processors", lambda: 3)
+    first = torch.get_num_threads()
+    torch.set_num_threads(before)
+    try:
+        Trainer(CONFIG, scenes, tmp_path, device="cpu", threads=threads)
+        assert torch.get_num_threads() == used
+    finally:
+        torch.set_num_threads(first)
+
+
 def test_a_checkpoint_of_version_0_1_resumes(tmp_path, scenes):
     whole = make_trainer(tmp_path / "whole", scenes)
     losses = [report.loss for report in whole.fit()]

@@ -4,6 +4,7 @@ A command parses options, calls the library, and prints. Only commands may impor
 This module imports nothing heavy, so that Ctrl-C is handled from the first moment.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Run the command in this process's arguments, and end the process."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before PyTorch: see `threads`
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, end_at_once)
     from cyclesiam.cli.streams import keep_streams, output_failure

@@ -85,6 +85,9 @@ class Train:
     """Tubes of the sources, for a recipe that draws them; found and kept in --output by default."""
     resident: tyro.conf.FlagCreatePairsOff[bool] = False
     """Decode everything once and keep it on the device, which then makes the clips: for a GPU."""
+    threads: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """Threads of each process that compute; by default, half as many as there are processors. A
+    process more loads the clips."""
     compile: tyro.conf.FlagCreatePairsOff[bool] = False
     """Compile the backbone by torch.compile: slower to start, faster on a GPU."""
     devices: int = 1
@@ -137,6 +140,7 @@ class Train:
                 tubes=tubes,
                 resident=self.resident,
                 compiled=self.compile,
+                threads=self.threads or 0,
             )
             if trainer.state.step >= config.steps:
                 print(f"This run is complete: {count_noun(trainer.state.step, 'step')}.")
@@ -179,6 +183,8 @@ class Train:
         config = self._recipe()
         steps = config.steps if self.steps is None else self.steps
         save_every = config.save_interval if self.save_every is None else self.save_every
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"--threads must be 1 or more, got {self.threads}")
         if self.devices < 1:
             raise UsageError(f"--devices must be 1 or more, got {self.devices}")
         if self.resident and self.devices > 1:
@@ -306,6 +312,7 @@ class Train:
         words += ["--device", self.device] if self.device != "auto" else []
         words += [] if self.tubes is None else ["--tubes", str(self.tubes)]
         words += ["--resident"] if self.resident else []
+        words += [] if self.threads is None else ["--threads", str(self.threads)]
         words += ["--compile"] if self.compile else []
         words += ["--devices", str(self.devices)] if self.devices != 1 else []
         words += ["--accumulate", str(self.accumulate)] if self.accumulate != 1 else []

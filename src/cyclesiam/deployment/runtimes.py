@@ -17,7 +17,7 @@ import numpy as np
 from cyclesiam.deployment.signal_stack import preserve_signal_stack
 from cyclesiam.deployment.telemetry import no_telemetry
 from cyclesiam.errors import MissingExtraError, WeightsError
-from cyclesiam.threads import get_num_threads, parallel_map
+from cyclesiam.threads import few_threads, parallel_map
 
 RuntimeName = Literal["onnxruntime", "openvino"]
 RuntimeChoice = Literal["auto", "onnxruntime", "openvino", "pytorch"]
@@ -137,7 +137,7 @@ def open_graph(file: Path, outputs: Sequence[str], config: RuntimeConfig) -> Gra
     """
 
     def open_here() -> Graph:
-        threads = config.threads or get_num_threads()
+        threads = config.threads or few_threads()
         if config.runtime == "openvino":
             return OpenVinoGraph(file, outputs, config.precision, threads)
         return OnnxRuntimeGraph(file, outputs, threads)

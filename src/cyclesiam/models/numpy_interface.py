@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cyclesiam.geometry.proposals import Proposals
+from cyclesiam.threads import few_pytorch_threads
 
 Method = Callable[..., Any]
 
@@ -26,7 +27,7 @@ def accepts_numpy(method: Method) -> Method:
         if not any(isinstance(value, np.ndarray) for value in (*inputs, *named.values())):
             return method(network, *inputs, **named)
         tensors = {name: _exchange(value) for name, value in named.items()}
-        with torch.inference_mode():
+        with torch.inference_mode(), few_pytorch_threads():
             return _exchange(method(network, *map(_exchange, inputs), **tensors))
 
     return convert

@@ -123,6 +123,7 @@ def adapt(
     *,
     config: TrainingConfig | None = None,
     device: str = "auto",
+    threads: int = 0,
     on_report: Callable[[TrainingReport], None] | None = None,
 ) -> Verdict:
     """Train weights further on videos and stills, and write the better weights to a folder.
@@ -133,6 +134,7 @@ def adapt(
         output: folder for the weights and the run.
         config: how to train; `adaptation_recipe` by default.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        threads: of PyTorch; 0 for few, see `Trainer`.
         on_report: called with each report of the training.
 
     Returns:
@@ -147,7 +149,9 @@ def adapt(
     with enforce_policy(config.policy):
         scenes, left_out = find_scenes(sources)
         held_out = hold_out(scenes, start, seed=config.seed, device=device)
-    trainer = Trainer(config, held_out.training, output, device=device, start_weights=start)
+    trainer = Trainer(
+        config, held_out.training, output, device=device, start_weights=start, threads=threads
+    )
     for report in trainer.fit():
         if on_report is not None:
             on_report(report)

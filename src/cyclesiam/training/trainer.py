@@ -13,6 +13,7 @@ from cyclesiam.data.clips import Batch, BatchRequest, ClipDataset
 from cyclesiam.data.scenes import Scene
 from cyclesiam.data.tube_store import load_tubes
 from cyclesiam.errors import TrainingError
+from cyclesiam.threads import half_of_processors
 from cyclesiam.training.checkpoint import load_checkpoint, save_checkpoint, save_ema_weights
 from cyclesiam.training.config import TrainingConfig
 from cyclesiam.training.curriculum import Stage
@@ -63,6 +64,8 @@ class Trainer:
         start_weights: name or folder of weights for the whole network; likewise.
         resident: decode all scenes now, and keep their frames on the device.
         compiled: compile the backbones, see `compile_backbones`.
+        threads: of PyTorch in this process; 0 for half of the processors, divided by `devices`, or
+            fewer where PyTorch was set to fewer.
         tubes: file of tubes, see `load_tubes`; needed by recipes that draw them.
 
     Raises:
@@ -85,10 +88,13 @@ class Trainer:
         start_weights: str | Path | None = None,
         resident: bool = False,
         compiled: bool = False,
+        threads: int = 0,
         tubes: str | Path | None = None,
     ) -> None:
         self.config = config
         self.output = _make_folder(Path(output))
+        few = min(torch.get_num_threads(), max(half_of_processors() // devices, 1))
+        torch.set_num_threads(threads or few)
         self.fabric = make_fabric(device, config.precision, self.output, devices=devices)
         microbatches = own_microbatches(config, self.fabric)
         self.state = init_state(
