@@ -31,6 +31,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/cyclesiam demo
+	@echo
+	@echo "Go on with your own video, after: source $(BIN)/activate"
+	@echo "  cyclesiam track street.mp4 --box 120,80,64,48 --video followed.mp4"
+	@echo "Without that, the program is $(CURDIR)/$(BIN)/cyclesiam"
 
 test: install
 	$(BIN)/python -m pytest

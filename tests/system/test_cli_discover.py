@@ -30,6 +30,7 @@ def test_a_sheet_shows_what_was_drawn(capsys, folder):
     assert (status, said.err) == (0, "")
     assert "1 video and 2 images; 1 file cannot be read." in said.out
     assert "7 targets (" in said.out
+    assert "for a look at what training would see, and no result" in said.out
     assert said.out.count("left out: ") == 1
     assert "bad.mp4" in said.out
     picture = cv2.imread(str(sheet))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from cyclesiam.cli import main
+from cyclesiam.cli import main, options
 from cyclesiam.cli import validate as validate_command
 from cyclesiam.data.clips import ClipConfig
 from cyclesiam.models.checkpoints import load_weights, save_weights
@@ -68,11 +68,14 @@ def test_the_policy_is_that_of_the_more_labelled(tmp_path):
     assert adaptation.adaptation_recipe(save(tmp_path / "b", 0, "untrained")).policy == "none"
 
 
-def test_one_command_adapts(quick, capsys, tmp_path, videos):
+def test_one_command_adapts(quick, capsys, monkeypatch, tmp_path, videos):
+    monkeypatch.setattr(options, "LINE_INTERVAL", -1)
     start, output = save(tmp_path / "start", 1), tmp_path / "mine"
     command = ["train", str(videos), "--from", start, "--output", str(output), "--steps=2"]
     assert main([*command, "--device=cpu"]) == 0
-    said = capsys.readouterr().out
+    said, progress = capsys.readouterr()
+    assert progress.count("scoring: 1 of ") == 3  # before, and two candidates after
+    assert "For the verdict, the new weights" in said
     assert "Held out for scoring, without labels: 1 video" in said
     assert "Kept: the adapted weights" in said or "Not kept" in said
     record = json.loads((output / "record.json").read_text())
@@ -122,12 +125,16 @@ def test_a_recipe_of_another_network_is_refused(capsys, tmp_path, videos):
     assert "another network" in capsys.readouterr().err
 
 
-def test_validate_ranks(quick, capsys, tmp_path, videos):
+def test_validate_ranks(quick, capsys, monkeypatch, tmp_path, videos):
+    monkeypatch.setattr(options, "LINE_INTERVAL", -1)
     names = [save(tmp_path / "one", 1), save(tmp_path / "two", 2)]
     file = tmp_path / "scores.json"
     command = ["validate", str(videos), "--json", str(file), "--device=cpu", "--weights", *names]
     assert main(command) == 0
-    assert "No label was read" in capsys.readouterr().out
+    said, progress = capsys.readouterr()
+    assert "No label was read" in said
+    assert "drawing objects examples: 1 of " in progress
+    assert all(f"{name}: scoring: 1 of " in progress for name in names)
     scores = json.loads(file.read_text())["scores"]
     assert sorted(row["weights"] for row in scores) == sorted(names)
     assert scores[0]["total"] >= scores[1]["total"]

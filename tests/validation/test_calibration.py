@@ -12,7 +12,7 @@ from support.networks import BlobNetwork
 def test_a_network_whose_score_falls_is_refused(monkeypatch):
     before, after = (LabelFreeScores(("objects",) * 2, pair) for pair in ((0.6, 0.5), (0.5, 0.4)))
     scores = iter([before, after, before, before])
-    monkeypatch.setattr(calibration, "label_free_score", lambda *_: next(scores))
+    monkeypatch.setattr(calibration, "label_free_score", lambda *_, **__: next(scores))
     network = BlobNetwork()
     with pytest.raises(WeightsError, match=r"falls from 0\.550 to 0\.450"):
         check_score(network, network, [])

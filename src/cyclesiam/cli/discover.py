@@ -9,7 +9,13 @@ import tyro
 from rich.console import Console
 
 from cyclesiam.cli.demo import write_image
-from cyclesiam.cli.options import UsageError, count_noun, make_output_folder, show_progress
+from cyclesiam.cli.options import (
+    UsageError,
+    count_noun,
+    make_output_folder,
+    show_progress,
+    show_waiting,
+)
 from cyclesiam.cli.outputs import check_sources_kept
 from cyclesiam.cli.train import Recipe, require_extra
 from cyclesiam.cli.train_output import print_scenes
@@ -29,6 +35,10 @@ TUBE_COLUMNS = 2
 WIDTH = 320  # pixels of each image
 COLORS = {"motion": PALETTE[0], "contrast": PALETTE[1]}  # orange, sky blue
 MAX_NAME = 26  # letters of a file's name that are shown
+WHAT_FOR = (
+    "These boxes are for a look at what training would see, and no result: many lie on sky, road "
+    "or half a body. Training bears that. To follow an object, name its box: cyclesiam track"
+)
 CACHE_GIGABYTES = 0.5  # little: the draws seldom return to a chunk
 
 
@@ -71,7 +81,7 @@ class Discover:
             return
         samples, problems = self._draw()
         columns = min(COLUMNS, len(samples))
-        images = [draw_sample(sample) for sample in samples]
+        images = [*show_progress(map(draw_sample, samples), "drawing", len(samples))]
         write_image(self.sheet, contact_sheet(images, columns=columns, width=WIDTH))
         reasons = Counter(sample.discovery.reason for sample in samples)
         moving = sum(sample.scene.frames > 1 for sample in samples)
@@ -81,13 +91,14 @@ class Discover:
         )
         for problem in problems:
             print(f"  left out: {problem}")
-        print(f"Look at {self.sheet}")
+        print(f"Look at {self.sheet}\n{WHAT_FOR}")
 
     def _show_tubes(self, file: Path) -> None:
         with enforce_policy("none"):
             scenes, left_out = find_scenes(self.sources)
             print_scenes(scenes, left_out)
-            images = draw_tubes(scenes, load_tubes(file), self.count, self.seed)
+            with show_waiting("drawing tubes"):
+                images = draw_tubes(scenes, load_tubes(file), self.count, self.seed)
         sheet = contact_sheet(images, columns=min(TUBE_COLUMNS, len(images)), width=3 * WIDTH)
         write_image(self.sheet, sheet)
         print(f"{count_noun(len(images), 'tube')}.\nLook at {self.sheet}")

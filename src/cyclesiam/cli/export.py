@@ -8,7 +8,14 @@ from typing import Annotated
 
 import tyro
 
-from cyclesiam.cli.options import UsageError, Weights, load_tracker_config
+from cyclesiam.cli.options import (
+    UsageError,
+    Weights,
+    count_noun,
+    load_tracker_config,
+    show_progress,
+    show_waiting,
+)
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.deployment.bundles import Manifest
@@ -67,12 +74,18 @@ class Export:
 
     def _make_int8_export(self) -> Callable[..., Manifest]:
         with enforce_policy("none"):
-            scenes, _ = find_scenes(self.calibration)
-            examples = make_examples(scenes, ACCEPTANCE_EXAMPLES)
+            with show_waiting("looking for videos and images"):
+                scenes, _ = find_scenes(self.calibration)
+            examples = make_examples(scenes, ACCEPTANCE_EXAMPLES, show=show_progress)
+        print(
+            f"Calibrating on {count_noun(len(scenes), 'scene')}, then scoring float32 and int8 on "
+            f"{count_noun(len(examples), 'example')}: some minutes.",
+            flush=True,
+        )
         return partial(
             export_int8,
-            calibrate=partial(track_scenes, scenes=scenes),
-            accept=partial(check_score, examples=examples),
+            calibrate=partial(track_scenes, scenes=scenes, show=show_progress),
+            accept=partial(check_score, examples=examples, show=show_progress),
         )
 
     def _report(self, manifest: Manifest, policy: str) -> None:

@@ -1,7 +1,9 @@
 """Options that several commands share: boxes, devices, weights; and progress on the terminal."""
 
+import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 SHOWN_PROBLEMS = 5
+LINE_INTERVAL = 30.0  # seconds between lines of progress, where there is no terminal
 
 
 class UsageError(CycleSiamError):
@@ -143,12 +146,34 @@ def make_output_folder(folder: Path) -> None:
         ) from error
 
 
-def show_progress(items: Iterable[Item], what: str, count: int | None) -> Iterator[Item]:
-    """Yield the items, with a progress bar if the output is a terminal."""
+def show_progress(
+    items: Iterable[Item], what: str, count: int | None, *, name: str | None = None
+) -> Iterator[Item]:
+    """Yield the items, with a progress bar on a terminal, else a line now and then.
+
+    Args:
+        items: to yield.
+        what: is done with them.
+        count: of the items, if it is known.
+        name: of what it is done by.
+    """
     console = Console(stderr=True)
-    yield from track(
-        items, what, total=count, console=console, transient=True, disable=not console.is_terminal
-    )
+    what = f"{name}: {what}" if name else what
+    if console.is_terminal:
+        yield from track(items, what, total=count, console=console, transient=True)
+        return
+    shown = time.monotonic()
+    for number, item in enumerate(items, start=1):
+        yield item
+        if time.monotonic() - shown > LINE_INTERVAL:
+            shown = time.monotonic()
+            of = f" of {count}" if count else ""
+            print(f"{what}: {number}{of}", file=sys.stderr, flush=True)
+
+
+def show_waiting(what: str) -> AbstractContextManager[object]:
+    """Show on a terminal that something is being done whose end is not known."""
+    return Console(stderr=True).status(what)
 
 
 def print_problems(problems: Sequence[str], file: Path | None = None) -> None:

@@ -21,11 +21,13 @@ from cyclesiam.cli.options import (
     make_output_folder,
     print_problems,
     resolve_device,
+    show_progress,
 )
 from cyclesiam.cli.signals import stop_on_signal
 from cyclesiam.cli.train_output import (
     print_held_out,
     print_scenes,
+    print_scoring,
     print_verdict,
     show_training,
 )
@@ -121,7 +123,9 @@ class Train:
             scenes, problems = self._find_scenes()
             held_out = None
             if self.start is not None and config.trained_part == "all":
-                held_out = hold_out(scenes, self.start, seed=self.seed, device=device)
+                held_out = hold_out(
+                    scenes, self.start, seed=self.seed, device=device, show=show_progress
+                )
                 scenes = held_out.training
                 print_held_out(held_out, self.start)
         make_output_folder(self.output)
@@ -166,7 +170,8 @@ class Train:
         try:
             if trainer.state.stop_requested:  # during the last step
                 raise KeyboardInterrupt
-            verdict = keep_better(self.output, start, held_out, device=device)
+            print_scoring(held_out)
+            verdict = keep_better(self.output, start, held_out, device=device, show=show_progress)
         except KeyboardInterrupt:
             steps = count_noun(trainer.state.step, "step")
             raise KeyboardInterrupt(

@@ -40,6 +40,15 @@ def print_held_out(held_out: "HeldOut", start: str) -> None:
     )
 
 
+def print_scoring(held_out: "HeldOut") -> None:
+    """Print what comes between the training and the verdict."""
+    print(
+        "Trained. For the verdict, the new weights and their mean with the initial ones now track "
+        f"through the {count_noun(len(held_out.examples), 'example')} held out.",
+        flush=True,
+    )
+
+
 def print_verdict(verdict: "Verdict", held_out: "HeldOut", start: str, output: Path) -> None:
     """Print the scores of all weights, and which of them are kept."""
     from cyclesiam.training.adaptation import MIN_GAIN

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from cyclesiam.cli.options import (
     load_network,
     resolve_device,
     show_progress,
+    show_waiting,
 )
 from cyclesiam.cli.outputs import check_json, check_sources_kept
 from cyclesiam.data.scenes import find_scenes
@@ -62,16 +64,20 @@ class Validate:
         devices = {name: resolve_device(self.device, name, exact) for name in self.weights}
         networks = {name: load_network(name, devices[name], exact)[0] for name in self.weights}
         with enforce_policy("none"):
-            scenes, problems = find_scenes(self.sources)
-            examples = make_examples(scenes, ExampleConfig(seed=self.seed))
+            with show_waiting("looking for videos and images"):
+                scenes, problems = find_scenes(self.sources)
+            examples = make_examples(scenes, ExampleConfig(seed=self.seed), show=show_progress)
         print(
             f"No label was read. {describe_examples(examples)} from "
             f"{count_noun(len(scenes), 'scene')}; "
-            f"{count_noun(len(problems), 'file')} cannot be read."
+            f"{count_noun(len(problems), 'file')} cannot be read.",
+            flush=True,
         )
         scores = {
-            name: label_free_score(network, examples, device=devices[name])
-            for name, network in show_progress(networks.items(), "tracking", len(networks))
+            name: label_free_score(
+                network, examples, device=devices[name], show=partial(show_progress, name=name)
+            )
+            for name, network in networks.items()
         }
         print_scores(scores)
         if self.json:

@@ -20,6 +20,7 @@ from cyclesiam.training.curriculum import CurriculumConfig, Stage
 from cyclesiam.training.recipes import FAST_OPTIMIZER, small
 from cyclesiam.training.trainer import Trainer, TrainingReport
 from cyclesiam.validation.examples import Example, ExampleConfig, make_examples
+from cyclesiam.validation.progress import ShowProgress, show_nothing
 from cyclesiam.validation.score import LabelFreeScores, label_free_score, paired_gain
 
 HELD_OUT = 0.2  # ratio of videos, and of stills, that are scored and not trained on
@@ -160,9 +161,21 @@ def adapt(
 
 
 def hold_out(
-    scenes: list[Scene], start: str | Path, *, seed: int = 0, device: str = "cpu"
+    scenes: list[Scene],
+    start: str | Path,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    show: ShowProgress = show_nothing,
 ) -> HeldOut:
     """Hold out a fifth of the scenes, and score the initial weights on examples from them.
+
+    Args:
+        scenes: to split.
+        start: name or folder of the initial weights.
+        seed: of the examples.
+        device: where to track.
+        show: shows how many examples are done.
 
     Raises:
         TrainingError: there is only one scene, so that none can be held out.
@@ -173,13 +186,19 @@ def hold_out(
             f"{scenes[0].path} alone cannot be both trained on and held out: cut it into two "
             "files or more, or give further videos or images"
         )
-    examples = make_examples(scored, ExampleConfig(seed=seed))
+    examples = make_examples(scored, ExampleConfig(seed=seed), show=show)
     network = load_weights(start)[0].to(device)
-    return HeldOut(training, scored, examples, label_free_score(network, examples, device=device))
+    before = label_free_score(network, examples, device=device, show=show)
+    return HeldOut(training, scored, examples, before)
 
 
 def keep_better(
-    output: str | Path, start: str | Path, held_out: HeldOut, *, device: str = "cpu"
+    output: str | Path,
+    start: str | Path,
+    held_out: HeldOut,
+    *,
+    device: str = "cpu",
+    show: ShowProgress = show_nothing,
 ) -> Verdict:
     """Compare the weights in a folder with the initial ones, and leave the better ones there.
 
@@ -190,6 +209,7 @@ def keep_better(
         start: name or folder of the weights that training started from.
         held_out: examples and initial scores.
         device: where to track.
+        show: shows how many examples are done.
     """
     adapted, record = load_weights(output, trainable=True)
     initial, _ = load_weights(start, trainable=True)
@@ -199,7 +219,10 @@ def keep_better(
             network,
             replace(record, recipe=f"{record.recipe}: {name}"),
             label_free_score(
-                fuse_for_inference(network).to(device), held_out.examples, device=device
+                fuse_for_inference(network).to(device),
+                held_out.examples,
+                device=device,
+                show=show,
             ),
         )
         for name, network in networks.items()

@@ -11,6 +11,7 @@ from cyclesiam.errors import SourceError, TargetError, WeightsError
 from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.validation.examples import Example, ExampleConfig
+from cyclesiam.validation.progress import ShowProgress, show_nothing
 from cyclesiam.validation.score import label_free_score, paired_gain
 from cyclesiam.video import read_frames
 
@@ -22,15 +23,18 @@ MAX_SCORE_LOSS = 0.01  # of the label-free score, 0..1
 ACCEPTANCE_EXAMPLES = ExampleConfig(objects=20, degraded=20)
 
 
-def track_scenes(network: Network, scenes: Sequence[Scene]) -> None:
+def track_scenes(
+    network: Network, scenes: Sequence[Scene], *, show: ShowProgress = show_nothing
+) -> None:
     """Track what moves through the first scenes, so that a network computes with typical crops.
 
     Args:
         network: records its inputs; see `deployment.quantization.collect_samples`.
         scenes: those that cannot be read, or in which nothing moves, are left out.
+        show: shows how many scenes are done.
     """
     tracker, tracked = Tracker(network), 0
-    for scene in scenes:
+    for scene in show(scenes, "calibrating", min(len(scenes), CALIBRATION_SCENES)):
         try:
             frames = read_frames(scene.path, 0, CALIBRATION_FRAMES)
             is_long = len(frames) > MOTION_GAP
@@ -49,7 +53,11 @@ def track_scenes(network: Network, scenes: Sequence[Scene]) -> None:
 
 
 def check_score(
-    exact: Network, quantized: Network, examples: Sequence[Example]
+    exact: Network,
+    quantized: Network,
+    examples: Sequence[Example],
+    *,
+    show: ShowProgress = show_nothing,
 ) -> dict[str, float]:
     """Compare the label-free scores of two networks.
 
@@ -57,6 +65,7 @@ def check_score(
         exact: the network in float32.
         quantized: the same network in 8 bits.
         examples: what both track.
+        show: shows how many examples are done.
 
     Returns:
         Both scores, 0..1; `rise`, the paired gain; `error`, its standard error.
@@ -64,7 +73,9 @@ def check_score(
     Raises:
         WeightsError: the quantized network's score is lower by more than `MAX_SCORE_LOSS`.
     """
-    before, after = (label_free_score(network, examples) for network in (exact, quantized))
+    before, after = (
+        label_free_score(network, examples, show=show) for network in (exact, quantized)
+    )
     gain, error = paired_gain(before, after)
     if gain < -MAX_SCORE_LOSS:
         raise WeightsError(

@@ -19,6 +19,7 @@ from cyclesiam.data.scenes import Scene
 from cyclesiam.errors import TrainingError
 from cyclesiam.validation.degraded_clips import degrade_clip
 from cyclesiam.validation.object_clips import draw_object_clips
+from cyclesiam.validation.progress import ShowProgress, show_nothing
 
 ExampleKind = Literal["objects", "degraded"]
 KINDS: tuple[ExampleKind, ...] = ("objects", "degraded")
@@ -58,7 +59,9 @@ class Example:
     boxes: np.ndarray
 
 
-def make_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Example]:
+def make_examples(
+    scenes: Sequence[Scene], config: ExampleConfig, *, show: ShowProgress = show_nothing
+) -> list[Example]:
     """Draw examples from scenes; the same scenes and config give the same ones.
 
     Objects come from stills or, without any, from frames of videos. They move over videos or,
@@ -71,7 +74,8 @@ def make_examples(scenes: Sequence[Scene], config: ExampleConfig) -> list[Exampl
     for number, kind in enumerate(KINDS):
         # Each kind has its own generator: more of one leave the others as they are.
         rng = np.random.default_rng((config.seed, number))
-        examples += _draw_examples(scenes, kind, config, rng)
+        drawn = _draw_examples(scenes, kind, config, rng)
+        examples += show(drawn, f"drawing {kind} examples", getattr(config, kind))
     if not examples:
         raise TrainingError(
             f"nothing to score by: none of {len(scenes)} held-out scenes can be read and shows "

@@ -16,6 +16,7 @@ from cyclesiam.tracking.network import Network
 from cyclesiam.tracking.segmentation import MaskConfig
 from cyclesiam.tracking.tracker import Tracker, TrackerConfig
 from cyclesiam.validation.examples import KINDS, Example, ExampleKind
+from cyclesiam.validation.progress import ShowProgress, show_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def label_free_score(
     config: TrackerConfig | None = None,
     *,
     device: torch.device | str = "cpu",
+    show: ShowProgress = show_nothing,
 ) -> LabelFreeScores:
     """Score a network on every example.
 
@@ -55,10 +57,13 @@ def label_free_score(
         examples: from scenes that the network was not trained on.
         config: of the tracker; by default, without masks.
         device: where to compute.
+        show: shows how many examples are done.
     """
     config = config or TrackerConfig(mask=MaskConfig(enabled=False))  # the network's own boxes
     tracker = Tracker(network, config, device=device)
-    overlaps = tuple(_score(tracker, example) for example in examples)
+    overlaps = tuple(
+        _score(tracker, example) for example in show(examples, "scoring", len(examples))
+    )
     return LabelFreeScores(tuple(example.kind for example in examples), overlaps)
 
 
