@@ -71,6 +71,9 @@ def test_an_animation_of_avif_is_read(tmp_path):
 
 def test_a_stack_of_sixteen_bits_and_colors_is_read(tmp_path):
     images = [np.full((48, 64, 3), 257 * (t + 200), np.uint16) for t in range(30)]
+    for image in images:
+        image[0, 1:] = 65535  # white, beside black
+        image[1] = 0
     assert cv2.imwritemulti(str(tmp_path / "a.tif"), images)
     values = [frame.image[0, 0, 0] for frame in read_all(tmp_path / "a.tif")]
     assert values == list(range(200, 230))

@@ -45,6 +45,7 @@ from cyclesiam.video import (
     ReadAhead,
     VideoWriter,
     is_camera,
+    is_pattern,
     is_url,
     open_frames,
 )
@@ -86,6 +87,8 @@ class Track:
     Default for cameras and streams: 200 (`inf` drops none); for files: drop none."""
     reconnect: float = 30.0
     """Seconds for which a broken camera or stream is tried again; 0 for not at all."""
+    skip_broken: bool = False
+    """Leave out images of a folder that cannot be read; else the first one ends the command."""
     runtime: Runtime = field(default_factory=RuntimeConfig)
 
     def __call__(self) -> None:
@@ -96,7 +99,12 @@ class Track:
         if self.video:
             VideoWriter(self.video, 1, overwrite=self.overwrite)  # checks its name, too
         tracker, runtime = self._make_tracker()  # before a live source is opened
-        source = open_frames(self.source, reconnect_timeout=self.reconnect, on_event=_print_event)
+        source = open_frames(
+            self.source,
+            reconnect_timeout=self.reconnect,
+            on_event=_print_event,
+            skip_broken=self.skip_broken,
+        )
         latency = self._latency(source)
         frames = ReadAhead(source, latency=latency)
         report = Report(len(self.box), runtime, frames, latency)
@@ -248,4 +256,7 @@ def default_output(source: str) -> Path:
         url = urlparse(source)
         return Path(f"{Path(url.path).stem or url.hostname or 'stream'}.jsonl")
     path = Path(source).resolve()
+    if is_pattern(source):  # of files in a folder, which has a name
+        path = next((above for above in path.parents if not is_pattern(above)), path)
+        return Path(f"{path.name}.jsonl")
     return Path(f"{path.name if path.is_dir() else path.stem}.jsonl")

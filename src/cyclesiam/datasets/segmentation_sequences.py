@@ -22,7 +22,7 @@ from cyclesiam.datasets.sequences import (
 )
 from cyclesiam.errors import DatasetError
 from cyclesiam.geometry.masks import mask_to_box
-from cyclesiam.video import read_image
+from cyclesiam.video import read_images
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,7 +77,7 @@ class SegmentationSequence:
         Raises:
             SourceError: a frame cannot be read.
         """
-        return map(read_image, self.frames)
+        return read_images(self.frames)
 
     def labels(self, frame: int) -> np.ndarray:
         """Read the label map of a frame.

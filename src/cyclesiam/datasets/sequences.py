@@ -14,7 +14,7 @@ import numpy as np
 
 from cyclesiam.datasets.label_policy import first_frame_only
 from cyclesiam.errors import DatasetError
-from cyclesiam.video import is_image, read_image
+from cyclesiam.video import is_image, read_images
 
 RequiredFrames = Literal["all", "some"]
 """Which images of a sequence must be on disk: all, or at least one."""
@@ -92,7 +92,7 @@ class TrackingSequence:
         Raises:
             SourceError: a frame cannot be read.
         """
-        return map(read_image, self.frames[first:])
+        return read_images(self.frames, first)
 
 
 class TrackingDataset(ABC):

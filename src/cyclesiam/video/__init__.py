@@ -8,7 +8,8 @@ count from 0, and the first frame is at 0 seconds.
 from importlib.util import find_spec
 
 from cyclesiam.video.file_info import SourceInfo, is_url, is_video
-from cyclesiam.video.image_sources import count_images
+from cyclesiam.video.folders import is_pattern
+from cyclesiam.video.image_sources import count_images, read_images
 from cyclesiam.video.images import is_image, read_image
 
 if find_spec("av"):
@@ -34,10 +35,12 @@ __all__ = [
     "count_images",
     "is_camera",
     "is_image",
+    "is_pattern",
     "is_url",
     "is_video",
     "open_frames",
     "probe",
     "read_frames",
     "read_image",
+    "read_images",
 ]

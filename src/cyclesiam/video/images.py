@@ -1,6 +1,5 @@
 """Images and folders of images, read with OpenCV."""
 
-import re
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from cyclesiam.errors import SourceError
+from cyclesiam.video.bit_depth import Levels, measure_levels, to_8_bits
 
 DEFAULT_FPS = 25.0  # of images without times
 # ANYDEPTH keeps 16 bits, ANYCOLOR drops alpha; unlike UNCHANGED they apply the orientation
@@ -34,7 +34,8 @@ def is_image(path: str | Path) -> bool:
 def read_image(path: str | Path) -> np.ndarray:
     """Read an image as RGB uint8 (H, W, 3), turned upright by its EXIF orientation.
 
-    Of a file of several pictures, this is the first.
+    Of a file of several pictures, this is the first. 16 bits are scaled to 8 by what this image
+    holds; `open_frames` and `read_images` scale all images of a source alike.
 
     Raises:
         SourceError: the file is missing or damaged, or its pixels are floating-point numbers.
@@ -71,33 +72,19 @@ def _decode_with_pillow(data: bytes) -> np.ndarray | None:
     return None
 
 
-def to_rgb(image: np.ndarray, name: str | Path) -> np.ndarray:
+def to_rgb(image: np.ndarray, name: str | Path, levels: Levels | None = None) -> np.ndarray:
     """Convert an image as OpenCV stores it to RGB uint8 (H, W, 3).
+
+    Args:
+        image: gray or BGR.
+        name: for messages.
+        levels: of 16-bit pixels; without, they are measured in this image.
 
     Raises:
         SourceError: its pixels are floating-point numbers.
     """
     if image.dtype == np.uint16:
-        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)  # 65535 / 255 = 257
+        image = to_8_bits(image, levels or measure_levels([image]))
     if image.dtype != np.uint8:
         raise SourceError(f"{name}: holds {image.dtype} pixels; save it with 8 or 16 bits")
     return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB)
-
-
-def list_images(folder: Path) -> list[Path]:
-    """List a folder's images in natural order: 2.jpg before 10.jpg.
-
-    Raises:
-        SourceError: the folder holds no images.
-    """
-
-    def by_numbers(path: Path) -> tuple[list[tuple[int, str]], str]:
-        parts = re.findall(r"\d+|\D+", path.stem)
-        return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], path.name
-
-    files = [p for p in folder.iterdir() if is_image(p) and not p.name.startswith(".")]
-    if not files:
-        raise SourceError(
-            f"{folder}: holds no images; looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
-        )
-    return sorted(files, key=by_numbers)

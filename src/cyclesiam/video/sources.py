@@ -69,7 +69,9 @@ class Frames:
         live: bool = False,
         stop: Callable[[], None] = lambda: None,
         damage: Damage | None = None,
+        on_skip: Callable[[SourceError], None] | None = None,
     ) -> None:
+        self._on_skip = on_skip
         self.damage = Damage() if damage is None else damage
         self.fps, self.count, self.live = fps, count, live
         self.stop = stop
@@ -89,7 +91,7 @@ class Frames:
             raise
 
     def _read(self) -> Frame:
-        time, image = next(self._timed_images)
+        time, image = self._next_image()
         size = (image.shape[1], image.shape[0])
         if self.size is None:
             self.size = size
@@ -100,6 +102,17 @@ class Frames:
             )
         self._next_index += 1
         return Frame(self._next_index - 1, time, image)
+
+    def _next_image(self) -> tuple[float, np.ndarray]:
+        while True:
+            try:
+                return next(self._timed_images)
+            except SourceError as error:
+                if self._on_skip is None:
+                    raise
+                self._on_skip(error)
+                self.damage.missing.append(self._next_index)
+                self._next_index += 1
 
     def __iter__(self) -> Self:
         return self
@@ -132,18 +145,23 @@ def open_frames(
     *,
     reconnect_timeout: float = 0.0,
     on_event: Callable[[str], None] = ignore_event,
+    skip_broken: bool = False,
 ) -> Frames:
     """Open a source of frames.
 
     Args:
-        source: a video file, a folder of images (in the order of the numbers in their names), an
-            image file (of a TIFF stack or an animation all pictures), a camera's number (5, or
-            "5" if no file has that name), a stream's URL (rtsp, http, ...), of which a lossy
-            connection may drop frames, or `-`, a video on standard input.
+        source: a video file, a folder of images (in the order of the numbers in their names), a
+            pattern of them (`frames/%05d.png`, `frames/*.png`), an image file (of a TIFF stack or
+            an animation all pictures), a camera's number (5, or "5" if no file has that name), a
+            stream's URL (rtsp, http, ...), of which a lossy connection may drop frames, or "-",
+            which is standard input.
         reconnect_timeout: seconds for which a camera or stream that broke or ended is opened
             again, with growing pauses; 0 for not at all. It has no effect on files.
         on_event: called with a line of text when the source breaks and when it is back, and at the
-            end of a file whose decoder reported damaged frames.
+            end of a file whose decoder reported damaged frames. Also where a folder's files may
+            not be what was meant.
+        skip_broken: whether images of a folder that cannot be read are left out. Frames keep the
+            numbers of their files. Without, the first one raises an error.
 
     Raises:
         SourceError: the source is missing, empty, without images, or cannot be decoded. A file
@@ -157,10 +175,10 @@ def open_frames(
     if is_url(source):
         return _open_live(name, timeout=reconnect_timeout, on_event=on_event)
     if name == "-":
-        return _open_video(name)
+        return _open_video(name, on_event)
     path = Path(name)
     if images := find_images(path):
-        return _open_images(images)
+        return _open_images(images, on_event, skip_broken=skip_broken)
     return _open_video(name, on_event)
 
 
@@ -213,13 +231,19 @@ def read_frames(path: str | Path, start: int, count: int) -> list[np.ndarray]:
         return [to_upright_rgb(frame) for frame in frames]
 
 
-def _open_images(images: ImageSource) -> Frames:
+def _open_images(
+    images: ImageSource, on_event: Callable[[str], None], *, skip_broken: bool
+) -> Frames:
+    for note in images.notes():
+        on_event(note)
+    is_skipping = skip_broken and images.stack is None
     return Frames(
         images.read(),
         fps=images.fps,
         count=len(images),
         location=images.location,
         close=lambda: None,
+        on_skip=(lambda error: on_event(f"left out: {error}")) if is_skipping else None,
     )
 
 

@@ -104,7 +104,15 @@ def find_stack(path: Path) -> Stack | None:
     """
     try:
         with path.open("rb") as file:
-            is_tiff = file.read(4) in TIFF_MAGIC
+            head = file.read(12)
+            is_tiff = head[:4] in TIFF_MAGIC
+            if not (
+                is_tiff
+                or head.startswith(b"\x89PNG")
+                or head[4:8] == b"ftyp"
+                or head[8:] == b"WEBP"
+            ):
+                return None
             pages = _tiff_pages(file) if is_tiff else _animation_pages(file)
     except NOT_READABLE:
         return None
