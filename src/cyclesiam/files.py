@@ -225,6 +225,27 @@ def open_alone(path: Path, *, overwrite: bool = True) -> int:
     return descriptor
 
 
+@contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes that ask, too, from writing to a folder; on Windows nobody is kept.
+
+    Raises:
+        SourceError: another process writes to it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            _lock(descriptor)
+        except BlockingIOError as error:
+            raise output_error(folder, error) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _lock(descriptor: int) -> None:
     """Lock an open file against other processes, where the file system can.
 

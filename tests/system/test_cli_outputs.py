@@ -1,6 +1,5 @@
 """What commands write: never over a source or other results, by one process, tried before."""
 
-import fcntl
 import json
 import os
 import subprocess
@@ -16,6 +15,8 @@ from cyclesiam.tracking.results import ResultWriter, read_results
 from cyclesiam.tracking.tracker import Tracker
 from cyclesiam.video import VideoWriter, probe
 from support import ROOT
+
+fcntl = pytest.importorskip("fcntl")
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -151,6 +152,22 @@ def test_a_second_run_into_one_output_is_refused(capsys, track, tmp_path, clip, 
     with locked(tmp_path / option.split("=")[1]):
         assert track(clip, option, *more, works=False) == 1
     assert "another process is writing it" in capsys.readouterr().err
+
+
+def test_a_second_training_into_one_folder_is_refused(capsys, tmp_path, made_frames):
+    for number, frame in enumerate(made_frames[:2]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), cv2.resize(frame, (320, 240)))
+    output = tmp_path / "run"
+    output.mkdir()
+    descriptor = os.open(output, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        words = ["train", str(tmp_path), "--recipe", "smoke", "--output", str(output)]
+        assert main(words) == 1
+    finally:
+        os.close(descriptor)
+    assert "another process is writing it" in capsys.readouterr().err
+    assert [*output.iterdir()] == []
 
 
 def test_of_two_writers_the_first_one_writes(tmp_path, made_frames):

@@ -46,8 +46,11 @@ def _files(source: str | Path) -> Iterator[str | Path | int]:
         return
     url = urlparse(str(source))
     path = unquote(url.path) if url.scheme == "file" else str(source)
-    if not os.path.isdir(path):
+    if os.path.isfile(path):
         yield path
+        return
+    if not os.path.exists(path):  # maybe a pattern of names
+        yield from Path(path).parent.glob(f"*{Path(path).suffix}")
         return
     for folder, _, names in os.walk(path):
         yield from (os.path.join(folder, name) for name in names)

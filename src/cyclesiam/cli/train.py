@@ -35,7 +35,7 @@ from cyclesiam.cli.tube_sheets import gather_tubes
 from cyclesiam.data.scenes import Scene, find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
 from cyclesiam.errors import TrainingError, missing_extra
-from cyclesiam.files import check_output_folder
+from cyclesiam.files import check_output_folder, lock_folder
 
 if TYPE_CHECKING:
     from cyclesiam.training.adaptation import HeldOut
@@ -115,7 +115,6 @@ class Train:
     def _run(self) -> None:
         from cyclesiam.training.adaptation import hold_out
         from cyclesiam.training.fabric import is_rank_zero
-        from cyclesiam.training.trainer import Trainer
 
         config, device = self._config(), resolve_device(self.device)
         self._check_output()
@@ -129,6 +128,22 @@ class Train:
                 scenes = held_out.training
                 print_held_out(held_out, self.start)
         make_output_folder(self.output)
+        with lock_folder(self.output) if is_rank_zero() else nullcontext():
+            self._check_output()  # again: another run may have begun meanwhile
+            self._run_on(scenes, problems, config, held_out, device)
+
+    def _run_on(
+        self,
+        scenes: list[Scene],
+        problems: list[str],
+        config: "TrainingConfig",
+        held_out: "HeldOut | None",
+        device: str,
+    ) -> None:
+        """Train on scenes, keep the better weights, and print where they are."""
+        from cyclesiam.training.fabric import is_rank_zero
+        from cyclesiam.training.trainer import Trainer
+
         self._list_problems(problems)
         tubes = self._find_tubes(config, scenes)
         with quiet_lightning():
