@@ -17,6 +17,7 @@ from cyclesiam import moved_modules
 if TYPE_CHECKING:
     from cyclesiam.errors import (
         CycleSiamError,
+        ImageError,
         MissingExtraError,
         SourceError,
         TargetError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CycleSiamError",
+    "ImageError",
     "MissingExtraError",
     "SourceError",
     "TargetError",
