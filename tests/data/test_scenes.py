@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from cyclesiam.data.scenes import Scene, find_scenes, split_scenes
 from cyclesiam.errors import TrainingError
 from support.media import (
+    encode,
     moving_square,
     textured,
     write_frames,
@@ -86,6 +88,40 @@ def test_hidden_files_are_left_out(tmp_path):
     found, problems = find_scenes([tmp_path])
     assert names(found) == [(tmp_path.name, 12)]
     assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt"),
+    [
+        *((f"a.{suffix}", "mpeg2video", "yuv420p") for suffix in ("vob", "mxf", "m2v")),
+        *((f"a.{suffix}", "libx264", "yuv420p") for suffix in ("h264", "f4v", "3g2", "nut")),
+        ("a.mjpeg", "mjpeg", "yuvj420p"),
+        ("a.apng", "apng", "rgb24"),
+        ("a.asf", "wmv2", "yuv420p"),
+    ],
+)
+def test_what_can_be_tracked_is_trained_on(tmp_path, name, codec, pix_fmt):
+    encode(tmp_path / name, moving_square(20), codec=codec, pix_fmt=pix_fmt)
+    found, problems = find_scenes([tmp_path])
+    assert names(found) == [(name, 20)]
+    assert problems == []
+
+
+def test_files_whose_names_say_nothing_are_tried(tmp_path):
+    video = write_video(tmp_path / "a.mp4", moving_square(20))
+    for name in ("a.dav", "b.recording", "c", "2024-01-01T12.30"):
+        shutil.copy(video, tmp_path / name)
+    for name in ("d.unknown", "e"):
+        (tmp_path / name).write_bytes(b"neither a video nor an image")
+    for name in ("notes.txt", "boxes.csv", "clip.json"):
+        (tmp_path / name).write_text("0")
+    found, problems = find_scenes([tmp_path])
+    assert [path for path, _ in names(found)] == [
+        *("2024-01-01T12.30", "a.dav", "a.mp4", "b.recording", "c")
+    ]
+    assert len(problems) == 2
+    assert "d.unknown" in problems[0]
+    assert str(tmp_path / "e") in problems[1]
 
 
 def test_nothing_to_train_on(tmp_path, media):

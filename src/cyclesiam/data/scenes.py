@@ -34,6 +34,12 @@ SHORTER_SIDE = 256  # of frames that are kept for validation: some thousand must
 ANNOTATION_FOLDER = re.compile(
     r"(annotation|mask|label|segmentation|ground_?truth).*|anno|gt", re.IGNORECASE
 )
+# Files beside videos and images that are neither: they are left out without a word.
+OTHER_SUFFIXES = frozenset(
+    ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .ini .cfg .log .html .pdf .srt "
+    ".vtt .py .ipynb .sh .m .mat .npy .npz .pkl .pt .pth .onnx .safetensors .zip .tar .gz .tgz .7z "
+    ".rar .md5 .sha256 .db .url .lnk".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,10 @@ def find_scenes(sources: Iterable[str | Path]) -> tuple[list[Scene], list[str]]:
     """Find everything to train on in files and folders.
 
     A folder whose images are consecutively numbered frames of one size is a video. Other images are
-    stills. A folder of shards holds the scenes that were packed into it. Hidden files are left out.
-    So are folders with names of annotations (`Annotations`, `masks`, `labels`, `gt`, ...), because
-    their images are masks. A folder that several links lead to is searched once.
+    stills. A file whose name says nothing is opened, to see whether it is a video. A folder of
+    shards holds the scenes that were packed into it. Hidden files are left out. So are folders with
+    names of annotations (`Annotations`, `masks`, `labels`, `gt`, ...), because their images are
+    masks. A folder that several links lead to is searched once.
 
     Of a still, only the header is read. Damage further on shows when a clip is drawn.
 
@@ -125,9 +132,14 @@ def _media(source: Path, problems: list[str]) -> list[Path]:
             problems.append(f"{folder}: left out, because its name says annotations")
             continue
         images = [path for path in files if is_image(path)]
-        media += [path for path in files if is_video(path)]
+        media += [path for path in files if is_video(path) or _may_be_video(path)]
         media += [folder] if _are_frames(images) else images
     return media
+
+
+def _may_be_video(path: Path) -> bool:
+    """Check whether a file whose name says nothing may be a video: opening it will tell."""
+    return not is_image(path) and path.suffix.lower() not in OTHER_SUFFIXES
 
 
 def _folders(source: Path, problems: list[str]) -> Iterator[tuple[Path, list[Path]]]:

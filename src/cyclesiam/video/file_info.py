@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .mts .m2ts .wmv .flv .ogv .3gp .y4m .gif".split()
+    ".mp4 .m4v .mov .qt .avi .divx .mkv .webm .mpg .mpeg .mpe .m1v .m2v .vob .ts .tp .trp .mts "
+    ".m2ts .wmv .asf .flv .f4v .ogv .ogm .3gp .3g2 .mxf .dv .rm .rmvb .wtv .nut .ivf .h264 .264 "
+    ".avc .h265 .265 .hevc .av1 .obu .dav .mjpeg .mjpg .y4m .gif .apng".split()
 )
 SCHEMES = frozenset(  # of streams, and of files on servers, that FFmpeg reads
     "http https hls rtsp rtsps rtmp rtmpe rtmps rtmpt rtmpte rtmpts rtp srtp udp udplite tcp tls "
