@@ -130,6 +130,33 @@ def test_rotation_flags_are_applied(tmp_path, matrix, turned):
     assert (info.height, info.width) == turned(upright).shape[:2]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
+@pytest.mark.parametrize("ratio", [Fraction(16, 11), Fraction(8, 9), Fraction(1)])
+def test_pixels_that_are_not_square_stay_so(tmp_path, made_frames, suffix, ratio):
+    path = tmp_path / f"made{suffix}"
+    with VideoWriter(path, fps=25, pixel_aspect=ratio) as writer:
+        for image in made_frames:
+            writer.write(image)
+    with open_frames(path) as frames:
+        assert frames.size == (64, 48)  # in pixels
+        assert frames.pixel_aspect == ratio
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].sample_aspect_ratio == ratio
+
+
+def test_pixels_turn_with_their_picture(tmp_path, made_frames):
+    path = tmp_path / "made.mp4"
+    with VideoWriter(path, fps=25, pixel_aspect=Fraction(4, 3)) as writer:
+        writer.write(made_frames[0])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44
+    data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(data)
+    with open_frames(path) as frames:
+        assert frames.size == (48, 64)
+        assert frames.pixel_aspect == Fraction(3, 4)
+
+
 # ---- damage
 
 

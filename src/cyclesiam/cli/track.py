@@ -113,7 +113,12 @@ class Track:
                 stack.enter_context(frames)
                 results = stack.enter_context(ResultWriter(output, overwrite=self.overwrite))
                 video = self.video and stack.enter_context(
-                    VideoWriter(self.video, source.fps, overwrite=self.overwrite)
+                    VideoWriter(
+                        self.video,
+                        source.fps,
+                        overwrite=self.overwrite,
+                        pixel_aspect=source.pixel_aspect,
+                    )
                 )
                 for frame, targets in self._track(tracker, frames, source.count):
                     result = FrameResult(frame=frame.index, time=frame.time, targets=targets)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -51,6 +52,8 @@ class Frames:
         fps: frames a second; of images, `DEFAULT_FPS`.
         count: frames, by the source's header; None for cameras and where it is unknown.
         size: (width, height) in pixels; None only before a live source has sent a frame.
+        pixel_aspect: width of a pixel divided by its height, as it is meant to be shown; boxes and
+            sizes are in pixels.
         live: whether it is a camera or an endless stream, which does not wait for its reader.
         damage: what the decoder reported as damaged in a file so far, but shows.
 
@@ -72,6 +75,7 @@ class Frames:
         on_skip: Callable[[SourceError], None] | None = None,
     ) -> None:
         self._on_skip = on_skip
+        self.pixel_aspect = Fraction(1)
         self.damage = Damage() if damage is None else damage
         self.fps, self.count, self.live = fps, count, live
         self.stop = stop
@@ -258,7 +262,7 @@ def _open_video(name: str, on_event: Callable[[str], None]) -> Frames:
             if damage:
                 on_event(f"{name}: {damage}; boxes there and later may be wrong")
 
-    return Frames(
+    frames = Frames(
         images(),
         fps=_frame_rate(stream),
         count=stream.frames or None,
@@ -266,6 +270,8 @@ def _open_video(name: str, on_event: Callable[[str], None]) -> Frames:
         close=container.close,
         damage=damage,
     )
+    frames.pixel_aspect = _pixel_aspect(stream, frames)
+    return frames
 
 
 def _open_live(
@@ -288,7 +294,7 @@ def _open_live(
         reconnect_timeout=timeout if live else 0.0,
         on_event=on_event,
     )
-    return Frames(
+    frames = Frames(
         iter(images),
         fps=_frame_rate(stream),
         count=stream.frames or None,
@@ -297,6 +303,17 @@ def _open_live(
         live=live,
         stop=images.stop,
     )
+    frames.pixel_aspect = _pixel_aspect(stream, frames)
+    return frames
+
+
+def _pixel_aspect(stream: VideoStream, frames: Frames) -> Fraction:
+    """Return width divided by height of a stream's pixels, once its first frame is decoded."""
+    found = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not found or found <= 0:  # unknown
+        return Fraction(1)
+    is_turned = frames.size == (stream.height, stream.width) != (stream.width, stream.height)
+    return 1 / found if is_turned else found
 
 
 def _frame_rate(stream: VideoStream) -> float:

@@ -46,11 +46,19 @@ class VideoWriter:
         SourceError: the path cannot be written, or a frame has another size than the first.
     """
 
-    def __init__(self, path: str | Path, fps: float, *, overwrite: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        fps: float,
+        *,
+        overwrite: bool = True,
+        pixel_aspect: Fraction = Fraction(1),
+    ) -> None:
         if not (math.isfinite(fps) and fps > 0):
             raise ValueError(f"fps must be above zero, got {fps}")
         self.path = Path(path)
         self.rate = _to_rate(fps)
+        self.pixel_aspect = pixel_aspect
         self._overwrite = overwrite
         self._lock: int | None = None  # a descriptor
         self._container: OutputContainer | None = None
@@ -118,7 +126,9 @@ class VideoWriter:
         if self._container is None:
             assert frame is not None
             self._lock = open_alone(self.path, overwrite=self._overwrite)
-            self._container, self._stream = _create_video(self.path, self.rate, frame)
+            self._container, self._stream = _create_video(
+                self.path, self.rate, self.pixel_aspect, frame
+            )
         assert self._stream is not None
         self._container.mux(self._stream.encode(frame))
 
@@ -170,7 +180,7 @@ def _to_even_yuv(image: np.ndarray) -> av.VideoFrame:
 
 
 def _create_video(
-    path: Path, rate: Fraction, first: av.VideoFrame
+    path: Path, rate: Fraction, pixel_aspect: Fraction, first: av.VideoFrame
 ) -> tuple[OutputContainer, VideoStream]:
     """Create a file for frames of the size of the first."""
     options = CLUSTERS if path.suffix.lower() == ".mkv" else FRAGMENTS
@@ -180,6 +190,7 @@ def _create_video(
     stream.width, stream.height, stream.pix_fmt = first.width, first.height, "yuv420p"
     codec = stream.codec_context
     codec.time_base = 1 / rate
+    codec.sample_aspect_ratio = pixel_aspect
     codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
     codec.color_primaries = codec.color_trc = 1  # BT.709 as well, which players would have to guess
     container.start_encoding()  # creates the file, or raises
