@@ -1,16 +1,15 @@
-"""Old import paths: those that version 0.1 documented still work for one version, and warn."""
+"""Old import paths: those that version 0.1 documented still work for one version, and warn.
+
+Every import of the package imports this module first, so it imports little itself.
+"""
 
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from importlib.util import spec_from_loader
 from types import ModuleType
 from typing import Any
 from warnings import warn
-
-from cyclesiam.config_aliases import RENAMED_CLASSES
 
 # Old module: the modules that hold its names today.
 MOVED_MODULES: dict[str, tuple[str, ...]] = {
@@ -38,9 +37,8 @@ MOVED_MODULES: dict[str, tuple[str, ...]] = {
     "cyclesiam.training.optimisation": ("cyclesiam.training.optimizer",),
 }
 
-# Old name in one of these modules, its name today.
+# Old name in one of these modules, its name today; beside the config classes that were renamed.
 RENAMED_NAMES = {
-    **RENAMED_CLASSES,
     "Ahead": "PipelinedTracker",
     "BOX_READERS": "TRACKING_DATASETS",
     "ImageNetVideo": "ImageNetVID",
@@ -48,25 +46,33 @@ RENAMED_NAMES = {
 }
 
 
-class MovedModuleFinder(MetaPathFinder, Loader):
+class MovedModuleFinder:  # no subclass of importlib.abc, which takes long to import
     """Find old modules where nothing else does; each stands for the modules of today."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return a spec for an old module, None for any other."""
-        return spec_from_loader(fullname, self) if fullname in MOVED_MODULES else None
+        if fullname not in MOVED_MODULES:
+            return None
+        return ModuleSpec(fullname, self)  # pyright: ignore[reportArgumentType]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """Leave it to Python to make the module."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Resolve the module's names in the modules of today."""
+        from cyclesiam.config_aliases import RENAMED_CLASSES
+
+        today = RENAMED_CLASSES | RENAMED_NAMES
         places = MOVED_MODULES[module.__name__]
         warn(f"{module.__name__} is now {' and '.join(places)}", DeprecationWarning, stacklevel=2)
 
         def find_name(name: str) -> Any:
             for place in places:
                 holder = import_module(place)
-                if hasattr(holder, today := RENAMED_NAMES.get(name, name)):
-                    return getattr(holder, today)
+                if hasattr(holder, today.get(name, name)):
+                    return getattr(holder, today.get(name, name))
             raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
 
         vars(module)["__getattr__"] = find_name

@@ -161,3 +161,22 @@ run()
         timeout=120,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "cyclesiam: interrupted\n")
+
+
+def test_what_is_imported_before_ctrl_c_is_handled():
+    """Little, so that nothing is interrupted there."""
+    program = """
+import sys
+before = {*sys.modules}
+import cyclesiam.cli
+print(*sorted({*sys.modules} - before))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    slow = {"numpy", "tyro", "rich", "inspect", "dataclasses", "tempfile", "importlib.abc", "av"}
+    assert not slow & {*done.stdout.split()}
