@@ -33,9 +33,11 @@ def confidence_of(score, **more):
 
 def run(confidences):
     """Return the last status, and the states that follow from confidences one after another."""
-    status, states = init_status(BOXES), []
+    status, states = init_status(BOXES, torch.ones(1)), []
     for number, confidence in enumerate(confidences):
-        status = update_status(status, BOXES + number, torch.tensor([confidence]), CONFIG)
+        values = torch.tensor([confidence])
+        status = update_status(status, BOXES + number, values, CONFIG)
+        status = dataclasses.replace(status, shown_confidences=values)
         states += state_names(status, CONFIG)
     return status, states
 

@@ -284,8 +284,8 @@ def test_a_tiny_box_takes_bounded_memory():
     tracker = blob_tracker(BlobNetwork(0.1))
     tracker.init(frame, (10, 10, 0.5, 0.5))
     for _ in range(4):
-        result = tracker.update(frame)
-    assert result.state == "lost"  # windows of the whole frame are searched for it
+        tracker.update(frame)
+    assert tracker.settled_state().status.lost.all()  # the whole frame is searched for it
 
 
 def test_an_overlap_limit_is_at_most_1():
@@ -358,3 +358,46 @@ def red_on_green(box):
     left, top, right, bottom = box
     image[top:bottom, left:right] = (220, 30, 30)
     return image
+
+
+def twins_apart(crops, *places, score=0.9):
+    """Return equal peaks of search crops, shifted from their middle, and a low one."""
+    shifts = torch.tensor([[shift, 0.0, shift, 0.0] for shift in (*places, 0.0)])
+    boxes = torch.tensor([95.75, 95.75, 159.25, 159.25]) + shifts
+    scores = np.array([[score] * len(places) + [0.1 * score]], np.float32)
+    count = len(crops)
+    return Proposals(boxes[None].numpy().repeat(count, 0), scores.repeat(count, 0))
+
+
+@pytest.mark.parametrize(
+    ("places", "state"),
+    [
+        ((0, 70), "uncertain"),  # a twin beside the target
+        ((-70, 0), "uncertain"),
+        ((0, 20), "tracking"),  # the shoulder of one peak
+        ((0,), "tracking"),
+    ],
+)
+def test_two_equal_peaks_are_doubt(places, state):
+    network = BlobNetwork()
+    config = TrackerConfig(online_filter=NO_FILTER, color_model=ColorModelConfig(weight=0))
+    tracker = Tracker(network, config)
+    tracker.init(image_of((100, 80, 140, 120)), (100, 80, 40, 40))
+    network.search = lambda template, crops: twins_apart(crops, *places)
+    result = tracker.update(image_of((100, 80, 140, 120)))
+    assert result.state == state
+    network.search = lambda template, crops: twins_apart(crops, 0)
+    assert tracker.update(image_of((100, 80, 140, 120))).state == "tracking"
+
+
+@pytest.mark.parametrize(("first", "state"), [(0.9, "lost"), (0.12, "uncertain")])
+def test_a_target_of_a_dim_picture_is_not_lost_for_its_low_scores(first, state):
+    network = BlobNetwork()
+    tracker = Tracker(network, TrackerConfig(online_filter=NO_FILTER))
+    network.search = lambda template, crops: twins_apart(crops, 0, score=first)
+    image = np.full((200, 240, 3), 3, np.uint8)
+    image[80:120, 100:140] = 6  # too little for the bins of the color model
+    tracker.init(image, (100, 80, 40, 40))
+    network.search = lambda template, crops: twins_apart(crops, 0, score=0.11)
+    states = [tracker.update(image).state for _ in range(5)]
+    assert states[-1] == state

@@ -34,6 +34,7 @@ SMOOTHING = (0.2, 0.6, 0.2)  # a color also counts in the neighboring bins: ligh
 INNER_SCALE = 0.8  # the rim of a box is mostly background; Staple's inner padding of 0.2
 OUTER_SCALE = 1.1  # a target may reach a little beyond its box
 MIN_BIN_RATIO = 1e-4  # about 2 of the 128 x 128 pixels counted in a search crop of 255
+MIN_VOTE_CONTRAST = 0.01  # below, as in a picture of few brightness levels, colors tell nothing
 MIN_CONTRAST = 0.05  # keeps a division finite where target and surroundings have equal colors
 
 
@@ -213,6 +214,11 @@ def box_likelihood(model: ColorModel, likelihood: Likelihood, boxes: AnyArray) -
     sums, areas = (part[:, 0] for part in _box_sums(likelihood.integral, boxes[:, None]))
     contrast = (model.inside_likelihood - model.outside_likelihood).clip(min=MIN_CONTRAST)
     return ((sums / areas - model.outside_likelihood) / contrast).clip(-0.5, 1.5)
+
+
+def tells_colors_apart(model: ColorModel) -> AnyArray:
+    """Return (B,) bool: whether the first box differs in color from its surroundings at all."""
+    return model.inside_likelihood - model.outside_likelihood >= MIN_VOTE_CONTRAST
 
 
 def color_weights(model: ColorModel) -> AnyArray:

@@ -13,11 +13,19 @@ from dataclasses import dataclass, replace
 
 from cyclesiam.arrays import AnyArray, array_namespace, logit, new_arange, new_array, sigmoid
 from cyclesiam.config_aliases import accepts_old_names
-from cyclesiam.tracking.color_model import box_likelihood
+from cyclesiam.geometry.boxes import xyxy_to_cxcywh
+from cyclesiam.tracking.color_model import box_likelihood, tells_colors_apart
 from cyclesiam.tracking.mask_boxes import MaskBoxFit
-from cyclesiam.tracking.rescoring import RescoredSearch
+from cyclesiam.tracking.rescoring import ColorEvidence, RescoredSearch
 from cyclesiam.tracking.results import State
 from cyclesiam.tracking.search import Localization
+
+# Least score of a first box in its own frame, of 62 targets of usual video. In a picture of eight
+# brightness levels it is 0.12, and so are all scores after it.
+USUAL_FIRST_SCORE = 0.4
+LEAST_FIRST_SCORE = 0.1  # below, the network sees nothing, and no score says much
+RIVAL_DISTANCE = 0.75  # of centers, over the side of the box: no shoulder of one peak
+RIVAL_SCORE = 0.85  # over the score of the chosen proposal
 
 
 @accepts_old_names
@@ -83,6 +91,9 @@ class TargetStatus:
         recovered_left: (B,) frames for which the target is still reported as recovered.
         last_confident_boxes: (B, 4) xyxy in image pixels, of the last confident frame.
         windows_searched: (B,) windows searched since the target was lost.
+        first_scores: (B,) of the first box in its own frame: what a certain score is here.
+        shown_confidences: (B,) output of `shown_confidence`.
+        ambiguous: (B,) bool, something else in the search crop looks just like the target.
     """
 
     confidences: AnyArray
@@ -91,14 +102,19 @@ class TargetStatus:
     recovered_left: AnyArray
     last_confident_boxes: AnyArray
     windows_searched: AnyArray
+    first_scores: AnyArray
+    shown_confidences: AnyArray
+    ambiguous: AnyArray
 
 
-def init_status(boxes: AnyArray) -> TargetStatus:
+def init_status(boxes: AnyArray, first_scores: AnyArray) -> TargetStatus:
     """Return the status of targets at their first (B, 4) boxes: confidence 1, not lost."""
     xp = array_namespace(boxes)
     certain = xp.ones_like(boxes[:, 0])
     zeros, not_lost = (xp.zeros_like(certain, dtype=kind) for kind in (xp.int64, xp.bool))
-    return TargetStatus(certain, zeros, not_lost, zeros, boxes, zeros)
+    return TargetStatus(
+        certain, zeros, not_lost, zeros, boxes, zeros, first_scores, certain, not_lost
+    )
 
 
 def box_confidence(
@@ -117,13 +133,67 @@ def box_confidence(
     """
     colors = config.default_color
     if found.colors is not None:
-        rows = new_arange(targets.chosen, len(targets.chosen))
-        boxes = found.proposals.boxes[rows, targets.chosen]
-        colors = box_likelihood(found.colors.model, found.colors.likelihood, boxes)
-    odds = config.bias + config.score_weight * targets.scores + config.color_weight * colors
+        colors = _color_votes(targets, found, found.colors)
+    return _logistic(targets.scores, colors, config, redetected)
+
+
+def shown_confidence(
+    targets: Localization, found: RescoredSearch, status: TargetStatus, config: ConfidenceConfig
+) -> AnyArray:
+    """Return the (B,) confidences to report, which do not depend on the picture's contrast.
+
+    In dim pictures all scores are low, those of the first boxes in their own frames as well, and
+    colors do not differ. What the tracker does follows from `box_confidence`: there, points are
+    followed with more success than such scores.
+
+    Args:
+        targets: where they are in a frame.
+        found: the search result in which they were localized.
+        status: of the targets before this frame.
+        config: coefficients.
+    """
+    colors = config.default_color
+    if found.colors is not None:
+        votes, xp = _color_votes(targets, found, found.colors), array_namespace(targets.scores)
+        colors = xp.where(tells_colors_apart(found.colors.model), votes, config.default_color)
+    scale = (USUAL_FIRST_SCORE / status.first_scores.clip(min=LEAST_FIRST_SCORE)).clip(min=1)
+    scores = (scale * targets.scores).clip(max=1)
+    is_dim = status.first_scores < USUAL_FIRST_SCORE
+    redetected = (status.lost & ~is_dim) | (status.recovered_left > 0)
+    return _logistic(scores, colors, config, redetected)
+
+
+def _color_votes(targets: Localization, found: RescoredSearch, colors: ColorEvidence) -> AnyArray:
+    rows = new_arange(targets.chosen, len(targets.chosen))
+    boxes = found.proposals.boxes[rows, targets.chosen]
+    return box_likelihood(colors.model, colors.likelihood, boxes)
+
+
+def _logistic(
+    scores: AnyArray, colors: AnyArray, config: ConfidenceConfig, redetected: AnyArray | None
+) -> AnyArray:
+    odds = config.bias + config.score_weight * scores + config.color_weight * colors
     if redetected is not None:
         odds = odds - config.recovered_penalty * new_array(odds, redetected)
     return sigmoid(odds)
+
+
+def find_rivals(targets: Localization, found: RescoredSearch) -> AnyArray:
+    """Return (B,) bool: whether a proposal elsewhere has the score of the chosen one.
+
+    Two equal peaks are doubt: which of them is the target is then chosen by distance alone.
+
+    Args:
+        targets: where they are in a frame.
+        found: the search result in which they were localized.
+    """
+    rows = new_arange(targets.chosen, len(targets.chosen))
+    boxes, scores = xyxy_to_cxcywh(found.proposals.boxes), found.proposals.scores
+    chosen = boxes[rows, targets.chosen][:, None]
+    distances = abs(boxes[..., :2] - chosen[..., :2])
+    elsewhere = (distances > RIVAL_DISTANCE * chosen[..., 2:]).any(axis=-1)
+    rivals = array_namespace(scores).amax(scores * elsewhere, axis=-1)
+    return rivals >= RIVAL_SCORE * scores[rows, targets.chosen]
 
 
 def reported_confidence(
@@ -145,7 +215,10 @@ def reported_confidence(
 
 
 def update_status(
-    status: TargetStatus, boxes: AnyArray, confidences: AnyArray, config: ConfidenceConfig
+    status: TargetStatus,
+    boxes: AnyArray,
+    confidences: AnyArray,
+    config: ConfidenceConfig,
 ) -> TargetStatus:
     """Return the status of targets after a frame.
 
@@ -173,11 +246,17 @@ def update_status(
 
 
 def state_names(status: TargetStatus, config: ConfidenceConfig) -> list[State]:
-    """Return the state of each target."""
+    """Return the state of each target.
+
+    Where only the picture's contrast made a target lost, it is uncertain.
+    """
+    shown = status.shown_confidences
+    is_dim = (shown > status.confidences) & (shown >= config.lost_threshold)
     rows = zip(
-        status.confidences.tolist(),
-        status.lost.tolist(),
+        shown.tolist(),
+        (status.lost & ~is_dim).tolist(),
         status.recovered_left.tolist(),
+        (status.ambiguous | (status.lost & is_dim)).tolist(),
         strict=True,
     )
     return [
@@ -186,7 +265,7 @@ def state_names(status: TargetStatus, config: ConfidenceConfig) -> list[State]:
         else "recovered"
         if left
         else "uncertain"
-        if confidence < config.confident_threshold
+        if confidence < config.confident_threshold or is_doubtful
         else "tracking"
-        for confidence, lost, left in rows
+        for confidence, lost, left, is_doubtful in rows
     ]

@@ -31,14 +31,16 @@ Shapes: B targets, (H, W) the frame.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from cyclesiam.arrays import AnyArray, array_namespace
+from cyclesiam.arrays import AnyArray, array_namespace, new_arange
 from cyclesiam.geometry.masks import Mask
 from cyclesiam.tracking.color_model import ColorModel
 from cyclesiam.tracking.confidence import (
     TargetStatus,
     box_confidence,
+    find_rivals,
     init_status,
     reported_confidence,
+    shown_confidence,
     state_names,
     update_status,
 )
@@ -167,20 +169,22 @@ def start(
         filters = init_filters(network, targets, frame, config.online_filter)
     if config.color_model.weight or makes_masks(network, config):
         colors = init_colors(network, boxes, frame, config.color_model, masks)
+    found = rescore(network, *search_frame(network, targets, frame), filters, colors)
+    known = match_boxes(boxes, found)
+    rows = new_arange(known.chosen, len(known.chosen))
     state = TrackState(
         boxes=boxes,
         templates=init_templates(targets.template),
         filters=filters,
         colors=colors,
-        status=init_status(boxes),
+        status=init_status(boxes, found.proposals.scores[rows, known.chosen]),
         mask_fit=unknown_fit(boxes),
         frame=frame,
         frame_count=0,
     )
     if not makes_masks(network, config):
         return state, None
-    found = rescore(network, *search_frame(network, targets, frame), filters, colors)
-    segmented = _segment(network, match_boxes(boxes, found), found, config)
+    segmented = _segment(network, known, found, config)
     return replace(state, mask_fit=fit_boxes_to_masks(boxes, segmented.boxes)), segmented
 
 
@@ -257,7 +261,12 @@ def finish(state: TrackState, localized: LocalizedTargets, config: TrackerConfig
             localized.found.frame_size,
         )
     # 9. Update the status.
-    status = update_status(localized.status, boxes, confidences, config.confidence)
+    found = localized.found
+    status = replace(
+        update_status(localized.status, boxes, confidences, config.confidence),
+        shown_confidences=shown_confidence(targets, found, localized.status, config.confidence),
+        ambiguous=find_rivals(targets, found),
+    )
     scores = array_namespace(boxes).where(status.lost, 0.0, targets.scores)
     count = state.frame_count + 1
     return Prediction(
@@ -356,7 +365,7 @@ def make_results(
         config: of the tracker.
         masks: of the targets; None where nothing is segmented.
     """
-    scores = state.status.confidences
+    scores = state.status.shown_confidences
     if masks is not None:
         scores = reported_confidence(scores, state.mask_fit, config.confidence)
     states = state_names(state.status, config.confidence)
