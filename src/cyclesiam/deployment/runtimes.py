@@ -285,7 +285,7 @@ class OpenVinoGraph:
 
         self._compile = compile
         self._shapes = [tuple(output.shape)[1:] for output in model.outputs]
-        self._single = _make_writer(compile(1))
+        self._single, self._local = compile(1), threading.local()
         self._streams: Any = None  # compiled for the first batch of several
         self._lock = threading.Lock()
         self._several = PerTargetGraph(self._open_stream, self._shapes, threads)
@@ -295,7 +295,9 @@ class OpenVinoGraph:
         if len(inputs[0]) > 1:
             return self._several(inputs)
         outputs = [np.empty((1, *shape), np.float32) for shape in self._shapes]
-        self._single(inputs, outputs)
+        if not hasattr(self._local, "write"):  # a request serves one thread
+            self._local.write = _make_writer(self._single)
+        self._local.write(inputs, outputs)
         return outputs
 
     def _open_stream(self) -> Writer:
