@@ -42,7 +42,7 @@ def test_two_rows_run_in_parallel_with_two_threads(threads: int) -> None:
 
     def meets(_: int) -> bool:
         try:
-            meeting.wait(timeout=10 if threads > 1 else 0.05)
+            meeting.wait(timeout=100 if threads > 1 else 0.05)
         except threading.BrokenBarrierError:
             return False
         return True
@@ -67,7 +67,7 @@ def test_a_fork_has_threads_of_its_own(threads: int) -> None:
     results = fork.SimpleQueue()
     child = fork.Process(target=lambda: results.put(parallel_map(abs, [-3, -4])))
     child.start()
-    child.join(timeout=30)
+    child.join(timeout=100)
     alive = child.is_alive()
     child.kill()
     assert not alive, "it waits for the threads of its parent"

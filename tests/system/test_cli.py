@@ -303,7 +303,7 @@ def test_a_reader_that_had_enough(clip, weights):
     with process:
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(timeout=60) == 1
+        assert process.wait(timeout=300) == 1
         assert process.stderr is not None
         assert process.stderr.read().startswith("Tracked 1 object")
 

@@ -203,7 +203,7 @@ def test_a_signal_to_the_whole_group(tmp_path, stills, name):
         assert line or process.poll() is None
     number = signal.Signals[name]
     os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 128 + number
     assert "Traceback" not in said
     steps = int(re.search(r"; step (\d+) of 100000 is saved; continue", said)[1])

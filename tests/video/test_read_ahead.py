@@ -10,7 +10,7 @@ from support.media import moving_square, write_video
 from support.streams import wait_for_readers
 
 IMAGE = np.zeros((4, 6, 3), np.uint8)
-SOON = 10  # seconds after which something that should happen at once has not
+SOON = 100  # seconds after which something that should happen at once has not
 
 
 class Source:
