@@ -366,3 +366,17 @@ def test_evaluate_bad_input(capsys, tmp_path, otb, weights):
     assert "no sequence Run" in fails(capsys, *options, "--sequences", "Run")
     assert "folder is missing" in fails(capsys, *options, "--json", tmp_path / "no" / "a.json")
     assert "is a folder" in fails(capsys, *options, "--json", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["validate", "clips"],
+        ["discover", "clips", "--sheet", "found.jpg"],
+        ["export", "--output", "bundle"],
+        ["train", "clips", "--output", "run"],
+    ],
+)
+def test_no_command_computes_with_no_thread(words, capsys):
+    assert main([*words, "--threads", "0"]) == 2
+    assert "--threads must be 1 or more, got 0" in capsys.readouterr().err

@@ -10,11 +10,13 @@ from rich.console import Console
 
 from cyclesiam.cli.demo import write_image
 from cyclesiam.cli.options import (
+    Threads,
     UsageError,
     count_noun,
     make_output_folder,
     show_progress,
     show_waiting,
+    use_threads,
 )
 from cyclesiam.cli.outputs import check_sources_kept
 from cyclesiam.cli.train import Recipe, require_extra
@@ -65,6 +67,8 @@ class Discover:
     """Recipe whose config of discovery is used."""
     seed: int = 0
     """Seed of the draws; another one shows other targets."""
+    threads: Threads = None
+    """Threads that compute; few by default."""
 
     def __call__(self) -> None:
         """Find scenes, draw targets, write the sheet, and print how many are of each kind."""
@@ -72,6 +76,7 @@ class Discover:
             raise UsageError("nothing to search: give videos, images or folders of them")
         if self.count < 1 or not 0 <= self.seed < 2**63:
             raise UsageError("--count must be 1 or more, and --seed 0 or more")
+        use_threads(self.threads)
         require_extra()
         check_sources_kept(self.sources, self.sheet)
         make_output_folder(self.sheet.parent)

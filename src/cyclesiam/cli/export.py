@@ -9,12 +9,14 @@ from typing import Annotated
 import tyro
 
 from cyclesiam.cli.options import (
+    Threads,
     UsageError,
     Weights,
     count_noun,
     load_tracker_config,
     show_progress,
     show_waiting,
+    use_threads,
 )
 from cyclesiam.data.scenes import find_scenes
 from cyclesiam.datasets.label_policy import enforce_policy
@@ -52,11 +54,14 @@ class Export:
         tuple[str, ...], tyro.conf.arg(metavar="[SOURCE ...]", help_behavior_hint="")
     ] = ()
     """For --int8: videos, images or folders to calibrate and score with; no label is read."""
+    threads: Threads = None
+    """Threads that compute; few by default."""
 
     def __call__(self) -> None:
         """Export a network, check the bundle, and print what was measured."""
         if self.int8 != bool(self.calibration):
             raise UsageError("--int8 and --calibration SOURCE ... go together: one needs the other")
+        use_threads(self.threads)
         check_output_folder(self.output)
         network, record = load_weights(self.weights, trainable=True)
         write = self._make_int8_export() if self.int8 else export

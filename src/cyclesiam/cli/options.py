@@ -18,6 +18,7 @@ from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import CycleSiamError, SourceError
 from cyclesiam.geometry.boxes import XYWH, parse_number
 from cyclesiam.models.metadata import TrainingRecord, resolve_weights
+from cyclesiam.threads import set_num_threads
 from cyclesiam.tracking.config import TrackerConfig, load_config
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ Box = Annotated[
 
 Weights = Annotated[str, tyro.conf.arg(metavar="WEIGHTS")]
 Device = Annotated[str, tyro.conf.arg(metavar="DEVICE")]
+Threads = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
 Runtime = Annotated[RuntimeConfig, tyro.conf.arg(name="")]
 
 
@@ -100,6 +102,27 @@ def load_network(
 def describe_runtime(network: "SiamRPN | ExportedNetwork", device: str) -> str:
     """Return what runs a network: the runtime and its precision, or PyTorch and the device."""
     return str(network.runtime) if isinstance(network, ExportedNetwork) else f"PyTorch on {device}"
+
+
+def use_threads(count: int | None) -> None:
+    """Let a number of threads compute in this process; None for few.
+
+    Raises:
+        UsageError: there cannot be so many.
+    """
+    check_threads(count)
+    if count is not None:
+        set_num_threads(count)
+
+
+def check_threads(count: int | None) -> None:
+    """Check a number of threads.
+
+    Raises:
+        UsageError: it is below 1.
+    """
+    if count is not None and count < 1:
+        raise UsageError(f"--threads must be 1 or more, got {count}")
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from rich.console import Console
 
 from cyclesiam.cli.options import (
     Device,
+    Threads,
     UsageError,
+    check_threads,
     count_noun,
     make_output_folder,
     print_problems,
@@ -87,7 +89,7 @@ class Train:
     """Tubes of the sources, for a recipe that draws them; found and kept in --output by default."""
     resident: tyro.conf.FlagCreatePairsOff[bool] = False
     """Decode everything once and keep it on the device, which then makes the clips: for a GPU."""
-    threads: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    threads: Threads = None
     """Threads of each process that compute; by default, half as many as there are processors. A
     process more loads the clips."""
     compile: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -203,8 +205,7 @@ class Train:
         config = self._recipe()
         steps = config.steps if self.steps is None else self.steps
         save_every = config.save_interval if self.save_every is None else self.save_every
-        if self.threads is not None and self.threads < 1:
-            raise UsageError(f"--threads must be 1 or more, got {self.threads}")
+        check_threads(self.threads)
         if self.devices < 1:
             raise UsageError(f"--devices must be 1 or more, got {self.devices}")
         if self.resident and self.devices > 1:

@@ -13,12 +13,14 @@ from rich.table import Table
 
 from cyclesiam.cli.options import (
     Device,
+    Threads,
     UsageError,
     count_noun,
     load_network,
     resolve_device,
     show_progress,
     show_waiting,
+    use_threads,
 )
 from cyclesiam.cli.outputs import check_json, check_sources_kept
 from cyclesiam.data.scenes import find_scenes
@@ -51,6 +53,8 @@ class Validate:
     """Where to write the scores as JSON."""
     device: Device = "auto"
     """Where to compute: auto, cpu, cuda or cuda:N."""
+    threads: Threads = None
+    """Threads that compute; few by default."""
 
     def __call__(self) -> None:
         """Draw examples, track through them with every network, and print the ranking."""
@@ -58,6 +62,7 @@ class Validate:
             raise UsageError("give videos, images or folders of them, and --weights")
         if self.seed < 0:
             raise UsageError(f"--seed must be 0 or more, got {self.seed}")
+        use_threads(self.threads)
         exact = RuntimeConfig(precision="f32")
         check_sources_kept(self.sources, self.json)
         check_json(self.json)
