@@ -177,3 +177,12 @@ def test_a_file_is_shown_at_its_own_pace():
 def test_a_latency_is_above_zero(latency):
     with pytest.raises(ValueError, match="above zero"):
         ReadAhead(Source(live=True).frames, latency=latency)
+
+
+def test_of_large_frames_fewer_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr("cyclesiam.video.read_ahead.MAX_WAITING_BYTES", 1)
+    path = write_video(tmp_path / "a.mp4", moving_square(8))
+    with ReadAhead(open_frames(path)) as frames:
+        time.sleep(0.3)
+        assert len(frames._waiting) <= 1
+        assert [frame.index for frame in frames] == list(range(8))

@@ -10,6 +10,7 @@ from typing import Self
 from cyclesiam.video.sources import Frame, Frames
 
 MAX_WAITING = 4  # frames; of 4K video that is 100 MB
+MAX_WAITING_BYTES = 2**27  # of larger frames, fewer wait, but at least one
 MAX_STOP = 2.0  # seconds to wait for a thread that may be blocked in a network read
 THREAD_NAME = "reading ahead"
 
@@ -117,7 +118,8 @@ class ReadAhead:
         """Queue a frame; return False if the reader was closed."""
         with self._change:
             if self._latency is None:
-                self._change.wait_for(lambda: self._closed or len(self._waiting) < MAX_WAITING)
+                limit = max(1, min(MAX_WAITING, MAX_WAITING_BYTES // frame.image.nbytes))
+                self._change.wait_for(lambda: self._closed or len(self._waiting) < limit)
             else:
                 self._drop_waiting()
             if not self._closed:

@@ -34,6 +34,7 @@ FORMATS_WITHOUT_TIMES = frozenset({"avi", "mjpeg", "mpjpeg"})
 # Containers of recorders and broadcasts: parts are put together, each with times of its own.
 FORMATS_WITH_JOINTS = frozenset({"mpegts", "mpeg"})
 MAX_GAP = 10.0  # seconds between two of their frames; a longer one is a joint, as for FFmpeg
+LARGE_PIXELS = 2**24  # of a frame: 8K has twice as many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -330,7 +331,9 @@ def _timed_images(
 ) -> TimedImages:
     """Yield the images of a container that was just opened, with their times since the first."""
     # threads that each decode a whole frame are fast, but return some frames late
-    stream.thread_type = "SLICE" if live else "AUTO"
+    # and hold a frame each
+    is_large = stream.width * stream.height >= LARGE_PIXELS
+    stream.thread_type = "SLICE" if live or is_large else "AUTO"
     step = 1 / _frame_rate(stream)
     may_jump = not live and container.format.name in FORMATS_WITH_JOINTS
     counts_only = container.format.name in FORMATS_WITHOUT_TIMES
