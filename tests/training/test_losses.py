@@ -11,7 +11,6 @@ from cyclesiam.training.losses import (
     box_loss,
     giou_loss,
     mask_loss,
-    quality_loss,
     score_loss,
     total_loss,
 )
@@ -76,29 +75,6 @@ def test_images_count_by_their_weight():
     logits = torch.tensor([[[0.0, 0.0]], [[0.0, math.log(3)]]])
     expected = (math.log(2) + 0.25 * math.log(4 / 3)) / 1.25
     assert score_loss(logits, labels, weights).mean.item() == pytest.approx(expected)
-
-
-def test_the_quality_loss_by_hand():
-    logits = torch.tensor([[[0.0, math.log(3)], [0.0, math.log(3)], [50.0, -50.0]]])
-    labels = torch.tensor([[POSITIVE, NEGATIVE, IGNORE]])  # p = 3/4, 1/4 against IoU .5 and 0
-    loss = quality_loss(logits, torch.tensor([[0.5, 0.9, 0.9]]), labels, ONE).mean
-    positive = 0.5 * math.log(4 / 3) + 0.5 * math.log(4)
-    assert loss.item() == pytest.approx((positive + math.log(4)) / 2)
-
-
-def test_the_quality_loss_of_perfect_boxes_is_the_score_loss():
-    logits = torch.randn(2, 3, 2, generator=torch.Generator().manual_seed(0))
-    labels, weights = torch.tensor([[POSITIVE, NEGATIVE, IGNORE]] * 2), torch.tensor([1.0, 0.5])
-    perfect = quality_loss(logits, torch.ones(2, 3), labels, weights)
-    torch.testing.assert_close(perfect, score_loss(logits, labels, weights))
-
-
-def test_the_quality_loss_is_least_where_the_score_is_the_overlap():
-    logits = torch.tensor([[[0.0, math.log(3)]]], requires_grad=True)  # a score of 3/4
-    iou = torch.tensor([[0.75]], requires_grad=True)
-    quality_loss(logits, iou, torch.tensor([[POSITIVE]]), ONE).mean.backward()
-    torch.testing.assert_close(logits.grad, torch.zeros_like(logits))
-    assert iou.grad is None
 
 
 def test_the_giou_loss_by_hand():

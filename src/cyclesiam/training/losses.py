@@ -55,31 +55,6 @@ def score_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
     return WeightedSum((entropy * counted).sum(), counted.sum())
 
 
-def quality_loss(logits: Tensor, iou: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
-    """Return the cross-entropy of scores with how well boxes fit, where `score_loss` has 1.
-
-    So the score ranks boxes by their overlap. There is no focal factor: negatives are sampled.
-
-    Args:
-        logits: (B, N, 2).
-        iou: (B, N) of the predicted boxes with the target, 0..1; gradients do not pass.
-        labels: (B, N) of `POSITIVE`, `NEGATIVE` (whose target is 0) and `IGNORE`.
-        weights: (B,) weight of each image.
-
-    Returns:
-        The weighted mean over all labels that are not ignored, as its sum and weight.
-
-    Source: Generalized Focal Loss (Li et al., NeurIPS 2020), equation 2 with beta 0; VarifocalNet
-    (Zhang et al., CVPR 2021).
-    """
-    expected = iou.detach() * (labels == POSITIVE)
-    entropy = F.binary_cross_entropy_with_logits(
-        logits[..., 1] - logits[..., 0], expected, reduction="none"
-    )
-    counted = (labels != IGNORE) * weights[:, None]
-    return WeightedSum((entropy * counted).sum(), counted.sum())
-
-
 def box_loss(offsets: Tensor, expected: Tensor, labels: Tensor, weights: Tensor) -> WeightedSum:
     """Return the smooth L1 distance (beta 1) of offsets, summed over the four coordinates.
 

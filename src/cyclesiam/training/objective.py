@@ -16,7 +16,6 @@ from cyclesiam.data.augmentation import (
     jitter_windows,
     occlude,
 )
-from cyclesiam.data.degradation import degrade, draw_degradations
 from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
@@ -37,7 +36,6 @@ from cyclesiam.training.losses import (
     WeightedSum,
     box_loss,
     giou_loss,
-    quality_loss,
     score_loss,
     total_loss,
 )
@@ -57,9 +55,6 @@ class ObjectiveConfig:
     middle: float = 0.0
     """Weight of the pair in the middle of a cycle of turn 2 or more, which searches frame 1 for
     the box that the forward half found there; 0 leaves it out."""
-    score_target: Literal["label", "iou"] = "label"
-    """What the score of a positive anchor shall be: `label` 1, as in the paper; `iou` the overlap
-    of its predicted box with the target, so that the score ranks boxes by their overlap."""
     box_loss: Literal["smooth_l1", "giou"] = "smooth_l1"
     """`smooth_l1` compares offsets, as in the paper; `giou` compares boxes by their overlap, and
     wants a `box_weight` of about 2."""
@@ -77,8 +72,6 @@ class ObjectiveConfig:
         for name in ("negative_probability", "min_cycle_score"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if self.score_target not in ("label", "iou"):
-            raise ValueError(f"score_target must be label or iou, got {self.score_target!r}")
         if self.box_loss not in ("smooth_l1", "giou"):
             raise ValueError(f"box_loss must be smooth_l1 or giou, got {self.box_loss!r}")
         if not 0 <= self.middle < float("inf"):
@@ -241,22 +234,12 @@ def pair_losses(
     matched = box_iou(proposals.boxes[rows, best], targets) > 0.5
     positive = ~negative & counted
     return LossSums(
-        score=_compare_scores(proposals, targets, labels, weights, config),
+        score=score_loss(proposals.response.logits.float(), labels, weights),
         box=_compare_boxes(network.anchors, proposals, targets, labels, weights, config=config),
         matched=_count(matched & positive, positive),
         dropped=_count(~kept & counted, counted),
         mask=mask,
     )
-
-
-def _compare_scores(
-    proposals: Proposals, targets: Tensor, labels: Tensor, weights: Tensor, config: ObjectiveConfig
-) -> WeightedSum:
-    logits = proposals.response.logits.float()
-    if config.score_target == "label":
-        return score_loss(logits, labels, weights)
-    iou = box_iou(proposals.boxes.detach(), targets[:, None])
-    return quality_loss(logits, iou, labels, weights)
 
 
 def _compare_boxes(
@@ -289,10 +272,9 @@ def sample_transform(
 ) -> CycleTransform:
     """Draw the augmentation of one step of `count` clips."""
     gray = rand_rows(rng, count) < config.gray
-    template, search = draw_degradations(count, config.degradation, rng)
 
-    def change(crops: Tensor, degradations: Tensor | None) -> Tensor:
-        return jitter_colors(degrade(crops, degradations, rng), config, rng, gray=gray)
+    def change_colors(crops: Tensor) -> Tensor:
+        return jitter_colors(crops, config, rng, gray=gray)
 
     return CycleTransform(
         jitter_template_windows=lambda windows: jitter_windows(
@@ -302,7 +284,7 @@ def sample_transform(
             scale=config.template_scale,
             generator=rng,
         ),
-        change_template_crops=lambda crops: change(crops, template),
+        change_template_crops=change_colors,
         jitter_search_windows=lambda windows: jitter_windows(
             windows,
             network.search_size,
@@ -311,8 +293,8 @@ def sample_transform(
             aspect=config.search_aspect,
             generator=rng,
         ),
-        change_search_crops=lambda crops: change(
-            occlude(crops, config.occlusion_probability, rng), search
+        change_search_crops=lambda crops: change_colors(
+            occlude(crops, config.occlusion_probability, rng)
         ),
     )
 
