@@ -7,6 +7,7 @@ import torch
 
 from cyclesiam.data.augmentation import AugmentationConfig
 from cyclesiam.data.clips import ClipConfig
+from cyclesiam.data.degradation import DegradationConfig
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.synthetic.compositing import CompositingConfig
@@ -72,6 +73,7 @@ PARTED = replace(
             blur=0.4,
             noise=8.0,
             occlusion_probability=0.6,
+            degradation=DegradationConfig(resolution=0.4, motion=0.4, darkness=0.4, noise=0.4),
         ),
     ),
     optimizer=OptimizerConfig(),  # AdamW makes whole steps of the rounding of gradients near zero

@@ -8,6 +8,7 @@ from cyclesiam.synthetic.compositing import (
     composite,
     paste_layers,
     random_cutout,
+    random_path,
     random_shape,
     sample_layers,
 )
@@ -156,6 +157,35 @@ def test_a_deformation_multiplies_colors_and_cuts_fractions_off():
     np.testing.assert_array_equal(lit, np.clip(pixels * gain, 0, 255).astype(np.uint8))
 
 
+def test_a_shear_leans_a_sprite_and_keeps_its_area():
+    sprite = Sprite(np.full((32, 32, 3), 200, np.uint8), np.ones((32, 32), np.float32))
+    frame = np.zeros((60, 80, 3), np.uint8)
+    center, size = np.array([40.0, 30.0]), np.array([20.0, 20.0])
+    box = paste_sprite(frame, sprite, Pose(center, size, 0.0, shear=0.5))
+    np.testing.assert_allclose(box, [25, 20, 55, 40], atol=1)  # half of the height wider
+    assert (frame[..., 0] / 200).sum() == pytest.approx(400, rel=0.05)
+    top, bottom = (np.flatnonzero(frame[row, :, 0] > 100).mean() for row in (21, 38))
+    assert bottom - top == pytest.approx(0.5 * 17, abs=0.6)
+
+
+def test_a_target_leans_more_from_frame_to_frame():
+    rng = np.random.default_rng(0)
+    paths = [random_path(3, (120, 160), rng, CompositingConfig(shear=0.2)) for _ in range(400)]
+    leaning = np.array([[pose.shear for pose in path] for path in paths])
+    assert not leaning[:, 0].any()
+    assert leaning[:, 1].std() == pytest.approx(0.2, rel=0.15)
+    np.testing.assert_allclose(leaning[:, 2], 2 * leaning[:, 1])
+
+
+def test_targets_start_as_near_to_the_border_as_allowed():
+    rng = np.random.default_rng(0)
+    for margin in (0.02, 0.4):
+        config = CompositingConfig(margin=margin)
+        starts = [random_path(1, (120, 160), rng, config)[0].center for _ in range(400)]
+        distances = np.minimum(starts, np.array([160, 120]) - starts) / [160, 120]
+        assert distances.min() == pytest.approx(margin, abs=0.01)
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_target_of_eight_pixels_has_its_box_and_can_be_searched(seed):
     tiny = CompositingConfig(min_size=8 / 120, max_size=8 / 120, max_distractors=0)
@@ -169,3 +199,9 @@ def test_a_target_of_eight_pixels_has_its_box_and_can_be_searched(seed):
     assert 48 < np.sqrt((in_crop[0, 2:] - in_crop[0, :2]).prod()) < 64.5  # 63.5 for a square
     shown = mask_to_box(abs(crops[0, 0] - 90) > 80)
     np.testing.assert_allclose(shown, in_crop[0], atol=127 / windows[0, 2])  # a pixel of the frame
+
+
+@pytest.mark.parametrize("wrong", [{"margin": 0.0}, {"margin": 0.6}, {"shear": -0.1}])
+def test_impossible_shapes_and_places_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"margin must lie in 0\.02\.\.0\.5, and shear"):
+        CompositingConfig(**wrong)

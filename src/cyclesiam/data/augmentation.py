@@ -3,13 +3,14 @@
 Shapes: B crops, S pixels on a side. Random numbers come from the caller's generator.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cyclesiam.config_aliases import accepts_old_names
+from cyclesiam.data.degradation import DegradationConfig
 from cyclesiam.data.row_rng import Rng, rand_rows, randn_shared, sample_rows
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
@@ -43,6 +44,8 @@ class AugmentationConfig:
     """Largest standard deviation of pixel noise, in 0..255."""
     occlusion_probability: float = 0.0
     """Ratio of search crops in which a rectangle is covered by another crop's pixels."""
+    degradation: DegradationConfig = field(default_factory=DegradationConfig)
+    """What worsens crops as cameras and compression do; nothing by default."""
 
     def __post_init__(self) -> None:
         for name in ("blur", "gray", "occlusion_probability"):

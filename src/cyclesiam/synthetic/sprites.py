@@ -51,11 +51,13 @@ class Pose:
         center: x, y in pixels.
         size: width and height of the whole sprite, in pixels.
         angle: in radians.
+        shear: shift of the sprite to its side, over the height that it belongs to.
     """
 
     center: np.ndarray
     size: np.ndarray
     angle: float
+    shear: float = 0.0
 
     def to_frame(self, side: int, corner: tuple[int, int] = (0, 0)) -> np.ndarray:
         """Return the (2, 3) affine map from pixel indices of a sprite to those of the frame.
@@ -73,7 +75,8 @@ class Pose:
     def rotated_size(self) -> np.ndarray:
         """The (2, 2) map from the unit square to pixels."""
         cos, sin = np.cos(self.angle), np.sin(self.angle)
-        return np.array([[cos, -sin], [sin, cos]]) * self.size
+        rotation, slant = np.array([[cos, -sin], [sin, cos]]), np.array([[1, self.shear], [0, 1]])
+        return rotation @ slant * self.size
 
 
 class Deformation(NamedTuple):

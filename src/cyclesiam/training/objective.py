@@ -16,6 +16,7 @@ from cyclesiam.data.augmentation import (
     jitter_windows,
     occlude,
 )
+from cyclesiam.data.degradation import degrade, draw_degradations
 from cyclesiam.data.row_rng import Rng, rand_rows
 from cyclesiam.geometry.boxes import box_iou, encode_boxes, xyxy_to_cxcywh
 from cyclesiam.geometry.crops import boxes_to_crop
@@ -272,9 +273,10 @@ def sample_transform(
 ) -> CycleTransform:
     """Draw the augmentation of one step of `count` clips."""
     gray = rand_rows(rng, count) < config.gray
+    template, search = draw_degradations(count, config.degradation, rng)
 
-    def change_colors(crops: Tensor) -> Tensor:
-        return jitter_colors(crops, config, rng, gray=gray)
+    def change(crops: Tensor, degradations: Tensor | None) -> Tensor:
+        return jitter_colors(degrade(crops, degradations, rng), config, rng, gray=gray)
 
     return CycleTransform(
         jitter_template_windows=lambda windows: jitter_windows(
@@ -284,7 +286,7 @@ def sample_transform(
             scale=config.template_scale,
             generator=rng,
         ),
-        change_template_crops=change_colors,
+        change_template_crops=lambda crops: change(crops, template),
         jitter_search_windows=lambda windows: jitter_windows(
             windows,
             network.search_size,
@@ -293,8 +295,8 @@ def sample_transform(
             aspect=config.search_aspect,
             generator=rng,
         ),
-        change_search_crops=lambda crops: change_colors(
-            occlude(crops, config.occlusion_probability, rng)
+        change_search_crops=lambda crops: change(
+            occlude(crops, config.occlusion_probability, rng), search
         ),
     )
 
