@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from cyclesiam.data.augmentation import AugmentationConfig
 from cyclesiam.data.clips import ClipConfig
+from cyclesiam.data.degradation import DegradationConfig
 from cyclesiam.data.discovery import STRICT_DISCOVERY
 from cyclesiam.models.config import NetworkConfig
 from cyclesiam.synthetic.compositing import CompositingConfig
@@ -85,7 +86,7 @@ def objects() -> TrainingConfig:
 def pyramid() -> TrainingConfig:
     """Return the recipe of the long run: the pyramid from random weights, a day on one core.
 
-    Six of seven targets are known in every frame: tubes, cut-outs and views of stills.
+    Boxes are compared by their overlap, and crops are degraded as cameras and compression do.
     """
     plain = objects()
     return replace(
@@ -105,7 +106,25 @@ def pyramid() -> TrainingConfig:
             samples_per_clip=2,
             batches_per_chunk=32,
             cache_gigabytes=2.0,
-            tube_probability=0.3,
+            compositing=replace(plain.clips.compositing, shear=0.15),
+        ),
+        objective=replace(
+            plain.objective,
+            box_loss="giou",
+            box_weight=2.0,
+            augmentation=replace(
+                plain.objective.augmentation,
+                degradation=DegradationConfig(
+                    resolution=0.3,
+                    compression=0.25,
+                    defocus=0.08,
+                    motion=0.08,
+                    darkness=0.12,
+                    flatness=0.12,
+                    noise=0.12,
+                    strength=0.6,
+                ),
+            ),
         ),
         optimizer=FAST_OPTIMIZER,
     )
