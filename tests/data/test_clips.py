@@ -120,7 +120,6 @@ def test_annotations_are_never_opened(media, monkeypatch):
     watch(io, "open")
     watch(os, "open")
     watch(scenes, "read_image")
-    watch(chunks, "read_image")
     watch(chunks, "read_frames")
     watch(scenes, "probe")
     data = dataset(media)

@@ -259,7 +259,7 @@ def test_a_folder_that_cannot_be_is_named(tmp_path):
 
 def test_without_matplotlib_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtraError, match=r"cyclesiam\[report\]"):
+    with pytest.raises(MissingExtraError, match="extra `evaluate`"):
         write_report(tmp_path, [ope()])
     assert not (tmp_path / "report.html").exists()
 

@@ -300,6 +300,6 @@ def test_options_that_make_no_sense(capsys, tmp_path, stills):
 
 def test_without_the_extra(capsys, monkeypatch, stills):
     monkeypatch.setitem(sys.modules, "lightning", None)
-    assert 'pip install "cyclesiam[train]"' in fails(capsys, *command(stills))
+    assert "the extra `train` brings it" in fails(capsys, *command(stills))
     with pytest.raises(MissingExtraError, match="lightning"):
         require_extra()

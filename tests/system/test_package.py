@@ -31,7 +31,7 @@ def run(*words, folder=None):
         [*map(str, words)], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +53,13 @@ def test_the_wheel_tracks_without_pytorch(python, tmp_path):
         for image in moving_square(6):
             video.write(image)
     words = ["track", "clip.mp4", "--box", "10,30,24,24", "--output", "out.jsonl"]
-    shown = run(python, "-m", "cyclesiam", *words, folder=tmp_path)
-    assert "ONNX Runtime, f32" in shown
+    _, summary = run(python, "-m", "cyclesiam", *words, folder=tmp_path)
+    assert "ONNX Runtime, f32" in summary
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert ["mask" in json.loads(line)["targets"][0] for line in lines] == [True] * 6
-    assert run(python, "-c", PYTHON_LINES, folder=tmp_path).split() == ["True"] * 5 + ["False"]
-    installed = run(python, "-m", "pip", "list", "--format", "json")
+    printed, _ = run(python, "-c", PYTHON_LINES, folder=tmp_path)
+    assert printed.split() == ["True"] * 5 + ["False"]
+    installed, _ = run(python, "-m", "pip", "list", "--format", "json")
     names = {package["name"] for package in json.loads(installed)}
     assert not names & {
         "torch",

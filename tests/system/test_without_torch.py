@@ -91,15 +91,17 @@ def test_shipped_weights_track(clip, tmp_path):
 
 
 @pytest.mark.parametrize("option", [["--runtime", "pytorch"], ["--device", "cuda"]])
-def test_what_needs_pytorch_names_the_extra(clip, option):
-    done = run(COMMAND, "track", clip, "--box", "10,30,24,24", *option)
+def test_what_needs_pytorch_names_the_extra(clip, option, tmp_path):
+    words = ["track", clip, "--box", "10,30,24,24", "--output", tmp_path / "out.jsonl"]
+    done = run(COMMAND, *words, *option)
     assert done.returncode == 1
     assert "the extra `train` brings it: pip install torch" in done.stderr
 
 
 def test_trained_weights_need_pytorch(clip, tmp_path):
     save_weights(tmp_path, SiamRPN(TINY), TrainingRecord(policy="none"))
-    done = run(COMMAND, "track", clip, "--box", "10,30,24,24", "--weights", tmp_path)
+    words = ["track", clip, "--box", "10,30,24,24", "--output", tmp_path / "out.jsonl"]
+    done = run(COMMAND, *words, "--weights", tmp_path)
     assert done.returncode == 1
     assert "has no graphs" in done.stderr
     assert "the extra `train` brings it" in done.stderr

@@ -81,8 +81,9 @@ def test_what_is_no_evaluation_is_named(tmp_path, content):
 def test_files_that_cannot_be_opened(tmp_path):
     with pytest.raises(SourceError, match="cannot be read"):
         read_evaluations(tmp_path / "none.json")
+    (tmp_path / "file").touch()
     with pytest.raises(SourceError, match="cannot be written"):
-        write_evaluations(tmp_path / "none" / "a.json", [FULL])
+        write_evaluations(tmp_path / "file" / "a.json", [FULL])
 
 
 def test_every_number_has_a_title():
