@@ -36,8 +36,9 @@ demo: install
 	@echo "  cyclesiam track street.mp4 --box 120,80,64,48 --video followed.mp4"
 	@echo "Without that, the program is $(CURDIR)/$(BIN)/cyclesiam"
 
+# A process for each core, of one thread each; with PYTEST="-x -k name" some of them.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST)
 
 coverage: install
 	$(BIN)/python -m pytest --cov=cyclesiam --cov-report=term:skip-covered

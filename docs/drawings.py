@@ -7,6 +7,7 @@ acts from the docstring of `tracking/step.py`, the parts from the table of the a
 import ast
 import re
 import runpy
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -155,6 +156,7 @@ def draw_parts(floors: list[list[str]], imports: dict[str, set[str]]) -> str:
 
 def drawings() -> dict[Path, str]:
     """Return what each picture's file must hold."""
+    sys.path.insert(0, str(ROOT / "tests"))  # whose modules it imports
     table = runpy.run_path(str(ROOT / "tests/system/test_architecture.py"))
     return {
         DOCS / "method/cycle.svg": draw_cycle(),
