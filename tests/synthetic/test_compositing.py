@@ -177,15 +177,6 @@ def test_a_target_leans_more_from_frame_to_frame():
     np.testing.assert_allclose(leaning[:, 2], 2 * leaning[:, 1])
 
 
-def test_targets_start_as_near_to_the_border_as_allowed():
-    rng = np.random.default_rng(0)
-    for margin in (0.02, 0.4):
-        config = CompositingConfig(margin=margin)
-        starts = [random_path(1, (120, 160), rng, config)[0].center for _ in range(400)]
-        distances = np.minimum(starts, np.array([160, 120]) - starts) / [160, 120]
-        assert distances.min() == pytest.approx(margin, abs=0.01)
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_a_target_of_eight_pixels_has_its_box_and_can_be_searched(seed):
     tiny = CompositingConfig(min_size=8 / 120, max_size=8 / 120, max_distractors=0)
@@ -201,7 +192,6 @@ def test_a_target_of_eight_pixels_has_its_box_and_can_be_searched(seed):
     np.testing.assert_allclose(shown, in_crop[0], atol=127 / windows[0, 2])  # a pixel of the frame
 
 
-@pytest.mark.parametrize("wrong", [{"margin": 0.0}, {"margin": 0.6}, {"shear": -0.1}])
-def test_impossible_shapes_and_places_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"margin must lie in 0\.02\.\.0\.5, and shear"):
-        CompositingConfig(**wrong)
+def test_an_impossible_shear_is_refused():
+    with pytest.raises(ValueError, match="shear must be 0 or more"):
+        CompositingConfig(shear=-0.1)

@@ -24,21 +24,12 @@ from cyclesiam.models.config import NetworkConfig
 from cyclesiam.models.metadata import TrainingRecord
 from cyclesiam.models.siamrpn import SiamRPN
 from cyclesiam.tracking.results import read_results
-from cyclesiam.video import VideoWriter, probe
+from cyclesiam.video import probe
 from support import ROOT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 BOX = "--box=10,14,16,16"
-
-
-@pytest.fixture
-def clip(tmp_path, made_frames) -> Path:
-    path = tmp_path / "clip.mp4"
-    with VideoWriter(path, 25) as video:
-        for frame in made_frames:
-            video.write(frame)
-    return path
 
 
 @pytest.fixture

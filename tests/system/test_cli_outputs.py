@@ -24,15 +24,6 @@ BOX = "--box=10,14,16,16"
 
 
 @pytest.fixture
-def clip(tmp_path, made_frames):
-    path = tmp_path / "clip.mp4"
-    with VideoWriter(path, 25) as video:
-        for frame in made_frames:
-            video.write(frame)
-    return path
-
-
-@pytest.fixture
 def folders(tmp_path, made_frames):
     """Two folders of images with the same name, a/img and b/img."""
     for name in "ab":

@@ -23,15 +23,6 @@ BOX = "--box=10,14,16,16"
 CATCHABLE = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGXCPU"]
 
 
-@pytest.fixture
-def clip(tmp_path, made_frames):
-    path = tmp_path / "clip.mp4"
-    with VideoWriter(path, 25) as video:
-        for frame in made_frames:
-            video.write(frame)
-    return path
-
-
 def signal_at_third_step(monkeypatch, *numbers):
     step, steps = Tracker.step, []
 

@@ -28,7 +28,7 @@ from cyclesiam.cli.outputs import check_json, check_sources_kept
 from cyclesiam.cli.trackers import make_specs
 from cyclesiam.cli.vot_toolkit import ModelFiles
 from cyclesiam.deployment.bundles import ExportedNetwork
-from cyclesiam.deployment.loading import runs_graphs
+from cyclesiam.deployment.loading import choose_graphs
 from cyclesiam.deployment.runtimes import RuntimeConfig
 from cyclesiam.errors import MissingExtraError, SourceError
 from cyclesiam.files import atomic_path
@@ -133,8 +133,8 @@ class Bench:
         trackers: dict[str, TimedTracker] = {}
         for weights in self.weights:
             with wrong_usage():
-                exported = runs_graphs(weights, self.device, RuntimeConfig())
-            for runtime in self.runtimes if exported else ("auto",):
+                graphs = choose_graphs(weights, self.device, RuntimeConfig())
+            for runtime in self.runtimes if graphs else ("auto",):
                 where = resolve_device(self.device, weights, RUNTIMES[runtime])
                 name = weights if runtime == "auto" else f"{weights} {runtime}"
                 config = load_tracker_config(weights, masks=self.masks)

@@ -20,6 +20,7 @@ from cyclesiam.geometry.boxes import XYWH, parse_number
 from cyclesiam.models.metadata import TrainingRecord, resolve_weights
 from cyclesiam.threads import set_num_threads
 from cyclesiam.tracking.config import TrackerConfig, load_config
+from cyclesiam.tracking.network import Network
 
 if TYPE_CHECKING:
     from cyclesiam.models.siamrpn import SiamRPN
@@ -99,7 +100,7 @@ def load_network(
         return loading.load_network(weights, device, runtime, masks=masks)
 
 
-def describe_runtime(network: "SiamRPN | ExportedNetwork", device: str) -> str:
+def describe_runtime(network: Network, device: str) -> str:
     """Return what runs a network: the runtime and its precision, or PyTorch and the device."""
     return str(network.runtime) if isinstance(network, ExportedNetwork) else f"PyTorch on {device}"
 

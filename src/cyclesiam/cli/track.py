@@ -5,7 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -21,10 +21,8 @@ from cyclesiam.cli.options import (
     UsageError,
     Weights,
     describe_runtime,
-    load_network,
-    load_tracker_config,
-    resolve_device,
     show_progress,
+    wrong_usage,
 )
 from cyclesiam.cli.outputs import check_sources_kept
 from cyclesiam.cli.signals import hold_signals
@@ -166,10 +164,9 @@ class Track:
         runtime = self.runtime
         if self.is_pipelined:
             runtime = replace(runtime, threads=self._threads - 1)
-        device = resolve_device(self.device, self.weights, runtime)
-        network, _ = load_network(self.weights, device, runtime, masks=self.masks)
-        config = load_tracker_config(self.weights, masks=self.masks)
-        return Tracker(network, config, device=device), describe_runtime(network, device)
+        with wrong_usage():
+            tracker = Tracker(self.weights, device=self.device, masks=self.masks, **asdict(runtime))
+        return tracker, describe_runtime(tracker.network, tracker.device)
 
     @property
     def _threads(self) -> int:

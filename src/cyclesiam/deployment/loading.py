@@ -30,8 +30,8 @@ def find_graphs(weights: str | Path) -> Path | None:
     return next((place for place in places if (place / BUNDLE_FILE).is_file()), None)
 
 
-def runs_graphs(weights: str | Path, device: str, runtime: RuntimeConfig) -> bool:
-    """Check whether weights run as graphs, on the CPU, rather than in PyTorch.
+def choose_graphs(weights: str | Path, device: str, runtime: RuntimeConfig) -> Path | None:
+    """Return the folder of the graphs that weights run as, on the CPU; None where PyTorch runs.
 
     Args:
         weights: name of shipped weights, or a folder.
@@ -42,14 +42,14 @@ def runs_graphs(weights: str | Path, device: str, runtime: RuntimeConfig) -> boo
         ValueError: graphs alone cannot run on this device.
         WeightsError: there are no such weights.
     """
-    graphs = find_graphs(weights)
+    graphs, wants_cuda = find_graphs(weights), device.startswith("cuda")
     if graphs is None:
-        return False
+        return None
     if graphs != resolve_weights(weights):  # both forms are there
-        return not device.startswith("cuda") and runtime.runtime != "pytorch"
-    if device.startswith("cuda"):
+        return None if wants_cuda or runtime.runtime == "pytorch" else graphs
+    if wants_cuda:
         raise ValueError(f"{weights} was exported for the CPU; leave out the device {device}")
-    return True
+    return graphs
 
 
 def resolve_device(
@@ -69,7 +69,7 @@ def resolve_device(
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise ValueError(f"there is no device {name!r}; use auto, cpu, cuda or cuda:N")
-    if weights is not None and runs_graphs(weights, name, runtime or RuntimeConfig()):
+    if weights is not None and choose_graphs(weights, name, runtime or RuntimeConfig()):
         return "cpu"
     if name == "cpu":
         return name
@@ -115,9 +115,7 @@ def load_network(
         MissingExtraError: what runs them is not installed.
     """
     runtime = runtime or RuntimeConfig()
-    if runs_graphs(weights, device, runtime):
-        graphs = find_graphs(weights)
-        assert graphs is not None
+    if graphs := choose_graphs(weights, device, runtime):
         network, record = load_bundle(graphs, runtime, masks=masks)
     elif runtime.runtime in ("onnxruntime", "openvino") or runtime.precision == "bf16":
         raise ValueError(

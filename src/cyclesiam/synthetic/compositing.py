@@ -50,9 +50,6 @@ class CompositingConfig:
     """Change of the angle, in radians."""
     shear: float = 0.0
     """Change of the shear: shift to the side, over the height that it belongs to."""
-    margin: float = 0.15
-    """Smallest distance of a target's first center from the frame's border, over the frame's side.
-    With a smaller value more targets are partly outside."""
     deformation: float = 0.04
     """Displacement of every point, over the target's side."""
     color: float = 0.1
@@ -69,11 +66,8 @@ class CompositingConfig:
         for name in ("probability", "lookalike_probability", "object_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
-        if not 0.02 <= self.margin <= 0.5 or self.shear < 0:
-            raise ValueError(
-                "margin must lie in 0.02..0.5, and shear be 0 or more, "
-                f"got {self.margin} and {self.shear}"
-            )
+        if self.shear < 0:
+            raise ValueError(f"shear must be 0 or more, got {self.shear}")
         if not 0 < self.min_size <= self.max_size <= 1 or self.max_distractors < 0:
             raise ValueError(
                 "0 < min_size <= max_size <= 1 and 0 or more max_distractors must hold, "
@@ -267,9 +261,8 @@ def random_path(
     low, high = np.log([config.min_size, config.max_size])
     side = min(frame_size) * np.exp(rng.uniform(low, high)) / SPRITE_FILL
     stretch = np.sqrt(aspect) * np.exp(rng.normal(0, 0.3))
-    near, far = config.margin, 1 - config.margin
     start = Pose(
-        np.array([rng.uniform(near, far) * width, rng.uniform(near, far) * height]),
+        np.array([rng.uniform(0.15, 0.85) * width, rng.uniform(0.15, 0.85) * height]),
         side * np.array([stretch, 1 / stretch]),
         rng.normal(0, 0.3),
     )

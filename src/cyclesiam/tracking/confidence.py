@@ -138,7 +138,11 @@ def box_confidence(
 
 
 def shown_confidence(
-    targets: Localization, found: RescoredSearch, status: TargetStatus, config: ConfidenceConfig
+    confidences: AnyArray,
+    targets: Localization,
+    found: RescoredSearch,
+    status: TargetStatus,
+    config: ConfidenceConfig,
 ) -> AnyArray:
     """Return the (B,) confidences to report, which do not depend on the picture's contrast.
 
@@ -147,18 +151,23 @@ def shown_confidence(
     followed with more success than such scores.
 
     Args:
+        confidences: (B,) output of `box_confidence`, which is right for all other pictures.
         targets: where they are in a frame.
         found: the search result in which they were localized.
         status: of the targets before this frame.
         config: coefficients.
     """
+    xp, is_dim = array_namespace(confidences), status.first_scores < USUAL_FIRST_SCORE
+    tells = xp.ones_like(is_dim)
+    if found.colors is not None:
+        tells = tells_colors_apart(found.colors.model)
+    if not (is_dim | ~tells).any():
+        return confidences
     colors = config.default_color
     if found.colors is not None:
-        votes, xp = _color_votes(targets, found, found.colors), array_namespace(targets.scores)
-        colors = xp.where(tells_colors_apart(found.colors.model), votes, config.default_color)
+        colors = xp.where(tells, _color_votes(targets, found, found.colors), colors)
     scale = (USUAL_FIRST_SCORE / status.first_scores.clip(min=LEAST_FIRST_SCORE)).clip(min=1)
     scores = (scale * targets.scores).clip(max=1)
-    is_dim = status.first_scores < USUAL_FIRST_SCORE
     redetected = (status.lost & ~is_dim) | (status.recovered_left > 0)
     return _logistic(scores, colors, config, redetected)
 

@@ -264,7 +264,9 @@ def finish(state: TrackState, localized: LocalizedTargets, config: TrackerConfig
     found = localized.found
     status = replace(
         update_status(localized.status, boxes, confidences, config.confidence),
-        shown_confidences=shown_confidence(targets, found, localized.status, config.confidence),
+        shown_confidences=shown_confidence(
+            confidences, targets, found, localized.status, config.confidence
+        ),
         ambiguous=find_rivals(targets, found),
     )
     scores = array_namespace(boxes).where(status.lost, 0.0, targets.scores)
